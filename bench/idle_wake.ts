@@ -1,0 +1,39 @@
+/** One event to many idle subscribers: how long until the last of them has it, beside the same in C. */
+import type { BenchPrograms, SinkName } from "./programs.ts";
+import { median, print, printTable, quantile, verdictOf } from "./report.ts";
+
+const CASES = [
+  { subscribers: 1_000, lines: 1, bursts: 60, pauseMs: 3, atMostOfLine: 1.2 },
+  { subscribers: 10_000, lines: 1, bursts: 20, pauseMs: 40, atMostOfLine: 1.5 },
+] as const;
+const ROUNDS = 8;
+
+export async function idleWake(programs: BenchPrograms): Promise<void> {
+  print(`\nOne event to idle subscribers, ms until the last one has it, ${ROUNDS} alternating rounds`);
+  const names: readonly SinkName[] = programs.native ? ["apex", "line"] : ["apex"];
+  const rows: string[][] = [];
+  for (const benchCase of CASES) {
+    await using stack = new AsyncDisposableStack();
+    const sinks = new Map<SinkName, Awaited<ReturnType<BenchPrograms["startSink"]>>>();
+    for (const name of names) sinks.set(name, stack.use(await programs.startSink(name)));
+    const elapsed = new Map<SinkName, number[]>(names.map((name) => [name, []]));
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const [name, sink] of sinks) elapsed.get(name)!.push(...await programs.measure(sink, benchCase));
+    }
+    const apex = elapsed.get("apex")!;
+    const line = elapsed.get("line");
+    rows.push([
+      benchCase.subscribers.toLocaleString("en"),
+      median(apex).toFixed(2),
+      quantile(apex, 0.99).toFixed(2),
+      line === undefined ? "-" : median(line).toFixed(2),
+      line === undefined ? "-" : quantile(line, 0.99).toFixed(2),
+      verdictOf({
+        ratio: line === undefined ? undefined : median(apex) / median(line),
+        target: benchCase.atMostOfLine,
+        bound: "atMost",
+      }),
+    ]);
+  }
+  printTable(["subscribers", "apex p50", "apex p99", "C p50", "C p99", "ratio of p50"], rows);
+}

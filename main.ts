@@ -1,0 +1,132 @@
+/**
+ * argv → verb → exit status. The only place that exits, and the home of the signal handlers: what runs something itself
+ * gets a signal that SIGINT, SIGTERM and SIGHUP abort; the second of them ends the process at once. Clients have nothing
+ * to clean up, and the system ends them. Here `cli`, which knows clients only, meets the parts that run something;
+ * those are imported when their verb runs.
+ */
+import { resolve } from "@std/path/posix";
+import type { CliContext } from "./src/cli/cli_context.ts";
+import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
+import { openOutput, OutputClosedError } from "./src/cli/output.ts";
+import { ApexError, EXIT_STATUS } from "./src/platform/apex_error.ts";
+import { resolvePaths, resolveSockets } from "./src/platform/directories.ts";
+
+/** Exit status of a process that a signal ended is 128 and the signal's number, as in a shell. */
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+class Interrupted extends ApexError {
+  readonly exitStatus: number;
+
+  constructor(name: string, number: number) {
+    super("interrupted", `interrupted by ${name}`);
+    this.exitStatus = 128 + number;
+  }
+}
+
+function listenForSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const [name, number] of Object.entries(SIGNALS)) {
+    Deno.addSignalListener(name as Deno.Signal, () => {
+      const interrupted = new Interrupted(name, number);
+      if (controller.signal.aborted) Deno.exit(interrupted.exitStatus);
+      controller.abort(interrupted);
+    });
+  }
+  return controller.signal;
+}
+
+/**
+ * Once descriptors have run out, formatting the first stack ends the runtime (and so does the first signal listener): for
+ * what listens, both come before. It takes milliseconds that the other verbs need not spend.
+ */
+function prepareForFewDescriptors(): void {
+  void new Error().stack;
+}
+
+/** How to start this same program again. */
+function selfCommand(): string[] {
+  if (Deno.build.standalone) return [Deno.execPath()];
+  return [Deno.execPath(), "run", "--allow-all", "--quiet", import.meta.filename ?? import.meta.url];
+}
+
+function actionsIn(context: CliContext): Actions {
+  const { env, cwd, stderr } = context;
+  const settings = async (flags: DaemonFlags) => {
+    const { loadConfig } = await import("./src/platform/config.ts");
+    const paths = resolvePaths({ ...context, ...flags });
+    const logLevel = flags.verbose ? "debug" : flags.logLevel;
+    return { paths, config: await loadConfig({ paths, env, flags: { engine: flags.engine, logLevel } }) };
+  };
+  return {
+    async daemon(flags) {
+      prepareForFewDescriptors();
+      const signal = listenForSignals();
+      const { paths, config } = await settings(flags);
+      const { runDaemon } = await import("./src/daemon/daemon.ts");
+      await runDaemon({ paths, config, signal, selfCommand: selfCommand() });
+    },
+    async engine(flags) {
+      prepareForFewDescriptors();
+      const signal = listenForSignals();
+      const { startEmbeddedEngine } = await import("./src/engine/embedded/embedded_engine.ts");
+      const { socket, listen, dir } = flags;
+      await using engine = await startEmbeddedEngine({
+        dir: dir === undefined ? resolvePaths({ env, cwd }).engineDir : resolve(cwd, dir),
+        socketPath: listen === undefined
+          ? resolveSockets({ env, cwd, socket }).engineSocket
+          : resolve(cwd, listen),
+        signal,
+      });
+      await stderr.print(
+        `apex: the embedded engine listens on ${engine.socketPath}; its containers are local processes, nothing is isolated`,
+      );
+      await engine.closed;
+    },
+    async demo() {
+      const signal = listenForSignals();
+      const { runDemo } = await import("./src/demo/run_demo.ts");
+      await runDemo({ signal, selfCommand: selfCommand() });
+      signal.throwIfAborted();
+    },
+  };
+}
+
+/** Tells people what went wrong; what the shell is told is returned. */
+async function report(error: unknown, { stderr }: CliContext): Promise<number> {
+  // What was cut short says so by throwing its signal's reason.
+  if (error instanceof Interrupted) return error.exitStatus;
+  if (error instanceof OutputClosedError) return 0;
+  try {
+    await stderr.print(describe(error));
+  } catch (failure) {
+    // Nobody reads what went wrong; the exit status still tells.
+    if (!(failure instanceof OutputClosedError)) throw failure;
+  }
+  return error instanceof ApexError ? EXIT_STATUS[error.code] : EXIT_STATUS.failed;
+}
+
+function describe(error: unknown): string {
+  if (error instanceof UsageError) return error.message;
+  if (error instanceof ApexError) return `apex: ${error.message}`;
+  const details = error instanceof Error ? error.stack ?? error.message : String(error);
+  return `apex: this is a bug in apex, please report it:\n${details}`;
+}
+
+async function main(): Promise<number> {
+  const env = (name: string) => Deno.env.get(name);
+  const context: CliContext = {
+    env,
+    cwd: Deno.cwd(),
+    stdout: openOutput(Deno.stdout, env),
+    stderr: openOutput(Deno.stderr, env),
+    now: () => Date.now(),
+  };
+  try {
+    await runCommandLine(Deno.args, { context, actions: actionsIn(context) });
+    return 0;
+  } catch (error) {
+    return await report(error, context);
+  }
+}
+
+Deno.exit(await main());

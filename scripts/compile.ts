@@ -1,0 +1,35 @@
+/**
+ * Makes the single binary: bundles first, so that only what is used gets embedded, then compiles the bundle.
+ * `deno task compile [OUTPUT]` writes `build/apex` by default. `$DENORT_BIN` names the runtime to embed where
+ * `deno compile` cannot fetch its own.
+ */
+import { dirname, resolve } from "@std/path/posix";
+
+const output = resolve(Deno.args[0] ?? "build/apex");
+const bundle = `${output}.bundle.js`;
+await Deno.mkdir(dirname(output), { recursive: true });
+
+await deno("bundle", "--quiet", "--frozen", "--minify", "--output", bundle, "main.ts");
+await deno(
+  "compile",
+  "--quiet",
+  "--no-config",
+  "--no-code-cache", // it would lie in a predictable file below /tmp
+  "--no-prompt",
+  // The spelling common to all supported versions: a Unix socket's scope is written differently in each.
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-env",
+  "--allow-run",
+  "--allow-sys",
+  "--output",
+  output,
+  bundle,
+);
+await Deno.remove(bundle);
+
+async function deno(...args: string[]): Promise<void> {
+  const { code } = await new Deno.Command(Deno.execPath(), { args }).spawn().status;
+  if (code !== 0) Deno.exit(code);
+}

@@ -1,0 +1,49 @@
+import { green, red } from "@std/fmt/colors";
+import { request } from "../client/request.ts";
+import { formatDuration } from "../platform/durations.ts";
+import type { SocketPaths } from "../platform/directories.ts";
+import type { StatusResult } from "../protocol/control.ts";
+import type { CliContext } from "./cli_context.ts";
+import { formatTable, printable } from "./table.ts";
+
+export interface StatusOptions {
+  readonly sockets: SocketPaths;
+  readonly json: boolean;
+}
+
+/** `apex status`: how the daemon is. */
+export async function status(context: CliContext, { sockets, json }: StatusOptions): Promise<void> {
+  const { stdout } = context;
+  const result = await request(sockets.controlSocket, "status");
+  await stdout.print(
+    json ? JSON.stringify(result, null, 2) : formatTable(rows(result, stdout.colors)).join("\n"),
+  );
+}
+
+function rows(status: StatusResult, colors: boolean): string[][] {
+  const { engine, log } = status;
+  const dropped = status.subscribersDropped > 0 ? `, ${status.subscribersDropped} dropped as too slow` : "";
+  const kept = log.head === 0 ? "none kept" : `${log.oldest} to ${log.head} kept in memory`;
+  return [
+    ["daemon", `apex ${printable(status.version)}, pid ${status.pid}, up ${formatDuration(status.uptimeMs)}`],
+    ["engine", engineLine(engine, colors)],
+    ["", `${printable(engine.socket)} (from ${printable(engine.source)})`],
+    ["sockets", printable(status.sockets.control)],
+    ["", printable(status.sockets.events)],
+    ["subscribers", `${status.subscribers}${dropped}`],
+    ["events", `${status.eventsPublished} published, ${kept} (${formatBytes(log.bytes)})`],
+  ];
+}
+
+function engineLine({ kind, version, state, error }: StatusResult["engine"], colors: boolean): string {
+  const name = kind === undefined ? "not known yet" : `${kind} ${version ?? ""}`.trimEnd();
+  const paint = !colors ? (text: string) => text : state === "connected" ? green : red;
+  const why = error === undefined || state === "connected" ? "" : `: ${error}`;
+  return `${printable(name)}, ${paint(state)}${printable(why)}`;
+}
+
+function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const kib = bytes / 1024;
+  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
+}

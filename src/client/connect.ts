@@ -1,0 +1,48 @@
+import { delay } from "@std/async/delay";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+
+export interface ConnectOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Connects to one of the daemon's sockets.
+ *
+ * @throws {ApexError} `no_daemon` when nobody listens there; `timeout` when the daemon does not get round to accepting.
+ */
+export async function connect(socketPath: string, options: ConnectOptions = {}): Promise<Deno.UnixConn> {
+  const { signal } = options;
+  for (let waitedMs = 0; waitedMs < BUSY_TIMEOUT_MS; waitedMs += BUSY_PAUSE_MS) {
+    signal?.throwIfAborted();
+    try {
+      return await Deno.connect({ transport: "unix", path: socketPath });
+    } catch (error) {
+      // The listener's backlog is full: the daemon lives and will accept.
+      if (!(error instanceof Deno.errors.WouldBlock)) throw connectError(socketPath, error);
+    }
+    await delay(BUSY_PAUSE_MS, signal && { signal });
+  }
+  throw new ApexError(
+    "timeout",
+    `the daemon at ${socketPath} accepts no connection (tried for ${
+      BUSY_TIMEOUT_MS / 1000
+    } s); see: apex status`,
+  );
+}
+
+/** Some thousand connections are accepted in this time; the daemon drains a whole backlog in a few of them. */
+const BUSY_PAUSE_MS = 10;
+const BUSY_TIMEOUT_MS = 10_000;
+
+function connectError(socketPath: string, cause: unknown): ApexError {
+  // A daemon that was killed leaves its socket behind: nobody listens on it.
+  if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.ConnectionRefused) {
+    const found = cause instanceof Deno.errors.NotFound ? "no socket" : "nobody listens";
+    return new ApexError(
+      "no_daemon",
+      `no daemon is running (${found} at ${socketPath}); start one with: apex daemon`,
+      { cause },
+    );
+  }
+  return new ApexError("failed", `cannot connect to ${socketPath}: ${messageOf(cause)}`, { cause });
+}

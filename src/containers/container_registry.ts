@@ -1,0 +1,135 @@
+/**
+ * What is known of each container. An entry lives from the first time its container is heard of until
+ * {@linkcode MAX_TOMBSTONES} later removals: events that follow a removal still find its name, image and task.
+ * Only the tracker changes entries, always in the same synchronous block in which it publishes the change.
+ */
+import { NANO_PER_MS } from "../engine/engine_time.ts";
+import type { HealthStatus } from "../protocol/wire_event.ts";
+import type { ContainerRecord, ContainerState } from "./container_record.ts";
+import { ExitClassifier } from "./exit_classifier.ts";
+import { taskIdOf } from "./task_id.ts";
+
+/** Removed containers that are remembered; beyond that the oldest is forgotten. Their late events come within seconds. */
+const MAX_TOMBSTONES = 1_024;
+
+/** What a new entry starts with. */
+export interface EntryFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** One container, as far as it is known. */
+export class ContainerEntry {
+  readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly classifier: ExitClassifier;
+  name: string;
+  image: string;
+  taskId: string | undefined;
+  state: ContainerState = "created";
+  health: HealthStatus | undefined;
+  exitCode: number | undefined;
+  createdAtNano: number | undefined;
+  startedAtNano: number | undefined;
+  finishedAtNano: number | undefined;
+
+  /** In the baseline list, which is newer than any silent event. */
+  inBaseline = false;
+  /** The state follows from what was seen since, not from the baseline list. */
+  stateWasSeen = false;
+  /** Its creation has been told, or was before the baseline. */
+  creationTold = false;
+  /** Told by reconciling, ns; the stream's own event of it, if it still comes, is a repetition. */
+  inferredStartNano: number | undefined;
+  inferredExitNano: number | undefined;
+  inferredRemoval = false;
+  /** Goes up with everything that happens to it: what was compared with an older revision must be compared again. */
+  revision = 0;
+  /** No longer tracked: answers and deadlines that are still under way concern nobody. */
+  isDiscarded = false;
+
+  constructor(facts: EntryFacts, options: { stopFollowsDie: boolean }) {
+    this.id = facts.id;
+    this.name = facts.name;
+    this.image = facts.image;
+    this.labels = facts.labels;
+    this.taskId = taskIdOf(facts.name, facts.labels);
+    this.classifier = new ExitClassifier(options);
+  }
+
+  /** A task id that is known stays, also through a rename. */
+  rename(name: string): void {
+    if (name === "") return;
+    this.name = name;
+    this.taskId ??= taskIdOf(name, this.labels);
+  }
+
+  get isUp(): boolean {
+    return this.state === "running" || this.state === "paused";
+  }
+
+  toRecord(): ContainerRecord {
+    return {
+      id: this.id,
+      name: this.name,
+      image: this.image,
+      ...(this.taskId !== undefined && { taskId: this.taskId }),
+      labels: this.labels,
+      state: this.state,
+      ...(this.isUp && this.health !== undefined && { health: this.health }),
+      ...(this.exitCode !== undefined && { exitCode: this.exitCode }),
+      ...(this.createdAtNano !== undefined && { createdAt: dateOfNano(this.createdAtNano) }),
+      ...(this.startedAtNano !== undefined && { startedAt: dateOfNano(this.startedAtNano) }),
+      ...(this.finishedAtNano !== undefined && { finishedAt: dateOfNano(this.finishedAtNano) }),
+    };
+  }
+}
+
+export class ContainerRegistry {
+  readonly #live = new Map<string, ContainerEntry>();
+  /** Removed ones, the longest removed first. */
+  readonly #tombstones = new Map<string, ContainerEntry>();
+
+  /** Also finds a container that was removed lately. */
+  get(id: string): ContainerEntry | undefined {
+    return this.#live.get(id) ?? this.#tombstones.get(id);
+  }
+
+  add(entry: ContainerEntry): void {
+    this.#live.set(entry.id, entry);
+  }
+
+  /** Turns the entry into a tombstone. */
+  remove(entry: ContainerEntry): void {
+    entry.state = "removed";
+    this.#live.delete(entry.id);
+    this.#tombstones.set(entry.id, entry);
+    if (this.#tombstones.size > MAX_TOMBSTONES) {
+      for (const [oldestId, oldest] of this.#tombstones) {
+        oldest.isDiscarded = true;
+        this.#tombstones.delete(oldestId);
+        break;
+      }
+    }
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const entries of [this.#live, this.#tombstones]) {
+      for (const entry of entries.values()) entry.isDiscarded = true;
+      entries.clear();
+    }
+  }
+
+  /** Those that exist, in the order in which they became known. */
+  live(): ContainerEntry[] {
+    return [...this.#live.values()];
+  }
+}
+
+/** The engine's nanoseconds as a `Date`, which holds milliseconds. */
+export function dateOfNano(timeNano: number): Date {
+  return new Date(Math.floor(timeNano / NANO_PER_MS));
+}

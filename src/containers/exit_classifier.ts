@@ -1,0 +1,292 @@
+/**
+ * From a container's signals to its exits: each end of its process gives one verdict, `stopped` (somebody asked the
+ * engine to stop it) or `died`. A state machine without I/O and without a clock: signals, the answer to an inspect it
+ * asked for, and the passing of a deadline it asked for go in; steps come out, to be done at once and in their order.
+ *
+ * The engine says `die` for both kinds of end. Docker says `stop` after it, Podman before. So:
+ * - a `stop` since the last start → stopped, at once;
+ * - Docker, and a kill since the last start that may be part of a stop (its first signal is not 9, is not known, or the
+ *   container's stop signal is 9) → the verdict is held until `stop` (stopped), a signal of another run (died), or the
+ *   deadline (died). A removal does not end the hold: an auto-removed container's `destroy` may come before its `stop`;
+ * - else died, at once.
+ *
+ * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order.
+ */
+import type { DieSignal, KillSignal, Signal } from "./engine_dialect.ts";
+import { SIGKILL, signalName } from "./signal_names.ts";
+
+/** Longest wait for the `stop` of a stop: it came 540 ms after `die` at most, under load. */
+export const HOLD_MS = 2_000;
+
+/** Once the container is gone too, `stop` came 19 ms later at most. */
+export const HOLD_AFTER_REMOVE_MS = 1_000;
+
+/** Longest wait for an inspect. */
+export const INSPECT_MS = 1_000;
+
+/** So many signals wait behind a verdict; one more, and the verdict falls with what is known. */
+const MAX_WAITING = 256;
+
+/** Signals that end a process without anybody having asked the engine: ILL TRAP ABRT BUS FPE KILL SEGV SYS. */
+const SPONTANEOUS: ReadonlySet<number> = new Set([4, 5, 6, 7, 8, SIGKILL, 11, 31]);
+
+/** What cannot come before the end of a stop: a held verdict is not waiting for a `stop` any more. */
+const ENDS_HOLD: ReadonlySet<Signal["kind"]> = new Set([
+  "create",
+  "start",
+  "die",
+  "restart",
+  "pause",
+  "unpause",
+]);
+
+/** One end of a container's process. */
+export interface Exit {
+  readonly verdict: "stopped" | "died";
+  /** The `die` it follows from; its time is the exit's time. */
+  readonly die: DieSignal;
+  /** Absent only when a label hides it and the container was gone before it could be asked. */
+  readonly exitCode?: number;
+  /** Of a death by signal: `SIGKILL`. */
+  readonly signal?: string;
+  readonly oomKilled: boolean;
+  /** It ended without SIGKILL. */
+  readonly graceful: boolean;
+  readonly error?: string;
+}
+
+/** What is to be done, at once and in order. */
+export type Step =
+  | { readonly do: "apply"; readonly signal: Exclude<Signal, DieSignal> }
+  | { readonly do: "exit"; readonly exit: Exit }
+  /** Inspect the container and answer with {@linkcode ExitClassifier.inspected} within {@linkcode INSPECT_MS}. */
+  | { readonly do: "inspect" }
+  /** Call {@linkcode ExitClassifier.deadline} after `ms`; replaces an earlier one. */
+  | { readonly do: "arm"; readonly ms: number }
+  | { readonly do: "disarm" };
+
+/** What an inspect tells about the container and its last run. */
+export interface RunFacts {
+  /** Number of the signal that the engine stops it with. */
+  readonly stopSignal: number;
+  /** Its last run has ended, and the rest is about that. */
+  readonly ended: boolean;
+  readonly startedAtNano?: number;
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  readonly error?: string;
+}
+
+/** `gone`: no such container any more; `unanswered`: too late, or the engine could not tell. */
+export type InspectAnswer = RunFacts | "gone" | "unanswered";
+
+/** What was seen since the last start. */
+interface Run {
+  firstKill?: number | "unknown";
+  readonly kills: Set<number>;
+  unknownKill: boolean;
+  stopSeen: boolean;
+  oomSeen: boolean;
+  ended: boolean;
+}
+
+export class ExitClassifier {
+  readonly #stopFollowsDie: boolean;
+  #stopSignal: number | undefined;
+  #run = newRun();
+  /** An inspect is under way: for the container's stop signal, or for the facts of this exit. */
+  #asking: "stop-signal" | DieSignal | undefined;
+  /** Died, unless a `stop` comes. */
+  #held: Exit | undefined;
+  /** Not looked at yet, in order; more than one only while an inspect is under way. */
+  readonly #inbox: Signal[] = [];
+  /** Came while the verdict was held, in order. */
+  readonly #behind: Signal[] = [];
+
+  constructor(options: { stopFollowsDie: boolean }) {
+    this.#stopFollowsDie = options.stopFollowsDie;
+  }
+
+  /** An exit is known whose verdict is not. */
+  get settling(): boolean {
+    return this.#held !== undefined || typeof this.#asking === "object";
+  }
+
+  /** An inspect is under way, and signals may wait for its answer. */
+  get asking(): boolean {
+    return this.#asking !== undefined;
+  }
+
+  /** The container's stop signal, learned on another occasion. It never changes. */
+  learnStopSignal(number: number): void {
+    this.#stopSignal = number;
+  }
+
+  /** Something happened to the container. */
+  signal(signal: Signal): Step[] {
+    const steps: Step[] = [];
+    this.#inbox.push(signal);
+    if (this.#asking !== undefined && this.#inbox.length > MAX_WAITING) this.#answer("unanswered", steps);
+    this.#drain(steps);
+    return steps;
+  }
+
+  /** The answer to an `inspect` step. */
+  inspected(answer: InspectAnswer): Step[] {
+    const steps: Step[] = [];
+    this.#answer(answer, steps);
+    this.#drain(steps);
+    return steps;
+  }
+
+  /** The time of an `arm` step has passed. */
+  deadline(): Step[] {
+    const steps: Step[] = [];
+    this.#settle("died", steps);
+    this.#drain(steps);
+    return steps;
+  }
+
+  #drain(steps: Step[]): void {
+    while (this.#asking === undefined) {
+      const signal = this.#inbox.shift();
+      if (signal === undefined) return;
+      if (this.#held === undefined) {
+        this.#take(signal, steps);
+      } else {
+        this.#takeHeld(signal, steps);
+      }
+    }
+  }
+
+  #takeHeld(signal: Signal, steps: Step[]): void {
+    if (signal.kind === "remove") steps.push({ do: "arm", ms: HOLD_AFTER_REMOVE_MS });
+    this.#behind.push(signal);
+    if (signal.kind === "stop") this.#settle("stopped", steps);
+    else if (ENDS_HOLD.has(signal.kind) || this.#behind.length > MAX_WAITING) this.#settle("died", steps);
+  }
+
+  #take(signal: Signal, steps: Step[]): void {
+    switch (signal.kind) {
+      case "die":
+        return this.#takeDie(signal, steps);
+      case "kill":
+        return this.#takeKill(signal, steps);
+      case "create":
+      case "start":
+        this.#run = newRun();
+        break;
+      case "stop":
+        if (!this.#run.ended) this.#run.stopSeen = true;
+        break;
+      case "oom":
+        if (!this.#run.ended) this.#run.oomSeen = true;
+        break;
+    }
+    steps.push({ do: "apply", signal });
+  }
+
+  #takeKill(signal: KillSignal, steps: Step[]): void {
+    steps.push({ do: "apply", signal });
+    const run = this.#run;
+    if (run.ended) return;
+    const isFirst = run.firstKill === undefined;
+    run.firstKill ??= signal.signal ?? "unknown";
+    if (signal.signal === undefined) run.unknownKill = true;
+    else run.kills.add(signal.signal);
+    // Asked now rather than at `die`, so that a killed container's `die` need not wait, and may be gone.
+    if (isFirst && run.firstKill === SIGKILL && this.#stopFollowsDie && this.#stopSignal === undefined) {
+      this.#asking = "stop-signal";
+      steps.push({ do: "inspect" });
+    }
+  }
+
+  #takeDie(die: DieSignal, steps: Step[]): void {
+    const oomUnclear = this.#run.oomSeen && die.oomKilled === undefined;
+    if ((die.exitCode === undefined || oomUnclear) && die.silent !== true) {
+      this.#asking = die;
+      steps.push({ do: "inspect" });
+    } else {
+      this.#conclude(die, undefined, steps);
+    }
+  }
+
+  #answer(answer: InspectAnswer, steps: Step[]): void {
+    const asking = this.#asking;
+    if (asking === undefined) return;
+    this.#asking = undefined;
+    const facts = typeof answer === "object" ? answer : undefined;
+    if (facts !== undefined) this.#stopSignal = facts.stopSignal;
+    if (asking !== "stop-signal") {
+      this.#conclude(asking, isOfRun(facts, asking) ? facts : undefined, steps);
+    } else if (answer === "unanswered") {
+      // The container is there and its stop signal is not known: rather a late verdict than a wrong one.
+      this.#run.firstKill = "unknown";
+    }
+  }
+
+  /** `facts` are of the run that this `die` ended. */
+  #conclude(die: DieSignal, facts: RunFacts | undefined, steps: Step[]): void {
+    const run = this.#run;
+    const exitCode = die.exitCode ?? facts?.exitCode;
+    const oomKilled = die.oomKilled ?? facts?.oomKilled ?? (run.oomSeen && exitCode === 128 + SIGKILL);
+    const signal = signalOf(exitCode, run);
+    const error = die.error ?? facts?.error;
+    const stopSeen = run.stopSeen || this.#isStopWaiting();
+    const exit: Exit = {
+      verdict: stopSeen ? "stopped" : "died",
+      die,
+      ...(exitCode !== undefined && { exitCode }),
+      ...(signal !== undefined && { signal }),
+      oomKilled,
+      graceful: exitCode !== undefined ? exitCode !== 128 + SIGKILL : !run.kills.has(SIGKILL),
+      ...(error !== undefined && { error }),
+    };
+    if (!stopSeen && this.#mayBeStop(run)) {
+      this.#held = exit;
+      steps.push({ do: "arm", ms: HOLD_MS });
+    } else {
+      steps.push({ do: "exit", exit });
+    }
+    this.#run = { ...newRun(), ended: true };
+  }
+
+  #mayBeStop(run: Run): boolean {
+    if (!this.#stopFollowsDie || run.firstKill === undefined) return false;
+    return run.firstKill !== SIGKILL || this.#stopSignal === SIGKILL;
+  }
+
+  /** A `stop` of this run came while an inspect was under way. */
+  #isStopWaiting(): boolean {
+    for (const { kind } of this.#inbox) {
+      if (kind === "stop") return true;
+      if (ENDS_HOLD.has(kind)) return false;
+    }
+    return false;
+  }
+
+  #settle(verdict: Exit["verdict"], steps: Step[]): void {
+    if (this.#held === undefined) return;
+    steps.push({ do: "disarm" }, { do: "exit", exit: { ...this.#held, verdict } });
+    this.#held = undefined;
+    this.#inbox.unshift(...this.#behind.splice(0));
+  }
+}
+
+function newRun(): Run {
+  return { kills: new Set(), unknownKill: false, stopSeen: false, oomSeen: false, ended: false };
+}
+
+/** A program may exit with 129 to 159 of its own accord; a signal is named only where there is reason to. */
+function signalOf(exitCode: number | undefined, run: Run): string | undefined {
+  if (exitCode === undefined || exitCode <= 128) return undefined;
+  const number = exitCode - 128;
+  const plausible = run.unknownKill || run.kills.has(number) || SPONTANEOUS.has(number);
+  return plausible ? signalName(number) : undefined;
+}
+
+/** The container may run again by the time of the inspect: then the facts are of a later run. */
+function isOfRun(facts: RunFacts | undefined, die: DieSignal): boolean {
+  if (facts === undefined || !facts.ended) return false;
+  return facts.startedAtNano === undefined || facts.startedAtNano <= die.timeNano;
+}

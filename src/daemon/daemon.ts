@@ -1,0 +1,130 @@
+/**
+ * The composition root: makes every part, joins them, and takes them apart in reverse order. Nothing else in apex holds
+ * two of them together.
+ *
+ *     engine ─► ContainerManager ─► ContainerHealthMonitor ─► WorkspaceManager ─► ApexOrchestrator ─► EventLog ─► sockets
+ */
+import { ContainerHealthMonitor } from "../containers/container_health_monitor.ts";
+import { ContainerManager } from "../containers/container_manager.ts";
+import { discoverEngine, type EngineAddress } from "../engine/engine_address.ts";
+import { EngineClient } from "../engine/engine_client.ts";
+import { launchEmbeddedEngine } from "../engine/embedded/launch_embedded_engine.ts";
+import { EventLog } from "../eventlog/event_log.ts";
+import { ApexOrchestrator } from "../orchestrator/mod.ts";
+import { ApexError } from "../platform/apex_error.ts";
+import { systemClock } from "../platform/clock.ts";
+import type { Config } from "../platform/config.ts";
+import { type Paths, prepareDirectories } from "../platform/directories.ts";
+import type { Logger } from "../platform/logger.ts";
+import { request } from "../client/request.ts";
+import type { StatusResult } from "../protocol/control.ts";
+import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
+import { controlHandler } from "./control_handler.ts";
+import { ControlServer } from "./control_server.ts";
+import { openDaemonLog } from "./daemon_logger.ts";
+import { EventsServer } from "./events_server.ts";
+import { InstanceLock } from "./instance_lock.ts";
+import { SocketFile } from "../platform/socket_file.ts";
+import { publish } from "./publish.ts";
+import { EngineStatus } from "./engine_status.ts";
+
+export interface DaemonOptions {
+  readonly paths: Paths;
+  readonly config: Config;
+  /** The command that starts this program, to which a verb is added: `["/usr/bin/apex"]`. */
+  readonly selfCommand: readonly string[];
+  /** Aborted to end the daemon cleanly. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs the daemon until `signal` is aborted; then unlinks its sockets, ends its subscribers, and returns.
+ *
+ * @throws {ApexError} when it cannot start: `busy` (another one runs), `usage`, `engine`, `failed`.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { paths, config, signal } = options;
+  await using parts = new AsyncDisposableStack();
+  await prepareDirectories(paths);
+  parts.use(
+    await InstanceLock.acquire({
+      directories: [paths.runtimeDir, paths.stateDir],
+      controlSocket: paths.controlSocket,
+      askStatus,
+    }),
+  );
+  const logger = parts.use(openDaemonLog(config.logLevel));
+  const engine = await findEngine(options, logger);
+
+  const clock = systemClock;
+  const client = parts.use(new EngineClient({ socketPath: engine.socketPath, logger }));
+  const containers = parts.use(new ContainerManager({ client, clock, logger }));
+  const health = parts.use(new ContainerHealthMonitor({ manager: containers, logger }));
+  const workspaces = parts.use(new WorkspaceManager({ manager: containers, health, logger }));
+  const orchestrator = parts.use(new ApexOrchestrator({ workspaces, logger }));
+  const engineStatus = parts.use(new EngineStatus({ containers, engine }));
+  const log = parts.use(new EventLog({ clock }));
+  parts.use(publish({ log, containers, orchestrator, engine }));
+
+  // Bound first, so that whoever finds the control socket finds both.
+  const eventsSocket = await SocketFile.listen(paths.eventsSocket);
+  const subscribers = parts.use(
+    new EventsServer({
+      listener: eventsSocket.listener,
+      log,
+      maxSubscribers: config.maxSubscribers,
+      clock,
+      logger,
+    }),
+  );
+  parts.defer(() => eventsSocket.unlink());
+  const controlSocket = await SocketFile.listen(paths.controlSocket);
+  parts.use(
+    new ControlServer({
+      listener: controlSocket.listener,
+      handle: controlHandler({ sockets: paths, engine: engineStatus, containers, log, clock }),
+      barrier: () => subscribers.barrier(),
+      maxConnections: config.maxControlConnections,
+      clock,
+      logger,
+    }),
+  );
+  parts.defer(() => controlSocket.unlink());
+
+  containers.start();
+  logger.info(`listening on ${paths.controlSocket}, following ${engine.socketPath} (${engine.source})`);
+  await aborted(signal);
+  logger.info("ending");
+}
+
+async function findEngine(
+  { paths, config, selfCommand }: DaemonOptions,
+  logger: Logger,
+): Promise<EngineAddress> {
+  const engine = await discoverEngine({
+    engine: config.engine,
+    engineSource: config.engineSource,
+    env: (name) => Deno.env.get(name),
+    embeddedSocketPath: paths.engineSocket,
+  });
+  if (engine.embedded) {
+    await launchEmbeddedEngine({ socketPath: engine.socketPath, dir: paths.engineDir, selfCommand });
+    logger.info("the embedded engine runs containers as local processes and isolates nothing");
+  }
+  return engine;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** Who answers on a control socket. Nobody, or something that is no apex daemon, is no error here. */
+async function askStatus(controlSocket: string): Promise<StatusResult | undefined> {
+  try {
+    return await request(controlSocket, "status", { timeoutMs: 1_000 });
+  } catch (error) {
+    if (error instanceof ApexError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+/** The daemon's log: one line a message on stderr, which is the terminal, the journal, or the log file it was given. */
+import {
+  configureSync,
+  getLogger,
+  getTextFormatter,
+  type LogLevel as LogtapeLevel,
+  resetSync,
+} from "@logtape/logtape";
+import type { LogLevel } from "../platform/config.ts";
+import type { Logger } from "../platform/logger.ts";
+
+const LEVELS: Record<LogLevel, LogtapeLevel> = {
+  debug: "debug",
+  info: "info",
+  warn: "warning",
+  error: "error",
+};
+
+/** Starts logging; disposing ends it. */
+export function openDaemonLog(level: LogLevel): Logger & Disposable {
+  const format = getTextFormatter({ timestamp: "rfc3339", level: "full", category: () => "apex" });
+  const encoder = new TextEncoder();
+  configureSync({
+    sinks: { stderr: (record) => writeWhole(encoder.encode(format(record))) },
+    loggers: [
+      { category: "apex", lowestLevel: LEVELS[level], sinks: ["stderr"] },
+      { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["stderr"] },
+    ],
+  });
+  const logger = getLogger("apex");
+  return {
+    debug: (message) => logger.debug(literal(message)),
+    info: (message) => logger.info(literal(message)),
+    warn: (message) => logger.warn(literal(message)),
+    error: (message) => logger.error(literal(message)),
+    [Symbol.dispose]: () => resetSync(),
+  };
+}
+
+/** A message may hold braces, which LogTape would take for placeholders. */
+function literal(message: string): string {
+  return message.replaceAll("{", "{{").replaceAll("}", "}}");
+}
+
+/** A log that cannot be written (its terminal is gone, its disk full) must not end the daemon. */
+function writeWhole(bytes: Uint8Array): void {
+  try {
+    for (let written = 0; written < bytes.length;) written += Deno.stderr.writeSync(bytes.subarray(written));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}

@@ -1,0 +1,35 @@
+import type { ContainerManager } from "../containers/container_manager.ts";
+import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../containers/manager_events.ts";
+import type { EngineAddress } from "../engine/engine_address.ts";
+import type { StatusResult } from "../protocol/control.ts";
+
+/** How the connection to the engine stands, for `apex status`: what the engine's events last said. */
+export class EngineStatus implements Disposable {
+  readonly #containers: ContainerManager;
+  #current: StatusResult["engine"];
+
+  constructor({ containers, engine }: { containers: ContainerManager; engine: EngineAddress }) {
+    this.#containers = containers;
+    this.#current = { state: "connecting", socket: engine.socketPath, source: engine.source };
+    containers.on("engine:connected", this.#onConnected);
+    containers.on("engine:disconnected", this.#onDisconnected);
+  }
+
+  get current(): StatusResult["engine"] {
+    return this.#current;
+  }
+
+  [Symbol.dispose](): void {
+    this.#containers.off("engine:connected", this.#onConnected);
+    this.#containers.off("engine:disconnected", this.#onDisconnected);
+  }
+
+  readonly #onConnected = ({ engine, version }: EngineConnectedEvent): void => {
+    const { socket, source } = this.#current;
+    this.#current = { state: "connected", kind: engine, version, socket, source };
+  };
+
+  readonly #onDisconnected = ({ error }: EngineDisconnectedEvent): void => {
+    this.#current = { ...this.#current, state: "disconnected", error };
+  };
+}

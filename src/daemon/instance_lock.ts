@@ -1,0 +1,94 @@
+/**
+ * One daemon a runtime directory and one a state directory. Each directory holds `apex.lock`, an flock'ed file that is
+ * never unlinked: the kernel frees it however its owner ends, so a `kill -9` leaves nothing that blocks the next start.
+ *
+ * While somebody else has the lock, the owner is looked for: whoever holds it wrote its pid and control socket into the
+ * file and answers there. Whoever loses leaves by ending the process ({@linkcode lockFile} says why).
+ */
+import { join } from "@std/path/posix";
+import { ApexError } from "../platform/apex_error.ts";
+import { lockFile } from "../platform/file_lock.ts";
+import type { StatusResult } from "../protocol/control.ts";
+
+/** Who holds a lock, as written into its file. */
+interface LockHolder {
+  readonly pid: number;
+  readonly socket: string;
+}
+
+export interface InstanceLockOptions {
+  /** Directories to lock, in this order for every daemon, so that two never wait for each other. */
+  readonly directories: readonly string[];
+  /** Control socket of the daemon that asks. */
+  readonly controlSocket: string;
+  /** Asks the daemon behind a control socket who it is; `undefined` when none answers. */
+  readonly askStatus: (controlSocket: string) => Promise<StatusResult | undefined>;
+  /** How long an owner may take to answer, in milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+/** A daemon that holds the lock and answers to nobody for this long is hanging. */
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+export class InstanceLock implements Disposable {
+  readonly #files: Deno.FsFile[] = [];
+
+  private constructor() {}
+
+  /**
+   * Locks every directory for this process, or fails while nothing is changed.
+   *
+   * @throws {ApexError} `busy`: another daemon has one of them (the message names its pid and socket), or holds the
+   * lock and does not answer. A lock may then still be pending: end the process.
+   */
+  static async acquire(options: InstanceLockOptions): Promise<InstanceLock> {
+    const lock = new InstanceLock();
+    const seen = new Set<string>();
+    for (const directory of options.directories) {
+      const path = join(await Deno.realPath(directory), "apex.lock");
+      if (seen.has(path)) continue;
+      seen.add(path);
+      const file = await lockFile(path, ownerSearch(path, options));
+      lock.#files.push(file);
+      const holder: LockHolder = { pid: Deno.pid, socket: options.controlSocket };
+      await file.truncate(0);
+      await file.write(new TextEncoder().encode(JSON.stringify(holder) + "\n"));
+    }
+    return lock;
+  }
+
+  /** Frees the locks, last first. The files stay: unlinking one would let two processes each lock "the" file. */
+  [Symbol.dispose](): void {
+    for (const file of this.#files.splice(0).reverse()) file.close();
+  }
+}
+
+/** Throws once the owner of the lock has been found, or has not answered for too long. */
+function ownerSearch(path: string, options: InstanceLockOptions): () => Promise<void> {
+  const deadline = performance.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  return async () => {
+    const holder = await readHolder(path);
+    for (const socket of new Set([options.controlSocket, holder?.socket])) {
+      const status = socket === undefined ? undefined : await options.askStatus(socket);
+      // A record may be stale and its socket another daemon's by now: only the pid proves who answers.
+      if (status && (socket === options.controlSocket || status.pid === holder?.pid)) {
+        throw new ApexError("busy", `a daemon already runs (pid ${status.pid}, socket ${socket})`);
+      }
+    }
+    if (performance.now() > deadline) {
+      const who = holder ? `pid ${holder.pid}` : "an unknown process";
+      throw new ApexError("busy", `${path} is held by ${who}, which does not answer; end it and try again`);
+    }
+  };
+}
+
+/** The record in a lock file; `undefined` while its owner has not yet written it. */
+async function readHolder(path: string): Promise<LockHolder | undefined> {
+  const text = await Deno.readTextFile(path);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

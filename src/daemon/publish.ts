@@ -1,0 +1,42 @@
+/** The one place where in-process events become lines of the log. */
+import type { ContainerManager } from "../containers/container_manager.ts";
+import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../containers/manager_events.ts";
+import type { EngineAddress } from "../engine/engine_address.ts";
+import type { EngineKind } from "../engine/engine_client.ts";
+import type { EventLog } from "../eventlog/event_log.ts";
+import type { AnyContainerListener, ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
+import { toWireEvent } from "./wire_form.ts";
+
+export interface PublishOptions {
+  readonly log: EventLog;
+  /** Tells of the engine's connection. */
+  readonly containers: ContainerManager;
+  /** Tells of containers. */
+  readonly orchestrator: ApexOrchestrator;
+  readonly engine: EngineAddress;
+}
+
+/** Appends each event to the log in the synchronous block in which it is told. Disposing ends that. */
+export function publish({ log, containers, orchestrator, engine }: PublishOptions): Disposable {
+  const onContainer: AnyContainerListener = (event, name) => void log.append(toWireEvent(name, event));
+  const onConnected = (event: EngineConnectedEvent): void =>
+    void log.append(toWireEvent("engine:connected", event));
+  const onDisconnected = (event: EngineDisconnectedEvent): void =>
+    void log.append(toWireEvent("engine:disconnected", { engine: presumedKind(engine), ...event }));
+  orchestrator.on("container:*", onContainer);
+  containers.on("engine:connected", onConnected);
+  containers.on("engine:disconnected", onDisconnected);
+  return {
+    [Symbol.dispose]() {
+      orchestrator.off("container:*", onContainer);
+      containers.off("engine:connected", onConnected);
+      containers.off("engine:disconnected", onDisconnected);
+    },
+  };
+}
+
+/** What an engine that has never answered most likely is. */
+function presumedKind({ embedded, socketPath }: EngineAddress): EngineKind {
+  if (embedded) return "embedded";
+  return socketPath.includes("podman") ? "podman" : "docker";
+}

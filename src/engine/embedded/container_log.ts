@@ -1,0 +1,158 @@
+/**
+ * The output of one container, on disk. Owns the files `<generation>.log` in its directory: when one is full the next
+ * begins and only the newest two are kept, so a container holds at most twice `maxFileBytes`, and the oldest output is
+ * lost first (Docker's `max-file=2`). Appends are written one after another, and a writer waits for its own, which
+ * slows a process that prints faster than the disk. Readers keep their own place and their own descriptor; a reader
+ * too slow for two generations misses what was dropped. Nothing of the output is held in memory.
+ */
+import { join } from "@std/path/posix";
+import { concatBytes } from "./concat_bytes.ts";
+import { LineSplitter } from "./line_splitter.ts";
+import { decodeRecords, encodeRecord, type LogRecord, MAX_PAYLOAD_BYTES } from "./log_record.ts";
+import type { OutputStream } from "./process_group.ts";
+
+/** Room for some 100,000 lines a file; 200 chatty containers stay below 3.2 GiB. */
+const MAX_FILE_BYTES = 8 * 1024 * 1024;
+const READ_SIZE_BYTES = 64 * 1024;
+
+export interface ContainerLogOptions {
+  /** A directory of the log's own; made on the first append. */
+  readonly dir: string;
+  readonly nextTime: () => bigint;
+  readonly maxFileBytes?: number;
+}
+
+export interface ReadLogOptions {
+  /** Goes on with what is appended, until {@linkcode ContainerLog.endRun}. */
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+export class ContainerLog {
+  readonly #dir: string;
+  readonly #nextTime: () => bigint;
+  readonly #maxFileBytes: number;
+  readonly #splitters: Record<OutputStream, LineSplitter> = {
+    stdout: new LineSplitter(MAX_PAYLOAD_BYTES),
+    stderr: new LineSplitter(MAX_PAYLOAD_BYTES),
+  };
+  #generation = 0;
+  #writtenBytes = 0;
+  #lastWrite: Promise<void> = Promise.resolve();
+  #running = false;
+  #change = Promise.withResolvers<void>();
+
+  constructor(options: ContainerLogOptions) {
+    this.#dir = options.dir;
+    this.#nextTime = options.nextTime;
+    this.#maxFileBytes = options.maxFileBytes ?? MAX_FILE_BYTES;
+  }
+
+  /** A process begins: followers wait for more from here on. */
+  beginRun(): void {
+    this.#running = true;
+  }
+
+  /** Adds output as it came from the process; resolves when it is written. */
+  async append(stream: OutputStream, chunk: Uint8Array): Promise<void> {
+    await this.#write(stream, this.#splitters[stream].push(chunk));
+  }
+
+  /** The process has ended: unfinished lines are written as they are, followers end once they have read them. */
+  async endRun(): Promise<void> {
+    for (const stream of ["stdout", "stderr"] as const) {
+      const partial = this.#splitters[stream].flush();
+      if (partial.length > 0) await this.#write(stream, [partial]);
+    }
+    this.#running = false;
+    this.#announce();
+  }
+
+  /** All records from the oldest that is kept. */
+  async *read(options: ReadLogOptions): AsyncGenerator<LogRecord> {
+    let generation = Math.max(0, this.#generation - 1);
+    while (!options.signal.aborted) {
+      yield* this.#readGeneration(generation, options);
+      if (generation >= this.#generation) return;
+      generation = Math.max(generation + 1, this.#generation - 1);
+    }
+  }
+
+  /** One file, to its end; the newest one as long as it is followed and neither full nor finished. */
+  async *#readGeneration(generation: number, { follow, signal }: ReadLogOptions): AsyncGenerator<LogRecord> {
+    using file = await openOrUndefined(join(this.#dir, `${generation}.log`));
+    let rest: Uint8Array = new Uint8Array(0);
+    for (;;) {
+      const { promise: changed } = this.#change;
+      const newest = generation === this.#generation;
+      const running = this.#running;
+      for (let block = await readBlock(file); block.length > 0; block = await readBlock(file)) {
+        const decoded = decodeRecords(concatBytes([rest, block]));
+        rest = decoded.rest.slice();
+        yield* decoded.records;
+        if (signal.aborted) return;
+      }
+      if (!newest || !follow || !running) return;
+      if (file === undefined && this.#writtenBytes > 0) {
+        return yield* this.#readGeneration(generation, { follow, signal });
+      }
+      await abortable(changed, signal);
+      if (signal.aborted) return;
+    }
+  }
+
+  #write(stream: OutputStream, payloads: readonly Uint8Array[]): Promise<void> {
+    if (payloads.length === 0) return Promise.resolve();
+    const records = payloads.map((payload) => encodeRecord({ stream, timeNano: this.#nextTime(), payload }));
+    // Each waits for the one before it; a failure is told to its own writer and does not stop the next.
+    const write = this.#lastWrite.then(() => this.#writeRecords(records));
+    this.#lastWrite = write.then(() => {}, () => {});
+    return write;
+  }
+
+  async #writeRecords(records: readonly Uint8Array[]): Promise<void> {
+    const bytes = concatBytes(records);
+    if (this.#writtenBytes > 0 && this.#writtenBytes + bytes.length > this.#maxFileBytes) {
+      await this.#rotate();
+    }
+    if (this.#writtenBytes === 0) await Deno.mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await Deno.writeFile(join(this.#dir, `${this.#generation}.log`), bytes, { append: true, mode: 0o600 });
+    this.#writtenBytes += bytes.length;
+    this.#announce();
+  }
+
+  async #rotate(): Promise<void> {
+    const oldest = this.#generation - 1;
+    this.#generation++;
+    this.#writtenBytes = 0;
+    if (oldest >= 0) await Deno.remove(join(this.#dir, `${oldest}.log`));
+  }
+
+  #announce(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
+}
+
+async function openOrUndefined(path: string): Promise<Deno.FsFile | undefined> {
+  try {
+    return await Deno.open(path, { read: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined; // Nothing was written yet, or it was dropped since.
+    throw error;
+  }
+}
+
+async function readBlock(file: Deno.FsFile | undefined): Promise<Uint8Array> {
+  if (file === undefined) return new Uint8Array(0);
+  const block = new Uint8Array(READ_SIZE_BYTES);
+  return block.subarray(0, await file.read(block) ?? 0);
+}
+
+async function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  const abort = () => aborted.resolve();
+  signal.addEventListener("abort", abort, { once: true });
+  if (!signal.aborted) await Promise.race([promise, aborted.promise]);
+  signal.removeEventListener("abort", abort);
+}

@@ -1,0 +1,60 @@
+import { concatBytes } from "./concat_bytes.ts";
+import type { EmbeddedContainer } from "./embedded_container.ts";
+import { HttpError } from "./http_error.ts";
+import type { HttpReply, HttpRequest } from "./http_message.ts";
+import { encodeFrame, type LogRecord } from "./log_record.ts";
+import { formatLogTime } from "./nano_time.ts";
+import { booleanParameter, timeParameter } from "./parameters.ts";
+
+/** Answers `GET /containers/{id}/logs`: frames of output, the kept ones and, with `follow`, those to come. */
+export function logReply({ query, signal }: HttpRequest, find: () => EmbeddedContainer): HttpReply {
+  const streams = { stdout: booleanParameter(query, "stdout"), stderr: booleanParameter(query, "stderr") };
+  if (!streams.stdout && !streams.stderr) {
+    throw new HttpError(400, "Bad parameters: you must choose at least one stream");
+  }
+  const { log } = find();
+  const since = timeParameter(query, "since") ?? 0n;
+  const until = timeParameter(query, "until") ?? 0n;
+  const timestamps = booleanParameter(query, "timestamps");
+  const follow = booleanParameter(query, "follow");
+  const isShown = ({ stream, timeNano }: LogRecord) =>
+    streams[stream] && timeNano >= since && (until <= 0n || timeNano <= until);
+  return {
+    kind: "stream",
+    status: 200,
+    contentType: "application/vnd.docker.multiplexed-stream",
+    produce: async (write) => {
+      const tail = tailCount(query);
+      // Counted first, then left out, so that no length of tail is held in memory.
+      let left = tail === undefined
+        ? 0
+        : Math.max(0, await count(log.read({ follow: false, signal }), isShown) - tail);
+      for await (const record of log.read({ follow, signal })) {
+        if (until > 0n && record.timeNano > until) return;
+        if (!isShown(record) || left-- > 0) continue;
+        await write(encodeFrame(record.stream, timestamps ? stamped(record) : record.payload));
+      }
+    },
+  };
+}
+
+/** Docker takes what is no number, and a negative one, for "all". */
+function tailCount(query: URLSearchParams): number | undefined {
+  const tail = query.get("tail") ?? "";
+  return /^\d{1,15}$/.test(tail) ? Number(tail) : undefined;
+}
+
+async function count(
+  records: AsyncIterable<LogRecord>,
+  isShown: (record: LogRecord) => boolean,
+): Promise<number> {
+  let total = 0;
+  for await (const record of records) {
+    if (isShown(record)) total++;
+  }
+  return total;
+}
+
+function stamped({ timeNano, payload }: LogRecord): Uint8Array {
+  return concatBytes([new TextEncoder().encode(`${formatLogTime(timeNano)} `), payload]);
+}

@@ -1,0 +1,244 @@
+/**
+ * The embedded engine: a Docker Engine API on a Unix socket of its own, where a container is a local process. It makes
+ * apex usable, and testable, where no Docker is; it isolates nothing. This is its composition root. It owns, in order
+ * of closing: the idle timer, the listener and its socket file, the containers, the connections, the lock.
+ * Containers do not outlive the engine: it kills them when it closes, and after a crash the next one does.
+ */
+import { dirname, join } from "@std/path/posix";
+import { ApexError } from "../../platform/apex_error.ts";
+import { type Clock, systemClock } from "../../platform/clock.ts";
+import { type Logger, silentLogger } from "../../platform/logger.ts";
+import { VERSION } from "../../protocol/version.ts";
+import { containerRoutes } from "./container_routes.ts";
+import { ContainerStore } from "./container_store.ts";
+import type { ContainerSpec } from "./create_request.ts";
+import { EmbeddedContainer } from "./embedded_container.ts";
+import { lockEngine } from "./engine_lock.ts";
+import { EngineServer } from "./engine_server.ts";
+import { EventHistory } from "./event_history.ts";
+import { IdleTimer } from "./idle_timer.ts";
+import { imageRoutes } from "./image_routes.ts";
+import { randomId } from "./names.ts";
+import { EngineTime } from "./nano_time.ts";
+import { endLeftovers } from "./process_file.ts";
+import { API_VERSION, createRouter } from "./router.ts";
+import { systemRoutes } from "./system_routes.ts";
+import { unsupportedRoutes } from "./unsupported_routes.ts";
+
+/** Long enough for a daemon that is restarted by hand to find the same engine again. */
+const IDLE_EXIT_MS = 60_000;
+/** `sun_path` of Linux holds 108 bytes with its end, of macOS 104. */
+const MAX_SOCKET_PATH_BYTES = 103;
+
+export interface EmbeddedEngineOptions {
+  /** The engine's own directory (0700): lock, identity, containers. */
+  readonly dir: string;
+  readonly socketPath: string;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** It closes this long after the last container and the last request are gone. */
+  readonly idleExitMs?: number;
+  /** Closes the engine. */
+  readonly signal?: AbortSignal;
+}
+
+/** A running engine. */
+export interface EmbeddedEngine extends AsyncDisposable {
+  readonly socketPath: string;
+  /** Resolves when the engine has closed, for whatever reason. */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Starts the embedded engine in this process.
+ * @throws {ApexError} `busy` when one already runs in that directory, `usage` for a socket path that is too long
+ */
+export async function startEmbeddedEngine(options: EmbeddedEngineOptions): Promise<EmbeddedEngine> {
+  const { dir, socketPath } = options;
+  if (new TextEncoder().encode(socketPath).length > MAX_SOCKET_PATH_BYTES) {
+    throw new ApexError("usage", `the path of the embedded engine's socket is too long: ${socketPath}`);
+  }
+  await using opened = new AsyncDisposableStack();
+  await makePrivateDir(dir);
+  await makePrivateDir(dirname(socketPath));
+  opened.use(await lockEngine(join(dir, "lock"), socketPath));
+  const logger = options.logger ?? silentLogger;
+  const containersDir = join(dir, "containers");
+  const leftovers = await endLeftovers(containersDir);
+  if (leftovers > 0) {
+    logger.warn(`embedded engine: ended ${leftovers} containers that a killed engine left running`);
+  }
+  const engineId = await persistentId(join(dir, "id"));
+  // The lock is ours: whatever file is there belongs to an engine that is dead.
+  await removeIfThere(socketPath);
+  const listener = opened.adopt(listenPrivately(socketPath), closeListener);
+  const engine = new RunningEngine(options, {
+    listener,
+    logger,
+    engineId,
+    containersDir,
+    resources: opened.move(),
+  });
+  logger.warn("embedded engine: containers are plain processes of this user; nothing is isolated");
+  logger.info(`embedded engine: listening on ${socketPath}`);
+  return engine;
+}
+
+interface Parts {
+  readonly listener: Deno.Listener;
+  readonly logger: Logger;
+  readonly engineId: string;
+  readonly containersDir: string;
+  /** Lock and listener, closed last. */
+  readonly resources: AsyncDisposableStack;
+}
+
+class RunningEngine implements EmbeddedEngine {
+  readonly socketPath: string;
+  readonly closed: Promise<void>;
+  readonly #store = new ContainerStore();
+  readonly #server: EngineServer;
+  readonly #idle: IdleTimer;
+  readonly #resources: AsyncDisposableStack;
+  readonly #logger: Logger;
+  readonly #closing = Promise.withResolvers<void>();
+
+  constructor(
+    options: EmbeddedEngineOptions,
+    { listener, logger, engineId, containersDir, resources }: Parts,
+  ) {
+    const clock = options.clock ?? systemClock;
+    const time = new EngineTime(clock);
+    const history = new EventHistory(time);
+    const store = this.#store;
+    this.socketPath = options.socketPath;
+    this.#logger = logger;
+    this.#resources = resources;
+    this.#idle = new IdleTimer({
+      clock,
+      idleMs: options.idleExitMs ?? IDLE_EXIT_MS,
+      onIdle: () => this.#closing.resolve(),
+    });
+
+    const create = (name: string, spec: ContainerSpec): EmbeddedContainer => {
+      const id = randomId();
+      const container = new EmbeddedContainer({
+        id,
+        name,
+        spec,
+        dir: join(containersDir, id),
+        clock,
+        time,
+        logger,
+        publish: (subject, action, attributes) => history.publish(messageOf(subject, { action, attributes })),
+        onRemoved: (removed) => {
+          store.delete(removed);
+          this.#idle.setContainers(store.size);
+        },
+      });
+      store.add(container);
+      this.#idle.setContainers(store.size);
+      return container;
+    };
+    this.#server = new EngineServer({
+      listener,
+      logger,
+      handle: createRouter([
+        ...systemRoutes({ engineId, dir: options.dir, store, history, time, clock }),
+        ...containerRoutes({ store, create, now: () => clock.now() }),
+        ...imageRoutes(store),
+        ...unsupportedRoutes(),
+      ]),
+      headers: {
+        "Api-Version": API_VERSION,
+        "Ostype": Deno.build.os,
+        "Server": `apex-embedded-engine/${VERSION}`,
+      },
+      onActivity: (requests) => this.#idle.setRequests(requests),
+    });
+    const close = () => this.#closing.resolve();
+    options.signal?.addEventListener("abort", close, { once: true });
+    if (options.signal?.aborted) close();
+    this.closed = this.#closing.promise.then(() => this.#close())
+      .finally(() => options.signal?.removeEventListener("abort", close));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.resolve();
+    await this.closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#idle[Symbol.dispose]();
+    // The path first: who meets the end of a connection and finds no socket knows that this was a shutdown.
+    await removeIfThere(this.socketPath);
+    const ended = await Promise.allSettled(
+      this.#store.list().map((container) => container[Symbol.asyncDispose]()),
+    );
+    for (const result of ended) {
+      if (result.status === "rejected") this.#logger.error(`embedded engine: at its end: ${result.reason}`);
+    }
+    await this.#server[Symbol.asyncDispose]();
+    await this.#resources[Symbol.asyncDispose]();
+    this.#logger.info("embedded engine: closed");
+  }
+}
+
+/** One flat map, as Docker's: a label overwrites an attribute of the event, only image and name are written after. */
+function messageOf(
+  { id, name, spec }: EmbeddedContainer,
+  { action, attributes }: { action: string; attributes: Record<string, string> },
+) {
+  const all = { ...attributes, ...spec.labels, image: spec.image, name };
+  return {
+    status: action,
+    id,
+    from: spec.image,
+    Type: "container",
+    Action: action,
+    Actor: { ID: id, Attributes: all },
+    scope: "local",
+  } as const;
+}
+
+async function makePrivateDir(dir: string): Promise<void> {
+  await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+}
+
+/** Mode 0600 from its first moment: `listen` has no mode, so it goes by umask. */
+function listenPrivately(socketPath: string): Deno.Listener {
+  const before = Deno.umask(0o177);
+  try {
+    return Deno.listen({ transport: "unix", path: socketPath });
+  } finally {
+    Deno.umask(before);
+  }
+}
+
+function closeListener(listener: Deno.Listener): void {
+  try {
+    listener.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error; // The server has closed it already.
+  }
+}
+
+async function persistentId(path: string): Promise<string> {
+  try {
+    const id = await Deno.readTextFile(path);
+    if (/^[0-9a-f]{64}$/.test(id)) return id;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // The first engine of this directory gives it an id.
+  }
+  const id = randomId();
+  await Deno.writeTextFile(path, id, { mode: 0o600 });
+  return id;
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

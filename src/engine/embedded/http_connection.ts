@@ -1,0 +1,151 @@
+/**
+ * One client's connection: reads a request, has it answered, writes the reply, and so on until either side ends it.
+ * Requests are answered one after another in their order (pipelining works, and is bounded by the reader). A reply may
+ * be a stream or take the whole connection over. HTTP/1.1 is spoken by hand because `Deno.serve` cannot hand over a
+ * connection and `node:http` of Deno 2.4 cannot listen on a Unix socket.
+ */
+import type { Logger } from "../../platform/logger.ts";
+import { messageOf } from "../../platform/apex_error.ts";
+import { HttpError } from "./http_error.ts";
+import { errorReply, type HttpReply, type HttpRequest } from "./http_message.ts";
+import { isConnectionLoss, type RequestHead, RequestReader } from "./request_reader.ts";
+import { ReplyWriter } from "./reply_writer.ts";
+
+/** From the first byte of a request to its last: a client that stops halfway does not hold its connection for ever. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** How long a reply that is under way may take to end when the engine closes. */
+const CLOSE_GRACE_MS = 500;
+
+export interface ConnectionOptions {
+  /** Answers a request; an {@linkcode HttpError} becomes its status, anything else a 500. */
+  readonly handle: (request: HttpRequest) => Promise<HttpReply>;
+  /** Sent with every reply. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly logger: Logger;
+  /** The engine closes: requests in flight are aborted, the connection ends. */
+  readonly signal: AbortSignal;
+}
+
+/** Serves `connection` until it ends, and closes it. Never rejects for what a client does. */
+export async function serveConnection(connection: Deno.Conn, options: ConnectionOptions): Promise<void> {
+  const reader = new RequestReader(connection);
+  const writer = new ReplyWriter(connection, options.headers);
+  let answering = false;
+  let graceTimer: ReturnType<typeof setTimeout> | undefined;
+  const end = () => {
+    if (answering) graceTimer = setTimeout(() => closeQuietly(connection), CLOSE_GRACE_MS);
+    else closeQuietly(connection);
+  };
+  options.signal.addEventListener("abort", end, { once: true });
+  try {
+    while (!options.signal.aborted) {
+      const received = await receive(connection, { reader, writer });
+      if (received === undefined) return;
+      answering = true;
+      if (!(await reply(connection, { reader, writer, options, received }))) return;
+      answering = false;
+    }
+  } catch (error) {
+    if (!isConnectionLoss(error)) {
+      options.logger.warn(`embedded engine: a connection failed: ${messageOf(error)}`);
+    }
+  } finally {
+    options.signal.removeEventListener("abort", end);
+    clearTimeout(graceTimer);
+    closeQuietly(connection);
+    await reader.settled();
+  }
+}
+
+interface Wire {
+  readonly reader: RequestReader;
+  readonly writer: ReplyWriter;
+}
+
+interface Received {
+  readonly head: RequestHead;
+  readonly body: Uint8Array;
+}
+
+/** Reads the next request; undefined when there is none, or what came was refused. */
+async function receive(connection: Deno.Conn, { reader, writer }: Wire): Promise<Received | undefined> {
+  if (!(await reader.arrives())) return undefined;
+  const timer = setTimeout(() => closeQuietly(connection), REQUEST_TIMEOUT_MS);
+  try {
+    const head = await reader.readHead();
+    if (head.headers.get("expect")?.toLowerCase() === "100-continue") await writer.writeContinue();
+    return { head, body: await reader.readBody(head) };
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    // Where the next request would begin is unknown now: this was the last of the connection.
+    await writer.write(errorReply(error.status, error.message), {
+      keepAlive: false,
+      chunked: true,
+      headOnly: false,
+    });
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Answers one request; false when the connection cannot go on after it. */
+async function reply(
+  connection: Deno.Conn,
+  { reader, writer, options, received: { head, body } }: Wire & {
+    options: ConnectionOptions;
+    received: Received;
+  },
+): Promise<boolean> {
+  const over = new AbortController();
+  const answered = new AbortController();
+  const watching = reader.watch(() => over.abort(), answered.signal);
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  try {
+    const { method, path, query, headers, keepAlive, chunkedReplies } = head;
+    const httpReply = await answer({ method, path, query, headers, body, signal }, options);
+    if (httpReply.kind === "upgrade") {
+      answered.abort();
+      await writer.writeAll(new TextEncoder().encode(httpReply.head));
+      await httpReply.serve({
+        read: () => reader.readSome(),
+        write: (bytes) => writer.writeAll(bytes),
+        closeWrite: () => connection.closeWrite(),
+      });
+      return false;
+    }
+    const goesOn = keepAlive && (httpReply.kind === "fixed" || chunkedReplies);
+    await writer.write(httpReply, {
+      keepAlive: goesOn,
+      chunked: chunkedReplies,
+      headOnly: method === "HEAD",
+    });
+    return goesOn;
+  } catch (error) {
+    if (signal.aborted) return false; // Whatever failed, nobody is there to be told.
+    throw error;
+  } finally {
+    answered.abort();
+    over.abort();
+    await watching;
+  }
+}
+
+async function answer(request: HttpRequest, options: ConnectionOptions): Promise<HttpReply> {
+  try {
+    return await options.handle(request);
+  } catch (error) {
+    if (error instanceof HttpError) return errorReply(error.status, error.message);
+    if (request.signal.aborted) return errorReply(499, "the request was aborted");
+    options.logger.error(`embedded engine: ${request.method} ${request.path}: ${messageOf(error)}`);
+    return errorReply(500, messageOf(error));
+  }
+}
+
+function closeQuietly(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error; // Closed already: by the signal, or by the timeout.
+  }
+}

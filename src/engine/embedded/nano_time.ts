@@ -1,0 +1,61 @@
+/** Nanoseconds since the Unix epoch, as `bigint`: the engine's API tells time to the nanosecond. */
+import type { Clock } from "../../platform/clock.ts";
+
+const NANO_PER_MS = 1_000_000n;
+const NANO_PER_SECOND = 1_000_000_000n;
+
+/** What the API says for "never". */
+export const ZERO_TIME = "0001-01-01T00:00:00Z";
+
+/**
+ * The engine's time. It never stands still and never goes back, so that events sort by it and a follower that resumes
+ * at an event's time misses none; steps of the machine's clock backwards become nanosecond steps forward.
+ */
+export class EngineTime {
+  readonly #clock: Clock;
+  #last = 0n;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  next(): bigint {
+    const now = BigInt(Math.round(this.#clock.now())) * NANO_PER_MS;
+    this.#last = now > this.#last ? now : this.#last + 1n;
+    return this.#last;
+  }
+}
+
+/** RFC 3339 in UTC as Go prints it: nine digits after the point, trailing zeros left out. */
+export function formatNano(nano: bigint): string {
+  const seconds = new Date(Number(nano / NANO_PER_MS)).toISOString().slice(0, 19);
+  const fraction = String(nano % NANO_PER_SECOND).padStart(9, "0").replace(/0+$/, "");
+  return fraction === "" ? `${seconds}Z` : `${seconds}.${fraction}Z`;
+}
+
+/** Nine digits always: the form in log lines. */
+export function formatLogTime(nano: bigint): string {
+  const seconds = new Date(Number(nano / NANO_PER_MS)).toISOString().slice(0, 19);
+  return `${seconds}.${String(nano % NANO_PER_SECOND).padStart(9, "0")}Z`;
+}
+
+/**
+ * Parses `sec[.nnnnnnnnn]`, the only form that Docker's server takes for `since` and `until`.
+ * @throws {SyntaxError} with Go's message, for anything else (RFC 3339 too)
+ */
+export function parseNano(text: string): bigint {
+  const match = /^(-?\d{1,18})(?:\.(\d+))?$/.exec(text);
+  if (match === null) {
+    const part = /^-?\d+\./.test(text) ? text.slice(text.indexOf(".") + 1) : text;
+    throw new SyntaxError(`strconv.ParseInt: parsing ${JSON.stringify(part)}: invalid syntax`);
+  }
+  return BigInt(match[1]!) * NANO_PER_SECOND + BigInt((match[2] ?? "").padEnd(9, "0").slice(0, 9));
+}
+
+export function nanoToSeconds(nano: bigint): number {
+  return Number(nano / NANO_PER_SECOND);
+}
+
+export function nanoToMs(nano: bigint): number {
+  return Number(nano / NANO_PER_MS);
+}

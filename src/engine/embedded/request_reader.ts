@@ -1,0 +1,212 @@
+/**
+ * Reads HTTP/1.1 requests from one connection. Owns the connection's reading side and the bytes that arrived ahead of
+ * need; everything a client can make it hold is bounded (head, chunk lines, body, read-ahead). Between requests and
+ * while a reply streams, `watch` keeps one read pending: that is how a hang-up is noticed.
+ */
+import { concatBytes } from "./concat_bytes.ts";
+import { HttpError } from "./http_error.ts";
+import { BodyTooLarge, decodeChunkedBody } from "./request_body.ts";
+
+/** As nginx and Go: more than any honest client sends. */
+export const MAX_HEAD_BYTES = 64 * 1024;
+/** A create request with an enormous environment is below 1 MiB. */
+export const MAX_BODY_BYTES = 4 * 1024 * 1024;
+/** How much may wait here while an earlier request is still being answered. */
+const MAX_READ_AHEAD_BYTES = MAX_HEAD_BYTES;
+const READ_SIZE_BYTES = 16 * 1024;
+
+/** The head of a request, parsed; its body follows on the connection. */
+export interface RequestHead {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: ReadonlyMap<string, string>;
+  /** The client wants the connection to stay open. */
+  readonly keepAlive: boolean;
+  /** The client speaks HTTP/1.1, so chunked replies are understood. */
+  readonly chunkedReplies: boolean;
+}
+
+export class RequestReader {
+  readonly #connection: Deno.Conn;
+  #buffer: Uint8Array = new Uint8Array(0);
+  #ended = false;
+  #filling: Promise<void> | undefined;
+
+  constructor(connection: Deno.Conn) {
+    this.#connection = connection;
+  }
+
+  /** Waits for the first byte of the next request; false when the client ended instead. */
+  async arrives(): Promise<boolean> {
+    while (this.#buffer.length === 0 && !this.#ended) await this.#fill();
+    return this.#buffer.length > 0;
+  }
+
+  /** @throws {HttpError} 400 for what is not HTTP, 431 for a head above {@linkcode MAX_HEAD_BYTES} */
+  async readHead(): Promise<RequestHead> {
+    let searched = 0;
+    for (;;) {
+      // RFC 9112, 2.2: empty lines before a request are to be ignored.
+      while (this.#buffer[0] === CR || this.#buffer[0] === LF) this.#take(1);
+      const end = indexOfHeadEnd(this.#buffer, searched);
+      if (end > MAX_HEAD_BYTES || (end < 0 && this.#buffer.length > MAX_HEAD_BYTES)) {
+        throw new HttpError(431, `request head is larger than ${MAX_HEAD_BYTES} bytes`);
+      }
+      if (end >= 0) return parseHead(new TextDecoder("latin1").decode(this.#take(end)));
+      searched = Math.max(0, this.#buffer.length - 3);
+      await this.#need("a request head");
+    }
+  }
+
+  /**
+   * Reads the body that `head` announces, whole.
+   * @throws {HttpError} 400 for a malformed or cut body, 413 for one above {@linkcode MAX_BODY_BYTES}
+   */
+  async readBody(head: RequestHead): Promise<Uint8Array> {
+    const coding = head.headers.get("transfer-encoding");
+    const length = head.headers.get("content-length");
+    if (coding !== undefined) {
+      if (coding.toLowerCase() !== "chunked") {
+        throw new HttpError(501, `unsupported transfer encoding: ${coding}`);
+      }
+      // RFC 9112, 6.3: both at once is an attempt at request smuggling.
+      if (length !== undefined) throw new HttpError(400, "both Transfer-Encoding and Content-Length");
+      return await this.#readChunked();
+    }
+    if (length === undefined) return new Uint8Array(0);
+    if (!/^\d{1,15}$/.test(length)) throw new HttpError(400, `bad Content-Length: ${length}`);
+    const size = Number(length);
+    if (size > MAX_BODY_BYTES) {
+      throw new HttpError(413, `request body is larger than ${MAX_BODY_BYTES} bytes`);
+    }
+    while (this.#buffer.length < size) await this.#need("a request body");
+    return this.#take(size);
+  }
+
+  /**
+   * Calls `hungUp` once if the client ends before `signal` aborts; what it sends meanwhile is kept, within bounds.
+   * As in Go's server, and so in Docker, the end of the client's side is taken for a hang-up.
+   */
+  async watch(hungUp: () => void, signal: AbortSignal): Promise<void> {
+    const stopped = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
+    while (!this.#ended && !signal.aborted && this.#buffer.length < MAX_READ_AHEAD_BYTES) {
+      await Promise.race([this.#fill(), stopped.promise]);
+    }
+    if (this.#ended && !signal.aborted) hungUp();
+  }
+
+  /** Raw bytes for whoever took the connection over, those read ahead first; undefined at the end. */
+  async readSome(): Promise<Uint8Array | undefined> {
+    return await this.arrives() ? this.#take(this.#buffer.length) : undefined;
+  }
+
+  /** Resolves when no read is under way; after the connection's close that is soon. */
+  async settled(): Promise<void> {
+    await this.#filling;
+  }
+
+  async #readChunked(): Promise<Uint8Array> {
+    for (;;) {
+      let decoded: ReturnType<typeof decodeChunkedBody>;
+      try {
+        decoded = decodeChunkedBody(this.#buffer, MAX_BODY_BYTES);
+      } catch (error) {
+        if (error instanceof BodyTooLarge) throw new HttpError(413, error.message, { cause: error });
+        if (error instanceof SyntaxError) throw new HttpError(400, error.message, { cause: error });
+        throw error;
+      }
+      if (decoded !== undefined) {
+        this.#take(decoded.consumedBytes);
+        return decoded.body;
+      }
+      await this.#need("a chunked request body");
+    }
+  }
+
+  async #need(what: string): Promise<void> {
+    if (this.#ended) throw new HttpError(400, `the connection ended inside ${what}`);
+    await this.#fill();
+  }
+
+  /** One read from the socket; callers share the one that is under way. */
+  #fill(): Promise<void> {
+    this.#filling ??= this.#readOnce().finally(() => this.#filling = undefined);
+    return this.#filling;
+  }
+
+  async #readOnce(): Promise<void> {
+    const chunk = new Uint8Array(READ_SIZE_BYTES);
+    // Whatever makes a read fail (a reset, our own close), nothing more can come: for the reader it is the end.
+    const count = await this.#connection.read(chunk).catch(() => null);
+    if (count === null) {
+      this.#ended = true;
+      return;
+    }
+    this.#buffer = concatBytes([this.#buffer, chunk.subarray(0, count)]);
+  }
+
+  #take(count: number): Uint8Array {
+    const taken = this.#buffer.slice(0, count);
+    this.#buffer = this.#buffer.subarray(count);
+    return taken;
+  }
+}
+
+/** The peer is gone, or we closed the connection ourselves: nothing more can be read or written. */
+export function isConnectionLoss(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted ||
+    error instanceof Deno.errors.NotConnected;
+}
+
+const CR = 13;
+const LF = 10;
+
+/** Offset just behind the empty line that ends the head, or -1. */
+function indexOfHeadEnd(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at + 1] === LF) return at + 2;
+    if (bytes[at + 1] === CR && bytes[at + 2] === LF) return at + 3;
+  }
+  return -1;
+}
+
+function parseHead(text: string): RequestHead {
+  const [requestLine = "", ...lines] = text.trimEnd().split(/\r?\n/);
+  const request = /^([A-Z]{1,16}) (\S+) HTTP\/1\.([01])$/.exec(requestLine);
+  if (request === null) throw new HttpError(400, "not an HTTP/1.1 request line");
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const header = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*$/.exec(line);
+    if (header === null) throw new HttpError(400, "malformed header line");
+    const name = header[1]!.toLowerCase();
+    // Two lengths that differ are the other way of smuggling a request.
+    if (name === "content-length" && headers.has(name) && headers.get(name) !== header[2]) {
+      throw new HttpError(400, "conflicting Content-Length headers");
+    }
+    headers.set(name, header[2]!);
+  }
+  const modern = request[3] === "1";
+  const connection = (headers.get("connection") ?? "").toLowerCase();
+  return {
+    method: request[1]!,
+    ...parseTarget(request[2]!),
+    headers,
+    keepAlive: modern ? !/\bclose\b/.test(connection) : /\bkeep-alive\b/.test(connection),
+    chunkedReplies: modern,
+  };
+}
+
+/** Origin form (`/path?query`, the docker CLI and curl) and absolute form (`http://host/path`, Deno 2.9's fetch). */
+function parseTarget(target: string): { path: string; query: URLSearchParams } {
+  const origin = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
+  if (!origin.startsWith("/") && !origin.startsWith("?")) {
+    throw new HttpError(400, "malformed request target");
+  }
+  const question = origin.indexOf("?");
+  const path = question < 0 ? origin : origin.slice(0, question);
+  const query = question < 0 ? "" : origin.slice(question + 1);
+  return { path: path === "" ? "/" : path, query: new URLSearchParams(query) };
+}

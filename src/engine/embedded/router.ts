@@ -1,0 +1,87 @@
+import { HttpError } from "./http_error.ts";
+import type { HttpReply, HttpRequest } from "./http_message.ts";
+
+/** What a route's pattern took from the path. */
+export type PathParameters = Readonly<Record<string, string>>;
+
+export type RouteHandler = (
+  request: HttpRequest,
+  parameters: PathParameters,
+) => Promise<HttpReply> | HttpReply;
+
+/** `{x}` in `path` takes one segment, `{x*}` everything up to the next literal part. */
+export interface Route {
+  readonly method: "GET" | "HEAD" | "POST" | "DELETE" | "PUT";
+  readonly path: string;
+  readonly handle: RouteHandler;
+}
+
+/** The Engine API version that the embedded engine speaks, and the oldest that it accepts in a path. */
+export const API_VERSION = "1.44";
+export const MIN_API_VERSION = "1.24";
+
+/**
+ * Finds the route of a request by its path, with or without a `/v1.xx` before it.
+ * The messages are Docker's own.
+ */
+export function createRouter(routes: readonly Route[]): (request: HttpRequest) => Promise<HttpReply> {
+  const compiled = routes.map((route) => ({ ...route, expression: compile(route.path) }));
+  return async (request) => {
+    const path = withoutVersion(request.path);
+    for (const route of compiled) {
+      if (route.method !== request.method) continue;
+      const match = route.expression.exec(path);
+      if (match === null) continue;
+      return await route.handle(request, decodeAll(match.groups ?? {}));
+    }
+    throw new HttpError(404, "page not found");
+  };
+}
+
+function compile(path: string): RegExp {
+  const source = path
+    .replaceAll(/[.]/g, "\\.")
+    .replaceAll(/\{(\w+)\*\}/g, "(?<$1>.+)")
+    .replaceAll(/\{(\w+)\}/g, "(?<$1>[^/]+)");
+  return new RegExp(`^${source}$`);
+}
+
+function withoutVersion(path: string): string {
+  const match = /^\/v([0-9.]+)(\/.*)$/.exec(path);
+  if (match === null) return path;
+  const [, version = "", rest = ""] = match;
+  if (compareVersions(version, API_VERSION) > 0) {
+    throw new HttpError(
+      400,
+      `client version ${version} is too new. Maximum supported API version is ${API_VERSION}`,
+    );
+  }
+  if (compareVersions(version, MIN_API_VERSION) < 0) {
+    throw new HttpError(
+      400,
+      `client version ${version} is too old. Minimum supported API version is ${MIN_API_VERSION}, ` +
+        "please upgrade your client to a newer version",
+    );
+  }
+  return rest;
+}
+
+function compareVersions(left: string, right: string): number {
+  const [leftParts, rightParts] = [left.split(".").map(Number), right.split(".").map(Number)];
+  for (let index = 0; index < Math.max(leftParts.length, rightParts.length); index++) {
+    const difference = (leftParts[index] ?? 0) - (rightParts[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function decodeAll(groups: Readonly<Record<string, string>>): PathParameters {
+  try {
+    return Object.fromEntries(Object.entries(groups).map(([key, value]) => [key, decodeURIComponent(value)]));
+  } catch (error) {
+    if (error instanceof URIError) {
+      throw new HttpError(400, "malformed percent-encoding in the path", { cause: error });
+    }
+    throw error;
+  }
+}

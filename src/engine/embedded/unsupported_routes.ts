@@ -1,0 +1,31 @@
+import { HttpError } from "./http_error.ts";
+import type { Route } from "./router.ts";
+
+/** What clients may well ask of an engine and this one cannot do: a clear 501 instead of "page not found". */
+export function unsupportedRoutes(): Route[] {
+  return UNSUPPORTED.map(([method, path, what]) => ({
+    method,
+    path,
+    handle: () => {
+      throw new HttpError(501, `the embedded engine has no ${what}: use docker or podman (--engine)`);
+    },
+  }));
+}
+
+const UNSUPPORTED: readonly (readonly [Route["method"], string, string])[] = [
+  ["POST", "/containers/{id}/attach", "attach yet"],
+  ["GET", "/containers/{id}/attach/ws", "attach yet"],
+  ["POST", "/containers/{id}/resize", "terminals yet"],
+  ["POST", "/containers/{id}/exec", "exec yet"],
+  ["POST", "/exec/{id}/start", "exec yet"],
+  ["GET", "/exec/{id}/json", "exec yet"],
+  ["GET", "/containers/{id}/stats", "statistics"],
+  ["GET", "/containers/{id}/top", "process list"],
+  ["POST", "/containers/{id}/update", "resource limits"],
+  ["GET", "/containers/{id}/archive", "file system of its own for a container"],
+  ["PUT", "/containers/{id}/archive", "file system of its own for a container"],
+  ["POST", "/images/create", "images to pull; any reference can be run"],
+  ["POST", "/build", "image builder"],
+  ["GET", "/networks", "networks"],
+  ["GET", "/volumes", "volumes"],
+];

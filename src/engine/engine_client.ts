@@ -1,0 +1,269 @@
+/**
+ * What apex asks a container engine: the Docker Engine API over a Unix socket, one method a question, and `request` for
+ * the operations that other layers build on it. It owns the transport and remembers what was negotiated; it holds no
+ * container state.
+ */
+import { messageOf } from "../platform/apex_error.ts";
+import { type Clock, systemClock } from "../platform/clock.ts";
+import { type Logger, silentLogger } from "../platform/logger.ts";
+import { negotiateApiVersion } from "./api_version.ts";
+import { readBoundedText } from "./bounded_body.ts";
+import { startDeadline } from "./deadline.ts";
+import { EngineError } from "./engine_error.ts";
+import type { EngineEvent } from "./engine_event.ts";
+import { formatEngineTime } from "./engine_time.ts";
+import { EngineTransport, type TransportRequest } from "./engine_transport.ts";
+import type {
+  ContainerInspect,
+  ContainerSummary,
+  EngineIdentity,
+  EngineInfo,
+  EngineKind,
+  EngineVersion,
+} from "./engine_types.ts";
+import { readEvents } from "./event_stream.ts";
+
+export type { EngineIdentity, EngineKind } from "./engine_types.ts";
+
+export interface EngineClientOptions {
+  readonly socketPath: string;
+  /** What named the socket, for messages: `EngineAddress.source`. */
+  readonly source?: string;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+}
+
+export interface EngineRequestOptions {
+  /** `undefined` values are left out; objects go as JSON (the engine's `filters`). */
+  readonly query?: Readonly<Record<string, unknown>>;
+  /** Bytes and streams go as they are; anything else as JSON. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Aborts the request, and the reading of its reply's body. */
+  readonly signal?: AbortSignal | undefined;
+  /** Until the reply's headers are here. Default 30 s; 0: no limit (`/wait`, a stop with a long grace). */
+  readonly timeoutMs?: number;
+}
+
+export interface OpenEventsOptions {
+  /** Replay from this engine time on, ns (Docker: inclusive, Podman: exclusive and in whole seconds). */
+  readonly sinceNano?: number;
+  /** Ends the stream, also while it is iterated. */
+  readonly signal: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+/** A list of 10,000 containers with many labels is some 20 MB. */
+const MAX_REPLY_BYTES = 64 * 1024 * 1024;
+const MAX_ERROR_BYTES = 64 * 1024;
+const ERROR_BODY_TIMEOUT_MS = 5_000;
+
+/**
+ * What Docker is asked for: every action that changes a container's state or name. So the engine itself leaves out
+ * `exec_*` (each health probe makes three), `attach`, `resize`, `top`, `copy`. The bare `health_status` makes Docker match
+ * all of these as prefixes (moby#25798), which is how `health_status: unhealthy` gets through.
+ */
+const DOCKER_EVENT_ACTIONS = [
+  "create",
+  "start",
+  "restart",
+  "kill",
+  "oom",
+  "die",
+  "stop",
+  "pause",
+  "unpause",
+  "rename",
+  "destroy",
+  "health_status",
+] as const;
+
+/** Requests to the engine behind one socket. Connects when first asked; a dead engine makes each request fail anew. */
+export class EngineClient implements Disposable {
+  readonly socketPath: string;
+  readonly #transport: EngineTransport;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  #apiVersion: string | undefined;
+  #identity: EngineIdentity | undefined;
+
+  constructor({ socketPath, source, logger = silentLogger, clock = systemClock }: EngineClientOptions) {
+    this.socketPath = socketPath;
+    this.#transport = new EngineTransport({ socketPath, source, clock });
+    this.#logger = logger;
+    this.#clock = clock;
+  }
+
+  /**
+   * Which engine this is. Asked once, then answered from memory until {@linkcode forget}.
+   * @throws {EngineError} when it can't be reached or is too old
+   */
+  async identify(signal?: AbortSignal): Promise<EngineIdentity> {
+    if (this.#identity !== undefined) return this.#identity;
+    const version = await this.#get<EngineVersion>("/version", isObject, { signal });
+    const podman = version.Components?.find((component) => component.Name === "Podman Engine");
+    const kind: EngineKind = podman !== undefined
+      ? "podman"
+      : version.Platform?.Name === "apex embedded engine"
+      ? "embedded"
+      : "docker";
+    const apiVersion = await this.#negotiate(signal);
+    return this.#identity = { kind, version: podman?.Version ?? version.Version, apiVersion };
+  }
+
+  /** Forgets what was negotiated: the next request asks anew. Call it when the engine may have been replaced. */
+  forget(): void {
+    this.#apiVersion = undefined;
+    this.#identity = undefined;
+  }
+
+  info(signal?: AbortSignal): Promise<EngineInfo> {
+    const isInfo = (reply: unknown) =>
+      isObject(reply) && typeof reply.ID === "string" && typeof reply.SystemTime === "string";
+    return this.#get("/info", isInfo, { signal });
+  }
+
+  /** Resolves when the engine answers. */
+  async ping(signal?: AbortSignal): Promise<void> {
+    await this.#askPing(signal);
+  }
+
+  /** All containers, stopped ones too. */
+  listContainers(signal?: AbortSignal): Promise<ContainerSummary[]> {
+    return this.#get("/containers/json", Array.isArray, { query: { all: 1 }, signal });
+  }
+
+  /** @throws {EngineError} `not_found` when it is gone */
+  inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerInspect> {
+    return this.#get(`/containers/${encodeURIComponent(id)}/json`, isObject, { signal });
+  }
+
+  /**
+   * Sends a request of the versioned API. The caller reads or cancels the reply's body. Status 2xx and 304 (it was so
+   * already) are returned.
+   * @param path without the version, as `/containers/create`
+   * @throws {EngineError} for every other status, and when no reply comes; the signal's reason when it aborts
+   */
+  async request(method: string, path: string, options: EngineRequestOptions = {}): Promise<Response> {
+    const { query = {}, headers = {}, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const apiVersion = await this.#negotiate(signal);
+    const isRaw = options.body instanceof Uint8Array || options.body instanceof ReadableStream;
+    return await this.#checked({
+      method,
+      target: `/v${apiVersion}${path}${queryString(query)}`,
+      signal,
+      timeoutMs,
+      ...(options.body === undefined ? { headers } : {
+        body: isRaw ? options.body as BodyInit : JSON.stringify(options.body),
+        headers: { "content-type": isRaw ? "application/x-tar" : "application/json", ...headers },
+      }),
+    });
+  }
+
+  /**
+   * Opens the stream of container events; resolves when its headers are here. Health probes' `exec_*` are not in it.
+   * The stream ends when the engine ends it cleanly, and throws when it breaks or `signal` aborts.
+   */
+  async openEvents({ sinceNano, signal }: OpenEventsOptions): Promise<AsyncIterable<EngineEvent>> {
+    const { kind } = await this.identify(signal);
+    // Podman has other names for its actions and refuses filters it does not know.
+    const filters = kind === "podman"
+      ? { type: ["container"] }
+      : { type: ["container"], event: DOCKER_EVENT_ACTIONS };
+    const since = sinceNano === undefined ? undefined : formatEngineTime(sinceNano);
+    const response = await this.request("GET", "/events", { query: { since, filters }, signal });
+    if (response.body === null) throw new EngineError("the engine's event stream has no body");
+    return readEvents(response.body, { logger: this.#logger, signal });
+  }
+
+  [Symbol.dispose](): void {
+    this.#transport[Symbol.dispose]();
+  }
+
+  async #negotiate(signal: AbortSignal | undefined): Promise<string> {
+    if (this.#apiVersion !== undefined) return this.#apiVersion;
+    return this.#apiVersion = negotiateApiVersion(await this.#askPing(signal), this.#transport.place);
+  }
+
+  /** The API version that `/_ping` names, which is the same under every version prefix. */
+  async #askPing(signal: AbortSignal | undefined): Promise<string | null> {
+    using deadline = startDeadline(this.#clock, DEFAULT_TIMEOUT_MS, signal);
+    const response = await this.#checked({
+      method: "GET",
+      target: "/_ping",
+      timeoutMs: 0,
+      signal: deadline.signal,
+    });
+    await response.body?.cancel();
+    return response.headers.get("api-version");
+  }
+
+  /** The whole reply as JSON; the time limit holds to its last byte. */
+  async #get<T>(
+    path: string,
+    isRight: (reply: unknown) => boolean,
+    options: EngineRequestOptions,
+  ): Promise<T> {
+    using deadline = startDeadline(this.#clock, DEFAULT_TIMEOUT_MS, options.signal);
+    const response = await this.request("GET", path, { ...options, signal: deadline.signal, timeoutMs: 0 });
+    try {
+      const reply: unknown = JSON.parse(
+        await readBoundedText(response, { maxBytes: MAX_REPLY_BYTES, signal: deadline.signal }),
+      );
+      if (!isRight(reply)) throw new SyntaxError("it is not what the Docker API defines");
+      return reply as T;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
+      const message = `the engine's reply to GET ${path} cannot be read: ${messageOf(reason)}`;
+      throw new EngineError(message, { cause: error });
+    }
+  }
+
+  async #checked(request: TransportRequest): Promise<Response> {
+    const response = await this.#transport.send(request);
+    if (response.ok || response.status === 304) return response;
+    const said = await this.#messageIn(response);
+    const path = request.target.replace(/\?.*$/, "").replace(/^\/v[\d.]+/, "");
+    const message = `the engine refused ${request.method} ${path}: ${said} (status ${response.status})`;
+    throw new EngineError(message, { status: response.status, engineMessage: said });
+  }
+
+  /** The engine's own words: `{"message": …}`, or whatever text it sent instead. */
+  async #messageIn(response: Response): Promise<string> {
+    let text: string;
+    try {
+      using deadline = startDeadline(this.#clock, ERROR_BODY_TIMEOUT_MS);
+      text = await readBoundedText(response, { maxBytes: MAX_ERROR_BYTES, signal: deadline.signal });
+    } catch (error) {
+      // The status says what failed; that its explanation was cut off must not hide it.
+      return `its explanation cannot be read (${messageOf(error)})`;
+    }
+    return messageOfReply(text);
+  }
+}
+
+function queryString(query: Readonly<Record<string, unknown>>): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined) continue;
+    parameters.append(name, typeof value === "object" ? JSON.stringify(value) : String(value));
+  }
+  const text = parameters.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+function messageOfReply(text: string): string {
+  try {
+    const reply: unknown = JSON.parse(text);
+    if (isObject(reply) && "message" in reply) return String(reply.message);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    // Not JSON: a proxy's page, or bare text.
+  }
+  return text.trim().slice(0, 300) || "no explanation";
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,197 @@
+/**
+ * The one log that all subscribers read, each from a cursor of its own.
+ *
+ * `append` encodes a line once, into the last segment, and schedules one flush for the end of the current block (a
+ * microtask). The flush commits the batch to the journal, if there is one, then lets the subscribers see it, wakes the
+ * idle ones in lanes, and evicts old segments. So whatever a subscriber saw has been committed, an append costs the
+ * same with one subscriber as with ten thousand, and nobody upstream ever waits for a subscriber.
+ *
+ * The log owns its subscriptions, and these own their connections: {@linkcode EventLog.close} ends them all. One timer
+ * looks after those that take nothing, and it runs only while somebody is busy.
+ */
+import type { Clock } from "../platform/clock.ts";
+import type { WireEvent } from "../protocol/wire_event.ts";
+import { finishAll } from "./finish_all.ts";
+import { LogCursor } from "./log_cursor.ts";
+import type { LogLine } from "./segment.ts";
+import { SegmentList } from "./segment_list.ts";
+import { type CloseReason, type SubscriberConnection, Subscription } from "./subscription.ts";
+import { WakeLanes } from "./wake_lanes.ts";
+
+/** What one eviction takes away, and what a stalled write can pin at most. */
+const SEGMENT_BYTES = 256 * 1024;
+/** Some 18,000 events: a subscriber may be that far behind. */
+const RETAINED_BYTES = 4 * 1024 * 1024;
+/** That a subscriber's time is up is noticed so much late at most. */
+const SWEEP_INTERVAL_MS = 5_000;
+/** Closed subscriptions that the list of idle ones may hold beside its own number. */
+const IDLE_SLACK = 64;
+/** How long {@linkcode EventLog.close} lets subscribers take what is theirs. */
+const DRAIN_LIMIT_MS = 2_000;
+
+export interface EventLogOptions {
+  readonly clock: Clock;
+  /** 16 hex digits; with `seq` they make a cursor. A new one by default. */
+  readonly epoch?: string;
+  /** The `seq` of the last event of this epoch that was ever appended; 0 by default. */
+  readonly lastSeq?: number;
+  /**
+   * Makes a batch durable, before any subscriber sees it. Synchronous, so that order holds; must not throw. The lines'
+   * bytes are the log's own: to be copied, or bound, before it returns.
+   */
+  readonly commit?: (lines: Iterable<LogLine>) => void;
+  readonly segmentBytes?: number;
+  readonly retainedBytes?: number;
+}
+
+export interface SubscribeOptions {
+  /** The log closes it when the subscription ends. */
+  readonly connection: SubscriberConnection;
+  /** Called once, when the subscription is over, from whatever ended it. */
+  readonly onClose?: (reason: CloseReason, error?: unknown) => void;
+}
+
+export interface EventLogStats {
+  /** Events appended by this process. */
+  readonly eventsPublished: number;
+  /** `seq` of the newest event; 0 before the first. */
+  readonly headSeq: number;
+  /** `seq` of the oldest event in memory; `headSeq + 1` when there is none. */
+  readonly oldestSeq: number;
+  /** Bytes that the log's segments take. */
+  readonly memoryBytes: number;
+  readonly subscribers: number;
+  /** Subscribers disconnected as `slow` or `stalled`, since the start. */
+  readonly subscribersDropped: number;
+}
+
+/** The shared, segmented event log. */
+export class EventLog implements AsyncDisposable {
+  readonly epoch: string;
+  readonly #clock: Clock;
+  readonly #commit: ((lines: Iterable<LogLine>) => void) | undefined;
+  readonly #retainedBytes: number;
+  readonly #segments: SegmentList;
+  readonly #lanes = new WakeLanes();
+  readonly #subscriptions = new Set<Subscription>();
+  /** Those to wake at the next flush, and some that have closed since. An array: cheaper than a set for thousands. */
+  #idle: Subscription[] = [];
+  #headSeq: number;
+  #eventsPublished = 0;
+  #subscribersDropped = 0;
+  #flushScheduled = false;
+  #cancelSweep: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: EventLogOptions) {
+    this.#clock = options.clock;
+    this.epoch = options.epoch ?? newEpoch();
+    this.#headSeq = options.lastSeq ?? 0;
+    this.#commit = options.commit;
+    this.#retainedBytes = options.retainedBytes ?? RETAINED_BYTES;
+    this.#segments = new SegmentList({
+      firstSeq: this.#headSeq + 1,
+      segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+    });
+  }
+
+  /** Publishes an event, and returns its `seq`. O(1) whatever the number of subscribers; it never waits. */
+  append(event: WireEvent): number {
+    this.#segments.append(JSON.stringify(event), event);
+    this.#eventsPublished++;
+    if (!this.#flushScheduled) {
+      this.#flushScheduled = true;
+      queueMicrotask(this.#flush);
+    }
+    return ++this.#headSeq;
+  }
+
+  /** Adds a subscriber that gets every event appended from now on. */
+  subscribe(options: SubscribeOptions): Subscription {
+    const subscription = new Subscription({
+      connection: options.connection,
+      cursor: LogCursor.atHead(this.#segments),
+      host: this.#host,
+      onClose: options.onClose,
+    });
+    this.#subscriptions.add(subscription);
+    if (this.#closing === undefined) this.#idle.push(subscription);
+    // Not in this turn: the caller does not have the subscription yet that `onClose` tells of.
+    else queueMicrotask(() => subscription.close());
+    return subscription;
+  }
+
+  stats(): EventLogStats {
+    return {
+      eventsPublished: this.#eventsPublished,
+      headSeq: this.#headSeq,
+      oldestSeq: this.#segments.oldest.firstSeq,
+      memoryBytes: this.#segments.memoryBytes,
+      subscribers: this.#subscriptions.size,
+      subscribersDropped: this.#subscribersDropped,
+    };
+  }
+
+  /** Gives subscribers at most `limitMs` to take what is pending, then ends them all. Idempotent. */
+  close(limitMs: number = DRAIN_LIMIT_MS): Promise<void> {
+    this.#closing ??= this.#close(limitMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #host = {
+    idle: (subscription: Subscription): void => void this.#idle.push(subscription),
+    closed: (subscription: Subscription, reason: CloseReason): void => {
+      this.#subscriptions.delete(subscription);
+      // Who comes and goes while nothing happens must not pile up.
+      if (this.#idle.length > 2 * this.#subscriptions.size + IDLE_SLACK) {
+        this.#idle = this.#idle.filter(({ closed }) => !closed);
+      }
+      if (reason === "slow" || reason === "stalled") this.#subscribersDropped++;
+    },
+  };
+
+  readonly #flush = (): void => {
+    if (!this.#flushScheduled) return;
+    this.#flushScheduled = false;
+    this.#commit?.(this.#segments.unpublished());
+    this.#segments.publish();
+    this.#wakeIdle();
+    // After the wake, so that who was idle has had its first write before its segment goes.
+    this.#segments.evict(this.#retainedBytes);
+  };
+
+  #wakeIdle(): void {
+    if (this.#idle.length === 0) return;
+    const batch = this.#idle;
+    this.#idle = [];
+    this.#lanes.wake(batch);
+    this.#cancelSweep ??= this.#clock.after(SWEEP_INTERVAL_MS, this.#sweep);
+  }
+
+  readonly #sweep = (): void => {
+    this.#cancelSweep = undefined;
+    const nowMs = this.#clock.now();
+    let busy = false;
+    for (const subscription of this.#subscriptions) busy = subscription.sweep(nowMs) || busy;
+    if (busy) this.#cancelSweep = this.#clock.after(SWEEP_INTERVAL_MS, this.#sweep);
+  };
+
+  async #close(limitMs: number): Promise<void> {
+    this.#flush();
+    await finishAll(this.#subscriptions, { clock: this.#clock, limitMs });
+    this.#lanes[Symbol.dispose]();
+    this.#idle = [];
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+  }
+}
+
+/** 16 random hex digits. */
+function newEpoch(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
+}

@@ -1,0 +1,85 @@
+import type { WireEvent } from "../protocol/wire_event.ts";
+import { lineBytes, type LogLine, Segment } from "./segment.ts";
+
+/** UTF-8 takes at most three bytes for one UTF-16 code unit. */
+const MAX_BYTES_PER_UNIT = 3;
+
+/**
+ * The segments that are in memory, oldest first. Segments do not point at each other: one that a stalled write still
+ * holds keeps nothing but itself alive.
+ */
+export class SegmentList {
+  readonly #segments: Segment[];
+  readonly #segmentBytes: number;
+  #memoryBytes: number;
+
+  /** @param options.firstSeq the `seq` that the first line will get. */
+  constructor(options: { firstSeq: number; segmentBytes: number }) {
+    this.#segmentBytes = options.segmentBytes;
+    this.#segments = [
+      new Segment({ number: 0, firstSeq: options.firstSeq, capacityBytes: options.segmentBytes }),
+    ];
+    this.#memoryBytes = options.segmentBytes;
+  }
+
+  get oldest(): Segment {
+    return this.#segments[0]!;
+  }
+
+  get tail(): Segment {
+    return this.#segments.at(-1)!;
+  }
+
+  /** Bytes that the segments take, used or not. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  /** Writes a line at the end, in a new segment where it does not fit in the last one. */
+  append(json: string, event: WireEvent): void {
+    const { tail } = this;
+    if (tail.append(json, event)) return;
+    let capacityBytes = this.#segmentBytes;
+    if (json.length * MAX_BYTES_PER_UNIT >= capacityBytes) {
+      capacityBytes = Math.max(capacityBytes, lineBytes(json));
+    }
+    const segment = new Segment({
+      number: tail.number + 1,
+      firstSeq: tail.firstSeq + tail.lines,
+      capacityBytes,
+    });
+    segment.append(json, event);
+    this.#segments.push(segment);
+    this.#memoryBytes += capacityBytes;
+  }
+
+  /** The one that follows `segment`; none when that is the last, or when the follower has been evicted. */
+  after(segment: Segment): Segment | undefined {
+    return this.#segments[segment.number + 1 - this.oldest.number];
+  }
+
+  /** The lines that subscribers may not see yet. */
+  *unpublished(): Generator<LogLine> {
+    for (const segment of this.#segments) {
+      if (segment.published < segment.length) yield* segment.linesFrom(segment.published);
+    }
+  }
+
+  /** Lets subscribers see all there is. */
+  publish(): void {
+    for (let index = this.#segments.length - 1; index >= 0; index--) {
+      const segment = this.#segments[index]!;
+      if (segment.published === segment.length) return;
+      segment.published = segment.length;
+    }
+  }
+
+  /** Drops whole segments, oldest first, while they take more than `retainedBytes`; never the last one. */
+  evict(retainedBytes: number): void {
+    while (this.#memoryBytes > retainedBytes && this.#segments.length > 1) {
+      const segment = this.#segments.shift()!;
+      segment.evicted = true;
+      this.#memoryBytes -= segment.bytes.length;
+    }
+  }
+}

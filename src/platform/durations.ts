@@ -1,0 +1,25 @@
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/**
+ * A span of time for people, its two largest units: `350ms`, `12s`, `3m 20s`, `5h 1m`, `2d 3h`.
+ *
+ * @param durationMs milliseconds; what is negative (clocks differ) counts as none
+ */
+export function formatDuration(durationMs: number): string {
+  const ms = Math.max(0, Math.floor(durationMs));
+  if (ms < SECOND_MS) return `${ms}ms`;
+  if (ms < MINUTE_MS) return `${Math.floor(ms / SECOND_MS)}s`;
+  if (ms < HOUR_MS) return twoUnits(ms, [MINUTE_MS, "m"], [SECOND_MS, "s"]);
+  if (ms < DAY_MS) return twoUnits(ms, [HOUR_MS, "h"], [MINUTE_MS, "m"]);
+  return twoUnits(ms, [DAY_MS, "d"], [HOUR_MS, "h"]);
+}
+
+type Unit = readonly [lengthMs: number, name: string];
+
+function twoUnits(ms: number, [largeMs, large]: Unit, [smallMs, small]: Unit): string {
+  const rest = Math.floor((ms % largeMs) / smallMs);
+  return `${Math.floor(ms / largeMs)}${large}${rest > 0 ? ` ${rest}${small}` : ""}`;
+}

@@ -1,0 +1,69 @@
+/**
+ * A listening Unix socket and the file it is reached by. The file is created 0600, taken over only from a listener that
+ * is proven dead, and unlinked at the end only while it is still ours.
+ */
+import { ApexError } from "./apex_error.ts";
+
+export class SocketFile {
+  readonly path: string;
+  readonly listener: Deno.UnixListener;
+  readonly #inode: number | null;
+
+  private constructor(path: string, listener: Deno.UnixListener, inode: number | null) {
+    this.path = path;
+    this.listener = listener;
+    this.#inode = inode;
+  }
+
+  /**
+   * Binds `path`, over a dead daemon's leftover if there is one.
+   *
+   * @throws {ApexError} `busy` when somebody listens there, `usage` when something other than a socket is there.
+   */
+  static async listen(path: string): Promise<SocketFile> {
+    await removeStale(path);
+    const listener = listenPrivately(path);
+    return new SocketFile(path, listener, (await Deno.lstat(path)).ino);
+  }
+
+  /** Removes the file if it is still the one that was bound here. The listener stays open. */
+  async unlink(): Promise<void> {
+    try {
+      if ((await Deno.lstat(this.path)).ino === this.#inode) await Deno.remove(this.path);
+    } catch (error) {
+      // Somebody cleaned up the directory; gone is what was wanted.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+/** `Deno.listen` has no mode option, so the socket gets its mode from the umask; all in one turn of the loop. */
+function listenPrivately(path: string): Deno.UnixListener {
+  const before = Deno.umask(0o177);
+  try {
+    return Deno.listen({ transport: "unix", path });
+  } finally {
+    Deno.umask(before);
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  try {
+    const info = await Deno.lstat(path);
+    if (!info.isSocket) {
+      throw new ApexError(
+        "usage",
+        `cannot listen on ${path}: a file that is no socket is there; move it away`,
+      );
+    }
+    using _conn = await Deno.connect({ transport: "unix", path });
+    throw new ApexError(
+      "busy",
+      `cannot listen on ${path}: another program already does; end it or use --socket`,
+    );
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+    await Deno.remove(path);
+  }
+}

@@ -1,0 +1,64 @@
+import { assertEquals } from "@std/assert";
+import { status } from "../../src/cli/status.ts";
+import { resolveSockets } from "../../src/platform/directories.ts";
+import type { StatusResult } from "../../src/protocol/control.ts";
+import { CapturedOutput, testContext } from "../support/cli_context.ts";
+import { ScriptedServer, send } from "../support/scripted_server.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+const CONNECTED: StatusResult = {
+  version: "0.1.0",
+  protocol: 1,
+  pid: 42,
+  startedAt: "2025-01-01T00:00:00.000Z",
+  uptimeMs: 3_723_000,
+  engine: {
+    state: "connected",
+    kind: "docker",
+    version: "20.10.24",
+    socket: "/var/run/docker.sock",
+    source: "default",
+  },
+  sockets: { control: "/r/apex.socket", events: "/r/events.socket" },
+  subscribers: 3,
+  eventsPublished: 120,
+  subscribersDropped: 1,
+  log: { bytes: 28_672, oldest: 1, head: 120 },
+};
+
+async function statusOf(result: StatusResult, json: boolean): Promise<string> {
+  await using dir = await TempDir.make();
+  await using server = new ScriptedServer(dir.join("apex.socket"), async (conn) => {
+    await send(conn, `${JSON.stringify({ ok: true, result })}\n`);
+  });
+  const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: server.path });
+  const context = testContext({ stdout: new CapturedOutput() });
+  await status(context, { sockets, json });
+  return context.stdout.text;
+}
+
+Deno.test("status tells people how the daemon is", async () => {
+  assertEquals(
+    await statusOf(CONNECTED, false),
+    `\
+daemon       apex 0.1.0, pid 42, up 1h 2m
+engine       docker 20.10.24, connected
+             /var/run/docker.sock (from default)
+sockets      /r/apex.socket
+             /r/events.socket
+subscribers  3, 1 dropped as too slow
+events       120 published, 1 to 120 kept in memory (28.0 KiB)
+`,
+  );
+});
+
+Deno.test("status says why the engine is not connected", async () => {
+  const engine = { state: "connecting", socket: "/s", source: "--engine", error: "nobody listens" } as const;
+  const text = await statusOf({ ...CONNECTED, engine, log: { bytes: 0, oldest: 0, head: 0 } }, false);
+  assertEquals(text.split("\n")[1], "engine       not known yet, connecting: nobody listens");
+  assertEquals(text.includes("none kept (0 B)"), true);
+});
+
+Deno.test("status --json prints what the daemon said", async () => {
+  assertEquals(JSON.parse(await statusOf(CONNECTED, true)), CONNECTED);
+});

@@ -1,0 +1,55 @@
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { connect } from "../../src/client/connect.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+Deno.test("connect() says that no daemon runs when there is no socket", async () => {
+  await using dir = await TempDir.make();
+  const error = await assertRejects(() => connect(dir.join("none.socket")), ApexError);
+  assertEquals(error.code, "no_daemon");
+  assertMatch(error.message, /^no daemon is running \(no socket at \/.*\); start one with: apex daemon$/);
+});
+
+Deno.test("connect() says that no daemon runs when it was killed and left its socket", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("s.socket");
+  // Another name for the same socket outlives the listener's clean-up, as a file outlives a kill.
+  const listener = Deno.listen({ transport: "unix", path: dir.join("first") });
+  await Deno.link(dir.join("first"), path);
+  listener.close();
+  const error = await assertRejects(() => connect(path), ApexError);
+  assertEquals(error.code, "no_daemon");
+  assertMatch(error.message, /nobody listens at/);
+});
+
+Deno.test("connect() tells other failures by their reason", async () => {
+  await using dir = await TempDir.make();
+  await Deno.writeTextFile(dir.join("file"), "");
+  const error = await assertRejects(() => connect(`${dir.join("file")}/s.socket`), ApexError);
+  assertEquals(error.code, "failed");
+  assertMatch(error.message, /^cannot connect to .*: Not a directory/);
+});
+
+Deno.test("connect() waits while the listener's backlog is full, and stops when told to", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("s.socket");
+  using listener = Deno.listen({ transport: "unix", path });
+  using queued = new DisposableStack();
+  let backlogIsFull = false;
+  while (!backlogIsFull) {
+    try {
+      queued.use(await Deno.connect({ transport: "unix", path }));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      backlogIsFull = true;
+    }
+  }
+  const controller = new AbortController();
+  const stopped = new Error("stopped");
+  const abandoned = assertRejects(() => connect(path, { signal: controller.signal }), Error, "stopped");
+  controller.abort(stopped);
+  await abandoned;
+  const waiting = connect(path);
+  queued.use(await listener.accept());
+  queued.use(await waiting);
+});

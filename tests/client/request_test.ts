@@ -1,0 +1,102 @@
+import { assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
+import { request } from "../../src/client/request.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { readLine } from "../../src/protocol/jsonl.ts";
+import { type Script, ScriptedServer, send } from "../support/scripted_server.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+/** Reads the request, then replies with these bytes. */
+function replying(text: string): Script {
+  return async (conn) => {
+    await readLine(conn, { maxBytes: 1024 });
+    await send(conn, text);
+  };
+}
+
+async function failure(script: Script): Promise<ApexError> {
+  await using dir = await TempDir.make();
+  await using server = new ScriptedServer(dir.join("s.socket"), script);
+  return await assertRejects(() => request(server.path, "containers.list"), ApexError);
+}
+
+Deno.test("request() sends one line and gives the validated result", async () => {
+  await using dir = await TempDir.make();
+  let sent = "";
+  await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
+    const framed = await readLine(conn, { maxBytes: 1024 });
+    sent = new TextDecoder().decode(framed?.line);
+    await send(conn, `{"ok":true,"result":{"containers":[],"newField":1}}\n`);
+  });
+  assertEquals(await request(server.path, "containers.list"), { containers: [] });
+  assertEquals(sent, `{"v":1,"op":"containers.list"}`);
+});
+
+Deno.test("request() throws the daemon's own error with its code", async () => {
+  const error = await failure(
+    replying(`{"ok":false,"error":{"code":"not_found","message":"no such thing"}}\n`),
+  );
+  assertEquals([error.code, error.message], ["not_found", "no such thing"]);
+});
+
+Deno.test("request() takes an error code that it does not know for a plain failure", async () => {
+  const error = await failure(replying(`{"ok":false,"error":{"code":"brand_new","message":"m"}}\n`));
+  assertEquals(error.code, "failed");
+});
+
+Deno.test("request() reads a refusal from a daemon that closes without reading the request", async () => {
+  const error = await failure((conn) =>
+    send(conn, `{"ok":false,"error":{"code":"busy","message":"full"}}\n`)
+  );
+  assertEquals([error.code, error.message], ["busy", "full"]);
+});
+
+const invalid: [name: string, reply: string, message: RegExp][] = [
+  ["nothing", "", /no valid reply from .*: the connection ended without one/],
+  ["half a line", `{"ok":true`, /the connection ended without one/],
+  ["what is not JSON", "hello\n", /no valid reply from/],
+  ["a result of another form", `{"ok":true,"result":{"containers":[{}]}}\n`, /no valid reply from/],
+];
+
+for (const [name, reply, message] of invalid) {
+  Deno.test(`request() says what it got when the peer replies ${name}`, async () => {
+    const error = await failure(replying(reply));
+    assertEquals(error.code, "protocol");
+    assertMatch(error.message, message);
+  });
+}
+
+Deno.test("request() says so when the daemon speaks another version of the protocol", async () => {
+  await using dir = await TempDir.make();
+  const script = replying(`{"ok":true,"result":{"version":"2.0.0","protocol":2}}\n`);
+  await using server = new ScriptedServer(dir.join("s.socket"), script);
+  const error = await assertRejects(() => request(server.path, "status"), ApexError);
+  assertEquals(error.code, "protocol");
+  assertMatch(error.message, /is apex 2\.0\.0 and speaks control protocol 2, this client 1/);
+});
+
+Deno.test("request() gives up on a daemon that does not answer", async () => {
+  await using dir = await TempDir.make();
+  await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
+    await readLine(conn, { maxBytes: 1024 });
+    await readLine(conn, { maxBytes: 1024 });
+  });
+  const error = await assertRejects(() => request(server.path, "status", { timeoutMs: 20 }), ApexError);
+  assertEquals(error.code, "timeout");
+  assertMatch(error.message, /did not answer status in 20 ms/);
+});
+
+Deno.test("request() ends with the signal's reason when aborted while it waits", async () => {
+  await using dir = await TempDir.make();
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
+    await readLine(conn, { maxBytes: 1024 });
+    controller.abort(reason);
+    await readLine(conn, { maxBytes: 1024 });
+  });
+  const thrown = await assertRejects(
+    () => request(server.path, "status", { signal: controller.signal }),
+    Error,
+  );
+  assertStrictEquals(thrown, reason);
+});

@@ -1,0 +1,370 @@
+/**
+ * One table of scenarios, done on real engines: what the bridge publishes must be the same on each of them. Containers
+ * run side by side on one engine; each scenario ends with the removal of its container, which fences its events.
+ */
+import { assertEquals } from "@std/assert";
+import { ContainerHealthMonitor } from "../../src/containers/container_health_monitor.ts";
+import { ContainerManager } from "../../src/containers/container_manager.ts";
+import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
+import { ApexOrchestrator } from "../../src/orchestrator/apex_orchestrator.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
+import { ContainerDriver } from "../support/container_driver.ts";
+import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { podmanAvailable, startPodman } from "../support/podman_engine.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+type Engine = "embedded" | "docker" | "podman";
+
+/** What a scenario does with its own container. */
+interface Subject {
+  readonly driver: ContainerDriver;
+  readonly bridge: Bridge;
+  readonly id: string;
+  readonly name: string;
+}
+
+interface Scenario {
+  readonly name: string;
+  readonly config?: Record<string, unknown>;
+  readonly hostConfig?: Record<string, unknown>;
+  /** After create, and before the removal by force. */
+  readonly act: (subject: Subject) => Promise<void>;
+  readonly expected: readonly string[];
+  /** Where it cannot be done, or not in this way. */
+  readonly not?: readonly Engine[];
+  /** It needs an inspect within a second, which dozens of containers at once may not leave room for. */
+  readonly alone?: true;
+}
+
+const script = (text: string): { Cmd: string[] } => ({ Cmd: ["sh", "-c", text] });
+const LOOP = "echo ready; while :; do sleep 0.05; done";
+const START_AND_WAIT = async ({ driver, id }: Subject): Promise<void> => {
+  await driver.start(id);
+  await driver.wait(id);
+};
+
+/** Podman 4.3 says `stop` when its own command stops a container, and nothing when its API does: that looks like a death. */
+const STOP_UNTOLD: readonly Engine[] = ["podman"];
+
+const SCENARIOS: readonly Scenario[] = [
+  {
+    name: "exit-0",
+    config: { Cmd: ["true"] },
+    act: START_AND_WAIT,
+    expected: ["created", "started", "died 0", "removed 0"],
+  },
+  {
+    name: "exit-3",
+    config: script("exit 3"),
+    act: START_AND_WAIT,
+    expected: ["created", "started", "died 3", "removed 3"],
+  },
+  {
+    name: "exit-143",
+    config: script("exit 143"),
+    act: START_AND_WAIT,
+    expected: ["created", "started", "died 143", "removed 143"],
+  },
+  { name: "never-started", act: () => Promise.resolve(), expected: ["created", "removed"] },
+  {
+    name: "kill",
+    act: async ({ driver, id }) => {
+      await driver.start(id);
+      await driver.kill(id);
+      await driver.wait(id);
+    },
+    expected: ["created", "started", "died 137 SIGKILL", "removed 137"],
+  },
+  {
+    name: "kill-term",
+    config: script(`trap 'exit 143' TERM; ${LOOP}`),
+    act: async (subject) => {
+      await startReady(subject);
+      await subject.driver.kill(subject.id, { signal: "TERM" });
+      await subject.driver.wait(subject.id);
+    },
+    expected: ["created", "started", "died 143 SIGTERM", "removed 143"],
+  },
+  {
+    name: "stop-graceful",
+    config: script(`trap 'exit 0' TERM; ${LOOP}`),
+    act: async (subject) => {
+      await startReady(subject);
+      await subject.driver.stop(subject.id);
+    },
+    expected: ["created", "started", "stopped 0 graceful", "removed 0"],
+    not: STOP_UNTOLD,
+  },
+  {
+    name: "stop-slow",
+    config: script(`trap 'sleep 2.5; exit 6' TERM; ${LOOP}`),
+    act: async (subject) => {
+      await startReady(subject);
+      await subject.driver.stop(subject.id);
+    },
+    expected: ["created", "started", "stopped 6 graceful", "removed 6"],
+    not: STOP_UNTOLD,
+  },
+  {
+    name: "stop-timeout",
+    config: script(`trap '' TERM; ${LOOP}`),
+    act: async (subject) => {
+      await startReady(subject);
+      await subject.driver.stop(subject.id, { t: 1 });
+    },
+    expected: ["created", "started", "stopped 137", "removed 137"],
+    not: STOP_UNTOLD,
+  },
+  {
+    name: "stop-signal-kill",
+    config: { StopSignal: "SIGKILL" },
+    act: async ({ driver, id }) => {
+      await driver.start(id);
+      await driver.stop(id);
+    },
+    expected: ["created", "started", "stopped 137", "removed 137"],
+    not: STOP_UNTOLD,
+  },
+  {
+    name: "rm-force",
+    act: ({ driver, id }) => driver.start(id),
+    expected: ["created", "started", "died 137 SIGKILL", "removed 137"],
+  },
+  {
+    name: "restart-policy",
+    config: script("exit 1"),
+    hostConfig: { RestartPolicy: { Name: "on-failure", MaximumRetryCount: 1 } },
+    act: async (subject) => {
+      await subject.driver.start(subject.id);
+      await subject.bridge.until(subject.name, 5);
+    },
+    expected: ["created", "started", "died 1", "started", "died 1", "removed 1"],
+  },
+  {
+    name: "restart",
+    config: script(`trap 'exit 0' TERM; ${LOOP}`),
+    act: async (subject) => {
+      await startReady(subject);
+      await post(subject, "restart");
+    },
+    expected: ["created", "started", "stopped 0 graceful", "started", "died 137 SIGKILL", "removed 137"],
+    not: STOP_UNTOLD,
+  },
+  {
+    name: "auto-remove",
+    config: script(`trap 'exit 0' TERM; ${LOOP}`),
+    hostConfig: { AutoRemove: true },
+    act: async (subject) => {
+      await startReady(subject);
+      await subject.driver.stop(subject.id);
+    },
+    expected: ["created", "started", "stopped 0 graceful", "removed 0"],
+    not: STOP_UNTOLD,
+  },
+  {
+    name: "rename",
+    act: async (subject) => {
+      await subject.driver.start(subject.id);
+      await post(subject, "rename", { name: `${subject.name}-new` });
+    },
+    expected: ["created", "started", "died 137 SIGKILL as rename-new", "removed 137 as rename-new"],
+  },
+  {
+    name: "health",
+    config: { Healthcheck: { Test: ["CMD-SHELL", "true"], Interval: 200_000_000, Timeout: 5_000_000_000 } },
+    act: async (subject) => {
+      await subject.driver.start(subject.id);
+      await subject.bridge.until(subject.name, 3);
+    },
+    expected: ["created", "started", "health healthy", "died 137 SIGKILL", "removed 137"],
+    not: ["podman"], // it needs systemd's timers
+  },
+  {
+    name: "label-spoof",
+    alone: true,
+    config: { ...script("exit 5"), Labels: { exitCode: "0", signal: "9" } },
+    act: async (subject) => {
+      await subject.driver.start(subject.id);
+      await subject.bridge.until(subject.name, 3);
+    },
+    expected: ["created", "started", "died 5", "removed 5"],
+  },
+  {
+    name: "oom",
+    alone: true,
+    config: script("x=0123456789abcdef; while :; do x=$x$x; done"),
+    hostConfig: { Memory: 16 * 1024 * 1024, MemorySwap: 16 * 1024 * 1024 },
+    act: async (subject) => {
+      await subject.driver.start(subject.id);
+      await subject.bridge.until(subject.name, 3);
+    },
+    expected: ["created", "started", "died 137 SIGKILL oom", "removed 137"],
+    not: ["embedded", "podman"], // no limits; no memory controller in this way of running it
+  },
+  ...Array.from({ length: 20 }, (_, index): Scenario => ({
+    name: `burst-${index + 1}`,
+    config: script(`exit ${index + 1}`),
+    act: START_AND_WAIT,
+    expected: ["created", "started", `died ${index + 1}`, `removed ${index + 1}`],
+  })),
+];
+
+/** The whole bridge on a real engine. What it publishes is kept by container, in short form. */
+class Bridge implements AsyncDisposable {
+  readonly #manager: ContainerManager;
+  readonly #health: ContainerHealthMonitor;
+  readonly #workspaces: WorkspaceManager;
+  readonly #orchestrator: ApexOrchestrator;
+  readonly #names = new Map<string, string>();
+  readonly #seen = new Map<string, string[]>();
+  readonly #waiting = new Set<() => void>();
+  readonly isConnected = Promise.withResolvers<void>();
+
+  constructor(driver: ContainerDriver) {
+    this.#manager = new ContainerManager({
+      client: driver.client,
+      clock: systemClock,
+      logger: silentLogger,
+    });
+    this.#health = new ContainerHealthMonitor({ manager: this.#manager, logger: silentLogger });
+    this.#workspaces = new WorkspaceManager({
+      manager: this.#manager,
+      health: this.#health,
+      logger: silentLogger,
+    });
+    this.#orchestrator = new ApexOrchestrator({ workspaces: this.#workspaces });
+    this.#manager.on("engine:connected", () => this.isConnected.resolve());
+    this.#orchestrator.on("container:*", (event, name) => {
+      const words: string[] = [name.replace("container:", "")];
+      if ("exitCode" in event && event.exitCode !== undefined) words.push(String(event.exitCode));
+      if ("signal" in event && event.signal !== undefined) words.push(event.signal);
+      if ("graceful" in event && event.graceful) words.push("graceful");
+      if ("oomKilled" in event && event.oomKilled) words.push("oom");
+      if ("status" in event) words.push(event.status);
+      if (event.origin !== undefined) words.push(event.origin);
+      // Filed under its first name.
+      const filed = this.#names.get(event.containerId) ?? event.containerName;
+      this.#names.set(event.containerId, filed);
+      if (filed !== event.containerName) words.push(`as ${event.containerName}`);
+      this.#seen.set(filed, [...this.of(filed), words.join(" ")]);
+      for (const wake of this.#waiting) wake();
+    });
+    this.#manager.start();
+  }
+
+  of(name: string): string[] {
+    return this.#seen.get(name) ?? [];
+  }
+
+  /** Waits until a container has so many events. */
+  async until(name: string, count: number): Promise<void> {
+    const enough = Promise.withResolvers<void>();
+    const wake = (): void => {
+      if (this.of(name).length >= count) enough.resolve();
+    };
+    this.#waiting.add(wake);
+    const deadline = setTimeout(
+      () => enough.reject(new Error(`${name}: ${count} events expected, got ${this.of(name).join(", ")}`)),
+      20_000,
+    );
+    wake();
+    try {
+      await enough.promise;
+    } finally {
+      clearTimeout(deadline);
+      this.#waiting.delete(wake);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#orchestrator.dispose();
+    this.#workspaces[Symbol.dispose]();
+    this.#health[Symbol.dispose]();
+    await this.#manager[Symbol.asyncDispose]();
+  }
+}
+
+async function post(subject: Subject, verb: string, query: Record<string, unknown> = {}): Promise<void> {
+  const reply = await subject.driver.client.request("POST", `/containers/${subject.id}/${verb}`, { query });
+  await reply.body?.cancel();
+}
+
+/** Starts it and waits until its script has set its traps: it says `ready` then. */
+async function startReady({ driver, id }: Subject): Promise<void> {
+  await driver.start(id);
+  const query = { stdout: 1, follow: 1 };
+  const reply = await driver.client.request("GET", `/containers/${id}/logs`, { query, timeoutMs: 0 });
+  if (reply.body === null) throw new Error("no log");
+  let text = "";
+  for await (const bytes of reply.body) {
+    text += new TextDecoder().decode(bytes);
+    if (text.includes("ready")) return;
+  }
+  throw new Error(`the container ended before it was ready: ${text}`);
+}
+
+async function runScenario(scenario: Scenario, driver: ContainerDriver, bridge: Bridge): Promise<void> {
+  const { name, config, hostConfig } = scenario;
+  const id = await driver.create({
+    name,
+    ...config,
+    HostConfig: { NetworkMode: "none", ...hostConfig },
+  });
+  await scenario.act({ driver, bridge, id, name });
+  if (hostConfig?.AutoRemove !== true) await driver.remove(id, { force: true });
+  await bridge.until(name, scenario.expected.length);
+}
+
+async function runAll(t: Deno.TestContext, engine: Engine, driver: ContainerDriver): Promise<void> {
+  await using bridge = new Bridge(driver);
+  await bridge.isConnected.promise;
+  const scenarios = SCENARIOS.filter((scenario) => scenario.not?.includes(engine) !== true);
+  const failures = new Map<string, unknown>();
+  const run = async (scenario: Scenario): Promise<void> => {
+    try {
+      await runScenario(scenario, driver, bridge);
+    } catch (error) {
+      failures.set(scenario.name, error);
+    }
+  };
+  await Promise.all(scenarios.filter((scenario) => scenario.alone !== true).map(run));
+  for (const scenario of scenarios.filter((scenario) => scenario.alone === true)) await run(scenario);
+  for (const scenario of scenarios) {
+    await t.step(scenario.name, () => {
+      if (failures.has(scenario.name)) throw failures.get(scenario.name);
+      assertEquals(bridge.of(scenario.name), [...scenario.expected]);
+    });
+  }
+}
+
+Deno.test("each end of a container gives the expected verdict on the embedded engine", async (t) => {
+  await using dir = await TempDir.make();
+  await using engine = await startEmbeddedEngine({
+    dir: dir.join("engine"),
+    socketPath: dir.join("engine.sock"),
+  });
+  using driver = new ContainerDriver(engine.socketPath);
+  await runAll(t, "embedded", driver);
+});
+
+Deno.test({
+  name: "each end of a container gives the expected verdict on Docker",
+  ignore: !await dockerAvailable(),
+  fn: async (t) => {
+    await using docker = await startDocker();
+    using driver = new ContainerDriver(docker.socketPath);
+    await runAll(t, "docker", driver);
+  },
+});
+
+Deno.test({
+  name: "each end of a container gives the expected verdict on Podman",
+  ignore: !await podmanAvailable(),
+  fn: async (t) => {
+    await using podman = await startPodman();
+    using driver = new ContainerDriver(podman.socketPath, { image: podman.imageId });
+    await runAll(t, "podman", driver);
+  },
+});

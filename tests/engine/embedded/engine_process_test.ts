@@ -1,0 +1,220 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { launchEmbeddedEngine } from "../../../src/engine/embedded/launch_embedded_engine.ts";
+import { startEmbeddedEngine } from "../../../src/engine/embedded/embedded_engine.ts";
+import { ApexError } from "../../../src/platform/apex_error.ts";
+import { engineProcess, TestEngine } from "../../support/embedded_engine.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+import { isInstalled } from "../../support/own_daemon.ts";
+import { TempDir } from "../../support/temp_dir.ts";
+
+Deno.test("the engine's directory and socket are private", async () => {
+  await using engine = await TestEngine.start();
+  assertEquals((await Deno.stat(`${engine.dir}/e`)).mode! & 0o777, 0o700);
+  assertEquals((await Deno.stat(engine.socketPath)).mode! & 0o777, 0o600);
+});
+
+Deno.test("the engine keeps its id over restarts, and takes a stale socket over", async () => {
+  await using temp = await TempDir.make();
+  const socketPath = temp.join("e.sock");
+  const ids: unknown[] = [];
+  for (let round = 0; round < 2; round++) {
+    const child = engineProcess(temp.path);
+    const client = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+    ids.push((await eventuallyFetch("http://localhost/info", client)).ID);
+    client.close();
+    child.kill("SIGKILL"); // The socket's file stays.
+    await child.status;
+    assert((await Deno.lstat(socketPath)).isSocket);
+  }
+  assertEquals(ids[0], ids[1]);
+});
+
+Deno.test("a new engine ends what a killed one left running", async () => {
+  await using temp = await TempDir.make();
+  const child = engineProcess(temp.path);
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: temp.join("e.sock") } });
+  await eventuallyFetch("http://localhost/info", client);
+  const body = JSON.stringify({ Image: "x", Cmd: ["sleep", "60"] });
+  const { Id } = await (await fetch("http://localhost/containers/create", {
+    method: "POST",
+    body,
+    client,
+    headers: { "Content-Type": "application/json" },
+  })).json();
+  await (await fetch(`http://localhost/containers/${Id}/start`, { method: "POST", client })).body?.cancel();
+  const { State: { Pid } } = await (await fetch(`http://localhost/containers/${Id}/json`, { client })).json();
+  client.close();
+  child.kill("SIGKILL");
+  await child.status;
+  assert(await isAlive(Pid));
+  await using _next = await startEmbeddedEngine({ dir: temp.join("e"), socketPath: temp.join("e.sock") });
+  while (await isAlive(Pid)); // SIGKILL was sent; its new parent reaps it.
+});
+
+Deno.test("of ten engines started at once in one directory exactly one lives", async () => {
+  await using temp = await TempDir.make();
+  const children = Array.from({ length: 10 }, () => engineProcess(temp.path));
+  const ended: number[] = [];
+  const allButOne = Promise.withResolvers<void>();
+  const statuses = children.map(async (child) => {
+    const { code } = await child.status;
+    if (ended.push(code) === children.length - 1) allButOne.resolve();
+  });
+  await allButOne.promise;
+  assertEquals(ended, Array(9).fill(5));
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: temp.join("e.sock") } });
+  await eventuallyFetch("http://localhost/info", client);
+  client.close();
+  for (const child of children) signalIfAlive(child);
+  await Promise.all(statuses);
+});
+
+Deno.test("the engine closes once containers and requests are gone for the idle time", async () => {
+  const clock = new FakeClock();
+  await using engine = await TestEngine.start({ clock, idleExitMs: 60_000 });
+  const id = await engine.create("true");
+  clock.advance(120_000);
+  await engine.call("DELETE", `/containers/${id}`);
+  clock.advance(59_999);
+  assertEquals((await engine.call("GET", "/_ping")).body, "OK");
+  clock.advance(60_000);
+  await engine.closed;
+  await assertRejects(() => Deno.lstat(engine.socketPath), Deno.errors.NotFound);
+});
+
+Deno.test("closing the engine kills its containers and ends event streams", async () => {
+  const engine = await TestEngine.start();
+  const id = await engine.run("trap '' TERM; sleep 60");
+  const { State } = await engine.inspect(id);
+  const actions: string[] = [];
+  const follower = engine.follow();
+  actions.push((await follower.next()).value!.Action);
+  const rest = (async () => {
+    for await (const { Action } of follower) actions.push(Action);
+  })();
+  await engine[Symbol.asyncDispose]();
+  await rest;
+  assertEquals(actions, ["create", "start", "die"]);
+  assertEquals(await isAlive(State["Pid"] as number), false);
+});
+
+Deno.test("launchEmbeddedEngine() tells why an engine does not start", async () => {
+  await using temp = await TempDir.make();
+  const error = await assertRejects(
+    () =>
+      launchEmbeddedEngine({
+        dir: temp.join("e"),
+        socketPath: temp.join("e.sock"),
+        selfCommand: ["/bin/sh", "-c", "echo no luck today >&2; exit 1"],
+      }),
+    ApexError,
+    "no luck today",
+  );
+  assertEquals(error.code, "engine");
+});
+
+Deno.test("startEmbeddedEngine() refuses a socket path that is too long", async () => {
+  await assertRejects(
+    () => startEmbeddedEngine({ dir: "/tmp/apx-none", socketPath: `/tmp/${"x".repeat(120)}` }),
+    ApexError,
+    "too long",
+  );
+});
+
+Deno.test({
+  name: "the docker command works against the embedded engine",
+  ignore: !(await isInstalled("docker")),
+  async fn(t) {
+    await using engine = await TestEngine.start();
+    const docker = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await new Deno.Command("docker", {
+        args: ["-H", `unix://${engine.socketPath}`, ...args],
+        env: { DOCKER_CONFIG: engine.dir },
+      }).output();
+      const text = new TextDecoder().decode(stdout).trim();
+      return code === 0 ? text : `status ${code}: ${new TextDecoder().decode(stderr).trim()}`;
+    };
+    const script = "trap 'exit 0' TERM; echo out; while :; do sleep 0.05; done";
+    await t.step("run -d", async () => {
+      assertEquals(
+        (await docker("run", "-d", "--name", "web", "-l", "k=v", "busybox", "sh", "-c", script)).length,
+        64,
+      );
+    });
+    await t.step(
+      "ps",
+      async () =>
+        assertEquals(
+          await docker("ps", "--filter", "label=k", "--format", "{{.Names}} {{.State}}"),
+          "web running",
+        ),
+    );
+    await t.step("rename, inspect", async () => {
+      assertEquals(await docker("rename", "web", "api"), "");
+      assertEquals(
+        await docker("inspect", "-f", "{{.Name}} {{.State.Status}} {{.Config.Labels.k}}", "api"),
+        "/api running v",
+      );
+    });
+    await t.step("logs", async () => assertEquals(await docker("logs", "api"), "out"));
+    await t.step("stop, wait", async () => {
+      assertEquals(await docker("stop", "api"), "api");
+      assertEquals(await docker("wait", "api"), "0");
+    });
+    await t.step("start, kill, rm", async () => {
+      for (const verb of ["start", "kill", "rm"]) assertEquals(await docker(verb, "api"), "api");
+    });
+    await t.step("events", async () => {
+      const until = String(Date.now() / 1_000 + 0.01);
+      const events = await docker("events", "--since", "0", "--until", until, "--format", "{{.Action}}");
+      assertEquals(events.split("\n"), [
+        "create",
+        "start",
+        "rename",
+        "kill",
+        "die",
+        "stop",
+        "start",
+        "kill",
+        "die",
+        "destroy",
+      ]);
+    });
+    await t.step("create with an unknown program, start", async () => {
+      await docker("create", "--name", "bad", "busybox", "nosuchcmd");
+      assert(
+        (await docker("start", "bad")).includes(`exec: "nosuchcmd": executable file not found in $PATH`),
+      );
+    });
+  },
+});
+
+// deno-lint-ignore no-explicit-any -- JSON of the engine under test
+async function eventuallyFetch(url: string, client: Deno.HttpClient): Promise<any> {
+  for (;;) {
+    try {
+      return await (await fetch(url, { client })).json();
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // Not there yet.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+async function isAlive(pid: number): Promise<boolean> {
+  try {
+    const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+    return stat[stat.lastIndexOf(")") + 2] !== "Z";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function signalIfAlive(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGTERM");
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // It has ended already.
+  }
+}

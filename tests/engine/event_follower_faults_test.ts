@@ -1,0 +1,151 @@
+/**
+ * Following a real engine through a proxy that breaks the stream: whatever happens on the way, what was delivered is
+ * what the engine itself has on record, in its order, nothing lost and nothing twice.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { EngineClient } from "../../src/engine/engine_client.ts";
+import { EventFollower } from "../../src/engine/event_follower.ts";
+import type { EngineEvent } from "../../src/engine/engine_event.ts";
+import { parseEngineEvent } from "../../src/engine/event_stream.ts";
+import { formatEngineTime, parseEngineTime } from "../../src/engine/engine_time.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { BUSYBOX_IMAGE, dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { removeContainer, runContainer, waitForExit } from "../support/engine_containers.ts";
+import { TestEngine } from "../support/embedded_engine.ts";
+import { FaultProxy, type StreamFault } from "../support/fault_proxy.ts";
+import { RecordingHandlers } from "../support/recording_handlers.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+const hasDocker = await dockerAvailable();
+
+const recordKey = ({ timeNano, action, id }: EngineEvent) => `${timeNano} ${action} ${id.slice(0, 8)}`;
+
+/** The engine's own record of container events since `sinceNano`, without the exec noise. */
+async function engineRecord(client: EngineClient, sinceNano: number): Promise<string[]> {
+  const until = parseEngineTime((await client.info()).SystemTime) ?? 0;
+  const reply = await client.request("GET", "/events", {
+    query: {
+      since: formatEngineTime(sinceNano),
+      until: formatEngineTime(until),
+      filters: { type: ["container"] },
+    },
+  });
+  const events = (await reply.text()).split("\n").map((line) => parseEngineEvent(line));
+  return events.filter((event) => event !== undefined).map(recordKey);
+}
+
+/** One container's life: create, start, die, destroy. Its id. */
+async function oneLife(client: EngineClient, image: string): Promise<string> {
+  const id = await runContainer(client, { image, cmd: ["sh", "-c", "exit 3"] });
+  await waitForExit(client, id);
+  await removeContainer(client, id);
+  return id;
+}
+
+/** What the test needs of an engine: where it is, and a client that does not go through the proxy. */
+interface Subject extends AsyncDisposable {
+  readonly socketPath: string;
+  readonly client: EngineClient;
+}
+
+async function startEmbedded(): Promise<Subject> {
+  const engine = await TestEngine.start();
+  const client = new EngineClient({ socketPath: engine.socketPath });
+  return {
+    socketPath: engine.socketPath,
+    client,
+    [Symbol.asyncDispose]() {
+      client[Symbol.dispose]();
+      return engine[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const ENGINES: readonly { name: string; ignore: boolean; start: () => Promise<Subject> }[] = [
+  { name: "the embedded engine", ignore: false, start: startEmbedded },
+  { name: "dockerd", ignore: !hasDocker, start: startDocker },
+];
+
+for (const { name: engineName, ignore, start } of ENGINES) {
+  Deno.test({
+    name: `EventFollower on ${engineName} loses nothing and repeats nothing over each fault`,
+    ignore,
+    fn: async (t) => {
+      await using engine = await start();
+      await using temp = await TempDir.make();
+      await using proxy = new FaultProxy(temp.join("p.sock"), engine.socketPath);
+      using client = new EngineClient({ socketPath: proxy.socketPath });
+      const handlers = new RecordingHandlers();
+      await using follower = new EventFollower({
+        client,
+        handlers,
+        clock: systemClock,
+        logger: silentLogger,
+        random: () => 0,
+      });
+      follower.start();
+      await handlers.until("connected");
+      const sinceNano = follower.lastEngineTimeNano!;
+
+      const faults: [string, (() => Promise<void> | void), losses: number][] = [
+        ...(["cut_mid_line", "cut_half_chunk", "end_cleanly", "drop_next"] as StreamFault[]).map((fault) =>
+          [fault, () => proxy.breakNext(fault), 1] as [string, () => void, number]
+        ),
+        ["garbage", () => proxy.breakNext("garbage"), 0],
+        ["a 500 after a cut", () => {
+          proxy.failStreams(2);
+          proxy.breakNext("cut_half_chunk");
+        }, 1],
+        ["refused for a while", async () => {
+          await proxy.refuse();
+          await handlers.untilTrue(() => handlers.log.at(-1)?.startsWith("disconnected") === true);
+          await oneLife(engine.client, BUSYBOX_IMAGE);
+          proxy.accept();
+        }, 1],
+      ];
+      for (const [name, strike, losses] of faults) {
+        await t.step(name, async () => {
+          const before = handlers.count("disconnected");
+          await strike();
+          const first = await oneLife(engine.client, BUSYBOX_IMAGE);
+          await handlers.until(`event destroy ${first}`);
+          // What comes after the fault proves that the stream goes on, and is the fence for repetitions.
+          const fence = await oneLife(engine.client, BUSYBOX_IMAGE);
+          await handlers.until(`event destroy ${fence}`);
+          assertEquals(handlers.count("disconnected") - before, losses);
+          assertEquals(handlers.events.map(recordKey), await engineRecord(engine.client, sinceNano));
+        });
+      }
+      assert(proxy.hits >= 7, `${proxy.hits} faults happened`);
+    },
+  });
+}
+
+Deno.test({
+  name: "EventFollower finds a restarted dockerd again, and reconciles with what it lists then",
+  ignore: !hasDocker,
+  fn: async () => {
+    await using docker = await startDocker();
+    using client = new EngineClient({ socketPath: docker.socketPath });
+    const handlers = new RecordingHandlers();
+    await using follower = new EventFollower({
+      client,
+      handlers,
+      clock: systemClock,
+      logger: silentLogger,
+      random: () => 0,
+    });
+    const id = await runContainer(docker.client, { image: BUSYBOX_IMAGE, cmd: ["sh", "-c", "exit 3"] });
+    await waitForExit(docker.client, id);
+    follower.start();
+    await handlers.until("connected 1 first");
+    await docker.stop();
+    await handlers.until("disconnected");
+    await docker.restart();
+    await handlers.until("connected 1", 2);
+    await handlers.until("reconcile 1", 1);
+    assertEquals(handlers.infos[0]?.engineId, handlers.infos[1]?.engineId);
+    assertEquals(handlers.infos[1]?.containers[0]?.State, "exited");
+  },
+});

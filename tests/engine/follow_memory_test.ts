@@ -1,0 +1,71 @@
+import { assert, assertEquals } from "@std/assert";
+import type { EngineEvent } from "../../src/engine/engine_event.ts";
+import { FollowMemory } from "../../src/engine/follow_memory.ts";
+
+const S = 1e9;
+const NOW = 1_800_000_000 * S;
+const event = (timeNano: number): EngineEvent => ({
+  type: "container",
+  action: "die",
+  id: "a",
+  attributes: {},
+  timeNano,
+});
+
+Deno.test("FollowMemory begins two seconds before the engine's time, all that is older being silent", () => {
+  const memory = new FollowMemory();
+  assert(memory.isFirst);
+  assertEquals(memory.begin("E", NOW), NOW - 2 * S);
+  memory.completed();
+  assertEquals(memory.isFirst, false);
+  assertEquals(memory.see(event(NOW - S)), "silent");
+  assertEquals(memory.see(event(NOW)), "news");
+  assertEquals(memory.see(event(NOW)), "repeat");
+  assertEquals(memory.see(event(NOW - S)), "repeat");
+});
+
+Deno.test("FollowMemory replays from the newest event seen, whatever came after it", () => {
+  const memory = new FollowMemory();
+  memory.begin("E", NOW);
+  memory.completed();
+  memory.see(event(NOW + 5 * S));
+  memory.see(event(NOW + 4 * S));
+  assertEquals(memory.newestNano, NOW + 5 * S);
+  assertEquals(memory.begin("E", NOW + 60 * S), NOW + 3 * S);
+  assertEquals(memory.see(event(NOW + 5 * S)), "repeat");
+  assertEquals(memory.see(event(NOW + 6 * S)), "news");
+});
+
+Deno.test("FollowMemory takes a new baseline for each attempt until the first has been completed", () => {
+  const memory = new FollowMemory();
+  memory.begin("E", NOW);
+  assertEquals(memory.begin("E", NOW + 60 * S), NOW + 58 * S);
+  assertEquals(memory.see(event(NOW + 59 * S)), "silent");
+});
+
+Deno.test("FollowMemory goes on from an earlier life: what it knew is silent, what is newer is news", () => {
+  const memory = new FollowMemory(NOW);
+  assertEquals(memory.isFirst, false);
+  assertEquals(memory.begin("E", NOW + 60 * S), NOW - 2 * S);
+  assertEquals(memory.see(event(NOW)), "silent");
+  assertEquals(memory.see(event(NOW + 256)), "news");
+});
+
+Deno.test("FollowMemory asks for no future when the engine's clock was set back", () => {
+  const memory = new FollowMemory();
+  memory.begin("E", NOW);
+  memory.completed();
+  memory.see(event(NOW + 3600 * S));
+  assertEquals(memory.begin("E", NOW), NOW - 2 * S);
+  assertEquals(memory.see(event(NOW + S)), "news");
+});
+
+Deno.test("FollowMemory takes another engine's past for its baseline", () => {
+  const memory = new FollowMemory();
+  memory.begin("E", NOW);
+  memory.completed();
+  memory.see(event(NOW + S));
+  assertEquals(memory.begin("OTHER", NOW + 60 * S), NOW + 58 * S);
+  assertEquals(memory.isFirst, false);
+  assertEquals(memory.see(event(NOW + 59 * S)), "silent");
+});

@@ -1,0 +1,279 @@
+import { assert, assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
+import { EventLog } from "../../src/eventlog/event_log.ts";
+import type { CloseReason } from "../../src/eventlog/subscription.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import type { WireEvent } from "../../src/protocol/wire_event.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { readText, SocketPairs } from "../support/socket_pairs.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/wire_events.ts";
+
+const MIB = 1024 * 1024;
+/** More than a Unix socket's buffers take on any Linux at its defaults. */
+const MORE_THAN_A_SOCKET_HOLDS = MIB;
+
+/** The next turn of the event loop, in which writes to sockets with room have been made. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Appends in blocks of a turn each, as publishers do, until `bytes` were appended. */
+async function appendBytes(log: EventLog, bytes: number, lineBytes = 4_096): Promise<string> {
+  let text = "";
+  const event = eventOfBytes(lineBytes);
+  while (text.length < bytes) {
+    for (let n = 0; n < 16; n++, text += lineOf(event)) log.append(event);
+    await nextTurn();
+  }
+  return text;
+}
+
+Deno.test("EventLog delivers every line in order to each subscriber, and numbers them", async () => {
+  await using pairs = await SocketPairs.open();
+  await using log = new EventLog({ clock: new FakeClock(), lastSeq: 41 });
+  const readers = [await pairs.pair(), await pairs.pair(), await pairs.pair()];
+  for (const { server } of readers) log.subscribe({ connection: server });
+  const events = [{ type: "session.created" } as const, eventOf("zwei"), eventOf("trois é 🎉")];
+  assertEquals(events.map((event) => log.append(event)), [42, 43, 44]);
+  const expected = events.map(lineOf).join("");
+  for (const { client } of readers) assertEquals(await readText(client, expected.slice(-20)), expected);
+  assertEquals([log.stats().headSeq, log.stats().oldestSeq, log.stats().eventsPublished], [44, 42, 3]);
+  assertMatch(log.epoch, /^[0-9a-f]{16}$/);
+});
+
+Deno.test("EventLog.subscribe() starts at the head, also between two appends of one block", async () => {
+  await using pairs = await SocketPairs.open();
+  await using log = new EventLog({ clock: new FakeClock() });
+  const { server, client } = await pairs.pair();
+  log.append(eventOf("before"));
+  log.subscribe({ connection: server });
+  log.append(eventOf("after"));
+  assertEquals(await readText(client, "\n"), lineOf(eventOf("after")));
+});
+
+Deno.test("EventLog commits each block as one batch before a subscriber sees any of it", async () => {
+  const order: string[] = [];
+  await using log = new EventLog({
+    clock: new FakeClock(),
+    commit: (lines) => {
+      for (const { seq, type, taskId, bytes } of lines) {
+        order.push(`commit ${seq} ${type} ${taskId} ${new TextDecoder().decode(bytes).length}`);
+      }
+      order.push("end of batch");
+    },
+  });
+  const write = (bytes: Uint8Array): Promise<number> => {
+    order.push(`write ${bytes.length}`);
+    return Promise.resolve(bytes.length);
+  };
+  log.subscribe({ connection: { write, close: () => {} } });
+  const event: WireEvent = { type: "task.created", taskId: "t1", timestamp: "2026-01-01T00:00:00.000Z" };
+  const { length } = lineOf(event);
+  log.append(event);
+  log.append({ type: "session.created" });
+  await nextTurn();
+  log.append(event);
+  await nextTurn();
+  assertEquals(order, [
+    `commit 1 task.created t1 ${length}`,
+    "commit 2 session.created undefined 27",
+    "end of batch",
+    `write ${length + 27}`,
+    `commit 3 task.created t1 ${length}`,
+    "end of batch",
+    `write ${length}`,
+  ]);
+});
+
+Deno.test("EventLog never writes what is appended but not committed, though a write completes meanwhile", async () => {
+  const committed: number[] = [];
+  const written: number[] = [];
+  await using log = new EventLog({
+    clock: new FakeClock(),
+    commit: (lines) => committed.push(...[...lines].map(({ bytes }) => bytes.length)),
+  });
+  const sum = (sizes: readonly number[]): number => sizes.reduce((total, size) => total + size, 0);
+  const write = (bytes: Uint8Array): Promise<number> => {
+    written.push(bytes.length);
+    assertLessOrEqual(sum(written), sum(committed));
+    // Appended in the microtask in which the pump goes on, before the flush that it schedules.
+    if (written.length < 50) queueMicrotask(() => log.append(eventOf("more")));
+    return Promise.resolve(bytes.length);
+  };
+  log.subscribe({ connection: { write, close: () => {} } });
+  log.append(eventOf("first"));
+  await nextTurn();
+  assertEquals(sum(written), sum(committed));
+  assertEquals(written.length, 50);
+});
+
+Deno.test("EventLog resumes partial writes: a reader that starts late gets the same bytes", async () => {
+  await using pairs = await SocketPairs.open();
+  await using log = new EventLog({ clock: new FakeClock() });
+  const { server, client } = await pairs.pair();
+  const subscription = log.subscribe({ connection: server });
+  const expected = await appendBytes(log, 2 * MORE_THAN_A_SOCKET_HOLDS, 3_331);
+  const [text] = await Promise.all([readText(client), subscription.finish()]);
+  assert(text === expected);
+});
+
+Deno.test("EventLog delivers random lines, bursts and reading rhythms byte by byte", async (t) => {
+  for (let seed = 1; seed <= 5; seed++) {
+    await t.step(`seed ${seed}`, async () => {
+      const random = randomOf(seed);
+      await using pairs = await SocketPairs.open();
+      await using log = new EventLog({
+        clock: new FakeClock(),
+        segmentBytes: 8_192,
+        retainedBytes: 64 * MIB,
+      });
+      const readers = [await pairs.pair(), await pairs.pair(), await pairs.pair()];
+      const expected = readers.map(() => "");
+      const texts: Promise<string>[] = [];
+      const subscriptions = readers.map(({ server }) => log.subscribe({ connection: server }));
+      for (let burst = 0; burst < 150; burst++) {
+        for (let n = Math.floor(random() * 12); n >= 0; n--) {
+          // Now and then one longer than a segment, or than a write.
+          const length = random() < 0.02 ? random() * 90_000 : random() * 900;
+          const event = eventOf("aé🎉\n".repeat(length / 4));
+          log.append(event);
+          for (const index of expected.keys()) expected[index] += lineOf(event);
+        }
+        if (random() < 0.7) await nextTurn();
+        // Each begins to read at another time; the last only at the end.
+        if (burst % 40 === 39 && texts.length < 2) texts.push(readText(readers[texts.length]!.client));
+      }
+      while (texts.length < readers.length) texts.push(readText(readers[texts.length]!.client));
+      await Promise.all(subscriptions.map((subscription) => subscription.finish()));
+      for (const [index, text] of (await Promise.all(texts)).entries()) assert(text === expected[index]);
+    });
+  }
+});
+
+Deno.test("EventLog ends a subscriber that the log has left behind at a line's end, and touches no other", async () => {
+  await using pairs = await SocketPairs.open();
+  await using log = new EventLog({ clock: new FakeClock() });
+  const slow = await pairs.pair();
+  const quick = await pairs.pair();
+  const ended: CloseReason[] = [];
+  log.subscribe({ connection: slow.server, onClose: (reason) => ended.push(reason) });
+  const subscription = log.subscribe({ connection: quick.server });
+  const quickText = readText(quick.client);
+  const expected = await appendBytes(log, 6 * MIB, 3_331);
+  assertEquals(ended, []);
+  const slowText = await readText(slow.client);
+  assertEquals(ended, ["slow"]);
+  assert(slowText.endsWith("\n") && slowText.length < expected.length && expected.startsWith(slowText));
+  await subscription.finish();
+  assert(await quickText === expected);
+  assertEquals([log.stats().subscribersDropped, log.stats().subscribers], [1, 0]);
+});
+
+Deno.test("EventLog keeps 4 MiB in memory, however far a subscriber is behind", async () => {
+  await using pairs = await SocketPairs.open();
+  await using log = new EventLog({ clock: new FakeClock() });
+  const { server } = await pairs.pair();
+  const subscription = log.subscribe({ connection: server });
+  await appendBytes(log, 12 * MIB);
+  assertLessOrEqual(log.stats().memoryBytes, 4 * MIB);
+  assert(log.stats().oldestSeq > 1_000);
+  subscription.close();
+});
+
+Deno.test("EventLog cuts one that takes no byte for 30 s, not before, and looks only while somebody is busy", async () => {
+  await using pairs = await SocketPairs.open();
+  const clock = new FakeClock();
+  await using log = new EventLog({ clock });
+  const stalled = await pairs.pair();
+  const quick = await pairs.pair();
+  const ended: string[] = [];
+  log.subscribe({ connection: stalled.server, onClose: (reason) => ended.push(`stalled: ${reason}`) });
+  log.subscribe({ connection: quick.server, onClose: (reason) => ended.push(`quick: ${reason}`) });
+  const quickText = readText(quick.client);
+  assertEquals(clock.pendingTimers, 0);
+  const expected = await appendBytes(log, MORE_THAN_A_SOCKET_HOLDS);
+  assertEquals(clock.pendingTimers, 1);
+  for (let seconds = 0; seconds < 30; seconds++) clock.advance(1_000);
+  assertEquals(ended, []);
+  for (let seconds = 0; seconds < 10; seconds++) clock.advance(1_000);
+  assertEquals(ended, ["stalled: stalled"]);
+  assertEquals([log.stats().subscribersDropped, log.stats().subscribers], [1, 1]);
+  clock.advance(60_000);
+  assertEquals(clock.pendingTimers, 0);
+  await log.close();
+  assertEquals(ended, ["stalled: stalled", "quick: finished"]);
+  assert(await quickText === expected);
+});
+
+Deno.test("EventLog gives one that was left behind 30 s for its line, even if it takes a byte now and then", async () => {
+  const clock = new FakeClock();
+  await using log = new EventLog({ clock });
+  const ended: CloseReason[] = [];
+  let take = Promise.withResolvers<number>();
+  const write = (): Promise<number> => take.promise;
+  log.subscribe({ connection: { write, close: () => {} }, onClose: (reason) => ended.push(reason) });
+  await appendBytes(log, 5 * MIB, 50_000);
+  for (let seconds = 0; seconds < 30; seconds += 5) {
+    assertEquals(ended, []);
+    clock.advance(5_000);
+    const taken = take;
+    take = Promise.withResolvers();
+    taken.resolve(1);
+    await nextTurn();
+  }
+  clock.advance(5_000);
+  assertEquals(ended, ["slow"]);
+  take.reject(new Deno.errors.BrokenPipe("the test is over"));
+});
+
+Deno.test("EventLog forgets a subscriber that hung up at the next write", async () => {
+  await using pairs = await SocketPairs.open();
+  await using log = new EventLog({ clock: new FakeClock() });
+  const { server, client } = await pairs.pair();
+  const over = Promise.withResolvers<CloseReason>();
+  log.subscribe({ connection: server, onClose: over.resolve });
+  client.close();
+  log.append(eventOf("unheard"));
+  assertEquals(await over.promise, "gone");
+  assertEquals([log.stats().subscribers, log.stats().subscribersDropped], [0, 0]);
+});
+
+Deno.test("EventLog.close() delivers what is pending, is idempotent, and takes no subscriber after", async () => {
+  await using pairs = await SocketPairs.open();
+  const clock = new FakeClock();
+  const log = new EventLog({ clock });
+  const { server, client } = await pairs.pair();
+  log.subscribe({ connection: server });
+  log.append(eventOf("last words"));
+  const [text] = await Promise.all([readText(client), log.close(), log.close()]);
+  assertEquals(text, lineOf(eventOf("last words")));
+  const late = await pairs.pair();
+  log.subscribe({ connection: late.server });
+  assertEquals(await readText(late.client), "");
+  assertEquals(log.append(eventOf("to nobody")), 2);
+  await log[Symbol.asyncDispose]();
+  assertEquals(clock.pendingTimers, 0);
+});
+
+Deno.test("EventLog.close() cuts those that have not drained in time", async () => {
+  await using pairs = await SocketPairs.open();
+  const log = new EventLog({ clock: systemClock });
+  const { server, client } = await pairs.pair();
+  const ended: CloseReason[] = [];
+  log.subscribe({ connection: server, onClose: (reason) => ended.push(reason) });
+  const expected = await appendBytes(log, MORE_THAN_A_SOCKET_HOLDS);
+  await log.close(10);
+  assertEquals(ended, ["closed"]);
+  const text = await readText(client);
+  assert(expected.startsWith(text) && text.length < expected.length);
+});
+
+/** Mulberry32: small, and the same everywhere for the same seed. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6D2B79F5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

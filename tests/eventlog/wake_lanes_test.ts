@@ -1,0 +1,29 @@
+import { assertEquals } from "@std/assert";
+import { setImmediate } from "node:timers";
+import { EventLog } from "../../src/eventlog/event_log.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { eventOf } from "../support/wire_events.ts";
+
+Deno.test("WakeLanes start 128 subscribers a turn, in order, though none of their writes ever completes", async () => {
+  await using log = new EventLog({ clock: new FakeClock() });
+  const started: number[] = [];
+  const stalled = Promise.withResolvers<number>();
+  for (let n = 0; n < 300; n++) {
+    const write = (): Promise<number> => {
+      started.push(n);
+      return stalled.promise;
+    };
+    log.subscribe({ connection: { write, close: () => {} } });
+  }
+  log.append(eventOf("one"));
+  // The flush is a microtask.
+  await Promise.resolve();
+  const seen = [started.length];
+  for (let turn = 0; turn < 3; turn++) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    seen.push(started.length);
+  }
+  assertEquals(seen, [128, 256, 300, 300]);
+  assertEquals(started, Array.from({ length: 300 }, (_, n) => n));
+  stalled.reject(new Deno.errors.BrokenPipe("the test is over"));
+});

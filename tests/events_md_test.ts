@@ -1,0 +1,184 @@
+/** Holds EVENTS.md to the schemas, and runs its examples against a scripted daemon. */
+import { assert, assertEquals } from "@std/assert";
+import * as v from "valibot";
+import { wireEventSchemas } from "../src/protocol/wire_event.ts";
+import { ScriptedServer, send } from "./support/scripted_server.ts";
+import { TempDir } from "./support/temp_dir.ts";
+
+const DOCUMENT = await Deno.readTextFile(new URL("../EVENTS.md", import.meta.url));
+
+/** `string`, `no` for an optional one, …: as the document's tables say it. */
+interface Field {
+  readonly type: string;
+  readonly always: "yes" | "no";
+}
+
+type Entries = { readonly entries: v.ObjectEntries };
+
+type Fields = Record<string, Field>;
+
+/** What of a valibot schema tells its JSON type. */
+interface Schema {
+  readonly type: string;
+  readonly wrapped?: Schema;
+  readonly options?: readonly string[];
+  readonly literal?: string;
+  readonly value?: Schema;
+  readonly pipe?: readonly { readonly type: string }[];
+}
+
+function fieldOf(schema: Schema): Field {
+  const { wrapped } = schema;
+  return { type: jsonType(wrapped ?? schema), always: wrapped === undefined ? "yes" : "no" };
+}
+
+function jsonType(schema: Schema): string {
+  switch (schema.type) {
+    case "literal":
+      return `\`"${schema.literal}"\``;
+    case "picklist":
+      return schema.options!.map((option) => `\`"${option}"\``).join(", ");
+    case "record":
+      return `object of ${jsonType(schema.value!)}s`;
+    case "string":
+      return schema.pipe?.some((step) => step.type === "iso_timestamp") ? "time" : "string";
+    default:
+      return schema.type;
+  }
+}
+
+function schemaFields(entries: Record<string, Schema>): Fields {
+  const { type: _, ...fields } = entries;
+  return Object.fromEntries(Object.entries(fields).map(([name, schema]) => [name, fieldOf(schema)]));
+}
+
+/** The rows of the tables in a stretch of the document. */
+function tableFields(text: string): Fields {
+  const rows = text.matchAll(/^\| `(\w+)` \| (.+?) \| (yes|no) \|/gm);
+  return Object.fromEntries(
+    [...rows].map(([, name, type, always]) => [name, { type, always }]),
+  ) as Fields;
+}
+
+function section(heading: RegExp): string {
+  const start = DOCUMENT.search(heading);
+  assert(start >= 0, `EVENTS.md has no ${heading}`);
+  return DOCUMENT.slice(start).split(/^#{2,4} /m)[1] ?? "";
+}
+
+const baseFields = tableFields(section(/^### Base fields$/m));
+
+/** Fields by event type, as the document has them under the headings that name the types. */
+const documented = new Map<string, Fields>();
+for (const [heading] of DOCUMENT.matchAll(/^#### `.+$/gm)) {
+  const text = section(new RegExp(`^${heading.replaceAll(".", "\\.")}$`, "m"));
+  const fields = { ...(text.includes("The base fields") ? baseFields : {}), ...tableFields(text) };
+  for (const [, type] of heading.matchAll(/`([a-z_.]+)`/g)) documented.set(type!, fields);
+}
+
+Deno.test("EVENTS.md tells of every event type, and of no other", () => {
+  assertEquals([...documented.keys()].sort(), Object.keys(wireEventSchemas).sort());
+});
+
+for (const [type, schema] of Object.entries(wireEventSchemas)) {
+  Deno.test(`EVENTS.md has the fields of ${type} as the schema has them`, () => {
+    assertEquals(documented.get(type), schemaFields(schema.entries as unknown as Record<string, Schema>));
+  });
+}
+
+Deno.test("each event that EVENTS.md shows on a line of its own is what its schema takes", () => {
+  const events = [...DOCUMENT.matchAll(/^\{"type":.*\}$/gm)].map(([line]) => JSON.parse(line));
+  assert(events.length > 0, "no example line found");
+  const schemas: Record<string, Entries> = wireEventSchemas;
+  for (const event of events) v.parse(v.strictObject(schemas[event.type]!.entries), event);
+});
+
+const WEB = `"containerId":"w1","containerName":"web","image":"nginx","timestamp":"2025-03-01T12:00:00.000Z"`;
+const JOB =
+  `"containerId":"j1","containerName":"job","image":"busybox","timestamp":"2025-03-01T12:00:01.000Z"`;
+const EVENTS = [
+  `{"type":"container.started",${JOB}}`,
+  `{"type":"something.newer","n":1}`,
+  `{"type":"container.died",${JOB},"exitCode":3,"oomKilled":false,"later":{"x":1}}`,
+  `{"type":"container.stopped",${WEB},"exitCode":0,"graceful":true}`,
+  `{"type":"container.died",${JOB},"exitCode":9`, // cut off: no client may make anything of it
+].join("\n");
+const LIST =
+  `{"ok":true,"result":{"containers":[{"id":"w1","name":"web","image":"nginx","state":"running","labels":{}}]}}\n`;
+
+interface Example {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly needs: readonly string[];
+  readonly stdout: string;
+  /** Exit status where the stream was cut off. */
+  readonly cutStatus: number;
+}
+
+const examples: Example[] = [
+  { name: "shell", command: ["/bin/sh"], needs: ["socat", "jq"], stdout: "job 3\n", cutStatus: 6 },
+  {
+    name: "python",
+    command: ["python3"],
+    needs: ["python3"],
+    stdout: ["['web']", "['job', 'web']", "['web']", "[]"].map((names) => `running: ${names}\n`).join(""),
+    cutStatus: 1,
+  },
+  {
+    name: "typescript",
+    command: [Deno.execPath(), "run", "-A", "--quiet", "--no-config", "--check"],
+    needs: [],
+    stdout: "job 3\n",
+    cutStatus: 6,
+  },
+];
+
+function isInstalled(program: string): boolean {
+  const args = ["-c", 'command -v "$0"', program];
+  return new Deno.Command("/bin/sh", { args, stdout: "null", stderr: "null" }).outputSync().success;
+}
+
+function exampleText(name: string): string {
+  const match = DOCUMENT.match(new RegExp(`<!-- example: ${name} -->\n\`\`\`\\w+\n([^]*?)^\`\`\`$`, "m"));
+  assert(match?.[1], `EVENTS.md has no ${name} example`);
+  return match[1];
+}
+
+/** Runs an example against a daemon that sends {@linkcode EVENTS} and ends, by shutdown or not. */
+async function runExample({ name, command }: Example, ending: "shutdown" | "cut") {
+  await using dir = await TempDir.make();
+  const file = dir.join(name === "typescript" ? "example.ts" : "example");
+  await Deno.writeTextFile(file, exampleText(name));
+  const listed = Promise.withResolvers<void>();
+  if (name !== "python") listed.resolve();
+  await using _control = new ScriptedServer(dir.join("apex.socket"), async (conn) => {
+    await conn.read(new Uint8Array(1024));
+    await send(conn, LIST);
+    listed.resolve();
+  });
+  await using _events = new ScriptedServer(dir.join("events.socket"), async (conn) => {
+    await listed.promise;
+    await send(conn, EVENTS);
+    if (ending === "shutdown") await Deno.remove(dir.join("events.socket"));
+  });
+  const [program = "", ...args] = [...command, file];
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args,
+    env: { APEX_RUNTIME_DIR: dir.path },
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder();
+  return { status: code, stdout: text.decode(stdout), complaint: text.decode(stderr).includes("cut off") };
+}
+
+for (const example of examples) {
+  Deno.test({
+    name: `the ${example.name} example of EVENTS.md follows events and tells a shutdown from a cut`,
+    ignore: !example.needs.every(isInstalled),
+    async fn() {
+      const { stdout, cutStatus } = example;
+      assertEquals(await runExample(example, "shutdown"), { status: 0, stdout, complaint: false });
+      assertEquals(await runExample(example, "cut"), { status: cutStatus, stdout, complaint: true });
+    },
+  });
+}

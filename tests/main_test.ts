@@ -1,0 +1,239 @@
+/** Drives the real program, one process a run; what it talks to is a scripted server. */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { VERSION } from "../src/protocol/version.ts";
+import { type Script, ScriptedServer, send } from "./support/scripted_server.ts";
+import { TempDir } from "./support/temp_dir.ts";
+
+const MAIN = new URL("../main.ts", import.meta.url).pathname;
+
+interface Run {
+  readonly args: readonly string[];
+  readonly env?: Record<string, string>;
+}
+
+function apex({ args, env = {} }: Run): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", MAIN, ...args],
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function outcome(run: Run): Promise<{ status: number; stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await apex(run).output();
+  const text = new TextDecoder();
+  return { status: code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+}
+
+const misuses: [args: string[], stderr: RegExp][] = [
+  [[], /^Usage: apex .*[^]*Verbs:\n {2}daemon/],
+  [["evnts"], /^apex: unknown verb 'evnts'\n\(did you mean events\?\)\nusage: apex \[options\] <verb>\n/],
+  [["ps", "--jsn"], /^apex: unknown option '--jsn'\n\(did you mean --json\?\)\nusage: apex ps \[options\]\n/],
+  [["events", "surplus"], /^apex: too many arguments for 'events'.*\nusage: apex events \[options\]\n/],
+  [["events", "--socket"], /^apex: option '--socket <path>' argument missing\nusage: /],
+  [["daemon", "--engine", "dokcer"], /'dokcer' is invalid\. It must be auto, docker, .*\nusage: apex daemon/],
+  [
+    ["--log-level", "loud", "status"],
+    /'loud' is invalid\. Allowed choices are debug, info, warn, error\.\nusage/,
+  ],
+];
+
+for (const [args, stderr] of misuses) {
+  Deno.test(`apex ${args.join(" ")}: usage on stderr, nothing on stdout, status 2`, async () => {
+    const result = await outcome({ args });
+    assertMatch(result.stderr, stderr);
+    assertEquals([result.status, result.stdout], [2, ""]);
+  });
+}
+
+Deno.test("apex --version and apex version print the version", async () => {
+  for (const args of [["--version"], ["version"]]) {
+    assertEquals(await outcome({ args }), { status: 0, stdout: `apex ${VERSION}\n`, stderr: "" });
+  }
+  const { version } = JSON.parse((await outcome({ args: ["version", "--json"] })).stdout);
+  assertEquals(version, VERSION);
+});
+
+Deno.test("apex --help and a verb's --help go to stdout with status 0", async () => {
+  const help = await outcome({ args: ["--help"] });
+  assertEquals([help.status, help.stderr], [0, ""]);
+  assertMatch(help.stdout, /Verbs:\n {2}daemon .*\n {2}engine /);
+  assertMatch((await outcome({ args: ["events", "--help"] })).stdout, /apex events \| jq /);
+});
+
+Deno.test("apex events, ps and status exit 3 with one line when no daemon runs", async () => {
+  await using dir = await TempDir.make();
+  for (const verb of ["events", "ps", "status"]) {
+    const result = await outcome({ args: [verb], env: { APEX_RUNTIME_DIR: dir.path } });
+    assertEquals([result.status, result.stdout], [3, ""]);
+    assertMatch(
+      result.stderr,
+      /^apex: no daemon is running \(no socket at .*\); start one with: apex daemon\n$/,
+    );
+  }
+});
+
+const nonsense: [name: string, run: Run, stderr: RegExp][] = [
+  [
+    "a relative APEX_RUNTIME_DIR",
+    { args: ["events"], env: { APEX_RUNTIME_DIR: "run" } },
+    /^apex: APEX_RUNTIME_DIR .*\n$/,
+  ],
+  [
+    "an APEX_LOG_LEVEL",
+    { args: ["daemon"], env: { APEX_LOG_LEVEL: "loud" } },
+    /^apex: APEX_LOG_LEVEL .*"loud"\n$/,
+  ],
+  [
+    "a path too long for a socket",
+    { args: ["events", "--socket", `/tmp/${"x".repeat(120)}/s`] },
+    /^apex: .* is too long for a Unix socket: .*\n$/,
+  ],
+  [
+    "a config file that is not there",
+    { args: ["daemon", "--config", "/nonexistent.toml"] },
+    /^apex: cannot read the configuration \/nonexistent\.toml: .*\n$/,
+  ],
+];
+
+for (const [name, run, stderr] of nonsense) {
+  Deno.test(`apex names ${name} that makes no sense in one line, status 2`, async () => {
+    const result = await outcome(run);
+    assertMatch(result.stderr, stderr);
+    assertEquals([result.status, result.stdout], [2, ""]);
+  });
+}
+
+Deno.test("apex daemon names a bad key of its configuration, status 2", async () => {
+  await using dir = await TempDir.make();
+  await Deno.mkdir(dir.join("apex"));
+  await Deno.writeTextFile(dir.join("apex/config.toml"), `log_levle = "info"\n`);
+  const result = await outcome({ args: ["daemon"], env: { XDG_CONFIG_HOME: dir.path } });
+  assertEquals(
+    result.stderr,
+    `apex: ${dir.path}/apex/config.toml: unknown key "log_levle" (did you mean "log_level"?)\n`,
+  );
+  assertEquals(result.status, 2);
+});
+
+async function eventsFrom(script: Script): Promise<{ status: number; stdout: string; stderr: string }> {
+  await using dir = await TempDir.make();
+  await using _ = new ScriptedServer(dir.join("events.socket"), script);
+  return await outcome({ args: ["events"], env: { APEX_RUNTIME_DIR: dir.path } });
+}
+
+const LINES = `{"type":"session.created"}\n{"type":"brand.new","ä":"☃"}\n`;
+
+Deno.test("apex events prints lines as received and exits 0 when the daemon shuts down", async () => {
+  const result = await eventsFrom(async (conn) => {
+    await send(conn, LINES);
+    await Deno.remove((conn.localAddr as Deno.UnixAddr).path);
+  });
+  assertEquals(result, { status: 0, stdout: LINES, stderr: "" });
+});
+
+Deno.test("apex events exits 6 when cut off, says so, and prints no half line", async () => {
+  const result = await eventsFrom((conn) => send(conn, `${LINES}{"type":"half`));
+  assertEquals([result.status, result.stdout], [6, LINES]);
+  assertMatch(result.stderr, /^apex: the event stream from .* broke off: .*\n$/);
+});
+
+Deno.test("apex events exits 0 without a word when its reader goes away", async () => {
+  await using dir = await TempDir.make();
+  await using _ = new ScriptedServer(dir.join("events.socket"), async (conn) => {
+    try {
+      while (true) await send(conn, LINES);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the client has gone: what the test waits for
+    }
+  });
+  const shell = `("$@"; echo "status $?" >&2) | head -1`;
+  const { stdout, stderr } = await new Deno.Command("/bin/sh", {
+    args: ["-c", shell, "sh", Deno.execPath(), "run", "-A", "--quiet", MAIN, "events"],
+    env: { APEX_RUNTIME_DIR: dir.path },
+    stdin: "null",
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), `{"type":"session.created"}\n`);
+  assertEquals(new TextDecoder().decode(stderr), "status 0\n");
+});
+
+for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  Deno.test(`apex events exits ${status} without a word on ${signal}, having printed what came`, async () => {
+    await using dir = await TempDir.make();
+    const finished = Promise.withResolvers<void>();
+    await using _ = new ScriptedServer(dir.join("events.socket"), async (conn) => {
+      await send(conn, LINES);
+      await finished.promise;
+    });
+    await using child = apex({ args: ["events"], env: { APEX_RUNTIME_DIR: dir.path } }).spawn();
+    using reader = cancelled(child.stdout.getReader());
+    const first = await reader.read();
+    assertEquals(new TextDecoder().decode(first.value), LINES);
+    child.kill(signal);
+    const stderr = await new Response(child.stderr).text();
+    assertEquals([(await child.status).code, stderr], [status, ""]);
+    finished.resolve();
+  });
+}
+
+Deno.test("apex events ends at once on SIGINT though nobody reads its output", async () => {
+  await using dir = await TempDir.make();
+  await using _ = new ScriptedServer(dir.join("events.socket"), async (conn) => {
+    // More than the socket, the client and any pipe hold; the write ends when the client does.
+    await assertRejects(() => send(conn, "\n".repeat(4 * 1024 * 1024)), Deno.errors.BrokenPipe);
+  });
+  await using child = apex({ args: ["events"], env: { APEX_RUNTIME_DIR: dir.path } }).spawn();
+  using reader = cancelled(child.stdout.getReader());
+  await reader.read(); // it has begun to write
+  child.kill("SIGINT");
+  assertEquals((await child.status).code, 130);
+  await child.stderr.cancel();
+});
+
+Deno.test("apex --version and apex events load neither daemon, engine nor schemas", async () => {
+  const info = new Deno.Command(Deno.execPath(), { args: ["info", "--json", MAIN], stderr: "null" });
+  const graph: ModuleGraph = JSON.parse(new TextDecoder().decode((await info.output()).stdout));
+  const loaded = staticClosure(graph, [
+    `file://${MAIN}`,
+    `file://${MAIN.replace("main.ts", "src/cli/events.ts")}`,
+  ]);
+  assert(
+    loaded.some((specifier) => specifier.endsWith("/src/client/events.ts")),
+    "the graph was not followed",
+  );
+  const unwanted =
+    /\/src\/(daemon|engine|containers|eventlog|demo)\/|valibot|smol-toml|logtape|eventemitter3/;
+  assertEquals(loaded.filter((specifier) => unwanted.test(specifier)), []);
+});
+
+interface ModuleGraph {
+  readonly modules: readonly {
+    readonly specifier: string;
+    readonly dependencies?: readonly {
+      readonly specifier: string;
+      readonly code?: { readonly specifier?: string };
+      readonly npmPackage?: string;
+      readonly isDynamic?: boolean;
+    }[];
+  }[];
+}
+
+/** What is loaded with these modules before anything of them runs. */
+function staticClosure(graph: ModuleGraph, roots: readonly string[]): string[] {
+  const byName = new Map(graph.modules.map((module) => [module.specifier, module]));
+  const seen = new Set(roots);
+  for (const specifier of seen) {
+    for (const dependency of byName.get(specifier)?.dependencies ?? []) {
+      const target = dependency.code?.specifier;
+      if (target !== undefined && !dependency.isDynamic) seen.add(target);
+    }
+  }
+  return [...seen];
+}
+
+/** The reader, given up at the end of the block. */
+function cancelled<T>(reader: ReadableStreamDefaultReader<T>): ReadableStreamDefaultReader<T> & Disposable {
+  return Object.assign(reader, { [Symbol.dispose]: () => void reader.cancel() });
+}

@@ -1,0 +1,165 @@
+/** The bridge of ADR-061: every container event reaches the top, typed, in order, and nothing stays behind. */
+import { assertEquals } from "@std/assert";
+import {
+  CONTAINER_EVENT_NAMES,
+  type ContainerDiedEvent,
+  type ContainerEvents,
+} from "../../src/containers/container_events.ts";
+import { ContainerHealthMonitor } from "../../src/containers/container_health_monitor.ts";
+import type { ManagerEvents } from "../../src/containers/manager_events.ts";
+import { TypedEmitter } from "../../src/containers/typed_emitter.ts";
+import { ApexOrchestrator } from "../../src/orchestrator/mod.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
+
+const base = {
+  containerId: "c1",
+  containerName: "apex-task-t1",
+  image: "busybox",
+  taskId: "t1",
+  timestamp: new Date(0),
+  success: true,
+};
+
+const PAYLOADS: ContainerEvents = {
+  "container:created": { ...base, labels: { a: "b" } },
+  "container:started": base,
+  "container:health": { ...base, status: "healthy", previousStatus: "starting" },
+  "container:stopped": { ...base, exitCode: 0, graceful: true, runDuration: 5 },
+  "container:died": { ...base, exitCode: 137, signal: "SIGKILL", oomKilled: false },
+  "container:removed": { ...base, exitCode: 137 },
+};
+
+class Layers {
+  readonly errors: string[] = [];
+  readonly #logger = { ...silentLogger, error: (message: string) => void this.errors.push(message) };
+  readonly manager = new TypedEmitter<ManagerEvents>(() => {});
+  readonly health = new ContainerHealthMonitor({ manager: this.manager, logger: this.#logger });
+  readonly workspaces = new WorkspaceManager({
+    manager: this.manager,
+    health: this.health,
+    logger: this.#logger,
+  });
+  readonly orchestrator = new ApexOrchestrator({ workspaces: this.workspaces, logger: this.#logger });
+
+  emitEach(payloads: ContainerEvents = PAYLOADS): void {
+    this.manager.emit("container:created", payloads["container:created"]);
+    this.manager.emit("container:started", payloads["container:started"]);
+    this.manager.emit("health:report", payloads["container:health"]);
+    this.manager.emit("container:stopped", payloads["container:stopped"]);
+    this.manager.emit("container:died", payloads["container:died"]);
+    this.manager.emit("container:removed", payloads["container:removed"]);
+  }
+}
+
+Deno.test("each container event reaches the orchestrator with its own payload", () => {
+  const layers = new Layers();
+  const seen: Record<string, unknown> = {};
+  for (const name of CONTAINER_EVENT_NAMES) {
+    layers.orchestrator.on(name, (event) => void (seen[name] = event));
+  }
+  layers.emitEach();
+  assertEquals(seen, { ...PAYLOADS });
+});
+
+Deno.test("container:* is called with each event and its name, after the event's own listeners", () => {
+  const layers = new Layers();
+  const seen: unknown[] = [];
+  layers.orchestrator.on("container:*", (event, name) => seen.push([name, event.containerId]));
+  layers.orchestrator.on("container:died", (event) => seen.push(event.exitCode));
+  layers.emitEach();
+  assertEquals(seen, [
+    ["container:created", "c1"],
+    ["container:started", "c1"],
+    ["container:health", "c1"],
+    ["container:stopped", "c1"],
+    137,
+    ["container:died", "c1"],
+    ["container:removed", "c1"],
+  ]);
+});
+
+Deno.test("events without a task id and events of failed operations pass", () => {
+  const layers = new Layers();
+  const seen: ContainerDiedEvent[] = [];
+  layers.orchestrator.on("container:died", (event) => seen.push(event));
+  const { taskId: _taskId, ...plain } = PAYLOADS["container:died"];
+  layers.manager.emit("container:died", plain);
+  layers.manager.emit("container:died", { ...plain, success: false, error: "no such container" });
+  assertEquals(seen, [plain, { ...plain, success: false, error: "no such container" }]);
+});
+
+Deno.test("container:lifecycle and the engine's connection are not forwarded", () => {
+  const layers = new Layers();
+  let calls = 0;
+  layers.orchestrator.on("container:*", () => void calls++);
+  layers.manager.emit("container:lifecycle", { ...base, action: "pause" });
+  layers.manager.emit("engine:connected", { engine: "docker", version: "1", timestamp: new Date(0) });
+  assertEquals(calls, 0);
+});
+
+Deno.test("an event reaches only the listeners of its name", () => {
+  const layers = new Layers();
+  let calls = 0;
+  layers.orchestrator.on("container:removed", () => void calls++);
+  layers.manager.emit("container:started", base);
+  assertEquals(calls, 0);
+});
+
+Deno.test("a hundred events of several tasks, interleaved: none is lost and their order is kept", () => {
+  const layers = new Layers();
+  const seen: string[] = [];
+  layers.orchestrator.on("container:*", (event, name) => seen.push(`${name} ${event.taskId}`));
+  const expected: string[] = [];
+  for (let i = 0; i < 100; i++) {
+    const event = { ...base, taskId: `t${i % 7}` };
+    if (i % 3 === 0) layers.manager.emit("container:started", event);
+    else if (i % 3 === 1) layers.manager.emit("health:report", { ...event, status: "healthy" });
+    else layers.manager.emit("container:removed", event);
+    expected.push(`container:${["started", "health", "removed"][i % 3]} t${i % 7}`);
+  }
+  assertEquals(seen, expected);
+});
+
+Deno.test("a listener that throws is logged, and the others are called", () => {
+  const layers = new Layers();
+  let calls = 0;
+  layers.orchestrator.on("container:started", () => {
+    throw new Error("no");
+  });
+  layers.orchestrator.on("container:started", () => void calls++);
+  layers.manager.emit("container:started", base);
+  assertEquals(calls, 1);
+  assertEquals(layers.errors, ["a listener of container:started failed: no"]);
+});
+
+Deno.test("a listener that was taken off is called no more, and one added by once only once", () => {
+  const layers = new Layers();
+  const seen: string[] = [];
+  const named = (): void => void seen.push("named");
+  const any = (): void => void seen.push("any");
+  layers.orchestrator.on("container:started", named).on("container:*", any);
+  layers.orchestrator.once("container:*", () => void seen.push("once"));
+  layers.manager.emit("container:started", base);
+  layers.orchestrator.off("container:started", named).off("container:*", any);
+  layers.manager.emit("container:started", base);
+  assertEquals(seen, ["named", "any", "once"]);
+});
+
+Deno.test("dispose() leaves no listener on any layer, and may be called again", async () => {
+  const layers = new Layers();
+  let calls = 0;
+  layers.orchestrator.on("container:*", () => void calls++);
+  layers.orchestrator.on("container:died", () => void calls++);
+  assertEquals(layers.workspaces.listenerCount(), CONTAINER_EVENT_NAMES.length);
+  assertEquals(layers.manager.listenerCount(), CONTAINER_EVENT_NAMES.length);
+
+  for (let i = 0; i < 2; i++) await layers.orchestrator.dispose();
+  assertEquals([layers.orchestrator.listenerCount(), layers.workspaces.listenerCount()], [0, 0]);
+  for (let i = 0; i < 2; i++) layers.workspaces[Symbol.dispose]();
+  assertEquals(layers.health.listenerCount(), 0);
+  for (let i = 0; i < 2; i++) layers.health[Symbol.dispose]();
+  assertEquals(layers.manager.listenerCount(), 0);
+  layers.emitEach();
+  assertEquals(calls, 0);
+});

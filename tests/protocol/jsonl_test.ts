@@ -1,0 +1,88 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  type ByteSource,
+  decodeLine,
+  encodeLine,
+  LineTooLongError,
+  readLine,
+} from "../../src/protocol/jsonl.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Gives its chunks one a read, each cut to the buffer's size; then the end. */
+function sourceOf(...chunks: (string | Uint8Array)[]): ByteSource {
+  const pending = chunks.map((chunk) => typeof chunk === "string" ? encoder.encode(chunk) : chunk);
+  return {
+    read(buffer) {
+      const chunk = pending.shift();
+      if (chunk === undefined) return Promise.resolve(null);
+      const taken = chunk.subarray(0, buffer.length);
+      if (taken.length < chunk.length) pending.unshift(chunk.subarray(taken.length));
+      buffer.set(taken);
+      return Promise.resolve(taken.length);
+    },
+  };
+}
+
+const readings: [name: string, chunks: string[], line: string, rest: string][] = [
+  ["a line in one chunk", ["abc\n"], "abc", ""],
+  ["a line in many chunks", ["a", "b", "c", "\n"], "abc", ""],
+  ["an empty line", ["\n"], "", ""],
+  ["a line and what follows it", ["abc\nrest\nmore"], "abc", "rest\nmore"],
+  ["a line that ends in the second chunk", ["ab", "c\nrest"], "abc", "rest"],
+  ["a line longer than the first read", [`${"x".repeat(10_000)}\nr`], "x".repeat(10_000), "r"],
+];
+
+for (const [name, chunks, line, rest] of readings) {
+  Deno.test(`readLine() gives ${name}`, async () => {
+    const framed = await readLine(sourceOf(...chunks), { maxBytes: 64 * 1024 });
+    assert(framed !== null);
+    assertEquals([decoder.decode(framed.line), decoder.decode(framed.rest)], [line, rest]);
+  });
+}
+
+Deno.test("readLine() hands back the bytes after the line undecoded", async () => {
+  const binary = new Uint8Array([0x7b, 0x7d, 0x0a, 0x00, 0xff, 0xfe, 0x0a]);
+  const framed = await readLine(sourceOf(binary), { maxBytes: 100 });
+  assertEquals(framed?.rest, binary.subarray(3));
+});
+
+Deno.test("readLine() gives null when the source ends before a line does", async () => {
+  assertEquals(await readLine(sourceOf(), { maxBytes: 10 }), null);
+  assertEquals(await readLine(sourceOf("half"), { maxBytes: 10 }), null);
+});
+
+Deno.test("readLine() takes a line of exactly its cap and refuses one byte more", async () => {
+  const framed = await readLine(sourceOf("123456789\n"), { maxBytes: 10 });
+  assertEquals(framed?.line.length, 9);
+  await assertRejects(
+    () => readLine(sourceOf("1234567890\n"), { maxBytes: 10 }),
+    LineTooLongError,
+    "10 bytes",
+  );
+});
+
+Deno.test("readLine() reads no more than its cap of an endless line", async () => {
+  let givenBytes = 0;
+  const endless: ByteSource = {
+    read(buffer) {
+      givenBytes += buffer.fill(0x78).length;
+      return Promise.resolve(buffer.length);
+    },
+  };
+  await assertRejects(() => readLine(endless, { maxBytes: 64 * 1024 }), LineTooLongError);
+  assertEquals(givenBytes, 64 * 1024);
+});
+
+Deno.test("encodeLine() and decodeLine() undo each other, line ends inside included", () => {
+  const value = { text: "ä\n☃", list: [1, null] };
+  const line = encodeLine(value);
+  assertEquals(line.indexOf(0x0a), line.length - 1);
+  assertEquals(decodeLine(line.subarray(0, -1)), value);
+});
+
+Deno.test("decodeLine() refuses what is not UTF-8 or not JSON", () => {
+  assertThrows(() => decodeLine(new Uint8Array([0x22, 0xff, 0x22])), TypeError);
+  assertThrows(() => decodeLine(encoder.encode("{")), SyntaxError);
+});

@@ -1,0 +1,44 @@
+/** What the server does with one connection; afterwards it is closed. */
+export type Script = (conn: Deno.UnixConn) => Promise<void>;
+
+/** A raw server on a Unix socket that plays a script with each connection, one after another. */
+export class ScriptedServer implements AsyncDisposable {
+  readonly path: string;
+  readonly #listener: Deno.UnixListener;
+  readonly #serving: Promise<void>;
+  #closed = false;
+
+  constructor(path: string, script: Script) {
+    this.path = path;
+    this.#listener = Deno.listen({ transport: "unix", path });
+    this.#serving = this.#serve(script);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#listener.close();
+    }
+    await this.#serving;
+  }
+
+  async #serve(script: Script): Promise<void> {
+    while (true) {
+      let conn: Deno.UnixConn;
+      try {
+        conn = await this.#listener.accept();
+      } catch (error) {
+        if (this.#closed) return;
+        throw error;
+      }
+      using _ = conn;
+      await script(conn);
+    }
+  }
+}
+
+/** Writes all of a text. */
+export async function send(conn: Deno.Conn, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
+}

@@ -1,0 +1,20 @@
+/** A directory of its own for one test, gone afterwards. Short, because Unix socket paths hold little. */
+export class TempDir implements AsyncDisposable {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  static async make(): Promise<TempDir> {
+    return new TempDir(await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" }));
+  }
+
+  join(name: string): string {
+    return `${this.path}/${name}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
