@@ -2,7 +2,6 @@
  * From the engine's event to the line that a person sees: `apex events` beside `docker events`, on one dockerd, in one
  * run, for the same events. A line's age is its arrival minus the engine's own time of the event.
  */
-import { TextLineStream } from "@std/streams/text-line-stream";
 import { request } from "../src/client/request.ts";
 import type { EngineClient } from "../src/engine/engine_client.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../tests/support/apex_process.ts";
@@ -11,8 +10,11 @@ import { isInstalled } from "../tests/support/own_daemon.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 
 const ROUNDS = 400;
-/** Before these the processes' code is not warm; not counted. */
-const WARM_UP_ROUNDS = 100;
+/** A daemon runs for weeks: what its code costs while it is cold is not counted. */
+const WARM_UP_ROUNDS = 400;
+/** Create and remove. */
+const EVENTS_PER_ROUND = 2;
+const LF = 10;
 
 /** A person's pipeline beside the engine's own; the design's figure. */
 const MAX_RATIO = 1.3;
@@ -45,7 +47,7 @@ async function measure(): Promise<{ apex: number[]; docker: number[] }> {
   const status = () => request(home.controlSocket, "status");
   await eventually(async () => (await status()).engine.state === "connected", "the daemon follows dockerd");
 
-  await using apex = new LineReader([...APEX_COMMAND, "events"], { env: home.env, keyOf: apexKey });
+  await using apex = new LineReader([...APEX_COMMAND, "events"], { env: home.env });
   await using peer = new LineReader(
     [
       "docker",
@@ -57,7 +59,6 @@ async function measure(): Promise<{ apex: number[]; docker: number[] }> {
       "--format",
       "{{json .}}",
     ],
-    { keyOf: dockerKey },
   );
   await eventually(async () => (await status()).subscribers > 0, "apex events is registered");
   await eventually(async () => {
@@ -65,27 +66,36 @@ async function measure(): Promise<{ apex: number[]; docker: number[] }> {
     return peer.lines > 0;
   }, "docker events is registered");
 
-  const ages = { apex: [] as number[], docker: [] as number[] };
   for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
-    const key = `removed ${await createAndRemove(docker.client)}`;
-    const [ours, theirs] = await Promise.all([apex.arrivalOf(key), peer.arrivalOf(key)]);
-    if (round < WARM_UP_ROUNDS) continue;
-    // Docker's line has the engine's time to the nanosecond, ours to the millisecond: one start for both.
-    const engineMs = JSON.parse(theirs.line).timeNano / 1e6;
-    ages.apex.push(ours.atMs - engineMs);
-    ages.docker.push(theirs.atMs - engineMs);
+    const lines = [apex.lines + EVENTS_PER_ROUND, peer.lines + EVENTS_PER_ROUND] as const;
+    await createAndRemove(docker.client);
+    await Promise.all([apex.reached(lines[0]), peer.reached(lines[1])]);
   }
-  return ages;
+  return agesOf(apex.arrivals(apexKey), peer.arrivals(dockerKey));
+}
+
+/** Both ages of each event after the warm-up, from the engine's own time, which docker's line has to the nanosecond. */
+function agesOf(
+  apex: Map<string, Arrival>,
+  docker: Map<string, Arrival>,
+): { apex: number[]; docker: number[] } {
+  const pairs = [...docker].flatMap(([key, theirs]) => {
+    const ours = apex.get(key);
+    return ours === undefined ? [] : [{ ours, theirs, engineMs: JSON.parse(theirs.line).timeNano / 1e6 }];
+  }).slice(WARM_UP_ROUNDS * EVENTS_PER_ROUND);
+  return {
+    apex: pairs.map(({ ours, engineMs }) => ours.atMs - engineMs),
+    docker: pairs.map(({ theirs, engineMs }) => theirs.atMs - engineMs),
+  };
 }
 
 /** Two events and no process: what is measured is the way of an event, not the start of a container. */
-async function createAndRemove(client: EngineClient): Promise<string> {
+async function createAndRemove(client: EngineClient): Promise<void> {
   const created = await client.request("POST", "/containers/create", {
     body: { Image: BUSYBOX_IMAGE, Cmd: ["true"] },
   });
   const { Id } = await created.json() as { Id: string };
   await (await client.request("DELETE", `/containers/${Id}`)).text();
-  return Id;
 }
 
 function apexKey(line: string): string {
@@ -95,7 +105,7 @@ function apexKey(line: string): string {
 
 function dockerKey(line: string): string {
   const { Action, Actor } = JSON.parse(line);
-  return `${Action === "destroy" ? "removed" : Action} ${Actor.ID}`;
+  return `${Action === "destroy" ? "removed" : "created"} ${Actor.ID}`;
 }
 
 interface Arrival {
@@ -104,17 +114,20 @@ interface Arrival {
   readonly atMs: number;
 }
 
-/** A process whose lines are timed as they come. */
+/**
+ * A process whose output is timed as it comes. Nothing is looked into before the end: what reads one process's line
+ * must not delay the stamp of the other's.
+ */
 class LineReader implements AsyncDisposable {
   lines = 0;
   readonly #child: Deno.ChildProcess;
-  readonly #arrived = new Map<string, Arrival>();
-  readonly #awaited = new Map<string, (arrival: Arrival) => void>();
+  readonly #chunks: { readonly bytes: Uint8Array; readonly atMs: number }[] = [];
   readonly #reading: Promise<void>;
+  #awaited: { readonly lines: number; readonly resolve: () => void } | undefined;
 
   constructor(
     [program, ...args]: readonly string[],
-    options: { readonly keyOf: (line: string) => string; readonly env?: Record<string, string> },
+    options: { readonly env?: Record<string, string> } = {},
   ) {
     this.#child = new Deno.Command(program!, {
       args,
@@ -123,13 +136,26 @@ class LineReader implements AsyncDisposable {
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
-    this.#reading = this.#read(options.keyOf);
+    this.#reading = this.#read();
   }
 
-  arrivalOf(key: string): Promise<Arrival> {
-    const arrival = this.#arrived.get(key);
-    if (arrival) return Promise.resolve(arrival);
-    return new Promise((resolve) => this.#awaited.set(key, resolve));
+  /** Resolves when so many lines have come since the start. */
+  reached(lines: number): Promise<void> {
+    if (this.lines >= lines) return Promise.resolve();
+    return new Promise((resolve) => this.#awaited = { lines, resolve });
+  }
+
+  /** Every line with its time, by key. */
+  arrivals(keyOf: (line: string) => string): Map<string, Arrival> {
+    const decoder = new TextDecoder();
+    const arrivals = new Map<string, Arrival>();
+    let rest = "";
+    for (const { bytes, atMs } of this.#chunks) {
+      const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) arrivals.set(keyOf(line), { line, atMs });
+    }
+    return arrivals;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -138,14 +164,12 @@ class LineReader implements AsyncDisposable {
     await this.#reading;
   }
 
-  async #read(keyOf: (line: string) => string): Promise<void> {
-    const lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-    for await (const line of lines) {
-      const arrival = { line, atMs: performance.timeOrigin + performance.now() };
-      const key = keyOf(line);
-      this.lines++;
-      this.#arrived.set(key, arrival);
-      this.#awaited.get(key)?.(arrival);
+  async #read(): Promise<void> {
+    for await (const bytes of this.#child.stdout) {
+      const atMs = performance.timeOrigin + performance.now();
+      this.#chunks.push({ bytes, atMs });
+      for (const byte of bytes) if (byte === LF) this.lines++;
+      if (this.#awaited !== undefined && this.lines >= this.#awaited.lines) this.#awaited.resolve();
     }
   }
 }
