@@ -9,7 +9,7 @@ import type { CliContext } from "./src/cli/cli_context.ts";
 import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
 import { openOutput, OutputClosedError } from "./src/cli/output.ts";
 import { ApexError, EXIT_STATUS } from "./src/platform/apex_error.ts";
-import { resolvePaths, resolveSockets } from "./src/platform/directories.ts";
+import { resolvePaths } from "./src/platform/directories.ts";
 
 /** Exit status of a process that a signal ended is 128 and the signal's number, as in a shell. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -50,7 +50,7 @@ function selfCommand(): string[] {
 }
 
 function actionsIn(context: CliContext): Actions {
-  const { env, cwd, stderr } = context;
+  const { env, cwd, stdout, stderr } = context;
   const settings = async (flags: DaemonFlags) => {
     const { loadConfig } = await import("./src/platform/config.ts");
     const paths = resolvePaths({ ...context, ...flags });
@@ -68,24 +68,29 @@ function actionsIn(context: CliContext): Actions {
     async engine(flags) {
       prepareForFewDescriptors();
       const signal = listenForSignals();
+      const { paths, config } = await settings(flags);
+      const { openProcessLog } = await import("./src/platform/process_logger.ts");
       const { startEmbeddedEngine } = await import("./src/engine/embedded/embedded_engine.ts");
-      const { socket, listen, dir } = flags;
+      const { listen, dir } = flags;
+      using logger = openProcessLog(config.logLevel);
       await using engine = await startEmbeddedEngine({
-        dir: dir === undefined ? resolvePaths({ env, cwd }).engineDir : resolve(cwd, dir),
-        socketPath: listen === undefined
-          ? resolveSockets({ env, cwd, socket }).engineSocket
-          : resolve(cwd, listen),
+        dir: dir === undefined ? paths.engineDir : resolve(cwd, dir),
+        socketPath: listen === undefined ? paths.engineSocket : resolve(cwd, listen),
+        socketDirIsChosen: listen !== undefined || paths.runtimeDirIsChosen,
+        logger,
         signal,
       });
-      await stderr.print(
-        `apex: the embedded engine listens on ${engine.socketPath}; its containers are local processes, nothing is isolated`,
-      );
       await engine.closed;
     },
     async demo() {
       const signal = listenForSignals();
       const { runDemo } = await import("./src/demo/run_demo.ts");
-      await runDemo({ signal, selfCommand: selfCommand() });
+      await runDemo({
+        signal,
+        selfCommand: selfCommand(),
+        print: (line) => stdout.print(line),
+        explain: (line) => stderr.print(line),
+      });
       signal.throwIfAborted();
     },
   };
@@ -99,8 +104,8 @@ async function report(error: unknown, { stderr }: CliContext): Promise<number> {
   try {
     await stderr.print(describe(error));
   } catch (failure) {
-    // Nobody reads what went wrong; the exit status still tells.
-    if (!(failure instanceof OutputClosedError)) throw failure;
+    // Nobody can read what went wrong; the exit status still tells.
+    if (!(failure instanceof OutputClosedError || failure instanceof ApexError)) throw failure;
   }
   return error instanceof ApexError ? EXIT_STATUS[error.code] : EXIT_STATUS.failed;
 }

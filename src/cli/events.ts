@@ -25,8 +25,8 @@ async function copy(stream: EventStream, { stdout }: CliContext, sockets: Socket
     if (lines === "cut") {
       throw new ApexError(
         "stream_cut",
-        `the event stream from ${sockets.eventsSocket} broke off: this reader was too slow, or the daemon was ` +
-          `killed (see: apex status); events may have been missed`,
+        `the event stream from ${sockets.eventsSocket} broke off: this reader was too slow, the daemon was killed, ` +
+          `or it has too many subscribers (see: apex status); events may have been missed`,
       );
     }
     await stdout.write(lines);

@@ -1,3 +1,5 @@
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+
 /** A terminal, a pipe or a file that a verb writes to. */
 export interface Output {
   readonly isTerminal: boolean;
@@ -10,6 +12,7 @@ export interface Output {
    * that prints has nothing else to do. Signals end such a verb all the same, since it does not listen for them.
    *
    * @throws {OutputClosedError} when the reader has gone.
+   * @throws {ApexError} `failed` when it cannot be written otherwise: the disk is full, for example.
    */
   write(bytes: Uint8Array): Promise<void>;
   /** Writes a line. */
@@ -50,7 +53,9 @@ async function writeAll(stream: OutputStream, bytes: Uint8Array): Promise<void> 
       written += stream.writeSync(bytes.subarray(written));
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosedError("closed", { cause: error });
-      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      if (!(error instanceof Deno.errors.WouldBlock)) {
+        throw new ApexError("failed", `cannot write the output: ${messageOf(error)}`, { cause: error });
+      }
       await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_PAUSE_MS));
     }
   }

@@ -13,8 +13,11 @@ export interface PsOptions {
 
 /** `apex ps`: the containers that the daemon knows, newest first. */
 export async function ps(context: CliContext, { sockets, json }: PsOptions): Promise<void> {
-  const { stdout } = context;
-  const { containers } = await request(sockets.controlSocket, "containers.list");
+  const { stdout, stderr } = context;
+  const { containers, engine } = await request(sockets.controlSocket, "containers.list");
+  if (engine === "disconnected") {
+    await stderr.print("apex: the engine does not answer; this is what it last said (see: apex status)");
+  }
   const newestFirst = containers.toSorted((a, b) => createdMs(b) - createdMs(a));
   if (json) return await stdout.print(JSON.stringify(newestFirst, null, 2));
   const rows = newestFirst.map((container) => row(container, context));

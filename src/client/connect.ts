@@ -36,7 +36,11 @@ const BUSY_TIMEOUT_MS = 10_000;
 
 function connectError(socketPath: string, cause: unknown): ApexError {
   // A daemon that was killed leaves its socket behind: nobody listens on it.
-  if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.ConnectionRefused) {
+  // One that is ending resets who comes at that moment.
+  if (
+    cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.ConnectionRefused ||
+    cause instanceof Deno.errors.ConnectionReset
+  ) {
     const found = cause instanceof Deno.errors.NotFound ? "no socket" : "nobody listens";
     return new ApexError(
       "no_daemon",

@@ -87,6 +87,8 @@ export class EventStream implements Disposable {
   }
 
   async #howItEnded(): Promise<EventsEnd> {
+    // Mid-line: the daemon ended without waiting any longer for this reader.
+    if (this.#end > this.#start) return "cut";
     try {
       await Deno.lstat(this.#socketPath);
       return "cut";

@@ -4,7 +4,13 @@ import type { ContainerRecord } from "../containers/container_record.ts";
 import type { EventLog } from "../eventlog/event_log.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { SocketPaths } from "../platform/directories.ts";
-import type { ContainerResult, ControlReply, ControlRequest, StatusResult } from "../protocol/control.ts";
+import type {
+  ContainerResult,
+  ContainersListResult,
+  ControlReply,
+  ControlRequest,
+  StatusResult,
+} from "../protocol/control.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import type { EngineStatus } from "./engine_status.ts";
 
@@ -16,17 +22,40 @@ export interface ControlHandlerOptions {
   readonly clock: Clock;
 }
 
-/** Makes the function that carries out requests; it answers from memory, without waiting. */
-export function controlHandler(options: ControlHandlerOptions): (request: ControlRequest) => ControlReply {
+/** A client that comes right after the daemon's start gets the containers, not an error. */
+const FIRST_CONNECTION_LIMIT_MS = 2_000;
+
+/** Makes the function that carries out requests; it answers from memory. */
+export function controlHandler(
+  options: ControlHandlerOptions,
+): (request: ControlRequest) => Promise<ControlReply> {
   const startedAtMs = options.clock.now();
-  return ({ op }) => {
+  return async ({ op }) => {
     switch (op) {
       case "status":
         return { ok: true, result: statusResult(options, startedAtMs) };
       case "containers.list":
-        return { ok: true, result: { containers: options.containers.list().map(containerResult) } };
+        return await containersReply(options);
     }
   };
+}
+
+/** An empty list before the engine was ever heard would be a lie. */
+async function containersReply({ containers, engine, clock }: ControlHandlerOptions): Promise<ControlReply> {
+  const timeUp = Promise.withResolvers<void>();
+  const cancel = clock.after(FIRST_CONNECTION_LIMIT_MS, timeUp.resolve);
+  await Promise.race([engine.firstConnection, timeUp.promise]);
+  cancel();
+  const { kind, state, socket, error } = engine.current;
+  if (kind === undefined) {
+    const message = `the containers are not known yet: ${error ?? `the engine at ${socket} does not answer`}`;
+    return { ok: false, error: { code: "engine", message } };
+  }
+  const result: ContainersListResult = {
+    containers: containers.list().map(containerResult),
+    engine: state === "connected" ? "connected" : "disconnected",
+  };
+  return { ok: true, result };
 }
 
 function statusResult(

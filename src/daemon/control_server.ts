@@ -25,9 +25,16 @@ export interface ControlServerOptions {
 /** How long a client may take to send its request, and then to take its reply. */
 const CLIENT_TIMEOUT_MS = 5_000;
 
+/** A connection that is being served. */
+interface ControlConnection {
+  /** Closes it, whatever it is doing. */
+  readonly end: () => void;
+  readonly served: Promise<void>;
+}
+
 export class ControlServer implements AsyncDisposable {
   readonly #options: ControlServerOptions;
-  readonly #connections = new Map<Deno.UnixConn, Promise<void>>();
+  readonly #connections = new Set<ControlConnection>();
   readonly #accepting: Promise<void>;
 
   constructor(options: ControlServerOptions) {
@@ -40,32 +47,40 @@ export class ControlServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     closeQuietly(this.#options.listener);
     await this.#accepting;
-    for (const conn of this.#connections.keys()) closeQuietly(conn);
-    await Promise.all(this.#connections.values());
+    const served = [...this.#connections].map((connection) => connection.served);
+    for (const connection of this.#connections) connection.end();
+    await Promise.all(served);
   }
 
   #accept(conn: Deno.UnixConn): void {
     const { maxConnections, logger } = this.#options;
     if (this.#connections.size >= maxConnections) {
       logger.warn(`refused a control connection: ${maxConnections} are open (max_control_connections)`);
-      closeQuietly(conn);
+      refuse(conn, `the daemon serves ${maxConnections} control connections already; try again`);
       return;
     }
-    const serving = this.#serve(conn).catch((error) => {
+    const ended = Promise.withResolvers<never>();
+    const end = (): void => {
+      closeQuietly(conn);
+      ended.reject(new Error("the client took too long, or the daemon is ending"));
+    };
+    // Raced, because in Deno 2.4 closing does not end a write that is in flight: that lasts until the peer reads or dies.
+    const served = Promise.race([this.#serve(conn, end), ended.promise]).catch((error) => {
       // The client went away, or was too slow: its own loss.
       logger.debug(`a control connection ended early: ${messageOf(error)}`);
     }).finally(() => {
       closeQuietly(conn);
-      this.#connections.delete(conn);
+      this.#connections.delete(connection);
     });
-    this.#connections.set(conn, serving);
+    const connection = { end, served };
+    this.#connections.add(connection);
   }
 
-  async #serve(conn: Deno.UnixConn): Promise<void> {
-    const line = await this.#withinTimeout(conn, () => readRequestLine(conn));
+  async #serve(conn: Deno.UnixConn, end: () => void): Promise<void> {
+    const line = await this.#withinTimeout(end, () => readRequestLine(conn));
     if (line === null) return;
     const reply = await this.#replyTo(line);
-    await this.#withinTimeout(conn, async () => {
+    await this.#withinTimeout(end, async () => {
       await writeAll(conn, encodeLine(reply));
       if (line instanceof LineTooLongError) await discardRest(conn);
     });
@@ -86,9 +101,9 @@ export class ControlServer implements AsyncDisposable {
     }
   }
 
-  /** Closes the connection when `work` takes too long, which makes `work` reject. */
-  async #withinTimeout<T>(conn: Deno.UnixConn, work: () => Promise<T>): Promise<T> {
-    const cancel = this.#options.clock.after(CLIENT_TIMEOUT_MS, () => closeQuietly(conn));
+  /** Ends the connection when `work` takes too long. */
+  async #withinTimeout<T>(end: () => void, work: () => Promise<T>): Promise<T> {
+    const cancel = this.#options.clock.after(CLIENT_TIMEOUT_MS, end);
     try {
       return await work();
     } finally {
@@ -108,6 +123,13 @@ async function readRequestLine(conn: Deno.UnixConn): Promise<Uint8Array | LineTo
 
 async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length;) written += await conn.write(bytes.subarray(written));
+}
+
+/** Says why, as far as the socket's buffer takes it at once, and closes. */
+function refuse(conn: Deno.UnixConn, message: string): void {
+  const reply: ControlReply = { ok: false, error: { code: "busy", message } };
+  // The client's own loss if it has gone.
+  conn.write(encodeLine(reply)).catch(() => {}).finally(() => closeQuietly(conn));
 }
 
 /** Closing a Unix socket with input unread resets it, and the client would lose the reply. */

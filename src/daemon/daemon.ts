@@ -16,12 +16,12 @@ import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { type Paths, prepareDirectories } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
+import { openProcessLog } from "../platform/process_logger.ts";
 import { request } from "../client/request.ts";
 import type { StatusResult } from "../protocol/control.ts";
 import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 import { controlHandler } from "./control_handler.ts";
 import { ControlServer } from "./control_server.ts";
-import { openDaemonLog } from "./daemon_logger.ts";
 import { EventsServer } from "./events_server.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import { SocketFile } from "../platform/socket_file.ts";
@@ -53,7 +53,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       askStatus,
     }),
   );
-  const logger = parts.use(openDaemonLog(config.logLevel));
+  const logger = parts.use(openProcessLog(config.logLevel));
   const engine = await findEngine(options, logger);
 
   const clock = systemClock;
@@ -64,7 +64,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const orchestrator = parts.use(new ApexOrchestrator({ workspaces, logger }));
   const engineStatus = parts.use(new EngineStatus({ containers, engine }));
   const log = parts.use(new EventLog({ clock }));
-  parts.use(publish({ log, containers, orchestrator, engine }));
+  parts.use(publish({ log, containers, orchestrator, engine, logger }));
 
   // Bound first, so that whoever finds the control socket finds both.
   const eventsSocket = await SocketFile.listen(paths.eventsSocket);

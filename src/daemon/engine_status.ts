@@ -7,12 +7,18 @@ import type { StatusResult } from "../protocol/control.ts";
 export class EngineStatus implements Disposable {
   readonly #containers: ContainerManager;
   #current: StatusResult["engine"];
+  readonly #firstConnection = Promise.withResolvers<void>();
 
   constructor({ containers, engine }: { containers: ContainerManager; engine: EngineAddress }) {
     this.#containers = containers;
     this.#current = { state: "connecting", socket: engine.socketPath, source: engine.source };
     containers.on("engine:connected", this.#onConnected);
     containers.on("engine:disconnected", this.#onDisconnected);
+  }
+
+  /** Resolves when the engine has answered for the first time: from then on its containers are known. */
+  get firstConnection(): Promise<void> {
+    return this.#firstConnection.promise;
   }
 
   get current(): StatusResult["engine"] {
@@ -27,6 +33,7 @@ export class EngineStatus implements Disposable {
   readonly #onConnected = ({ engine, version }: EngineConnectedEvent): void => {
     const { socket, source } = this.#current;
     this.#current = { state: "connected", kind: engine, version, socket, source };
+    this.#firstConnection.resolve();
   };
 
   readonly #onDisconnected = ({ error }: EngineDisconnectedEvent): void => {

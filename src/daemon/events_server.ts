@@ -13,13 +13,9 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { acceptLoop } from "../platform/accept_loop.ts";
 import { AcceptBarrier, BARRIER_TOKEN_BYTES } from "./accept_barrier.ts";
+import { HalfClosed } from "./half_closed.ts";
 
 const MAX_SUBSCRIBERS = 16_384;
-/**
- * A client that closed its end of writing and one that hung up look the same until the next event is written; so many
- * of them are kept between two events.
- */
-const MAX_HALF_CLOSED = 1_024;
 /** How long disposal lets subscribers take what is theirs. */
 const DRAIN_LIMIT_MS = 2_000;
 const DISCARD_BYTES = 4_096;
@@ -36,7 +32,7 @@ export interface EventsServerOptions {
 
 export interface EventsServerStats {
   readonly subscribers: number;
-  /** Of these, how many will send nothing any more, or have hung up since the last event. */
+  /** Of these, how many will send nothing any more, or have hung up just now. */
   readonly halfClosed: number;
   /** Connections closed at once because there were `maxSubscribers`, since the start. */
   readonly refused: number;
@@ -53,8 +49,9 @@ export class EventsServer implements AsyncDisposable {
   readonly #subscriptions = new Set<Subscription>();
   /** The tasks that read what clients send; each ends with its input, or soon after its subscription. */
   readonly #readers = new Map<Subscription, Promise<void>>();
-  /** Oldest first. */
-  readonly #halfClosed = new Set<Subscription>();
+  readonly #halfClosed: HalfClosed;
+  /** Connections whose descriptors are in use: subscribers, and those that were dropped with a write in flight. */
+  #open = 0;
   /** Shared by all readers: nobody looks at what is in it. */
   readonly #discarded = new Uint8Array(DISCARD_BYTES);
   #refused = 0;
@@ -69,6 +66,7 @@ export class EventsServer implements AsyncDisposable {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#maxSubscribers = options.maxSubscribers ?? MAX_SUBSCRIBERS;
+    this.#halfClosed = new HalfClosed(options.clock);
     this.#barrier = new AcceptBarrier({ ...options, socketPath: options.listener.addr.path });
     this.#accepting = acceptLoop({ ...options, onConnection: (connection) => this.#register(connection) });
   }
@@ -97,7 +95,7 @@ export class EventsServer implements AsyncDisposable {
 
   #register(connection: Deno.UnixConn): void {
     if (this.#disposal !== undefined) return connection.close();
-    if (this.#subscriptions.size >= this.#maxSubscribers) {
+    if (this.#open >= this.#maxSubscribers) {
       if (!this.#refusing) {
         this.#logger.warn(`events socket: full, refusing more than ${this.#maxSubscribers}`);
       }
@@ -106,9 +104,11 @@ export class EventsServer implements AsyncDisposable {
       return connection.close();
     }
     this.#refusing = false;
+    this.#open++;
     const subscription = this.#log.subscribe({
       connection,
       onClose: (reason) => this.#forget(subscription, reason),
+      onReleased: () => this.#open--,
     });
     this.#subscriptions.add(subscription);
     this.#readers.set(subscription, this.#discardInput(connection, subscription));
@@ -119,7 +119,9 @@ export class EventsServer implements AsyncDisposable {
     this.#halfClosed.delete(subscription);
     if (reason === "slow" || reason === "stalled") {
       this.#logger.warn(
-        `events socket: disconnected a subscriber that is too ${reason === "slow" ? "slow" : "idle"}`,
+        reason === "slow"
+          ? "events socket: disconnected a subscriber that was too slow for the log's memory"
+          : "events socket: disconnected a subscriber that took nothing for 30 s",
       );
     }
   }
@@ -134,7 +136,7 @@ export class EventsServer implements AsyncDisposable {
         }
         buffer = this.#discarded;
       }
-      this.#keepHalfClosed(subscription);
+      this.#halfClosed.add(subscription, connection);
     } catch {
       // A read fails because the peer hung up, or because the subscription closed the connection: over in both cases.
       subscription.close("gone");
@@ -143,17 +145,11 @@ export class EventsServer implements AsyncDisposable {
     }
   }
 
-  #keepHalfClosed(subscription: Subscription): void {
-    if (subscription.closed) return;
-    this.#halfClosed.add(subscription);
-    if (this.#halfClosed.size <= MAX_HALF_CLOSED) return;
-    for (const oldest of this.#halfClosed) return oldest.close("gone");
-  }
-
   async #dispose(): Promise<void> {
     this.#barrier[Symbol.dispose]();
     this.#closeListener();
     await this.#accepting;
+    this.#halfClosed[Symbol.dispose]();
     await finishAll(this.#subscriptions, { clock: this.#clock, limitMs: DRAIN_LIMIT_MS });
     await Promise.all(this.#readers.values());
   }

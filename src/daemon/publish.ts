@@ -1,10 +1,11 @@
-/** The one place where in-process events become lines of the log. */
+/** The one place where in-process events become lines of the event log. */
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../containers/manager_events.ts";
 import type { EngineAddress } from "../engine/engine_address.ts";
 import type { EngineKind } from "../engine/engine_client.ts";
 import type { EventLog } from "../eventlog/event_log.ts";
 import type { AnyContainerListener, ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
+import type { Logger } from "../platform/logger.ts";
 import { toWireEvent } from "./wire_form.ts";
 
 export interface PublishOptions {
@@ -14,15 +15,21 @@ export interface PublishOptions {
   /** Tells of containers. */
   readonly orchestrator: ApexOrchestrator;
   readonly engine: EngineAddress;
+  /** Told of the engine's comings and goings. */
+  readonly logger: Logger;
 }
 
 /** Appends each event to the log in the synchronous block in which it is told. Disposing ends that. */
-export function publish({ log, containers, orchestrator, engine }: PublishOptions): Disposable {
+export function publish({ log, containers, orchestrator, engine, logger }: PublishOptions): Disposable {
   const onContainer: AnyContainerListener = (event, name) => void log.append(toWireEvent(name, event));
-  const onConnected = (event: EngineConnectedEvent): void =>
-    void log.append(toWireEvent("engine:connected", event));
-  const onDisconnected = (event: EngineDisconnectedEvent): void =>
-    void log.append(toWireEvent("engine:disconnected", { engine: presumedKind(engine), ...event }));
+  const onConnected = (event: EngineConnectedEvent): void => {
+    log.append(toWireEvent("engine:connected", event));
+    logger.info(`following ${event.engine} ${event.version} at ${engine.socketPath}`);
+  };
+  const onDisconnected = (event: EngineDisconnectedEvent): void => {
+    log.append(toWireEvent("engine:disconnected", { engine: presumedKind(engine), ...event }));
+    logger.warn(`lost the engine, trying again: ${event.error}`);
+  };
   orchestrator.on("container:*", onContainer);
   containers.on("engine:connected", onConnected);
   containers.on("engine:disconnected", onDisconnected);

@@ -6,6 +6,7 @@
 import { delay } from "@std/async/delay";
 import { join } from "@std/path/posix";
 import { request } from "../client/request.ts";
+import { isListenedOn } from "../platform/socket_file.ts";
 import { ApexError } from "../platform/apex_error.ts";
 
 const START_TIMEOUT_MS = 15_000;
@@ -17,7 +18,12 @@ export interface DemoProcessesOptions {
   /** The command that is apex itself. */
   readonly selfCommand: readonly string[];
   readonly signal: AbortSignal;
+  /** In which the temporary directory is made. */
+  readonly parentDir?: string | undefined;
 }
+
+/** Short, and not where TMPDIR may point: a Unix socket's path holds about a hundred bytes. */
+const DEFAULT_PARENT_DIR = "/tmp";
 
 export class DemoProcesses implements AsyncDisposable {
   readonly engineSocket: string;
@@ -40,16 +46,14 @@ export class DemoProcesses implements AsyncDisposable {
    * @throws {ApexError} `failed` when one of the two ends or takes too long, with what it said
    */
   static async start(options: DemoProcessesOptions): Promise<DemoProcesses> {
-    // Short, and not where TMPDIR may point: a Unix socket's path holds about a hundred bytes.
-    const processes = new DemoProcesses(
-      await Deno.makeTempDir({ dir: "/tmp", prefix: "apex-demo-" }),
-      options,
-    );
+    const { parentDir = DEFAULT_PARENT_DIR } = options;
+    const dir = await Deno.makeTempDir({ dir: parentDir, prefix: "apex-demo-" });
+    const processes = new DemoProcesses(dir, options);
     try {
       const { engineSocket } = processes;
       // The engine by hand, not by the daemon: so it is a child, and can be ended with the demo.
       processes.#spawn("engine", ["--dir", join(processes.#dir, "engine"), "--listen", engineSocket]);
-      await processes.#until("the embedded engine", () => canConnect(engineSocket));
+      await processes.#until("the embedded engine", () => isListenedOn(engineSocket));
       processes.#spawn("daemon", ["--engine", "embedded"]);
       await processes.#until("the daemon", () => processes.#follows());
       return processes;
@@ -91,7 +95,7 @@ export class DemoProcesses implements AsyncDisposable {
   }
 
   async #follows(): Promise<boolean> {
-    if (!(await canConnect(this.#controlSocket))) return false;
+    if (!(await isListenedOn(this.#controlSocket))) return false;
     return (await request(this.#controlSocket, "status")).engine.state === "connected";
   }
 }
@@ -146,15 +150,5 @@ class Child {
     for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) {
       this.#said = (this.#said + text).slice(-MAX_SAID_CHARACTERS);
     }
-  }
-}
-
-async function canConnect(path: string): Promise<boolean> {
-  try {
-    using _connection = await Deno.connect({ transport: "unix", path });
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) return false;
-    throw error;
   }
 }

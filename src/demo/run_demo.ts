@@ -1,7 +1,7 @@
 /**
  * `apex demo`: a daemon of its own on the embedded engine, a few containers that end in different ways, and each event
- * as it comes from the daemon's events.socket. The lines are data and go to stdout, byte for byte as received; titles
- * and explanations are for people and go to stderr. It leaves nothing behind.
+ * as it comes from the daemon's events.socket. The lines are data, as received; titles and explanations are for people.
+ * It leaves nothing behind.
  */
 import { delay } from "@std/async/delay";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -22,13 +22,17 @@ export interface DemoOptions {
   readonly selfCommand: readonly string[];
   /** Ends the demo early; it cleans up all the same. */
   readonly signal: AbortSignal;
-  readonly print?: (line: string) => Promise<void>;
-  readonly explain?: (line: string) => Promise<void>;
+  /** Takes each event line, without its LF. */
+  readonly print: (line: string) => Promise<void>;
+  /** Takes what is said to people. */
+  readonly explain: (line: string) => Promise<void>;
+  /** Where its temporary directory is made; a short path. Default `/tmp`. */
+  readonly parentDir?: string;
 }
 
 /** @throws {ApexError} when the daemon or the engine does not start, or an event fails to come */
 export async function runDemo(options: DemoOptions): Promise<void> {
-  const { signal, print = writeTo(Deno.stdout), explain = writeTo(Deno.stderr) } = options;
+  const { signal, print, explain } = options;
   const startedMs = Date.now();
   await explain("Starting a daemon of its own on the embedded engine; your containers are not touched.");
   await using processes = await DemoProcesses.start(options);
@@ -111,11 +115,4 @@ async function nextLine(lines: ReadableStreamDefaultReader<string>, signal: Abor
   } finally {
     signal.removeEventListener("abort", abort);
   }
-}
-
-function writeTo(output: { write(bytes: Uint8Array): Promise<number> }): (line: string) => Promise<void> {
-  return async (line) => {
-    const bytes = new TextEncoder().encode(`${line}\n`);
-    for (let at = 0; at < bytes.length;) at += await output.write(bytes.subarray(at));
-  };
 }

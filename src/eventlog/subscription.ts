@@ -37,6 +37,11 @@ export interface SubscriptionOptions {
   readonly host: SubscriptionHost;
   /** Called once, when it is over. `error` is what the failed write said. */
   readonly onClose?: ((reason: CloseReason, error?: unknown) => void) | undefined;
+  /**
+   * Called once, at or after `onClose`, when no write is in flight any more. In Deno 2.4 closing does not end a write, and
+   * the descriptor stays in use until the peer reads or dies.
+   */
+  readonly onReleased?: (() => void) | undefined;
 }
 
 /** Made by `EventLog.subscribe`. */
@@ -46,6 +51,8 @@ export class Subscription {
   #cursor: LogCursor | undefined;
   readonly #host: SubscriptionHost;
   readonly #onClose: ((reason: CloseReason, error?: unknown) => void) | undefined;
+  readonly #onReleased: (() => void) | undefined;
+  #writing = false;
   #state: "idle" | "busy" | "closed" = "idle";
   /** What is missing of the line in which it was overtaken. */
   #lastLine: Uint8Array<ArrayBuffer> = NOTHING;
@@ -60,6 +67,7 @@ export class Subscription {
     this.#cursor = options.cursor;
     this.#host = options.host;
     this.#onClose = options.onClose;
+    this.#onReleased = options.onReleased;
   }
 
   get closed(): boolean {
@@ -108,13 +116,16 @@ export class Subscription {
   async #pump(): Promise<void> {
     for (let bytes = this.#next(); bytes !== undefined; bytes = this.#next()) {
       let written: number;
+      this.#writing = true;
       try {
         written = await this.#connection.write(bytes);
       } catch (error) {
+        this.#writing = false;
         // However a write fails, that subscriber is gone; after our own close it fails because of that.
-        return this.#close("gone", error);
+        return this.closed ? this.#onReleased?.() : this.#close("gone", error);
       }
-      if (this.#state === "closed") return;
+      this.#writing = false;
+      if (this.closed) return this.#onReleased?.();
       this.#progressed = true;
       if (this.#cursor !== undefined) this.#cursor.advance(written);
       else this.#lastLine = this.#lastLine.subarray(written);
@@ -144,5 +155,6 @@ export class Subscription {
     this.#host.closed(this, reason);
     this.#finished?.resolve();
     this.#onClose?.(reason, error);
+    if (!this.#writing) this.#onReleased?.();
   }
 }

@@ -91,8 +91,45 @@ export function resolvePaths(options: ResolvePathsOptions): Paths {
  * @throws {ApexError} `failed`, naming the directory, what is wrong with it and what to do.
  */
 export async function prepareDirectories(paths: Paths): Promise<void> {
-  await prepareDirectory(paths.runtimeDir, paths.runtimeDirIsChosen ? 0o022 : 0o077);
-  if (paths.stateDir !== paths.runtimeDir) await prepareDirectory(paths.stateDir, 0o077);
+  await prepareDirectory(paths.runtimeDir, { isChosen: paths.runtimeDirIsChosen });
+  if (paths.stateDir !== paths.runtimeDir) await prepareDirectory(paths.stateDir);
+}
+
+/**
+ * Makes a directory if it is missing (0700), and checks that it is this user's own. One that somebody has chosen may be
+ * readable, but not writable, by others.
+ *
+ * @throws {ApexError} `failed`, as {@linkcode prepareDirectories}.
+ */
+export async function prepareDirectory(path: string, { isChosen = false } = {}): Promise<void> {
+  const info = await makeAndInspect(path);
+  if (info.isSymlink) {
+    throw refusal(path, "it is a symbolic link", "remove it, or name another directory");
+  }
+  if (!info.isDirectory) throw refusal(path, "it is not a directory", "remove it, or name another one");
+  const uid = Deno.uid();
+  if (info.uid !== null && uid !== null && info.uid !== uid) {
+    throw refusal(path, `it belongs to user ${info.uid}, not to you (${uid})`, "name one of your own");
+  }
+  const mode = (info.mode ?? 0) & 0o7777;
+  if ((mode & (isChosen ? 0o022 : 0o077)) !== 0) {
+    const octal = mode.toString(8).padStart(4, "0");
+    throw refusal(
+      path,
+      `it is open to other users (its mode is ${octal})`,
+      `run: chmod ${isChosen ? "go-w" : "700"} ${path}`,
+    );
+  }
+}
+
+/** @throws {ApexError} `usage` for a path that the kernel does not take; `advice` says what to do */
+export function checkSocketPathLength(path: string, advice: string): void {
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes <= MAX_SOCKET_PATH_BYTES) return;
+  throw new ApexError(
+    "usage",
+    `${path} is too long for a Unix socket: ${bytes} bytes, ${MAX_SOCKET_PATH_BYTES} at most (${advice})`,
+  );
 }
 
 const CONTROL_SOCKET_NAME = "apex.socket";
@@ -143,35 +180,9 @@ function refuseUnusableSockets(paths: SocketPaths, source: string): void {
     throw new ApexError("usage", `${source}: ${paths.controlSocket} is the name of another socket of apex`);
   }
   for (const path of [paths.controlSocket, paths.eventsSocket]) {
-    const bytes = new TextEncoder().encode(path).length;
-    if (bytes > MAX_SOCKET_PATH_BYTES) {
-      throw new ApexError(
-        "usage",
-        `${path} is too long for a Unix socket: ${bytes} bytes, ${MAX_SOCKET_PATH_BYTES} at most ` +
-          `(it comes from ${source}; choose a shorter directory with APEX_RUNTIME_DIR or --socket)`,
-      );
-    }
-  }
-}
-
-/** @param forbiddenBits permission bits that the directory may not have */
-async function prepareDirectory(path: string, forbiddenBits: number): Promise<void> {
-  const info = await makeAndInspect(path);
-  if (info.isSymlink) {
-    throw refusal(path, "it is a symbolic link", "remove it, or name another directory");
-  }
-  if (!info.isDirectory) throw refusal(path, "it is not a directory", "remove it, or name another one");
-  const uid = Deno.uid();
-  if (info.uid !== null && uid !== null && info.uid !== uid) {
-    throw refusal(path, `it belongs to user ${info.uid}, not to you (${uid})`, "name one of your own");
-  }
-  const mode = (info.mode ?? 0) & 0o7777;
-  if ((mode & forbiddenBits) !== 0) {
-    const octal = mode.toString(8).padStart(4, "0");
-    throw refusal(
+    checkSocketPathLength(
       path,
-      `it is open to other users (its mode is ${octal})`,
-      `run: chmod ${forbiddenBits === 0o077 ? "700" : "go-w"} ${path}`,
+      `it comes from ${source}; choose a shorter directory with APEX_RUNTIME_DIR or --socket`,
     );
   }
 }

@@ -49,21 +49,36 @@ function listenPrivately(path: string): Deno.UnixListener {
 
 async function removeStale(path: string): Promise<void> {
   try {
-    const info = await Deno.lstat(path);
-    if (!info.isSocket) {
+    if (!(await Deno.lstat(path)).isSocket) {
       throw new ApexError(
         "usage",
         `cannot listen on ${path}: a file that is no socket is there; move it away`,
       );
     }
-    using _conn = await Deno.connect({ transport: "unix", path });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  if (await isListenedOn(path)) {
     throw new ApexError(
       "busy",
       `cannot listen on ${path}: another program already does; end it or use --socket`,
     );
+  }
+  await Deno.remove(path);
+}
+
+/** Whether somebody listens on that Unix socket. */
+export async function isListenedOn(path: string): Promise<boolean> {
+  try {
+    using _conn = await Deno.connect({ transport: "unix", path });
+    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-    await Deno.remove(path);
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) return false;
+    // Its listener is being closed this moment.
+    if (error instanceof Deno.errors.ConnectionReset) return false;
+    // The queue of a living listener is full.
+    if (error instanceof Deno.errors.WouldBlock) return true;
+    throw error;
   }
 }

@@ -85,7 +85,11 @@ export const containerSchema = v.object({
 
 export type ContainerResult = v.InferOutput<typeof containerSchema>;
 
-export const containersListResultSchema = v.object({ containers: v.array(containerSchema) });
+export const containersListResultSchema = v.object({
+  containers: v.array(containerSchema),
+  /** `disconnected`: they are as they were when the engine was last heard. */
+  engine: v.picklist(["connected", "disconnected"]),
+});
 
 export type ContainersListResult = v.InferOutput<typeof containersListResultSchema>;
 

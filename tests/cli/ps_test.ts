@@ -34,7 +34,7 @@ async function psOf(
 ): Promise<string> {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("apex.socket"), async (conn) => {
-    await send(conn, `${JSON.stringify({ ok: true, result: { containers } })}\n`);
+    await send(conn, `${JSON.stringify({ ok: true, result: { containers, engine: "connected" } })}\n`);
   });
   const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: server.path });
   const context = testContext({ stdout: new CapturedOutput({ colors: options.colors ?? false }) });

@@ -64,6 +64,11 @@ Deno.test("EventStream tells a shutdown from a drop by the socket's path", async
     await Deno.remove((conn.localAddr as Deno.UnixAddr).path);
   });
   assertEquals(shutdown, { batches: [`{"a":1}\n`], end: "shutdown" });
+  const impatient = await readAll(async (conn) => {
+    await send(conn, `{"a":1}\n{"b"`);
+    await Deno.remove((conn.localAddr as Deno.UnixAddr).path);
+  });
+  assertEquals(impatient, { batches: [`{"a":1}\n`], end: "cut" });
 });
 
 Deno.test("EventStream may be disposed twice", async () => {

@@ -25,9 +25,9 @@ Deno.test("request() sends one line and gives the validated result", async () =>
   await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
     const framed = await readLine(conn, { maxBytes: 1024 });
     sent = new TextDecoder().decode(framed?.line);
-    await send(conn, `{"ok":true,"result":{"containers":[],"newField":1}}\n`);
+    await send(conn, `{"ok":true,"result":{"containers":[],"engine":"connected","newField":1}}\n`);
   });
-  assertEquals(await request(server.path, "containers.list"), { containers: [] });
+  assertEquals(await request(server.path, "containers.list"), { containers: [], engine: "connected" });
   assertEquals(sent, `{"v":1,"op":"containers.list"}`);
 });
 

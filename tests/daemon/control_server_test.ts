@@ -107,11 +107,12 @@ Deno.test("ControlServer closes a client that sends nothing for 5 s, and serves 
   assertEquals(await readText(silent), "");
 });
 
-Deno.test("ControlServer closes connections beyond its limit at once and takes new ones when there is room", async () => {
+Deno.test("ControlServer refuses connections beyond its limit at once and takes new ones when there is room", async () => {
   await using server = await startServer({ maxConnections: 1 });
   const first = await server.connect();
   using second = await server.connect();
-  assertEquals(await readText(second), "");
+  const refusal = JSON.parse(await readText(second));
+  assertEquals([refusal.ok, refusal.error.code], [false, "busy"]);
   await first.write(new TextEncoder().encode(STATUS));
   assertEquals(await readText(first), '{"ok":true,"result":"status"}\n');
   first.close();
@@ -125,3 +126,33 @@ Deno.test("ControlServer ends open connections when it is disposed", async () =>
   await server[Symbol.asyncDispose]();
   assertEquals(await readText(silent), "");
 });
+
+Deno.test("ControlServer gives up a client that does not take its reply, and its end does not wait for one", async () => {
+  const asked = Promise.withResolvers<void>();
+  await using server = await startServer({
+    maxConnections: 1,
+    handle: ({ op }) => {
+      asked.resolve();
+      // More than a socket's buffers hold.
+      return { ok: true, result: op === "status" ? "x".repeat(4 * 1024 * 1024) : op };
+    },
+  });
+  using stuck = await server.connect();
+  await stuck.write(new TextEncoder().encode(STATUS));
+  await asked.promise;
+  await nextTurn();
+  server.clock.advance(5_000);
+  await nextTurn();
+  assertEquals(
+    await server.ask('{"v":1,"op":"containers.list"}\n'),
+    '{"ok":true,"result":"containers.list"}\n',
+  );
+
+  using another = await server.connect();
+  await another.write(new TextEncoder().encode(STATUS));
+});
+
+/** Until what is ready now has been done. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

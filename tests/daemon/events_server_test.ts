@@ -2,8 +2,9 @@ import { assert, assertEquals, assertGreater, assertStringIncludes, fail } from 
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { EventsServer } from "../../src/daemon/events_server.ts";
 import { EventLog } from "../../src/eventlog/event_log.ts";
-import { systemClock } from "../../src/platform/clock.ts";
+import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { closeQuietly, readText } from "../support/socket_pairs.ts";
 import { eventOf, lineOf } from "../support/wire_events.ts";
 
@@ -16,12 +17,12 @@ class Fixture implements AsyncDisposable {
   readonly #dir: string;
   readonly #clients: Deno.UnixConn[] = [];
 
-  static async start(options: { maxSubscribers?: number } = {}): Promise<Fixture> {
+  static async start(options: { maxSubscribers?: number; clock?: Clock } = {}): Promise<Fixture> {
     const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" });
     return new Fixture(dir, options);
   }
 
-  private constructor(dir: string, options: { maxSubscribers?: number }) {
+  private constructor(dir: string, options: { maxSubscribers?: number; clock?: Clock }) {
     this.#dir = dir;
     this.path = `${dir}/events.socket`;
     const warn = (message: string): void => void this.warnings.push(message);
@@ -54,6 +55,14 @@ class Fixture implements AsyncDisposable {
     while (clients.length < count) clients.push(await this.connect());
     await this.server.barrier();
     return clients;
+  }
+
+  /** Goes round the loop until `condition` holds: what the kernel tells of hang-ups comes when it comes. */
+  async settles(condition: () => boolean): Promise<void> {
+    for (let round = 0; !condition(); round++) {
+      if (round > 10_000) fail("it did not settle");
+      await this.server.barrier();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -94,6 +103,21 @@ Deno.test("EventsServer goes on sending after a half-close, and drops who hung u
     }
   }
   assertEquals(fixture.server.stats().subscribers, 2);
+});
+
+Deno.test("EventsServer lets go of who has hung up, though no event comes", async () => {
+  const clock = new FakeClock();
+  await using fixture = await Fixture.start({ clock });
+  const [stays, ...others] = await fixture.subscribers(50);
+  await stays!.closeWrite();
+  for (const client of others) client.close();
+  await fixture.settles(() => fixture.server.stats().subscribers === 1);
+  assertEquals(fixture.server.stats().halfClosed, 1);
+  // One that first closes its end of writing and hangs up later is found by the probe that follows.
+  stays!.close();
+  await fixture.server.barrier();
+  clock.advance(5_000);
+  await fixture.settles(() => fixture.server.stats().subscribers === 0);
 });
 
 Deno.test("EventsServer keeps 1,024 half-closed subscribers, and drops the oldest beyond", async () => {

@@ -1,13 +1,15 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { runDemo } from "../../src/demo/run_demo.ts";
 import { APEX_COMMAND } from "../support/apex_process.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 Deno.test("runDemo() prints each scene's event lines and leaves nothing behind", async () => {
-  const before = await demoDirs();
+  await using temp = await TempDir.make();
   const lines: string[] = [];
   const words: string[] = [];
   await runDemo({
     selfCommand: APEX_COMMAND,
+    parentDir: temp.path,
     signal: new AbortController().signal,
     print: (line) => Promise.resolve(void lines.push(line)),
     explain: (line) => Promise.resolve(void words.push(line)),
@@ -22,16 +24,17 @@ Deno.test("runDemo() prints each scene's event lines and leaves nothing behind",
     "container.died turns-unhealthy 137",
   ]);
   assert(words.some((line) => line.includes(`the health check of "turns-unhealthy" says: unhealthy`)));
-  assertEquals(await demoDirs(), before);
+  assertEquals(await Array.fromAsync(Deno.readDir(temp.path)), []);
 });
 
 Deno.test("runDemo() cleans up when it is interrupted", async () => {
-  const before = await demoDirs();
+  await using temp = await TempDir.make();
   const interrupted = new AbortController();
   await assertRejects(
     () =>
       runDemo({
         selfCommand: APEX_COMMAND,
+        parentDir: temp.path,
         signal: interrupted.signal,
         print: () => Promise.resolve(interrupted.abort(new Error("enough"))),
         explain: () => Promise.resolve(),
@@ -39,11 +42,5 @@ Deno.test("runDemo() cleans up when it is interrupted", async () => {
     Error,
     "enough",
   );
-  assertEquals(await demoDirs(), before);
+  assertEquals(await Array.fromAsync(Deno.readDir(temp.path)), []);
 });
-
-async function demoDirs(): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir("/tmp")) if (name.startsWith("apex-demo-")) names.push(name);
-  return names.sort();
-}

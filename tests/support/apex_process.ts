@@ -6,7 +6,8 @@ import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { request } from "../../src/client/request.ts";
 import { closeQuietly } from "./socket_pairs.ts";
-import { answers } from "../../src/engine/embedded/engine_lock.ts";
+import { readLockHolder } from "../../src/engine/embedded/engine_lock.ts";
+import { isListenedOn } from "../../src/platform/socket_file.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 
 /** The command that runs apex, to which arguments are added. */
@@ -105,14 +106,16 @@ export class ApexHome implements AsyncDisposable {
 
   /** The engine outlives its daemon by design; its pid stands in its lock file. */
   async #endEngine(): Promise<void> {
+    const holder = await readLockHolder(`${this.dir}/state/engine/lock`);
+    if (holder === undefined) return; // No engine was started here.
     try {
-      Deno.kill(Number(await Deno.readTextFile(`${this.dir}/state/engine/lock`)), "SIGTERM");
+      Deno.kill(holder.pid, "SIGTERM");
     } catch (error) {
-      // No engine was started here, or it has ended already.
+      // It has ended already.
       if (error instanceof Deno.errors.NotFound) return;
       throw error;
     }
-    await eventually(async () => !await answers(this.engineSocket), "the embedded engine has ended");
+    await eventually(async () => !await isListenedOn(this.engineSocket), "the embedded engine has ended");
   }
 
   async #isReady(engineIsThere: boolean): Promise<boolean> {

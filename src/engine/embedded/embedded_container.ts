@@ -1,42 +1,22 @@
 /**
- * One container: its state, its process, and the operations of the API on it. Owns the process group, the log, the
- * health check and the restart timer. Every change of state and the event that tells of it stand in one synchronous
- * block, so the order of events is the order of causes. An exit is handled in one place, `#onExit`; operations that
- * end a process send the signal and wait for it. Event orders are those recorded from Docker 20.10.
+ * One container: what the API can ask of it, and what it refuses in Docker's words. Owns the container's supervisor (its
+ * process and state), its log and its directory. Every change of state and the event that tells of it stand in one
+ * synchronous block, so the order of events is the order of causes. Operations that end a process send the signal and
+ * wait until the supervisor has handled the exit. Event orders are those recorded from Docker 20.10.
  */
 import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { ContainerLog } from "./container_log.ts";
-import { ContainerRun } from "./container_run.ts";
+import type { ContainerState } from "./container_state.ts";
+import { ContainerSupervisor } from "./container_supervisor.ts";
 import type { ContainerSpec } from "./create_request.ts";
-import { ExitWaiters, type WaitCondition, type WaitResult } from "./exit_waiters.ts";
-import type { HealthCheck } from "./health_check.ts";
+import type { WaitCondition, WaitResult } from "./exit_waiters.ts";
 import { HttpError } from "./http_error.ts";
-import { commandOf, LaunchError, planLaunch } from "./launch_plan.ts";
-import { type EngineTime, nanoToMs } from "./nano_time.ts";
-import { PROCESS_FILE } from "./process_file.ts";
-import { RestartBackoff } from "./restart_backoff.ts";
-import { parseSignal } from "./signals.ts";
+import type { EngineTime } from "./nano_time.ts";
+import { parseSignal, SIGKILL, SIGTERM } from "./signals.ts";
 
-export type ContainerStatus = "created" | "running" | "paused" | "restarting" | "removing" | "exited";
-
-/** What inspect and the list tell of a container. */
-export interface ContainerState {
-  readonly status: ContainerStatus;
-  readonly pid: number;
-  readonly exitCode: number;
-  /** Why the last start failed; empty when it did not. */
-  readonly error: string;
-  readonly startedNano: bigint | undefined;
-  readonly finishedNano: bigint | undefined;
-  readonly health: HealthCheck | undefined;
-  readonly restartCount: number;
-}
-
-const SIGKILL = 9;
-const SIGTERM = 15;
 const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
 
 export interface ContainerOptions {
@@ -66,57 +46,46 @@ export class EmbeddedContainer implements AsyncDisposable {
   /** Without the leading slash; changed by the store alone. */
   name: string;
   readonly #options: ContainerOptions;
-  readonly #waiters = new ExitWaiters();
-  readonly #backoff: RestartBackoff;
-  #status: ContainerStatus = "created";
-  #exitCode = 0;
-  #error = "";
-  #startedNano: bigint | undefined;
-  #finishedNano: bigint | undefined;
-  #run: ContainerRun | undefined;
-  /** Health of the current or the last run. */
-  #health: HealthCheck | undefined;
-  /** Resolves when the current run's exit is handled; a background task that disposal awaits. */
-  #exitHandled: Promise<void> = Promise.resolve();
-  #starting: Promise<unknown> = Promise.resolve();
+  readonly #supervisor: ContainerSupervisor;
   #removal: Promise<void> | undefined;
-  /** Somebody asked for the end: the restart policy does not apply to it. */
-  #endWanted = false;
+  /** Its process is gone, its directory is being removed. */
+  #isRemoving = false;
 
   /** Publishes `create`. */
   constructor(options: ContainerOptions) {
     this.#options = options;
-    this.id = options.id;
-    this.name = options.name;
-    this.spec = options.spec;
-    this.log = new ContainerLog({ dir: join(options.dir, "log"), nextTime: () => options.time.next() });
-    this.#backoff = new RestartBackoff(options.spec.restartPolicy, options.clock);
+    const { id, name, spec, dir, clock, time, logger } = options;
+    this.id = id;
+    this.name = name;
+    this.spec = spec;
+    this.log = new ContainerLog({ dir: join(dir, "log"), nextTime: () => time.next() });
+    this.#supervisor = new ContainerSupervisor({
+      containerId: id,
+      spec,
+      dir,
+      log: this.log,
+      clock,
+      time,
+      logger,
+      publish: (action, attributes) => this.#publish(action, attributes),
+      onEnded: () => this.#autoRemove(),
+    });
     this.createdNano = this.#publish("create");
   }
 
   /** As Docker counts it: one that is paused, or about to be restarted, is running too. */
   get isRunning(): boolean {
-    return this.#status === "running" || this.#status === "paused" || this.#status === "restarting";
+    return this.#supervisor.isRunning;
   }
 
   get state(): ContainerState {
-    return {
-      status: this.#status,
-      pid: this.#run?.pid ?? 0,
-      exitCode: this.#exitCode,
-      error: this.#error,
-      startedNano: this.#startedNano,
-      finishedNano: this.#finishedNano,
-      health: this.#health,
-      restartCount: this.#backoff.restartCount,
-    };
+    const { state } = this.#supervisor;
+    return this.#isRemoving ? { ...state, status: "removing" } : state;
   }
 
   /** @returns false when it runs already */
   async start(): Promise<boolean> {
-    const result = this.#starting.then(() => this.#startNow());
-    this.#starting = result.catch(() => {}); // The caller gets the failure; the next start only waits its turn.
-    return await result;
+    return await this.#supervisor.start();
   }
 
   /**
@@ -127,13 +96,12 @@ export class EmbeddedContainer implements AsyncDisposable {
     timeoutSeconds = this.spec.stopTimeoutSeconds ?? DEFAULT_STOP_TIMEOUT_SECONDS,
   ): Promise<boolean> {
     if (!this.isRunning) return false;
-    if (this.#status === "restarting") {
-      this.#giveUpRestarting();
-    } else {
-      const exited = this.#exitHandled;
-      this.#endWanted = true;
-      this.#signal(parseSignal(this.spec.stopSignal ?? "") ?? SIGTERM);
-      if (!(await this.#endsWithin(exited, timeoutSeconds))) this.#signal(SIGKILL);
+    const wasRestarting = this.state.status === "restarting";
+    const { exited } = this.#supervisor;
+    this.#supervisor.wantEnd();
+    if (!wasRestarting) {
+      this.#signal(this.#stopSignal ?? SIGTERM);
+      if (!(await this.#supervisor.exitsWithin(timeoutSeconds))) this.#signal(SIGKILL);
       await exited;
     }
     this.#publish("stop");
@@ -145,10 +113,10 @@ export class EmbeddedContainer implements AsyncDisposable {
     if (!this.isRunning) {
       throw new HttpError(409, `Cannot kill container: ${this.name}: Container ${this.id} is not running`);
     }
-    if (this.#status === "restarting") return this.#giveUpRestarting();
-    const exited = this.#exitHandled;
+    if (this.state.status === "restarting") return this.#supervisor.wantEnd();
+    const { exited } = this.#supervisor;
     // Docker without a stop signal of the container's own: whoever signals it at all wants its end.
-    this.#endWanted ||= signal === SIGKILL || signal === (parseSignal(this.spec.stopSignal ?? "") ?? signal);
+    if (signal === SIGKILL || signal === (this.#stopSignal ?? signal)) this.#supervisor.wantEnd();
     this.#signal(signal);
     if (signal === SIGKILL) await exited;
   }
@@ -166,27 +134,25 @@ export class EmbeddedContainer implements AsyncDisposable {
   }
 
   pause(): void {
+    const { status } = this.state;
     if (!this.isRunning) throw new HttpError(409, `Container ${this.id} is not running`);
-    if (this.#status === "paused") throw new HttpError(409, `Container ${this.id} is already paused`);
-    if (this.#status === "restarting") {
+    if (status === "paused") throw new HttpError(409, `Container ${this.id} is already paused`);
+    if (status === "restarting") {
       throw new HttpError(409, `Container ${this.id} is restarting, wait until the container is running`);
     }
-    this.#run?.pause();
-    this.#status = "paused";
+    this.#supervisor.pause();
     this.#publish("pause");
   }
 
   unpause(): void {
-    if (this.#status !== "paused") throw new HttpError(500, `Container ${this.id} is not paused`);
-    this.#run?.resume();
-    this.#status = "running";
+    if (this.state.status !== "paused") throw new HttpError(500, `Container ${this.id} is not paused`);
+    this.#supervisor.resume();
     this.#publish("unpause");
   }
 
   /** @throws the signal's reason when it aborts */
   async wait(condition: WaitCondition, signal: AbortSignal): Promise<WaitResult> {
-    if (condition === "not-running" && !this.isRunning) return this.#waitResult();
-    return await this.#waiters.wait(condition, signal);
+    return await this.#supervisor.wait(condition, signal);
   }
 
   /** @throws {HttpError} 409 when it runs and `force` is not given, or its removal is under way */
@@ -195,11 +161,12 @@ export class EmbeddedContainer implements AsyncDisposable {
       throw new HttpError(409, `removal of container ${this.name} is already in progress`);
     }
     if (this.isRunning && !force) {
+      const { status } = this.state;
       const procedure = "top the container before attempting removal or force remove";
       throw new HttpError(
         409,
-        `You cannot remove a ${this.#status} container ${this.id}. ` +
-          (this.#status === "paused" ? `Unpause and then s${procedure}` : `S${procedure}`),
+        `You cannot remove a ${status} container ${this.id}. ` +
+          (status === "paused" ? `Unpause and then s${procedure}` : `S${procedure}`),
       );
     }
     await this.#beginRemoval();
@@ -212,152 +179,59 @@ export class EmbeddedContainer implements AsyncDisposable {
 
   /** Ends the process without ceremony and waits for it: the engine closes. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#endWanted = true;
-    if (this.#status === "restarting") this.#giveUpRestarting();
-    await this.#starting;
-    this.#run?.signal(SIGKILL);
-    await this.#exitHandled;
+    await this.#supervisor[Symbol.asyncDispose]();
     await this.#removal;
   }
 
-  async #startNow(): Promise<boolean> {
-    if (this.#status === "paused") {
-      throw new HttpError(409, "cannot start a paused container, try unpause instead");
-    }
-    if (this.isRunning) return false;
-    this.#backoff.reset();
-    this.#endWanted = this.#removal !== undefined;
-    await this.#launch();
-    return true;
+  get #stopSignal(): number | undefined {
+    return parseSignal(this.spec.stopSignal ?? "");
   }
 
-  /** Runs the command; a failure leaves the status as it was, with the exit code and the error to inspect. */
-  async #launch(): Promise<void> {
-    const { id: containerId, spec, log } = this;
-    const { dir, clock, time, logger } = this.#options;
-    const homeDir = join(dir, "home");
+  /** Nobody waits for it, so what goes wrong is logged. */
+  async #autoRemove(): Promise<void> {
+    if (!this.spec.autoRemove || this.#removal !== undefined) return;
     try {
-      await Deno.mkdir(homeDir, { recursive: true, mode: 0o700 });
-      const plan = await planLaunch(commandOf(spec), { containerId, spec, homeDir });
-      // Removed, stopped in its back-off, or the engine closed, while this looked for the program.
-      if (this.#endWanted) throw new HttpError(409, "container is marked for removal and cannot be started");
-      this.#run = new ContainerRun(plan, {
-        containerId,
-        spec,
-        homeDir,
-        log,
-        clock,
-        logger,
-        nextTime: () => time.next(),
-        publish: (action, attributes) => this.#publish(action, attributes),
-        processFile: join(dir, PROCESS_FILE),
-      });
+      await this.#beginRemoval();
     } catch (error) {
-      if (error instanceof HttpError) throw error;
-      await this.#launchFailed(error);
+      this.#options.logger.error(`embedded engine: cannot remove ${this.name}: ${messageOf(error)}`);
     }
-    this.#status = "running";
-    this.#exitCode = 0;
-    this.#error = "";
-    this.#health = this.#run?.health;
-    this.#startedNano = this.#publish("start");
-    this.#exitHandled = this.#run!.ended.then((exitCode) => this.#onExit(exitCode));
-  }
-
-  async #launchFailed(error: unknown): Promise<never> {
-    this.#error = messageOf(error);
-    this.#exitCode = error instanceof LaunchError ? error.exitCode : 128;
-    if (this.spec.autoRemove) await this.#beginRemoval();
-    throw new HttpError(error instanceof LaunchError ? 400 : 500, this.#error, { cause: error });
-  }
-
-  /** One synchronous block: state, `die`, and what follows from it. */
-  #onExit(exitCode: number): void {
-    this.#run = undefined;
-    this.#exitCode = exitCode;
-    const ranMs = nanoToMs(this.#options.time.next() - (this.#startedNano ?? 0n));
-    const delayMs = this.#endWanted ? undefined : this.#backoff.delayAfter({ exitCode, ranMs });
-    this.#status = delayMs === undefined ? "exited" : "restarting";
-    this.#finishedNano = this.#publish("die", { exitCode: String(exitCode) });
-    this.#waiters.exited(this.#waitResult(), { runsAgain: delayMs !== undefined });
-    if (delayMs !== undefined) {
-      this.#backoff.schedule(delayMs, () => this.#starting = this.#restartNow());
-    } else if (this.spec.autoRemove && this.#removal === undefined) {
-      void this.#beginRemoval().catch((error) =>
-        this.#options.logger.error(`embedded engine: cannot remove ${this.name}: ${messageOf(error)}`)
-      );
-    }
-  }
-
-  /** The restart policy's own start: no `restart` event; a failure ends the container for good. */
-  async #restartNow(): Promise<void> {
-    try {
-      await this.#launch();
-    } catch (error) {
-      if (!(error instanceof HttpError)) throw error; // What went wrong is in `error`, for inspect.
-      this.#status = "exited";
-      this.#waiters.exited(this.#waitResult(), { runsAgain: false });
-    }
-  }
-
-  #giveUpRestarting(): void {
-    this.#endWanted = true;
-    this.#backoff.cancel();
-    this.#status = "exited";
-    this.#waiters.exited(this.#waitResult(), { runsAgain: false });
   }
 
   /** Starts the removal; if it fails the container stays, and can be removed again. */
   #beginRemoval(): Promise<void> {
     const removal = this.#removeNow().catch((error) => {
       this.#removal = undefined;
-      this.#status = "exited";
+      this.#isRemoving = false;
+      this.#supervisor.allowStarts();
       throw error;
     });
     return this.#removal = removal;
   }
 
   async #removeNow(): Promise<void> {
-    this.#endWanted = true;
-    if (this.#status === "restarting") this.#giveUpRestarting();
-    if (this.#run !== undefined) this.#signal(SIGKILL);
-    await this.#exitHandled;
-    this.#status = "removing";
+    this.#supervisor.forbidStarts();
+    if (this.isRunning) this.#signal(SIGKILL);
+    await this.#supervisor.exited;
+    this.#isRemoving = true;
     await removeTree(this.#options.dir);
     this.#options.onRemoved(this);
     this.#publish("destroy");
-    this.#waiters.removed(this.#waitResult());
+    this.#supervisor.removed();
   }
 
   /** Signals the group and says so; a paused one is let go on, else it could not act on the signal. */
   #signal(signal: number): void {
-    if (this.#run?.signal(signal) === false) {
+    if (!this.#supervisor.signal(signal)) {
       throw new HttpError(
         500,
         `Cannot kill container: ${this.name}: The linux daemon does not support signal ${signal}`,
       );
     }
     this.#publish("kill", { signal: String(signal) });
-    if (this.#status === "paused" && signal !== SIGKILL) this.unpause();
+    if (this.state.status === "paused" && signal !== SIGKILL) this.unpause();
   }
 
-  async #endsWithin(exited: Promise<void>, timeoutSeconds: number): Promise<boolean> {
-    const { promise: timedOut, resolve } = Promise.withResolvers<false>();
-    const cancel = timeoutSeconds < 0
-      ? () => {}
-      : this.#options.clock.after(timeoutSeconds * 1_000, () => resolve(false));
-    const ended = await Promise.race([exited.then(() => true), timedOut]);
-    cancel();
-    return ended;
-  }
-
-  #waitResult(): WaitResult {
-    return this.#error === ""
-      ? { exitCode: this.#exitCode }
-      : { exitCode: this.#exitCode, error: this.#error };
-  }
-
-  #publish(action: string, attributes: Record<string, string> = {}): bigint {
+  #publish(action: string, attributes: Readonly<Record<string, string>> = {}): bigint {
     return this.#options.publish(this, action, attributes);
   }
 }

@@ -5,16 +5,18 @@
  * Containers do not outlive the engine: it kills them when it closes, and after a crash the next one does.
  */
 import { dirname, join } from "@std/path/posix";
-import { ApexError } from "../../platform/apex_error.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
+import { checkSocketPathLength, prepareDirectory } from "../../platform/directories.ts";
 import { type Logger, silentLogger } from "../../platform/logger.ts";
+import type { SocketFile } from "../../platform/socket_file.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { containerRoutes } from "./container_routes.ts";
 import { ContainerStore } from "./container_store.ts";
 import type { ContainerSpec } from "./create_request.ts";
 import { EmbeddedContainer } from "./embedded_container.ts";
-import { lockEngine } from "./engine_lock.ts";
+import { LOCK_FILE, lockEngine } from "./engine_lock.ts";
 import { EngineServer } from "./engine_server.ts";
+import { listenForEngine } from "./engine_socket.ts";
 import { EventHistory } from "./event_history.ts";
 import { IdleTimer } from "./idle_timer.ts";
 import { imageRoutes } from "./image_routes.ts";
@@ -27,13 +29,13 @@ import { unsupportedRoutes } from "./unsupported_routes.ts";
 
 /** Long enough for a daemon that is restarted by hand to find the same engine again. */
 const IDLE_EXIT_MS = 60_000;
-/** `sun_path` of Linux holds 108 bytes with its end, of macOS 104. */
-const MAX_SOCKET_PATH_BYTES = 103;
 
 export interface EmbeddedEngineOptions {
   /** The engine's own directory (0700): lock, identity, containers. */
   readonly dir: string;
   readonly socketPath: string;
+  /** Somebody named the socket: its directory may then be readable, though not writable, by others. */
+  readonly socketDirIsChosen?: boolean;
   readonly logger?: Logger;
   readonly clock?: Clock;
   /** It closes this long after the last container and the last request are gone. */
@@ -51,46 +53,36 @@ export interface EmbeddedEngine extends AsyncDisposable {
 
 /**
  * Starts the embedded engine in this process.
- * @throws {ApexError} `busy` when one already runs in that directory, `usage` for a socket path that is too long
+ * @throws {ApexError} `busy` when one already runs in that directory, or somebody listens on the socket; `usage` for a
+ * socket path that makes no sense; `failed` for a directory that somebody else could reach
  */
 export async function startEmbeddedEngine(options: EmbeddedEngineOptions): Promise<EmbeddedEngine> {
-  const { dir, socketPath } = options;
-  if (new TextEncoder().encode(socketPath).length > MAX_SOCKET_PATH_BYTES) {
-    throw new ApexError("usage", `the path of the embedded engine's socket is too long: ${socketPath}`);
-  }
+  const { dir, socketPath, socketDirIsChosen = false, logger = silentLogger } = options;
+  checkSocketPathLength(socketPath, "choose a shorter one with --listen");
   await using opened = new AsyncDisposableStack();
-  await makePrivateDir(dir);
-  await makePrivateDir(dirname(socketPath));
-  opened.use(await lockEngine(join(dir, "lock"), socketPath));
-  const logger = options.logger ?? silentLogger;
+  await prepareDirectory(dir);
+  await prepareDirectory(dirname(socketPath), { isChosen: socketDirIsChosen });
+  opened.use(await lockEngine(join(dir, LOCK_FILE), socketPath));
   const containersDir = join(dir, "containers");
   const leftovers = await endLeftovers(containersDir);
   if (leftovers > 0) {
     logger.warn(`embedded engine: ended ${leftovers} containers that a killed engine left running`);
   }
   const engineId = await persistentId(join(dir, "id"));
-  // The lock is ours: whatever file is there belongs to an engine that is dead.
-  await removeIfThere(socketPath);
-  const listener = opened.adopt(listenPrivately(socketPath), closeListener);
-  const engine = new RunningEngine(options, {
-    listener,
-    logger,
-    engineId,
-    containersDir,
-    resources: opened.move(),
-  });
+  const socket = await listenForEngine(socketPath);
+  const engine = new RunningEngine(options, { socket, logger, engineId, containersDir, lock: opened.move() });
   logger.warn("embedded engine: containers are plain processes of this user; nothing is isolated");
   logger.info(`embedded engine: listening on ${socketPath}`);
   return engine;
 }
 
 interface Parts {
-  readonly listener: Deno.Listener;
+  readonly socket: SocketFile;
   readonly logger: Logger;
   readonly engineId: string;
   readonly containersDir: string;
-  /** Lock and listener, closed last. */
-  readonly resources: AsyncDisposableStack;
+  /** Given back last. */
+  readonly lock: AsyncDisposableStack;
 }
 
 class RunningEngine implements EmbeddedEngine {
@@ -99,13 +91,14 @@ class RunningEngine implements EmbeddedEngine {
   readonly #store = new ContainerStore();
   readonly #server: EngineServer;
   readonly #idle: IdleTimer;
-  readonly #resources: AsyncDisposableStack;
+  readonly #socket: SocketFile;
+  readonly #lock: AsyncDisposableStack;
   readonly #logger: Logger;
   readonly #closing = Promise.withResolvers<void>();
 
   constructor(
     options: EmbeddedEngineOptions,
-    { listener, logger, engineId, containersDir, resources }: Parts,
+    { socket, logger, engineId, containersDir, lock }: Parts,
   ) {
     const clock = options.clock ?? systemClock;
     const time = new EngineTime(clock);
@@ -113,7 +106,8 @@ class RunningEngine implements EmbeddedEngine {
     const store = this.#store;
     this.socketPath = options.socketPath;
     this.#logger = logger;
-    this.#resources = resources;
+    this.#socket = socket;
+    this.#lock = lock;
     this.#idle = new IdleTimer({
       clock,
       idleMs: options.idleExitMs ?? IDLE_EXIT_MS,
@@ -141,7 +135,7 @@ class RunningEngine implements EmbeddedEngine {
       return container;
     };
     this.#server = new EngineServer({
-      listener,
+      listener: socket.listener,
       logger,
       handle: createRouter([
         ...systemRoutes({ engineId, dir: options.dir, store, history, time, clock }),
@@ -170,8 +164,10 @@ class RunningEngine implements EmbeddedEngine {
 
   async #close(): Promise<void> {
     this.#idle[Symbol.dispose]();
-    // The path first: who meets the end of a connection and finds no socket knows that this was a shutdown.
-    await removeIfThere(this.socketPath);
+    // The path before the connections: who meets the end of one and finds no socket knows that this was a shutdown. But
+    // after the listener: closing that removes the file too (Deno 2.9), and would remove one that is not ours any more.
+    await this.#server.stopAccepting();
+    await this.#socket.unlink();
     const ended = await Promise.allSettled(
       this.#store.list().map((container) => container[Symbol.asyncDispose]()),
     );
@@ -179,7 +175,7 @@ class RunningEngine implements EmbeddedEngine {
       if (result.status === "rejected") this.#logger.error(`embedded engine: at its end: ${result.reason}`);
     }
     await this.#server[Symbol.asyncDispose]();
-    await this.#resources[Symbol.asyncDispose]();
+    await this.#lock[Symbol.asyncDispose]();
     this.#logger.info("embedded engine: closed");
   }
 }
@@ -201,28 +197,6 @@ function messageOf(
   } as const;
 }
 
-async function makePrivateDir(dir: string): Promise<void> {
-  await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
-}
-
-/** Mode 0600 from its first moment: `listen` has no mode, so it goes by umask. */
-function listenPrivately(socketPath: string): Deno.Listener {
-  const before = Deno.umask(0o177);
-  try {
-    return Deno.listen({ transport: "unix", path: socketPath });
-  } finally {
-    Deno.umask(before);
-  }
-}
-
-function closeListener(listener: Deno.Listener): void {
-  try {
-    listener.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error; // The server has closed it already.
-  }
-}
-
 async function persistentId(path: string): Promise<string> {
   try {
     const id = await Deno.readTextFile(path);
@@ -233,12 +207,4 @@ async function persistentId(path: string): Promise<string> {
   const id = randomId();
   await Deno.writeTextFile(path, id, { mode: 0o600 });
   return id;
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

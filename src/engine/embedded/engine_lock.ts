@@ -1,9 +1,19 @@
-/** One engine a directory: whoever holds its lock file, in which its pid stands. */
+/** One engine a directory: whoever holds its lock file, in which stand its pid and its socket. */
 import { ApexError } from "../../platform/apex_error.ts";
+import { isListenedOn } from "../../platform/socket_file.ts";
 import { lockFile } from "../../platform/file_lock.ts";
+
+/** Name of the lock file within the engine's directory. */
+export const LOCK_FILE = "lock";
 
 /** An owner that holds the lock but does not listen yet needs milliseconds; one that hangs should be told of. */
 const LOCK_TIMEOUT_MS = 10_000;
+
+/** What an engine says of itself in its lock file. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly socketPath: string;
+}
 
 /**
  * Takes the lock of the engine directory; close the file to give it back.
@@ -13,30 +23,39 @@ const LOCK_TIMEOUT_MS = 10_000;
 export async function lockEngine(lockPath: string, socketPath: string): Promise<Deno.FsFile> {
   const deadline = Date.now() + LOCK_TIMEOUT_MS;
   const file = await lockFile(lockPath, async () => {
-    if (await answers(socketPath)) {
-      throw new ApexError("busy", `an embedded engine already runs at ${socketPath}`);
+    const holder = await readLockHolder(lockPath);
+    if (holder !== undefined && await isListenedOn(holder.socketPath)) {
+      throw new ApexError(
+        "busy",
+        `an embedded engine (pid ${holder.pid}) already runs at ${holder.socketPath}; ` +
+          `end it (kill ${holder.pid}), or give this one a --dir and a --listen of its own`,
+      );
     }
     if (Date.now() > deadline) {
       throw new ApexError(
         "busy",
-        `the embedded engine's lock ${lockPath} is held, but nobody answers at ${socketPath}`,
+        `the embedded engine's lock ${lockPath} is held, but nobody answers at ${socketPath}; ` +
+          `see who has it (fuser ${lockPath}) and end that`,
       );
     }
   });
   await file.truncate(0);
-  await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
+  await file.write(new TextEncoder().encode(`${Deno.pid}\n${socketPath}\n`));
   return file;
 }
 
-/** Whether something accepts connections on that Unix socket. */
-export async function answers(socketPath: string): Promise<boolean> {
+/** Who holds the lock, or held it last; undefined where that has not been written. */
+export async function readLockHolder(lockPath: string): Promise<LockHolder | undefined> {
+  let text: string;
   try {
-    using _connection = await Deno.connect({ transport: "unix", path: socketPath });
-    return true;
+    text = await Deno.readTextFile(lockPath);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) return false;
-    // The queue of a living listener is full.
-    if (error instanceof Deno.errors.WouldBlock) return true;
+    // There is none, or it is not ours to read: nothing is known.
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+      return undefined;
+    }
     throw error;
   }
+  const [, pid, socketPath] = /^([1-9]\d*)\n(.+)\n$/.exec(text) ?? [];
+  return pid === undefined || socketPath === undefined ? undefined : { pid: Number(pid), socketPath };
 }

@@ -1,20 +1,17 @@
 /**
- * The accept loop of the embedded engine. Owns the listener and every connection; disposal ends the loop, aborts what
+ * Serves the embedded engine's connections. Owns the listener and every connection; disposal ends accepting, aborts what
  * is in flight, and waits for all of it. Knows nothing of containers: it is given a function that answers a request.
  */
-import { delay } from "@std/async/delay";
-import { messageOf } from "../../platform/apex_error.ts";
+import { acceptLoop } from "../../platform/accept_loop.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { serveConnection } from "./http_connection.ts";
 import type { HttpReply, HttpRequest } from "./http_message.ts";
 
 /** Beyond it a new connection is closed at once: descriptors are needed for containers (three each) too. */
 const MAX_CONNECTIONS = 1_024;
-/** Pause after a failed accept: out of descriptors, it would fail again at once. */
-const ACCEPT_RETRY_MS = 50;
 
 export interface EngineServerOptions {
-  readonly listener: Deno.Listener;
+  readonly listener: Deno.UnixListener;
   readonly handle: (request: HttpRequest) => Promise<HttpReply>;
   readonly headers: Readonly<Record<string, string>>;
   readonly logger: Logger;
@@ -27,49 +24,44 @@ export class EngineServer implements AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #connections = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
+  #isListening = true;
   #requestsInFlight = 0;
 
   constructor(options: EngineServerOptions) {
     this.#options = options;
-    this.#accepting = this.#accept();
+    const { listener, logger } = options;
+    this.#accepting = acceptLoop({ listener, logger, onConnection: (connection) => this.#serve(connection) });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#closing.signal.aborted) {
-      this.#closing.abort();
+  /** Closes the listener; the connections that are there stay. */
+  async stopAccepting(): Promise<void> {
+    if (this.#isListening) {
+      this.#isListening = false;
       this.#options.listener.close();
     }
     await this.#accepting;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopAccepting();
+    this.#closing.abort();
     await Promise.all(this.#connections);
   }
 
-  async #accept(): Promise<void> {
-    const { listener, logger } = this.#options;
-    const { signal } = this.#closing;
-    while (!signal.aborted) {
-      let connection: Deno.Conn;
-      try {
-        connection = await listener.accept();
-      } catch (error) {
-        if (signal.aborted) return;
-        logger.warn(`embedded engine: cannot accept a connection: ${messageOf(error)}`);
-        await pause(ACCEPT_RETRY_MS, signal);
-        continue;
-      }
-      if (this.#connections.size >= MAX_CONNECTIONS) {
-        logger.warn(`embedded engine: more than ${MAX_CONNECTIONS} connections, one was refused`);
-        connection.close();
-        continue;
-      }
-      const { handle, headers } = this.#options;
-      const served = serveConnection(connection, {
-        handle: (request) => this.#counted(request, handle),
-        headers,
-        logger,
-        signal,
-      }).finally(() => this.#connections.delete(served));
-      this.#connections.add(served);
+  #serve(connection: Deno.Conn): void {
+    const { handle, headers, logger } = this.#options;
+    if (this.#connections.size >= MAX_CONNECTIONS) {
+      logger.warn(`embedded engine: more than ${MAX_CONNECTIONS} connections, one was refused`);
+      connection.close();
+      return;
     }
+    const served = serveConnection(connection, {
+      handle: (request) => this.#counted(request, handle),
+      headers,
+      logger,
+      signal: this.#closing.signal,
+    }).finally(() => this.#connections.delete(served));
+    this.#connections.add(served);
   }
 
   /** A stream is in flight until it ends, so whoever follows events keeps the engine alive. */
@@ -97,13 +89,5 @@ export class EngineServer implements AsyncDisposable {
   #leave(): void {
     this.#requestsInFlight--;
     this.#options.onActivity(this.#requestsInFlight);
-  }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(ms, { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error; // Woken early by the close is what the signal is for.
   }
 }

@@ -1,7 +1,8 @@
 /** Starts the embedded engine as a process of its own that outlives this one, unless one runs already. */
 import { join } from "@std/path/posix";
 import { ApexError, EXIT_STATUS, messageOf } from "../../platform/apex_error.ts";
-import { answers } from "./engine_lock.ts";
+import { prepareDirectory } from "../../platform/directories.ts";
+import { isListenedOn } from "../../platform/socket_file.ts";
 import { waitWithin } from "./wait_within.ts";
 
 const START_TIMEOUT_MS = 10_000;
@@ -23,19 +24,20 @@ export interface LaunchEngineOptions {
 
 /**
  * Returns once an engine answers on the socket.
- * @throws {ApexError} `engine` when it ends at once, or does not answer in time; with the end of its log
+ * @throws {ApexError} `engine` when it ends at once, or does not answer in time, with the end of its log; `failed` for a
+ * directory that somebody else could reach
  */
 export async function launchEmbeddedEngine(options: LaunchEngineOptions): Promise<void> {
   const { dir, socketPath, signal } = options;
-  if (await answers(socketPath)) return;
-  await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+  if (await isListenedOn(socketPath)) return;
+  await prepareDirectory(dir);
   const logPath = join(dir, "engine.log");
   const logStart = await sizeOf(logPath);
   const child = spawnDetached(options, logPath);
   let exited: Deno.CommandStatus | undefined;
   const status = child.status.then((result) => exited = result);
   const deadline = Date.now() + (options.startTimeoutMs ?? START_TIMEOUT_MS);
-  while (!(await answers(socketPath))) {
+  while (!(await isListenedOn(socketPath))) {
     signal?.throwIfAborted();
     const ended = exited;
     // One that found another engine already there has ended, and that other one is about to answer.

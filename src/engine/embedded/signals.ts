@@ -38,6 +38,9 @@ const NAMES: ReadonlyMap<number, Deno.Signal> = new Map(
   Object.entries(NUMBERS).map(([name, number]) => [number, name as Deno.Signal]),
 );
 
+export const SIGKILL = 9;
+export const SIGTERM = 15;
+
 /** The highest real-time signal of Linux; Docker knows names for them, Deno cannot send them. */
 const MAX_SIGNAL = 64;
 

@@ -1,7 +1,7 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { launchEmbeddedEngine } from "../../../src/engine/embedded/launch_embedded_engine.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { startEmbeddedEngine } from "../../../src/engine/embedded/embedded_engine.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
+import { APEX_COMMAND } from "../../support/apex_process.ts";
 import { engineProcess, TestEngine } from "../../support/embedded_engine.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { isInstalled } from "../../support/own_daemon.ts";
@@ -51,22 +51,82 @@ Deno.test("a new engine ends what a killed one left running", async () => {
   while (await isAlive(Pid)); // SIGKILL was sent; its new parent reaps it.
 });
 
-Deno.test("of ten engines started at once in one directory exactly one lives", async () => {
+Deno.test("a second engine in the same directory ends with status 5, also with another socket", async () => {
+  await using engine = await TestEngine.start();
+  for (const socketPath of [engine.socketPath, `${engine.dir}/other.sock`]) {
+    // In a process of its own: it leaves a wait for the lock behind.
+    const [program = "", ...args] = APEX_COMMAND;
+    const { code, stderr } = await new Deno.Command(program, {
+      args: [...args, "engine", "--dir", `${engine.dir}/e`, "--listen", socketPath],
+    }).output();
+    const said = `apex: an embedded engine (pid ${Deno.pid}) already runs at ${engine.socketPath}; ` +
+      `end it (kill ${Deno.pid}), or give this one a --dir and a --listen of its own\n`;
+    assertEquals([code, new TextDecoder().decode(stderr)], [5, said]);
+  }
+});
+
+Deno.test("an engine leaves the socket of another directory's engine alone, and says whose it is", async () => {
+  await using engine = await TestEngine.start();
+  const { socketPath } = engine;
+  const error = await assertRejects(
+    () => startEmbeddedEngine({ dir: `${engine.dir}/second`, socketPath }),
+    ApexError,
+    `cannot listen on ${socketPath}: the embedded engine of ${engine.dir}/e (pid ${Deno.pid}) does already; ` +
+      `end it (kill ${Deno.pid}), or choose another socket with --listen`,
+  );
+  assertEquals(error.code, "busy");
+  assertEquals((await engine.call("GET", "/_ping")).body, "OK");
+});
+
+Deno.test("an engine leaves a socket of something that is no engine alone", async () => {
   await using temp = await TempDir.make();
-  const children = Array.from({ length: 10 }, () => engineProcess(temp.path));
-  const ended: number[] = [];
-  const allButOne = Promise.withResolvers<void>();
-  const statuses = children.map(async (child) => {
-    const { code } = await child.status;
-    if (ended.push(code) === children.length - 1) allButOne.resolve();
+  const socketPath = temp.join("e.sock");
+  using listener = Deno.listen({ transport: "unix", path: socketPath });
+  const closing = (async () => {
+    for await (const connection of listener) connection.close();
+  })();
+  await assertRejects(
+    () => startEmbeddedEngine({ dir: temp.join("e"), socketPath }),
+    ApexError,
+    "another program does already; end it, or choose another socket with --listen",
+  );
+  listener.close();
+  await closing;
+});
+
+/** Each is refused for the engine's and for its socket's directory. */
+const OPEN_DIRECTORIES: readonly (readonly [string, (dir: string) => Promise<void>, RegExp])[] = [
+  [
+    "one that others can write to",
+    (dir) => Deno.mkdir(dir).then(() => Deno.chmod(dir, 0o777)),
+    /open to other users/,
+  ],
+  ["one that others can read", (dir) => Deno.mkdir(dir).then(() => Deno.chmod(dir, 0o755)), /run: chmod 700/],
+  [
+    "a symbolic link",
+    (dir) => Deno.mkdir(`${dir}-real`).then(() => Deno.symlink(`${dir}-real`, dir)),
+    /symbolic link/,
+  ],
+  ["a file", (dir) => Deno.writeTextFile(dir, ""), /not a directory/],
+];
+
+for (const [what, make, message] of OPEN_DIRECTORIES) {
+  Deno.test(`startEmbeddedEngine() refuses ${what}, as its own and its socket's directory`, async () => {
+    await using temp = await TempDir.make();
+    const [open, own] = [temp.join("open"), temp.join("own")];
+    await make(open);
+    for (const options of [{ dir: open, socketPath: `${own}/s` }, { dir: own, socketPath: `${open}/s` }]) {
+      const error = await assertRejects(() => startEmbeddedEngine(options), ApexError, "refusing to use");
+      assertMatch(error.message, message);
+    }
   });
-  await allButOne.promise;
-  assertEquals(ended, Array(9).fill(5));
-  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: temp.join("e.sock") } });
-  await eventuallyFetch("http://localhost/info", client);
-  client.close();
-  for (const child of children) signalIfAlive(child);
-  await Promise.all(statuses);
+}
+
+Deno.test("startEmbeddedEngine() takes a chosen socket directory that others can read", async () => {
+  await using temp = await TempDir.make();
+  await Deno.chmod(temp.path, 0o755);
+  const options = { dir: temp.join("e"), socketPath: temp.join("e.sock") };
+  await using _engine = await startEmbeddedEngine({ ...options, socketDirIsChosen: true });
 });
 
 Deno.test("the engine closes once containers and requests are gone for the idle time", async () => {
@@ -96,21 +156,6 @@ Deno.test("closing the engine kills its containers and ends event streams", asyn
   await rest;
   assertEquals(actions, ["create", "start", "die"]);
   assertEquals(await isAlive(State["Pid"] as number), false);
-});
-
-Deno.test("launchEmbeddedEngine() tells why an engine does not start", async () => {
-  await using temp = await TempDir.make();
-  const error = await assertRejects(
-    () =>
-      launchEmbeddedEngine({
-        dir: temp.join("e"),
-        socketPath: temp.join("e.sock"),
-        selfCommand: ["/bin/sh", "-c", "echo no luck today >&2; exit 1"],
-      }),
-    ApexError,
-    "no luck today",
-  );
-  assertEquals(error.code, "engine");
 });
 
 Deno.test("startEmbeddedEngine() refuses a socket path that is too long", async () => {
@@ -156,7 +201,10 @@ Deno.test({
         "/api running v",
       );
     });
-    await t.step("logs", async () => assertEquals(await docker("logs", "api"), "out"));
+    await t.step("logs", async () => {
+      while ((await engine.logs("api")).stdout === ""); // It runs, but has not said anything yet.
+      assertEquals(await docker("logs", "api"), "out");
+    });
     await t.step("stop, wait", async () => {
       assertEquals(await docker("stop", "api"), "api");
       assertEquals(await docker("wait", "api"), "0");
@@ -208,13 +256,5 @@ async function isAlive(pid: number): Promise<boolean> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
-  }
-}
-
-function signalIfAlive(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGTERM");
-  } catch (error) {
-    if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // It has ended already.
   }
 }

@@ -1,4 +1,7 @@
-/** The daemon's log: one line a message on stderr, which is the terminal, the journal, or the log file it was given. */
+/**
+ * The log of a process that stays (the daemon, the embedded engine): one line a message on stderr, which is the terminal,
+ * the journal, or the log file it was given. Only they import it: the other verbs need not load LogTape.
+ */
 import {
   configureSync,
   getLogger,
@@ -6,8 +9,8 @@ import {
   type LogLevel as LogtapeLevel,
   resetSync,
 } from "@logtape/logtape";
-import type { LogLevel } from "../platform/config.ts";
-import type { Logger } from "../platform/logger.ts";
+import type { Logger } from "./logger.ts";
+import type { LogLevel } from "./log_level.ts";
 
 const LEVELS: Record<LogLevel, LogtapeLevel> = {
   debug: "debug",
@@ -16,8 +19,8 @@ const LEVELS: Record<LogLevel, LogtapeLevel> = {
   error: "error",
 };
 
-/** Starts logging; disposing ends it. */
-export function openDaemonLog(level: LogLevel): Logger & Disposable {
+/** Starts logging, once in a process at one time; disposing ends it. */
+export function openProcessLog(level: LogLevel): Logger & Disposable {
   const format = getTextFormatter({ timestamp: "rfc3339", level: "full", category: () => "apex" });
   const encoder = new TextEncoder();
   configureSync({
@@ -42,7 +45,7 @@ function literal(message: string): string {
   return message.replaceAll("{", "{{").replaceAll("}", "}}");
 }
 
-/** A log that cannot be written (its terminal is gone, its disk full) must not end the daemon. */
+/** A log that cannot be written (its terminal is gone, its disk full) must not end the process. */
 function writeWhole(bytes: Uint8Array): void {
   try {
     for (let written = 0; written < bytes.length;) written += Deno.stderr.writeSync(bytes.subarray(written));
