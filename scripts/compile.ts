@@ -28,8 +28,14 @@ await deno(
   bundle,
 );
 await Deno.remove(bundle);
+// A runtime of another version embeds without complaint, and then does not start.
+await run(output, "--version");
 
-async function deno(...args: string[]): Promise<void> {
-  const { code } = await new Deno.Command(Deno.execPath(), { args }).spawn().status;
+function deno(...args: string[]): Promise<void> {
+  return run(Deno.execPath(), ...args);
+}
+
+async function run(program: string, ...args: string[]): Promise<void> {
+  const { code } = await new Deno.Command(program, { args }).spawn().status;
   if (code !== 0) Deno.exit(code);
 }

@@ -10,7 +10,8 @@
  *   deadline (died). A removal does not end the hold: an auto-removed container's `destroy` may come before its `stop`;
  * - else died, at once.
  *
- * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order.
+ * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order. (One
+ * file though long: every transition reads or writes the same five pieces of state.)
  */
 import type { DieSignal, KillSignal, Signal } from "./engine_dialect.ts";
 import { SIGKILL, signalName } from "./signal_names.ts";

@@ -68,16 +68,20 @@ export class AcceptBarrier implements Disposable {
     const { clock, logger } = this.#options;
     const limit = new AbortController();
     const cancelLimit = clock.after(LIMIT_MS, () => limit.abort());
-    const signal = AbortSignal.any([limit.signal, this.#stop.signal]);
+    const stop = (): void => limit.abort();
+    // Not `AbortSignal.any`: it would leave something behind on a signal that lives as long as the daemon.
+    this.#stop.signal.addEventListener("abort", stop, { once: true });
+    if (this.#stop.signal.aborted) stop();
     try {
       this.#token = crypto.getRandomValues(new Uint8Array(BARRIER_TOKEN_BYTES));
-      await this.#meetOurselves(this.#token, signal);
+      await this.#meetOurselves(this.#token, limit.signal);
     } catch (error) {
       if (!this.#stop.signal.aborted) {
         const why = limit.signal.aborted ? `not accepted within ${LIMIT_MS} ms` : messageOf(error);
         logger.warn(`events socket: connections made just now may be registered late: ${why}`);
       }
     } finally {
+      this.#stop.signal.removeEventListener("abort", stop);
       cancelLimit();
       this.#token = undefined;
     }
@@ -92,6 +96,7 @@ export class AcceptBarrier implements Disposable {
     };
     // Closing interrupts the read below, which then throws.
     signal.addEventListener("abort", close, { once: true });
+    if (signal.aborted) close();
     try {
       await connection.write(token);
       const buffer = new Uint8Array(4_096);

@@ -20,6 +20,7 @@ export async function readBoundedText(response: Response, { maxBytes, signal }: 
   if (response.body === null) return "";
   const reader = response.body.getReader();
   const giveUp = () => void cancelReader(reader);
+  if (signal?.aborted) giveUp();
   signal?.addEventListener("abort", giveUp, { once: true });
   try {
     const decoder = new TextDecoder();

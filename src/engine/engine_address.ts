@@ -4,11 +4,9 @@
  * name of where it stands.
  */
 import { ApexError } from "../platform/apex_error.ts";
+import { MAX_SOCKET_PATH_BYTES } from "../platform/directories.ts";
 import { currentDockerContext, dockerContextHost } from "./docker_context.ts";
 import { dockerSockets, podmanSockets } from "./usual_sockets.ts";
-
-/** What `sun_path` holds on Linux, without its final NUL. */
-const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Where the engine is. */
 export interface EngineAddress {

@@ -11,6 +11,7 @@ import { readBoundedText } from "./bounded_body.ts";
 import { startDeadline } from "./deadline.ts";
 import { EngineError } from "./engine_error.ts";
 import type { EngineEvent } from "./engine_event.ts";
+import { readRefusal } from "./engine_refusal.ts";
 import { formatEngineTime } from "./engine_time.ts";
 import { EngineTransport, type TransportRequest } from "./engine_transport.ts";
 import type {
@@ -21,6 +22,7 @@ import type {
   EngineKind,
   EngineVersion,
 } from "./engine_types.ts";
+import { eventFilters } from "./event_filters.ts";
 import { readEvents } from "./event_stream.ts";
 
 export type { EngineIdentity, EngineKind } from "./engine_types.ts";
@@ -55,28 +57,6 @@ export interface OpenEventsOptions {
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** A list of 10,000 containers with many labels is some 20 MB. */
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
-const MAX_ERROR_BYTES = 64 * 1024;
-const ERROR_BODY_TIMEOUT_MS = 5_000;
-
-/**
- * What Docker is asked for: every action that changes a container's state or name. So the engine itself leaves out
- * `exec_*` (each health probe makes three), `attach`, `resize`, `top`, `copy`. The bare `health_status` makes Docker match
- * all of these as prefixes (moby#25798), which is how `health_status: unhealthy` gets through.
- */
-const DOCKER_EVENT_ACTIONS = [
-  "create",
-  "start",
-  "restart",
-  "kill",
-  "oom",
-  "die",
-  "stop",
-  "pause",
-  "unpause",
-  "rename",
-  "destroy",
-  "health_status",
-] as const;
 
 /** Requests to the engine behind one socket. Connects when first asked; a dead engine makes each request fail anew. */
 export class EngineClient implements Disposable {
@@ -166,10 +146,7 @@ export class EngineClient implements Disposable {
    */
   async openEvents({ sinceNano, signal }: OpenEventsOptions): Promise<AsyncIterable<EngineEvent>> {
     const { kind } = await this.identify(signal);
-    // Podman has other names for its actions and refuses filters it does not know.
-    const filters = kind === "podman"
-      ? { type: ["container"] }
-      : { type: ["container"], event: DOCKER_EVENT_ACTIONS };
+    const filters = eventFilters(kind);
     const since = sinceNano === undefined ? undefined : formatEngineTime(sinceNano);
     const response = await this.request("GET", "/events", { query: { since, filters }, signal });
     if (response.body === null) throw new EngineError("the engine's event stream has no body");
@@ -223,23 +200,7 @@ export class EngineClient implements Disposable {
   async #checked(request: TransportRequest): Promise<Response> {
     const response = await this.#transport.send(request);
     if (response.ok || response.status === 304) return response;
-    const said = await this.#messageIn(response);
-    const path = request.target.replace(/\?.*$/, "").replace(/^\/v[\d.]+/, "");
-    const message = `the engine refused ${request.method} ${path}: ${said} (status ${response.status})`;
-    throw new EngineError(message, { status: response.status, engineMessage: said });
-  }
-
-  /** The engine's own words: `{"message": …}`, or whatever text it sent instead. */
-  async #messageIn(response: Response): Promise<string> {
-    let text: string;
-    try {
-      using deadline = startDeadline(this.#clock, ERROR_BODY_TIMEOUT_MS);
-      text = await readBoundedText(response, { maxBytes: MAX_ERROR_BYTES, signal: deadline.signal });
-    } catch (error) {
-      // The status says what failed; that its explanation was cut off must not hide it.
-      return `its explanation cannot be read (${messageOf(error)})`;
-    }
-    return messageOfReply(text);
+    throw await readRefusal(response, { request, clock: this.#clock });
   }
 }
 
@@ -251,17 +212,6 @@ function queryString(query: Readonly<Record<string, unknown>>): string {
   }
   const text = parameters.toString();
   return text === "" ? "" : `?${text}`;
-}
-
-function messageOfReply(text: string): string {
-  try {
-    const reply: unknown = JSON.parse(text);
-    if (isObject(reply) && "message" in reply) return String(reply.message);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    // Not JSON: a proxy's page, or bare text.
-  }
-  return text.trim().slice(0, 300) || "no explanation";
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

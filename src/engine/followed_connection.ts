@@ -198,6 +198,8 @@ export class FollowedConnection {
   }
 
   async #untilRelist(delayMs: number, signal: AbortSignal): Promise<void> {
+    // The end may have come while the handlers reconciled, and a signal tells of it but once.
+    signal.throwIfAborted();
     if (this.#wantsRelist) return;
     const woken = new AbortController();
     this.#wakeRelist = () => woken.abort();

@@ -1,8 +1,8 @@
 /**
  * One subscriber: a cursor, a connection, and the pump between them.
  *
- * It is `idle` (caught up, in the log's set of those to wake), `waiting` in the wake lanes, `busy` (its pump runs: a
- * write is in flight) or `closed`. The pump writes straight from the log's segments, so a busy subscriber coalesces by
+ * It is `idle` (caught up: in the log's set of those to wake, or in the wake lanes), `busy` (its pump runs: a write is in
+ * flight) or `closed`. The pump writes straight from the log's segments, so a busy subscriber coalesces by
  * itself: its next write takes all that came meanwhile. There is no queue.
  *
  * The subscription owns its connection from the start: it alone closes it, once, whatever the reason.

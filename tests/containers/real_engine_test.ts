@@ -3,24 +3,19 @@
  * run side by side on one engine; each scenario ends with the removal of its container, which fences its events.
  */
 import { assertEquals } from "@std/assert";
-import { ContainerHealthMonitor } from "../../src/containers/container_health_monitor.ts";
-import { ContainerManager } from "../../src/containers/container_manager.ts";
 import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
-import { ApexOrchestrator } from "../../src/orchestrator/apex_orchestrator.ts";
-import { systemClock } from "../../src/platform/clock.ts";
-import { silentLogger } from "../../src/platform/logger.ts";
-import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
 import { ContainerDriver } from "../support/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
 import { podmanAvailable, startPodman } from "../support/podman_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
+import { RealBridge } from "./real_bridge.ts";
 
 type Engine = "embedded" | "docker" | "podman";
 
 /** What a scenario does with its own container. */
 interface Subject {
   readonly driver: ContainerDriver;
-  readonly bridge: Bridge;
+  readonly bridge: RealBridge;
   readonly id: string;
   readonly name: string;
 }
@@ -32,6 +27,8 @@ interface Scenario {
   /** After create, and before the removal by force. */
   readonly act: (subject: Subject) => Promise<void>;
   readonly expected: readonly string[];
+  /** The engine was asked for the end, by a stop or a removal by force. */
+  readonly asked?: true;
   /** Where it cannot be done, or not in this way. */
   readonly not?: readonly Engine[];
   /** It needs an inspect within a second, which dozens of containers at once may not leave room for. */
@@ -40,13 +37,12 @@ interface Scenario {
 
 const script = (text: string): { Cmd: string[] } => ({ Cmd: ["sh", "-c", text] });
 const LOOP = "echo ready; while :; do sleep 0.05; done";
+/** Said to every engine: Podman 4.3's API takes none for zero. */
+const GRACE = { t: 10 };
 const START_AND_WAIT = async ({ driver, id }: Subject): Promise<void> => {
   await driver.start(id);
   await driver.wait(id);
 };
-
-/** Podman 4.3 says `stop` when its own command stops a container, and nothing when its API does: that looks like a death. */
-const STOP_UNTOLD: readonly Engine[] = ["podman"];
 
 const SCENARIOS: readonly Scenario[] = [
   {
@@ -92,20 +88,20 @@ const SCENARIOS: readonly Scenario[] = [
     config: script(`trap 'exit 0' TERM; ${LOOP}`),
     act: async (subject) => {
       await startReady(subject);
-      await subject.driver.stop(subject.id);
+      await subject.driver.stop(subject.id, GRACE);
     },
     expected: ["created", "started", "stopped 0 graceful", "removed 0"],
-    not: STOP_UNTOLD,
+    asked: true,
   },
   {
     name: "stop-slow",
     config: script(`trap 'sleep 2.5; exit 6' TERM; ${LOOP}`),
     act: async (subject) => {
       await startReady(subject);
-      await subject.driver.stop(subject.id);
+      await subject.driver.stop(subject.id, GRACE);
     },
     expected: ["created", "started", "stopped 6 graceful", "removed 6"],
-    not: STOP_UNTOLD,
+    asked: true,
   },
   {
     name: "stop-timeout",
@@ -115,7 +111,7 @@ const SCENARIOS: readonly Scenario[] = [
       await subject.driver.stop(subject.id, { t: 1 });
     },
     expected: ["created", "started", "stopped 137", "removed 137"],
-    not: STOP_UNTOLD,
+    asked: true,
   },
   {
     name: "stop-signal-kill",
@@ -125,12 +121,13 @@ const SCENARIOS: readonly Scenario[] = [
       await driver.stop(id);
     },
     expected: ["created", "started", "stopped 137", "removed 137"],
-    not: STOP_UNTOLD,
+    asked: true,
   },
   {
     name: "rm-force",
     act: ({ driver, id }) => driver.start(id),
     expected: ["created", "started", "died 137 SIGKILL", "removed 137"],
+    asked: true,
   },
   {
     name: "restart-policy",
@@ -147,10 +144,10 @@ const SCENARIOS: readonly Scenario[] = [
     config: script(`trap 'exit 0' TERM; ${LOOP}`),
     act: async (subject) => {
       await startReady(subject);
-      await post(subject, "restart");
+      await post(subject, "restart", GRACE);
     },
     expected: ["created", "started", "stopped 0 graceful", "started", "died 137 SIGKILL", "removed 137"],
-    not: STOP_UNTOLD,
+    asked: true,
   },
   {
     name: "auto-remove",
@@ -158,10 +155,10 @@ const SCENARIOS: readonly Scenario[] = [
     hostConfig: { AutoRemove: true },
     act: async (subject) => {
       await startReady(subject);
-      await subject.driver.stop(subject.id);
+      await subject.driver.stop(subject.id, GRACE);
     },
     expected: ["created", "started", "stopped 0 graceful", "removed 0"],
-    not: STOP_UNTOLD,
+    asked: true,
   },
   {
     name: "rename",
@@ -170,6 +167,7 @@ const SCENARIOS: readonly Scenario[] = [
       await post(subject, "rename", { name: `${subject.name}-new` });
     },
     expected: ["created", "started", "died 137 SIGKILL as rename-new", "removed 137 as rename-new"],
+    asked: true,
   },
   {
     name: "health",
@@ -211,81 +209,6 @@ const SCENARIOS: readonly Scenario[] = [
   })),
 ];
 
-/** The whole bridge on a real engine. What it publishes is kept by container, in short form. */
-class Bridge implements AsyncDisposable {
-  readonly #manager: ContainerManager;
-  readonly #health: ContainerHealthMonitor;
-  readonly #workspaces: WorkspaceManager;
-  readonly #orchestrator: ApexOrchestrator;
-  readonly #names = new Map<string, string>();
-  readonly #seen = new Map<string, string[]>();
-  readonly #waiting = new Set<() => void>();
-  readonly isConnected = Promise.withResolvers<void>();
-
-  constructor(driver: ContainerDriver) {
-    this.#manager = new ContainerManager({
-      client: driver.client,
-      clock: systemClock,
-      logger: silentLogger,
-    });
-    this.#health = new ContainerHealthMonitor({ manager: this.#manager, logger: silentLogger });
-    this.#workspaces = new WorkspaceManager({
-      manager: this.#manager,
-      health: this.#health,
-      logger: silentLogger,
-    });
-    this.#orchestrator = new ApexOrchestrator({ workspaces: this.#workspaces });
-    this.#manager.on("engine:connected", () => this.isConnected.resolve());
-    this.#orchestrator.on("container:*", (event, name) => {
-      const words: string[] = [name.replace("container:", "")];
-      if ("exitCode" in event && event.exitCode !== undefined) words.push(String(event.exitCode));
-      if ("signal" in event && event.signal !== undefined) words.push(event.signal);
-      if ("graceful" in event && event.graceful) words.push("graceful");
-      if ("oomKilled" in event && event.oomKilled) words.push("oom");
-      if ("status" in event) words.push(event.status);
-      if (event.origin !== undefined) words.push(event.origin);
-      // Filed under its first name.
-      const filed = this.#names.get(event.containerId) ?? event.containerName;
-      this.#names.set(event.containerId, filed);
-      if (filed !== event.containerName) words.push(`as ${event.containerName}`);
-      this.#seen.set(filed, [...this.of(filed), words.join(" ")]);
-      for (const wake of this.#waiting) wake();
-    });
-    this.#manager.start();
-  }
-
-  of(name: string): string[] {
-    return this.#seen.get(name) ?? [];
-  }
-
-  /** Waits until a container has so many events. */
-  async until(name: string, count: number): Promise<void> {
-    const enough = Promise.withResolvers<void>();
-    const wake = (): void => {
-      if (this.of(name).length >= count) enough.resolve();
-    };
-    this.#waiting.add(wake);
-    const deadline = setTimeout(
-      () => enough.reject(new Error(`${name}: ${count} events expected, got ${this.of(name).join(", ")}`)),
-      20_000,
-    );
-    wake();
-    try {
-      await enough.promise;
-    } finally {
-      clearTimeout(deadline);
-      this.#waiting.delete(wake);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#orchestrator.dispose();
-    this.#workspaces[Symbol.dispose]();
-    this.#health[Symbol.dispose]();
-    await this.#manager[Symbol.asyncDispose]();
-  }
-}
-
 async function post(subject: Subject, verb: string, query: Record<string, unknown> = {}): Promise<void> {
   const reply = await subject.driver.client.request("POST", `/containers/${subject.id}/${verb}`, { query });
   await reply.body?.cancel();
@@ -294,18 +217,10 @@ async function post(subject: Subject, verb: string, query: Record<string, unknow
 /** Starts it and waits until its script has set its traps: it says `ready` then. */
 async function startReady({ driver, id }: Subject): Promise<void> {
   await driver.start(id);
-  const query = { stdout: 1, follow: 1 };
-  const reply = await driver.client.request("GET", `/containers/${id}/logs`, { query, timeoutMs: 0 });
-  if (reply.body === null) throw new Error("no log");
-  let text = "";
-  for await (const bytes of reply.body) {
-    text += new TextDecoder().decode(bytes);
-    if (text.includes("ready")) return;
-  }
-  throw new Error(`the container ended before it was ready: ${text}`);
+  await driver.untilLogged(id, "ready");
 }
 
-async function runScenario(scenario: Scenario, driver: ContainerDriver, bridge: Bridge): Promise<void> {
+async function runScenario(scenario: Scenario, driver: ContainerDriver, bridge: RealBridge): Promise<void> {
   const { name, config, hostConfig } = scenario;
   const id = await driver.create({
     name,
@@ -318,8 +233,8 @@ async function runScenario(scenario: Scenario, driver: ContainerDriver, bridge: 
 }
 
 async function runAll(t: Deno.TestContext, engine: Engine, driver: ContainerDriver): Promise<void> {
-  await using bridge = new Bridge(driver);
-  await bridge.isConnected.promise;
+  await using bridge = new RealBridge(driver.client);
+  await bridge.untilConnected();
   const scenarios = SCENARIOS.filter((scenario) => scenario.not?.includes(engine) !== true);
   const failures = new Map<string, unknown>();
   const run = async (scenario: Scenario): Promise<void> => {
@@ -334,9 +249,19 @@ async function runAll(t: Deno.TestContext, engine: Engine, driver: ContainerDriv
   for (const scenario of scenarios) {
     await t.step(scenario.name, () => {
       if (failures.has(scenario.name)) throw failures.get(scenario.name);
-      assertEquals(bridge.of(scenario.name), [...scenario.expected]);
+      const isUnsure = engine === "podman" && scenario.asked === true;
+      const told = (events: readonly string[]) => isUnsure ? events.map(withoutVerdict) : events;
+      assertEquals(told(bridge.of(scenario.name)), told(scenario.expected));
     });
   }
+}
+
+/**
+ * Podman's API says `stop`, at a stop and at a removal by force, only when it gets there before the process that cleans up
+ * after the container: seldom, and more often under load. Without it a stop looks like a death.
+ */
+function withoutVerdict(event: string): string {
+  return event.replace(/^(stopped|died) (\d+)( graceful| SIG\w+)?/, "ended $2");
 }
 
 Deno.test("each end of a container gives the expected verdict on the embedded engine", async (t) => {

@@ -1,5 +1,5 @@
 /** What comparing with the engine makes of an interrupted stream, and what late events of that stream may still add. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { readSummary } from "../../src/containers/container_differences.ts";
 import type { ContainerSummary } from "../../src/engine/engine_types.ts";
 import { EngineFeed, type InspectFacts, inspectOf, summaryOf, T0_MS } from "./engine_feed.ts";
@@ -335,7 +335,7 @@ Deno.test("what the stream tells within half a second is not inferred", async ()
   assertEquals(feed.clock.pendingTimers, 0);
 });
 
-Deno.test("containers that cannot be inspected do not keep the others from being compared", async () => {
+Deno.test("a container that cannot be inspected fails the comparison, after all others are compared", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   for (const id of ["a", "b", "c"]) feed.say("start", id);
@@ -349,7 +349,7 @@ Deno.test("containers that cannot be inspected do not keep the others from being
     if (id === "b") throw new Error("500");
     return inspectOf(id, { status: "exited", exitCode: 1, started: 0, finished: 0 });
   };
-  await feed.reconcile(list);
+  await assertRejects(() => feed.reconcile(list), Error, "500");
   assertEquals(feed.take(), ["~died a 1", "~died c 1"]);
 });
 

@@ -106,6 +106,9 @@ for (const { name: engineName, ignore, start } of ENGINES) {
       ];
       for (const [name, strike, losses] of faults) {
         await t.step(name, async () => {
+          // Only a connection that has lasted (its replay over, reconciled) resets the back-off: else each fault would
+          // wait twice as long as the one before.
+          await handlers.until("reconcile", handlers.count("connected"));
           const before = handlers.count("disconnected");
           await strike();
           const first = await oneLife(engine.client, BUSYBOX_IMAGE);

@@ -6,6 +6,7 @@ import { FakeClock } from "../support/fake_clock.ts";
 import { RecordingHandlers } from "../support/recording_handlers.ts";
 import { ENGINE_EPOCH_NANO, eventLine, ScriptedEngine, summary } from "../support/scripted_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
+import { within } from "../support/within.ts";
 
 class PingCountingClient extends EngineClient {
   answeredPings = 0;
@@ -339,6 +340,14 @@ Deno.test("EventFollower is disposed in every state and leaves no timer", async 
       r.follower.start();
       await advanceUntil(r.clock, () => r.handlers.count("reconcile") === 1);
     }],
+    // Disposal comes in the turn in which the handler's promise resolves, which the follower has not seen yet.
+    ["reconciling, with a handler that ends well", async (r) => {
+      const reconciled = Promise.withResolvers<void>();
+      r.handlers.onReconcile = () => reconciled.promise;
+      r.follower.start();
+      await advanceUntil(r.clock, () => r.handlers.count("reconcile") === 1);
+      reconciled.resolve();
+    }],
     ["streaming", async (r) => {
       r.follower.start();
       await advanceUntil(r.clock, () => r.handlers.count("reconcile") === 1);
@@ -356,9 +365,11 @@ Deno.test("EventFollower is disposed in every state and leaves no timer", async 
       // The engine lets go of what it holds before it is disposed.
       const held = Promise.withResolvers<void>();
       using _release = { [Symbol.dispose]: () => held.resolve() };
+      // A failure of this test must not hang the next one: what still waits by then has had its time.
+      using _pass = { [Symbol.dispose]: () => r.clock.advance(3_600_000) };
       await reach(r, held.promise);
       const before = r.handlers.log.length;
-      await r.follower[Symbol.asyncDispose]();
+      await within(5_000, "disposal", r.follower[Symbol.asyncDispose]());
       await r.follower[Symbol.asyncDispose]();
       assertEquals(r.clock.pendingTimers, 0);
       assertEquals(r.handlers.log.length, before);

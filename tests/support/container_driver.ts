@@ -1,4 +1,9 @@
 import { EngineClient } from "../../src/engine/engine_client.ts";
+import { within } from "./within.ts";
+
+/** No container of a test runs this long. */
+const EXITS_WITHIN_MS = 60_000;
+const LOGS_WITHIN_MS = 20_000;
 
 /** What a test asks an engine to do with containers, by the Engine API. */
 export class ContainerDriver implements Disposable {
@@ -33,8 +38,16 @@ export class ContainerDriver implements Disposable {
 
   /** Waits until it does not run; its exit code. */
   async wait(id: string): Promise<number> {
-    const reply = await this.client.request("POST", `/containers/${id}/wait`, { timeoutMs: 0 });
-    return (await reply.json()).StatusCode;
+    const reply = await this.client.request("POST", `/containers/${id}/wait`, { timeoutMs: EXITS_WITHIN_MS });
+    return (await within(EXITS_WITHIN_MS, `the exit of container ${id}`, reply.json())).StatusCode;
+  }
+
+  /** Waits until its output contains `text`. */
+  async untilLogged(id: string, text: string): Promise<void> {
+    const query = { stdout: 1, follow: 1 };
+    const { body } = await this.client.request("GET", `/containers/${id}/logs`, { query });
+    if (body === null) throw new Error(`container ${id} has no log`);
+    await within(LOGS_WITHIN_MS, `"${text}" in the log of container ${id}`, untilSaid(body, text));
   }
 
   async remove(id: string, query: { readonly force?: boolean } = {}): Promise<void> {
@@ -50,4 +63,13 @@ export class ContainerDriver implements Disposable {
     const reply = await this.client.request("POST", path, { query });
     await reply.body?.cancel();
   }
+}
+
+async function untilSaid(log: ReadableStream<Uint8Array>, text: string): Promise<void> {
+  let said = "";
+  for await (const bytes of log) {
+    said += new TextDecoder().decode(bytes);
+    if (said.includes(text)) return;
+  }
+  throw new Error(`the container ended and had not said "${text}", but: ${said}`);
 }

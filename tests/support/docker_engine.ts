@@ -6,6 +6,7 @@
 import { EngineClient } from "../../src/engine/engine_client.ts";
 import { busyboxTar } from "./busybox_image.ts";
 import { isInstalled, type OwnDaemon, ownDaemon } from "./own_daemon.ts";
+import { within } from "./within.ts";
 
 export const BUSYBOX_IMAGE = "busybox:local";
 
@@ -26,6 +27,8 @@ export interface DockerEngine extends AsyncDisposable {
   readonly client: EngineClient;
   /** Ends dockerd; its containers go with it, its data stays. */
   stop(): Promise<void>;
+  /** Kills dockerd; its containers live on without it. */
+  kill(): Promise<void>;
   /** Starts it again on the same data and socket. */
   restart(): Promise<void>;
 }
@@ -35,7 +38,7 @@ export async function startDocker(): Promise<DockerEngine> {
   const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" });
   stack.defer(() => Deno.remove(dir, { recursive: true }));
   stack.defer(() => unmountBelow(dir));
-  stack.defer(() => endContainerd(`${dir}/exec/containerd/containerd.pid`));
+  stack.defer(() => endProcessesBelow(`${dir}/exec`));
   const socketPath = `${dir}/docker.sock`;
   const client = stack.use(new EngineClient({ socketPath }));
   const start = () =>
@@ -46,12 +49,18 @@ export async function startDocker(): Promise<DockerEngine> {
         ...["--bridge=none", "--iptables=false", "--ip6tables=false", "-H", `unix://${socketPath}`],
       ],
       logPath: `${dir}/log`,
-      isReady: () => client.ping(),
+      isReady: (signal) => client.ping(signal),
     });
   let daemon: OwnDaemon | undefined = await start();
   const stop = async () => {
     await daemon?.[Symbol.asyncDispose]();
     daemon = undefined;
+  };
+  const kill = async () => {
+    await daemon?.kill();
+    daemon = undefined;
+    // Its containerd dies of that, but a next dockerd takes the number in here for a living one while nobody reaps it.
+    await Deno.remove(`${dir}/exec/containerd/containerd.pid`);
   };
   stack.defer(stop);
   // Containers that are gone need not be stopped one by one, ten seconds each.
@@ -66,25 +75,38 @@ export async function startDocker(): Promise<DockerEngine> {
     query: { fromSrc: "-", repo: "busybox", tag: "local" },
     body: await busyboxTar(dir),
   });
-  await imported.text();
+  await within(30_000, "dockerd's import of the image", imported.text());
   const owned = stack.move();
   return {
     socketPath,
     client,
     stop,
+    kill,
     restart: async () => void (daemon = await start()),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-/** dockerd ends its containerd with itself, unless it was killed. */
-async function endContainerd(pidPath: string): Promise<void> {
-  try {
-    Deno.kill(Number(await Deno.readTextFile(pidPath)), "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    // No such file, or no such process: it is gone, as it should be.
+/**
+ * dockerd ends its containerd and their shims with itself, unless it was killed. They are known by the directory, which
+ * is this engine's alone, in their command lines.
+ */
+async function endProcessesBelow(execRoot: string): Promise<void> {
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const commandLine = await Deno.readTextFile(`/proc/${name}/cmdline`);
+      if (commandLine.includes(`${execRoot}/`)) Deno.kill(Number(name), "SIGKILL");
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
   }
+}
+
+/** A process ended between two looks at it: no directory of it, or no such process while its file is read. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    (error instanceof Error && /ESRCH|no such process/i.test(error.message));
 }
 
 /** What a daemon killed in the middle may leave: overlays and namespaces mounted below its directory. */
@@ -93,6 +115,7 @@ async function unmountBelow(dir: string): Promise<void> {
     .map((line) => line.split(" ")[1] ?? "")
     .filter((path) => path.startsWith(`${dir}/`));
   for (const path of mounts.reverse()) {
-    await new Deno.Command("umount", { args: ["-l", path], stderr: "null" }).output();
+    const umount = new Deno.Command("umount", { args: ["-l", path], stderr: "null" });
+    await within(10_000, `umount -l ${path}`, umount.output());
   }
 }

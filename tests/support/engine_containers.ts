@@ -1,5 +1,9 @@
 /** Operations of the Engine API that tests do on a real engine; each waits for the engine's reply. */
 import type { EngineClient } from "../../src/engine/engine_client.ts";
+import { within } from "./within.ts";
+
+/** No container of a test runs this long. */
+const EXITS_WITHIN_MS = 60_000;
 
 export interface TestContainer {
   readonly name?: string;
@@ -27,8 +31,9 @@ export async function runContainer(client: EngineClient, container: TestContaine
 
 /** Waits until its process has ended; the exit code. */
 export async function waitForExit(client: EngineClient, id: string): Promise<number> {
-  const reply = await client.request("POST", `/containers/${id}/wait`, { timeoutMs: 0 });
-  return (await reply.json() as { StatusCode: number }).StatusCode;
+  const reply = await client.request("POST", `/containers/${id}/wait`, { timeoutMs: EXITS_WITHIN_MS });
+  const ended: Promise<{ StatusCode: number }> = reply.json();
+  return (await within(EXITS_WITHIN_MS, `the exit of container ${id}`, ended)).StatusCode;
 }
 
 export async function removeContainer(client: EngineClient, id: string): Promise<void> {

@@ -2,6 +2,8 @@
  * Stands between a client and a container engine, passes everything on, and breaks the event stream when told to. It
  * takes the stream's chunks apart, so each fault hits exactly where it says.
  */
+import { within } from "./within.ts";
+
 export type StreamFault =
   /** The next event's line stops half way, in a whole chunk, and the reply ends cleanly there. */
   | "cut_mid_line"
@@ -64,7 +66,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#listener?.close();
     this.#listener = undefined;
     for (const link of this.#links) this.#cut(link);
-    await this.#accepting;
+    await within(10_000, "the end of the proxy's listener", this.#accepting);
     await Deno.remove(this.socketPath).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       // Deno 2.9 has removed it at close.
@@ -79,7 +81,7 @@ export class FaultProxy implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#listener !== undefined) await this.refuse();
-    await Promise.all(this.#running);
+    await within(10_000, "the end of the proxy's connections", Promise.all(this.#running));
   }
 
   async #accept(listener: Deno.UnixListener): Promise<void> {
@@ -91,13 +93,13 @@ export class FaultProxy implements AsyncDisposable {
         if (this.#listener !== listener) return;
         throw error;
       }
-      const running = this.#relay(client);
+      const running = this.#relay(client, listener);
       this.#running.add(running);
       void running.finally(() => this.#running.delete(running));
     }
   }
 
-  async #relay(client: Deno.UnixConn): Promise<void> {
+  async #relay(client: Deno.UnixConn, listener: Deno.UnixListener): Promise<void> {
     let engine: Deno.UnixConn;
     try {
       engine = await Deno.connect({ transport: "unix", path: this.#enginePath });
@@ -108,6 +110,8 @@ export class FaultProxy implements AsyncDisposable {
     }
     const link: Link = { client, engine, hasStream: false };
     this.#links.add(link);
+    // Refused meanwhile, when there was no link to cut yet.
+    if (this.#listener !== listener) this.#cut(link);
     await Promise.all([this.#requests(link), this.#replies(link)]);
     this.#cut(link);
   }

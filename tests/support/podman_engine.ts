@@ -5,6 +5,7 @@
 import { EngineClient } from "../../src/engine/engine_client.ts";
 import { busyboxTar } from "./busybox_image.ts";
 import { isInstalled, ownDaemon } from "./own_daemon.ts";
+import { within } from "./within.ts";
 
 /**
  * Whether it can run here.
@@ -41,7 +42,9 @@ export async function startPodman(): Promise<PodmanEngine> {
   const env = { CONTAINERS_CONF: `${dir}/containers.conf`, TMPDIR: dir };
   const where = ["--root", `${dir}/root`, "--runroot", `${dir}/run`, "--tmpdir", `${dir}/tmp`];
   const podman = async (...args: string[]): Promise<string> => {
-    const result = await new Deno.Command("podman", { args: [...where, ...args], env }).output();
+    const command = new Deno.Command("podman", { args: [...where, ...args], env });
+    // Not only it may hold its outputs open: what it starts for its containers does so too.
+    const result = await within(60_000, `podman ${args.join(" ")}`, command.output());
     if (!result.success) {
       throw new Error(`podman ${args[0]} failed: ${new TextDecoder().decode(result.stderr)}`);
     }
@@ -62,7 +65,7 @@ export async function startPodman(): Promise<PodmanEngine> {
       args: [...where, "system", "service", "--time=0", `unix://${socketPath}`],
       env,
       logPath: `${dir}/log`,
-      isReady: () => client.ping(),
+      isReady: (signal) => client.ping(signal),
     }),
   );
   const owned = stack.move();

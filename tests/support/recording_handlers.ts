@@ -38,16 +38,20 @@ export class RecordingHandlers implements FollowHandlers {
 
   /** Resolves when a line that begins with `start` has been noted `times` times. */
   async until(start: string, times = 1): Promise<void> {
-    await this.untilTrue(() => this.count(start) >= times);
+    await this.untilTrue(() => this.count(start) >= times, `"${start}" ${times} times`);
   }
 
-  async untilTrue(isThere: () => boolean): Promise<void> {
+  /** @param what for the message */
+  async untilTrue(isThere: () => boolean, what = `${isThere}`): Promise<void> {
     if (isThere()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiting.push({ isThere, resolve });
     const cancel = systemClock.after(
       GIVE_UP_AFTER_MS,
-      () => reject(new Error(`it did not come; so far:\n${this.log.join("\n")}`)),
+      () =>
+        reject(
+          new Error(`waited ${GIVE_UP_AFTER_MS / 1_000} s for ${what}; so far:\n${this.log.join("\n")}`),
+        ),
     );
     try {
       await promise;

@@ -100,10 +100,12 @@ async function reply(
   const over = new AbortController();
   const answered = new AbortController();
   const watching = reader.watch(() => over.abort(), answered.signal);
-  const signal = AbortSignal.any([options.signal, over.signal]);
+  const close = (): void => over.abort();
+  options.signal.addEventListener("abort", close, { once: true });
+  if (options.signal.aborted) close();
   try {
     const { method, path, query, headers, keepAlive, chunkedReplies } = head;
-    const httpReply = await answer({ method, path, query, headers, body, signal }, options);
+    const httpReply = await answer({ method, path, query, headers, body, signal: over.signal }, options);
     if (httpReply.kind === "upgrade") {
       answered.abort();
       await writer.writeAll(new TextEncoder().encode(httpReply.head));
@@ -122,9 +124,10 @@ async function reply(
     });
     return goesOn;
   } catch (error) {
-    if (signal.aborted) return false; // Whatever failed, nobody is there to be told.
+    if (over.signal.aborted) return false; // Whatever failed, nobody is there to be told.
     throw error;
   } finally {
+    options.signal.removeEventListener("abort", close);
     answered.abort();
     over.abort();
     await watching;

@@ -1,0 +1,130 @@
+/**
+ * Carries out what exit classifiers ask for: hands each signal to its container's classifier and does the steps that
+ * come out, at once and in their order. It owns what takes time in them, the deadlines of held verdicts and the
+ * inspects under way, and ends both; whatever they bring goes back into the classifier they were for.
+ */
+import type { ContainerInspect } from "../engine/engine_types.ts";
+import { messageOf } from "../platform/apex_error.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import { runFactsOf } from "./container_differences.ts";
+import type { ContainerEntry } from "./container_registry.ts";
+import type { Signal } from "./engine_dialect.ts";
+import type { EntryChanges } from "./entry_changes.ts";
+import { HOLD_MS, INSPECT_MS, type InspectAnswer, type Step } from "./exit_classifier.ts";
+
+export interface ClassifierDriverOptions {
+  readonly changes: EntryChanges;
+  /** Undefined: no such container. Throws when the engine cannot be asked. */
+  readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect | undefined>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class ClassifierDriver implements AsyncDisposable {
+  readonly #options: ClassifierDriverOptions;
+  /** Verdicts are held for time in which the engine can be heard. */
+  #isHearing = false;
+  /** Of held verdicts, by container. */
+  readonly #deadlines = new Map<ContainerEntry, { cancel: () => void }>();
+  /** Each inspect under way, with what ends it. */
+  readonly #inspects = new Map<Promise<void>, AbortController>();
+
+  constructor(options: ClassifierDriverOptions) {
+    this.#options = options;
+  }
+
+  /** Something happened to a container. */
+  signal(entry: ContainerEntry, signal: Signal): void {
+    entry.revision++;
+    this.#run(entry, entry.classifier.signal(signal));
+  }
+
+  /** The engine can be heard (again): every deadline begins anew. */
+  resume(): void {
+    this.#isHearing = true;
+    for (const entry of [...this.#deadlines.keys()]) this.#arm(entry, HOLD_MS);
+  }
+
+  /** The engine cannot be heard: deadlines stand still. */
+  pause(): void {
+    this.#isHearing = false;
+    for (const deadline of this.#deadlines.values()) deadline.cancel();
+  }
+
+  /** Gives up all deadlines: their containers are not tracked any more. */
+  forget(): void {
+    for (const deadline of this.#deadlines.values()) deadline.cancel();
+    this.#deadlines.clear();
+  }
+
+  /** Ends deadlines and inspects. May be called again. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.forget();
+    for (const abort of this.#inspects.values()) abort.abort();
+    await Promise.all(this.#inspects.keys());
+  }
+
+  #run(entry: ContainerEntry, steps: readonly Step[]): void {
+    for (const step of steps) {
+      switch (step.do) {
+        case "apply":
+          this.#options.changes.apply(entry, step.signal);
+          break;
+        case "exit":
+          this.#options.changes.exit(entry, step.exit);
+          break;
+        case "inspect":
+          this.#inspect(entry);
+          break;
+        case "arm":
+          this.#arm(entry, step.ms);
+          break;
+        case "disarm":
+          this.#deadlines.get(entry)?.cancel();
+          this.#deadlines.delete(entry);
+          break;
+      }
+    }
+  }
+
+  #arm(entry: ContainerEntry, ms: number): void {
+    this.#deadlines.get(entry)?.cancel();
+    const cancel = this.#isHearing
+      ? this.#options.clock.after(ms, () => {
+        this.#deadlines.delete(entry);
+        entry.revision++;
+        this.#run(entry, entry.classifier.deadline());
+      })
+      : () => {};
+    this.#deadlines.set(entry, { cancel });
+  }
+
+  #inspect(entry: ContainerEntry): void {
+    const abort = new AbortController();
+    let isAnswered = false;
+    const answer = (facts: InspectAnswer): void => {
+      if (isAnswered) return;
+      isAnswered = true;
+      cancelDeadline();
+      if (entry.isDiscarded) return;
+      entry.revision++;
+      this.#run(entry, entry.classifier.inspected(facts));
+    };
+    const cancelDeadline = this.#options.clock.after(INSPECT_MS, () => {
+      answer("unanswered");
+      abort.abort();
+    });
+    const task = this.#options.inspect(entry.id, abort.signal).then(
+      (inspect) => answer(inspect === undefined ? "gone" : runFactsOf(inspect)),
+      (error: unknown) => {
+        if (!abort.signal.aborted) {
+          this.#options.logger.warn(`cannot inspect container ${entry.name}: ${messageOf(error)}`);
+        }
+        answer("unanswered");
+      },
+    );
+    this.#inspects.set(task, abort);
+    void task.finally(() => this.#inspects.delete(task));
+  }
+}
