@@ -1,4 +1,7 @@
-/** One event to many idle subscribers: how long until the last of them has it, beside the same in C. */
+/**
+ * One event to many idle subscribers: how long until the last of them has it, beside the same in C, and beside a bare
+ * loop of writes in the same runtime, which is as near to C as anything in it can come.
+ */
 import type { BenchPrograms, SinkName } from "./programs.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 
@@ -10,7 +13,7 @@ const ROUNDS = 8;
 
 export async function idleWake(programs: BenchPrograms): Promise<void> {
   print(`\nOne event to idle subscribers, ms until the last one has it, ${ROUNDS} alternating rounds`);
-  const names: readonly SinkName[] = programs.native ? ["apex", "line"] : ["apex"];
+  const names: readonly SinkName[] = programs.native ? ["apex", "bare", "line"] : ["apex", "bare"];
   const rows: string[][] = [];
   for (const benchCase of CASES) {
     await using stack = new AsyncDisposableStack();
@@ -21,11 +24,13 @@ export async function idleWake(programs: BenchPrograms): Promise<void> {
       for (const [name, sink] of sinks) elapsed.get(name)!.push(...await programs.measure(sink, benchCase));
     }
     const apex = elapsed.get("apex")!;
+    const bare = elapsed.get("bare")!;
     const line = elapsed.get("line");
     rows.push([
       benchCase.subscribers.toLocaleString("en"),
       median(apex).toFixed(2),
       quantile(apex, 0.99).toFixed(2),
+      median(bare).toFixed(2),
       line === undefined ? "-" : median(line).toFixed(2),
       line === undefined ? "-" : quantile(line, 0.99).toFixed(2),
       verdictOf({
@@ -35,5 +40,5 @@ export async function idleWake(programs: BenchPrograms): Promise<void> {
       }),
     ]);
   }
-  printTable(["subscribers", "apex p50", "apex p99", "C p50", "C p99", "ratio of p50"], rows);
+  printTable(["subscribers", "apex p50", "apex p99", "bare p50", "C p50", "C p99", "apex to C, p50"], rows);
 }

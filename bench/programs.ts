@@ -4,8 +4,11 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 
-/** `apex`: the product. `line`: C, a queue per subscriber and a write per line. `chunk`: C, writes of 64 KiB. */
-export type SinkName = "apex" | "line" | "chunk";
+/**
+ * `apex`: the product. `bare`: the runtime's own floor, a loop of writes in Deno. `line`: C, a queue per subscriber and a
+ * write per line. `chunk`: C, writes of 64 KiB.
+ */
+export type SinkName = "apex" | "bare" | "line" | "chunk";
 
 export interface Burst {
   readonly subscribers: number;
@@ -108,7 +111,11 @@ export class BenchPrograms implements AsyncDisposable {
 
   async startSink(name: SinkName): Promise<Sink> {
     const dir = await Deno.makeTempDir({ dir: this.#dir });
-    const command = name === "apex" ? denoProgram("sink_server.ts") : [`${this.#dir}/sink`, name];
+    const command = name === "apex"
+      ? denoProgram("sink_server.ts")
+      : name === "bare"
+      ? denoProgram("bare_server.ts")
+      : [`${this.#dir}/sink`, name];
     return await new Sink(command, dir).ready();
   }
 

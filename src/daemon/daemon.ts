@@ -57,7 +57,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const engine = await findEngine(options, logger);
 
   const clock = systemClock;
-  const client = parts.use(new EngineClient({ socketPath: engine.socketPath, logger }));
+  const client = parts.use(new EngineClient({ ...engine, logger }));
   const containers = parts.use(new ContainerManager({ client, clock, logger }));
   const health = parts.use(new ContainerHealthMonitor({ manager: containers, logger }));
   const workspaces = parts.use(new WorkspaceManager({ manager: containers, health, logger }));
