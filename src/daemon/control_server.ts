@@ -35,6 +35,8 @@ interface ControlConnection {
 export class ControlServer implements AsyncDisposable {
   readonly #options: ControlServerOptions;
   readonly #connections = new Set<ControlConnection>();
+  /** Those that are being told that there are too many; as many of them at most. */
+  readonly #refusals = new Set<ControlConnection>();
   readonly #accepting: Promise<void>;
 
   constructor(options: ControlServerOptions) {
@@ -47,33 +49,52 @@ export class ControlServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     closeQuietly(this.#options.listener);
     await this.#accepting;
-    const served = [...this.#connections].map((connection) => connection.served);
-    for (const connection of this.#connections) connection.end();
-    await Promise.all(served);
+    const open = [...this.#connections, ...this.#refusals];
+    for (const connection of open) connection.end();
+    await Promise.all(open.map((connection) => connection.served));
   }
 
   #accept(conn: Deno.UnixConn): void {
     const { maxConnections, logger } = this.#options;
     if (this.#connections.size >= maxConnections) {
       logger.warn(`refused a control connection: ${maxConnections} are open (max_control_connections)`);
-      refuse(conn, `the daemon serves ${maxConnections} control connections already; try again`);
-      return;
+      if (this.#refusals.size >= maxConnections) return closeQuietly(conn);
+      return this.#hold(conn, this.#refusals, (end) => this.#refuse(conn, end));
     }
+    this.#hold(conn, this.#connections, (end) => this.#serve(conn, end));
+  }
+
+  /** Keeps the connection in `held` until `work` is done or it is ended; then closes it. */
+  #hold(
+    conn: Deno.UnixConn,
+    held: Set<ControlConnection>,
+    work: (end: () => void) => Promise<void>,
+  ): void {
     const ended = Promise.withResolvers<never>();
     const end = (): void => {
       closeQuietly(conn);
       ended.reject(new Error("the client took too long, or the daemon is ending"));
     };
     // Raced, because in Deno 2.4 closing does not end a write that is in flight: that lasts until the peer reads or dies.
-    const served = Promise.race([this.#serve(conn, end), ended.promise]).catch((error) => {
+    const served = Promise.race([work(end), ended.promise]).catch((error) => {
       // The client went away, or was too slow: its own loss.
-      logger.debug(`a control connection ended early: ${messageOf(error)}`);
+      this.#options.logger.debug(`a control connection ended early: ${messageOf(error)}`);
     }).finally(() => {
       closeQuietly(conn);
-      this.#connections.delete(connection);
+      held.delete(connection);
     });
     const connection = { end, served };
-    this.#connections.add(connection);
+    held.add(connection);
+  }
+
+  async #refuse(conn: Deno.UnixConn, end: () => void): Promise<void> {
+    const message =
+      `the daemon serves ${this.#options.maxConnections} control connections already; try again`;
+    const reply: ControlReply = { ok: false, error: { code: "busy", message } };
+    await this.#withinTimeout(end, async () => {
+      await writeAll(conn, encodeLine(reply));
+      await discardRest(conn);
+    });
   }
 
   async #serve(conn: Deno.UnixConn, end: () => void): Promise<void> {
@@ -123,13 +144,6 @@ async function readRequestLine(conn: Deno.UnixConn): Promise<Uint8Array | LineTo
 
 async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length;) written += await conn.write(bytes.subarray(written));
-}
-
-/** Says why, as far as the socket's buffer takes it at once, and closes. */
-function refuse(conn: Deno.UnixConn, message: string): void {
-  const reply: ControlReply = { ok: false, error: { code: "busy", message } };
-  // The client's own loss if it has gone.
-  conn.write(encodeLine(reply)).catch(() => {}).finally(() => closeQuietly(conn));
 }
 
 /** Closing a Unix socket with input unread resets it, and the client would lose the reply. */
