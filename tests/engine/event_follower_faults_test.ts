@@ -21,13 +21,19 @@ const hasDocker = await dockerAvailable();
 
 const recordKey = ({ timeNano, action, id }: EngineEvent) => `${timeNano} ${action} ${id.slice(0, 8)}`;
 
+/**
+ * The record is asked for up to a moment ahead, and ends by itself then: the last event may be of the very millisecond of
+ * the engine's time, which a double holds to 256 ns only.
+ */
+const RECORD_AHEAD_NANO = 50e6;
+
 /** The engine's own record of container events since `sinceNano`, without the exec noise. */
 async function engineRecord(client: EngineClient, sinceNano: number): Promise<string[]> {
   const until = parseEngineTime((await client.info()).SystemTime) ?? 0;
   const reply = await client.request("GET", "/events", {
     query: {
       since: formatEngineTime(sinceNano),
-      until: formatEngineTime(until),
+      until: formatEngineTime(until + RECORD_AHEAD_NANO),
       filters: { type: ["container"] },
     },
   });
