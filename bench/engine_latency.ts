@@ -1,11 +1,22 @@
 /**
  * From the engine's event to the line that a person sees: `apex events` beside `docker events`, on one dockerd, in one
  * run, for the same events. A line's age is its arrival minus the engine's own time of the event.
+ *
+ * Then the same with a bare relay and copy in the same runtime in apex's place: a daemon is one process more on the way
+ * than `docker events` has, and what apex costs more than that is apex's own.
  */
+import { fromFileUrl } from "@std/path/posix";
 import { request } from "../src/client/request.ts";
 import type { EngineClient } from "../src/engine/engine_client.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../tests/support/apex_process.ts";
-import { BUSYBOX_IMAGE, dockerAvailable, startDocker } from "../tests/support/docker_engine.ts";
+import { isListenedOn } from "../src/platform/socket_file.ts";
+import {
+  BUSYBOX_IMAGE,
+  dockerAvailable,
+  type DockerEngine,
+  startDocker,
+} from "../tests/support/docker_engine.ts";
+import { TempDir } from "../tests/support/temp_dir.ts";
 import { isInstalled } from "../tests/support/own_daemon.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 
@@ -25,66 +36,86 @@ export async function engineLatency(): Promise<void> {
     print("dockerd, busybox or the docker client is not here, or this is not root: left out");
     return;
   }
-  const { apex, docker } = await measure();
+  await using docker = await startDocker();
+  const apex = await measureApex(docker);
+  const bare = await measureBare(docker);
   const row = (name: string, ages: readonly number[], verdict: string) => [
     name,
     median(ages).toFixed(2),
     quantile(ages, 0.99).toFixed(2),
     verdict,
   ];
-  const ratio = median(apex) / median(docker);
+  const ratio = (ages: Ages) => median(ages.ours) / median(ages.docker);
   printTable(["", "p50", "p99", "p50 ratio"], [
-    row("apex events", apex, verdictOf({ ratio, target: MAX_RATIO, bound: "atMost" })),
-    row("docker events", docker, ""),
+    row("apex events", apex.ours, verdictOf({ ratio: ratio(apex), target: MAX_RATIO, bound: "atMost" })),
+    row("docker events", apex.docker, ""),
+    row("bare relay and copy", bare.ours, `${ratio(bare).toFixed(2)}x, the runtime's floor`),
+    row("docker events beside it", bare.docker, ""),
   ]);
 }
 
-/** Ages of the lines of both, in milliseconds. */
-async function measure(): Promise<{ apex: number[]; docker: number[] }> {
-  await using docker = await startDocker();
+/** In milliseconds, of the same events. */
+interface Ages {
+  readonly ours: readonly number[];
+  readonly docker: readonly number[];
+}
+
+async function measureApex(docker: DockerEngine): Promise<Ages> {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon(["--engine", `unix://${docker.socketPath}`]);
   const status = () => request(home.controlSocket, "status");
   await eventually(async () => (await status()).engine.state === "connected", "the daemon follows dockerd");
-
-  await using apex = new LineReader([...APEX_COMMAND, "events"], { env: home.env });
-  await using peer = new LineReader(
-    [
-      "docker",
-      "-H",
-      `unix://${docker.socketPath}`,
-      "events",
-      "--filter",
-      "type=container",
-      "--format",
-      "{{json .}}",
-    ],
-  );
+  await using events = new LineReader([...APEX_COMMAND, "events"], { env: home.env });
   await eventually(async () => (await status()).subscribers > 0, "apex events is registered");
+  return await measureBeside(docker, events, apexKey);
+}
+
+async function measureBare(docker: DockerEngine): Promise<Ages> {
+  await using dir = await TempDir.make();
+  const program = fromFileUrl(new URL("./bare_relay.ts", import.meta.url));
+  const bare = [Deno.execPath(), "run", "-A", program];
+  const socket = dir.join("relay");
+  await using _relay = new LineReader([...bare, "relay", docker.socketPath, socket]);
+  await eventually(() => isListenedOn(socket), "the relay follows dockerd");
+  await using events = new LineReader([...bare, "copy", socket]);
+  await eventually(async () => {
+    await createAndRemove(docker.client);
+    return events.lines > 0;
+  }, "the copy is connected");
+  return await measureBeside(docker, events, dockerKey);
+}
+
+/** Makes events, and times the lines of `ours` and of the engine's own client. */
+async function measureBeside(
+  docker: DockerEngine,
+  ours: LineReader,
+  keyOfOurs: (line: string) => string,
+): Promise<Ages> {
+  const containersAsJson = ["--filter", "type=container", "--format", "{{json .}}"];
+  await using peer = new LineReader(
+    ["docker", "-H", `unix://${docker.socketPath}`, "events", ...containersAsJson],
+  );
   await eventually(async () => {
     await createAndRemove(docker.client);
     return peer.lines > 0;
   }, "docker events is registered");
 
   for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
-    const lines = [apex.lines + EVENTS_PER_ROUND, peer.lines + EVENTS_PER_ROUND] as const;
+    const lines = [ours.lines + EVENTS_PER_ROUND, peer.lines + EVENTS_PER_ROUND] as const;
     await createAndRemove(docker.client);
-    await Promise.all([apex.reached(lines[0]), peer.reached(lines[1])]);
+    await Promise.all([ours.reached(lines[0]), peer.reached(lines[1])]);
   }
-  return agesOf(apex.arrivals(apexKey), peer.arrivals(dockerKey));
+  return agesOf(ours.arrivals(keyOfOurs), peer.arrivals(dockerKey));
 }
 
 /** Both ages of each event after the warm-up, from the engine's own time, which docker's line has to the nanosecond. */
-function agesOf(
-  apex: Map<string, Arrival>,
-  docker: Map<string, Arrival>,
-): { apex: number[]; docker: number[] } {
+function agesOf(ours: Map<string, Arrival>, docker: Map<string, Arrival>): Ages {
   const pairs = [...docker].flatMap(([key, theirs]) => {
-    const ours = apex.get(key);
-    return ours === undefined ? [] : [{ ours, theirs, engineMs: JSON.parse(theirs.line).timeNano / 1e6 }];
+    const mine = ours.get(key);
+    return mine === undefined ? [] : [{ mine, theirs, engineMs: JSON.parse(theirs.line).timeNano / 1e6 }];
   }).slice(WARM_UP_ROUNDS * EVENTS_PER_ROUND);
   return {
-    apex: pairs.map(({ ours, engineMs }) => ours.atMs - engineMs),
+    ours: pairs.map(({ mine, engineMs }) => mine.atMs - engineMs),
     docker: pairs.map(({ theirs, engineMs }) => theirs.atMs - engineMs),
   };
 }
