@@ -1,13 +1,15 @@
 /**
  * argv → verb → exit status. The only place that exits, and the home of the signal handlers: what runs something itself
  * gets a signal that SIGINT, SIGTERM and SIGHUP abort; the second of them ends the process at once. Clients have nothing
- * to clean up, and the system ends them. Here `cli`, which knows clients only, meets the parts that run something;
+ * to clean up, and the system ends them, unless a verb takes a signal over (`apex run` passes it on). Here `cli`, which knows clients only, meets the parts that run something;
  * those are imported when their verb runs.
  */
 import { resolve } from "@std/path/posix";
-import type { CliContext } from "./src/cli/cli_context.ts";
+import type { CliContext, VerbSignal } from "./src/cli/cli_context.ts";
 import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
+import { openInput } from "./src/cli/input.ts";
 import { openOutput, OutputClosedError } from "./src/cli/output.ts";
+import { StatusError } from "./src/cli/status_error.ts";
 import { ApexError, EXIT_STATUS } from "./src/platform/apex_error.ts";
 import { resolvePaths } from "./src/platform/directories.ts";
 
@@ -35,6 +37,12 @@ function listenForSignals(): AbortSignal {
   return controller.signal;
 }
 
+/** For a verb: calls the listener instead of ending the process, until the returned function is called. */
+function onSignal(name: VerbSignal, listener: () => void): () => void {
+  Deno.addSignalListener(name, listener);
+  return () => Deno.removeSignalListener(name, listener);
+}
+
 /**
  * Once descriptors have run out, formatting the first stack ends the runtime (and so does the first signal listener): for
  * what listens, both come before. It takes milliseconds that the other verbs need not spend.
@@ -50,12 +58,12 @@ function selfCommand(): string[] {
 }
 
 function actionsIn(context: CliContext): Actions {
-  const { env, cwd, stdout, stderr } = context;
-  const settings = async (flags: DaemonFlags) => {
+  const { env, cwd, stdout, stderr, selfCommand } = context;
+  const settings = async (flags: DaemonFlags & { readonly journal?: boolean }) => {
     const { loadConfig } = await import("./src/platform/config.ts");
     const paths = resolvePaths({ ...context, ...flags });
     const logLevel = flags.verbose ? "debug" : flags.logLevel;
-    return { paths, config: await loadConfig({ paths, env, flags: { engine: flags.engine, logLevel } }) };
+    return { paths, config: await loadConfig({ paths, env, flags: { ...flags, logLevel } }) };
   };
   return {
     async daemon(flags) {
@@ -63,7 +71,7 @@ function actionsIn(context: CliContext): Actions {
       const signal = listenForSignals();
       const { paths, config } = await settings(flags);
       const { runDaemon } = await import("./src/daemon/daemon.ts");
-      await runDaemon({ paths, config, signal, selfCommand: selfCommand() });
+      await runDaemon({ paths, config, signal, selfCommand });
     },
     async engine(flags) {
       prepareForFewDescriptors();
@@ -87,7 +95,7 @@ function actionsIn(context: CliContext): Actions {
       const { runDemo } = await import("./src/demo/run_demo.ts");
       await runDemo({
         signal,
-        selfCommand: selfCommand(),
+        selfCommand,
         print: (line) => stdout.print(line),
         explain: (line) => stderr.print(line),
       });
@@ -102,11 +110,12 @@ async function report(error: unknown, { stderr }: CliContext): Promise<number> {
   if (error instanceof Interrupted) return error.exitStatus;
   if (error instanceof OutputClosedError) return 0;
   try {
-    await stderr.print(describe(error));
+    await stderr.print(describe(error instanceof StatusError ? error.cause : error));
   } catch (failure) {
     // Nobody can read what went wrong; the exit status still tells.
     if (!(failure instanceof OutputClosedError || failure instanceof ApexError)) throw failure;
   }
+  if (error instanceof StatusError) return error.exitStatus;
   return error instanceof ApexError ? EXIT_STATUS[error.code] : EXIT_STATUS.failed;
 }
 
@@ -122,13 +131,15 @@ async function main(): Promise<number> {
   const context: CliContext = {
     env,
     cwd: Deno.cwd(),
+    stdin: openInput(Deno.stdin),
     stdout: openOutput(Deno.stdout, env),
     stderr: openOutput(Deno.stderr, env),
     now: () => Date.now(),
+    selfCommand: selfCommand(),
+    onSignal,
   };
   try {
-    await runCommandLine(Deno.args, { context, actions: actionsIn(context) });
-    return 0;
+    return await runCommandLine(Deno.args, { context, actions: actionsIn(context) });
   } catch (error) {
     return await report(error, context);
   }

@@ -63,7 +63,7 @@ interface Ages {
 async function measureApex(docker: DockerEngine): Promise<Ages> {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon(["--engine", `unix://${docker.socketPath}`]);
-  const status = () => request(home.controlSocket, "status");
+  const status = () => request(home.controlSocket, "status", {});
   await eventually(async () => (await status()).engine.state === "connected", "the daemon follows dockerd");
   await using events = new LineReader([...APEX_COMMAND, "events"], { env: home.env });
   await eventually(async () => (await status()).subscribers > 0, "apex events is registered");

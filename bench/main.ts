@@ -7,15 +7,19 @@
 import { engineLatency } from "./engine_latency.ts";
 import { fanOut } from "./fan_out.ts";
 import { idleWake } from "./idle_wake.ts";
+import { journal } from "./journal.ts";
 import { memory } from "./memory.ts";
 import { BenchPrograms } from "./programs.ts";
 import { print } from "./report.ts";
+import { sessions } from "./sessions.ts";
 
 const PARTS: Readonly<Record<string, (programs: BenchPrograms) => Promise<void>>> = {
   "fan-out": fanOut,
   "idle-wake": idleWake,
   "memory": memory,
   "engine-latency": engineLatency,
+  "journal": journal,
+  "sessions": sessions,
 };
 
 const filter = Deno.args[0] ?? "";

@@ -1,6 +1,6 @@
 /**
- * The programs that the bench runs beside each other: three sinks (apex's event log, and two in C) and the readers, each
- * a process of its own. The C ones are compiled for the run, where there is a `cc`.
+ * The programs that the bench runs beside each other: three sinks (apex's event log, and two in C), the readers, and
+ * terminals, each a process of its own. The C ones are compiled for the run, where there is a `cc`.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 
@@ -20,16 +20,16 @@ export interface Burst {
   readonly pauseMs?: number;
 }
 
-/** Reads its output line by line. */
-class LineProcess implements AsyncDisposable {
+/** A process whose output is read line by line. */
+export class LineProcess implements AsyncDisposable {
   readonly pid: number;
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
   readonly #stdout: ReadableStreamDefaultReader<string>;
 
-  constructor(command: readonly string[]) {
+  constructor(command: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const [program, ...args] = command as [string, ...string[]];
-    this.#child = new Deno.Command(program, { args, stdin: "piped", stdout: "piped" }).spawn();
+    this.#child = new Deno.Command(program, { args, env, stdin: "piped", stdout: "piped" }).spawn();
     this.pid = this.#child.pid;
     this.#stdin = this.#child.stdin.getWriter();
     this.#stdout = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
@@ -42,8 +42,9 @@ class LineProcess implements AsyncDisposable {
     return value;
   }
 
-  async go(): Promise<void> {
-    await this.#stdin.write(new TextEncoder().encode("\n"));
+  /** Writes a line to its input. */
+  async tell(line = ""): Promise<void> {
+    await this.#stdin.write(new TextEncoder().encode(`${line}\n`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -88,6 +89,46 @@ export class Sink implements AsyncDisposable {
   }
 }
 
+/** A program at a pseudo-terminal of its own, and somebody fast who types at it. */
+export class BenchTerminal implements AsyncDisposable {
+  readonly #process: LineProcess;
+
+  /** @internal by {@linkcode BenchPrograms.openTerminal} */
+  constructor(command: readonly string[], env: Readonly<Record<string, string>>) {
+    this.#process = new LineProcess(command, env);
+  }
+
+  /** Resolves when the program has answered a key, and is silent. */
+  async settle(): Promise<this> {
+    await this.#ask("settle");
+    return this;
+  }
+
+  /** Milliseconds from each key to its coming back, one key after the other. */
+  async pressKeys(count: number): Promise<number[]> {
+    return (await this.#ask(`keys ${count}`)).split(" ").map((nanoseconds) => Number(nanoseconds) / 1e6);
+  }
+
+  /** Presses return; milliseconds until so many bytes have come. */
+  async takeBytes(bytes: number): Promise<number> {
+    return Number(await this.#ask(`take ${bytes}`)) / 1e6;
+  }
+
+  /** Presses return. What the program shows then is read, and forgotten. */
+  async pressReturn(): Promise<void> {
+    await this.#ask("return");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#process[Symbol.asyncDispose]();
+  }
+
+  async #ask(line: string): Promise<string> {
+    await this.#process.tell(line);
+    return await this.#process.line();
+  }
+}
+
 /** What can be run on this machine. */
 export class BenchPrograms implements AsyncDisposable {
   /** The sinks that there are: without `cc` only apex itself. */
@@ -96,7 +137,7 @@ export class BenchPrograms implements AsyncDisposable {
 
   static async prepare(): Promise<BenchPrograms> {
     const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-bench-" });
-    const compiled = await Promise.all(["sink", "readers"].map((name) => compile(name, dir)));
+    const compiled = await Promise.all(["sink", "readers", "terminal"].map((name) => compile(name, dir)));
     return new BenchPrograms(dir, compiled.every(Boolean));
   }
 
@@ -119,6 +160,11 @@ export class BenchPrograms implements AsyncDisposable {
     return await new Sink(command, dir).ready();
   }
 
+  /** Runs a command at a terminal of 80 columns and 24 rows. Needs {@linkcode native}. */
+  openTerminal(command: readonly string[], env: Readonly<Record<string, string>> = {}): BenchTerminal {
+    return new BenchTerminal([`${this.#dir}/terminal`, ...command], env);
+  }
+
   /** Connects readers; `connected` runs when all are registered, before the first burst. Returns ms a burst. */
   async measure(sink: Sink, burst: Burst, connected?: () => Promise<void>): Promise<number[]> {
     const program = this.native ? [`${this.#dir}/readers`] : denoProgram("readers.ts");
@@ -127,7 +173,7 @@ export class BenchPrograms implements AsyncDisposable {
     await using readers = new LineProcess([...program, sink.eventsPath, sink.controlPath, ...args]);
     await readers.line();
     await connected?.();
-    await readers.go();
+    await readers.tell();
     const elapsedMs: number[] = [];
     for (let line = await readers.line(); line !== "end"; line = await readers.line()) {
       elapsedMs.push(Number(line) / 1e6);
@@ -140,7 +186,8 @@ export class BenchPrograms implements AsyncDisposable {
   }
 }
 
-function denoProgram(file: string): string[] {
+/** The command that runs a program of this directory in the runtime. */
+export function denoProgram(file: string): string[] {
   return [Deno.execPath(), "run", "-A", "--no-check", new URL(file, import.meta.url).pathname];
 }
 
@@ -148,7 +195,9 @@ function denoProgram(file: string): string[] {
 async function compile(name: string, dir: string): Promise<boolean> {
   const source = new URL(`native/${name}.c`, import.meta.url).pathname;
   try {
-    const { success } = await new Deno.Command("cc", { args: ["-O2", "-o", `${dir}/${name}`, source] })
+    const { success } = await new Deno.Command("cc", {
+      args: ["-O2", "-o", `${dir}/${name}`, source, "-lutil"],
+    })
       .output();
     if (!success) throw new Error(`cc cannot compile ${source}`);
     return true;

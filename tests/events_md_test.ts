@@ -1,6 +1,8 @@
 /** Holds EVENTS.md to the schemas, and runs its examples against a scripted daemon. */
 import { assert, assertEquals } from "@std/assert";
 import * as v from "valibot";
+import { eventRequestSchemas } from "../src/protocol/event_messages.ts";
+import { streamRecordSchemas } from "../src/protocol/stream_record.ts";
 import { wireEventSchemas } from "../src/protocol/wire_event.ts";
 import { ScriptedServer, send } from "./support/scripted_server.ts";
 import { TempDir } from "./support/temp_dir.ts";
@@ -75,6 +77,21 @@ for (const [heading] of DOCUMENT.matchAll(/^#### `.+$/gm)) {
   const fields = { ...(text.includes("The base fields") ? baseFields : {}), ...tableFields(text) };
   for (const [, type] of heading.matchAll(/`([a-z_.]+)`/g)) documented.set(type!, fields);
 }
+
+Deno.test("EVENTS.md tells of every stream record, with all of its fields, and of every field of a subscription", () => {
+  const resuming = section(/^## Resuming$/m);
+  const rows = [...resuming.matchAll(/^\| `(stream\.\w+)` \| (.+?) \|/gm)];
+  const told = rows.map((
+    [, type, fields],
+  ) => [type, [...fields!.matchAll(/`(\w+)`/g)].map(([, name]) => name)]);
+  const records = Object.entries(streamRecordSchemas).map(([type, { entries: { type: _, ...fields } }]) => {
+    return [type, Object.keys(fields)];
+  });
+  assertEquals(told, records);
+  const { v: _v, op: _op, ...asked } = eventRequestSchemas["events.subscribe"].entries;
+  const [questions = ""] = resuming.split("**Cursors.**");
+  assertEquals([...questions.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name), Object.keys(asked));
+});
 
 Deno.test("EVENTS.md tells of every event type, and of no other", () => {
   assertEquals([...documented.keys()].sort(), Object.keys(wireEventSchemas).sort());

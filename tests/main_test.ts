@@ -1,7 +1,9 @@
 /** Drives the real program, one process a run; what it talks to is a scripted server. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { VERSION } from "../src/protocol/version.ts";
+import { type OpScript, ScriptedDaemon } from "./support/scripted_daemon.ts";
 import { type Script, ScriptedServer, send } from "./support/scripted_server.ts";
+import { taskResult } from "./support/task_result.ts";
 import { TempDir } from "./support/temp_dir.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
@@ -28,9 +30,11 @@ async function outcome(run: Run): Promise<{ status: number; stdout: string; stde
 }
 
 const misuses: [args: string[], stderr: RegExp][] = [
-  [[], /^Usage: apex .*[^]*Verbs:\n {2}daemon/],
+  [[], /^Usage: apex .*[^]*Tasks:\n {2}run/],
   [["evnts"], /^apex: unknown verb 'evnts'\n\(did you mean events\?\)\nusage: apex \[options\] <verb>\n/],
   [["ps", "--jsn"], /^apex: unknown option '--jsn'\n\(did you mean --json\?\)\nusage: apex ps \[options\]\n/],
+  [["wait"], /^apex: missing required argument 'task'\nusage: apex wait \[options\] <task>\n/],
+  [["workspaces", "clean", "--yse"], /\(did you mean --yes\?\)\nusage: apex workspaces clean /],
   [["events", "surplus"], /^apex: too many arguments for 'events'.*\nusage: apex events \[options\]\n/],
   [["events", "--socket"], /^apex: option '--socket <path>' argument missing\nusage: /],
   [["daemon", "--engine", "dokcer"], /'dokcer' is invalid\. It must be auto, docker, .*\nusage: apex daemon/],
@@ -48,6 +52,17 @@ for (const [args, stderr] of misuses) {
   });
 }
 
+Deno.test("misuse of a verb whose status is that of a command: usage on stderr, and status 125", async () => {
+  const run = await outcome({ args: ["run", "--imge", "x", "--", "ls"] });
+  assertMatch(
+    run.stderr,
+    /^apex: unknown option '--imge'\n\(did you mean --image\?\)\nusage: apex run \[options\] -- COMMAND/,
+  );
+  const attach = await outcome({ args: ["attach"] });
+  assertMatch(attach.stderr, /^apex: missing required argument 'name'\nusage: apex attach /);
+  assertEquals([run.status, run.stdout, attach.status, attach.stdout], [125, "", 125, ""]);
+});
+
 Deno.test("apex --version and apex version print the version", async () => {
   for (const args of [["--version"], ["version"]]) {
     assertEquals(await outcome({ args }), { status: 0, stdout: `apex ${VERSION}\n`, stderr: "" });
@@ -59,14 +74,28 @@ Deno.test("apex --version and apex version print the version", async () => {
 Deno.test("apex --help and a verb's --help go to stdout with status 0", async () => {
   const help = await outcome({ args: ["--help"] });
   assertEquals([help.status, help.stderr], [0, ""]);
-  assertMatch(help.stdout, /Verbs:\n {2}daemon .*\n {2}engine /);
+  assertMatch(help.stdout, /Tasks:\n {2}run .*\n {2}tasks [^]*Daemon:\n {2}daemon /);
   assertMatch((await outcome({ args: ["events", "--help"] })).stdout, /apex events \| jq /);
 });
 
-Deno.test("apex events, ps and status exit 3 with one line when no daemon runs", async () => {
+const withoutDaemon: string[][] = [
+  ["ps"],
+  ["status"],
+  ["events", "-D"],
+  ["--no-daemonize", "events"],
+  ["tasks"],
+  ["wait", "t1"],
+  ["cancel", "t1", "t2"],
+  ["logs", "t1"],
+  ["inspect", "t1"],
+  ["workspaces"],
+  ["workspaces", "clean", "--yes"],
+];
+
+Deno.test("verbs that start no daemon exit 3 with one line when none runs", async () => {
   await using dir = await TempDir.make();
-  for (const verb of ["events", "ps", "status"]) {
-    const result = await outcome({ args: [verb], env: { APEX_RUNTIME_DIR: dir.path } });
+  for (const args of withoutDaemon) {
+    const result = await outcome({ args, env: { APEX_RUNTIME_DIR: dir.path } });
     assertEquals([result.status, result.stdout], [3, ""]);
     assertMatch(
       result.stderr,
@@ -116,6 +145,132 @@ Deno.test("apex daemon names a bad key of its configuration, status 2", async ()
     `apex: ${dir.path}/apex/config.toml: unknown key "log_levle" (did you mean "log_level"?)\n`,
   );
   assertEquals(result.status, 2);
+});
+
+Deno.test("apex run: every failure of apex itself is 125, in one line", async () => {
+  await using dir = await TempDir.make();
+  const cases: [args: string[], stderr: RegExp][] = [
+    [["-D", "run", "--", "true"], /^apex: no daemon is running .*\n$/],
+    [["run", "-D", "true"], /^apex: no daemon is running .*\n$/],
+    [["run", "--memory", "12x", "--", "true"], /^apex: --memory: "12x" is no size .*\n$/],
+    [["run", "-v", "/a:b", "true"], /^apex: -v: "\/a:b": .*\n$/],
+    [
+      ["run", "--socket", `/tmp/${"x".repeat(120)}/s`, "true"],
+      /^apex: .* is too long for a Unix socket: .*\n$/,
+    ],
+  ];
+  for (const [args, stderr] of cases) {
+    const result = await outcome({ args, env: { APEX_RUNTIME_DIR: dir.path } });
+    assertMatch(result.stderr, stderr);
+    assertEquals([result.status, result.stdout], [125, ""], args.join(" "));
+  }
+});
+
+const commands: [args: string[], cmd: string[]][] = [
+  [["run", "--", "ls", "-la", "--", "x"], ["ls", "-la", "--", "x"]],
+  [["-v", "run", "ls", "-v", "--help"], ["ls", "-v", "--help"]],
+  [["run", "-v", "/a:/b", "sh", "-c", "echo a b"], ["sh", "-c", "echo a b"]],
+  [["run", "--task=t1", "--", "--version"], ["--version"]],
+];
+
+for (const [args, cmd] of commands) {
+  Deno.test(`apex ${args.join(" ")} runs ${JSON.stringify(cmd)}`, async () => {
+    await using dir = await TempDir.make();
+    await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+      "tasks.run": async (connection) => {
+        await connection.reply({ taskId: "t1" });
+        await connection.frame("exit", { task: taskResult({ state: "failed", exitCode: 9 }) });
+      },
+    });
+    const result = await outcome({ args, env: { APEX_RUNTIME_DIR: dir.path } });
+    assertEquals(result, { status: 9, stdout: "", stderr: "" });
+    assertEquals((await daemon.received("tasks.run")).task.cmd, cmd);
+  });
+}
+
+/** A task that says so when it runs, and is over once somebody resolves `ended`. */
+function longTask(): { script: OpScript; ended: PromiseWithResolvers<void> } {
+  const ended = Promise.withResolvers<void>();
+  const script: OpScript = async (connection) => {
+    await connection.reply({ taskId: "t1" });
+    await connection.frame("started", { taskId: "t1", containerId: "c" });
+    await connection.frame("data", "running\n");
+    await Promise.race([ended.promise, connection.hungUp()]);
+    await connection.frame("exit", {
+      task: taskResult({ state: "failed", reason: "signal", exitCode: 137 }),
+    });
+  };
+  return { script, ended };
+}
+
+Deno.test("apex run passes SIGTERM and SIGINT on, kills with the second SIGINT, and ends with its task", async () => {
+  await using dir = await TempDir.make();
+  const { script, ended } = longTask();
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+    "tasks.run": script,
+    "tasks.signal": (connection) => connection.reply({}),
+  });
+  await using child = apex({ args: ["run", "x"], env: { APEX_RUNTIME_DIR: dir.path } }).spawn();
+  using reader = cancelled(child.stdout.getReader());
+  await reader.read();
+  for (const [before, signal] of (["SIGTERM", "SIGINT", "SIGINT"] as const).entries()) {
+    child.kill(signal);
+    await daemon.received("tasks.signal", before + 1);
+  }
+  ended.resolve();
+  const stderr = await new Response(child.stderr).text();
+  assertEquals([(await child.status).code, stderr], [137, ""]);
+  const sent = daemon.requests.map((request) => request.op === "tasks.signal" ? request.signal : request.op);
+  assertEquals(sent, ["tasks.run", "SIGTERM", "SIGINT", "SIGKILL"]);
+});
+
+Deno.test("apex run ends on SIGHUP and leaves its task alone", async () => {
+  await using dir = await TempDir.make();
+  const hungUp = Promise.withResolvers<void>();
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+    "tasks.run": async (connection) => {
+      await connection.reply({ taskId: "t1" });
+      await connection.frame("started", { taskId: "t1", containerId: "c" });
+      await connection.frame("data", "running\n");
+      await connection.hungUp();
+      hungUp.resolve();
+    },
+  });
+  await using child = apex({ args: ["run", "x"], env: { APEX_RUNTIME_DIR: dir.path } }).spawn();
+  using reader = cancelled(child.stdout.getReader());
+  await reader.read();
+  child.kill("SIGHUP");
+  assertEquals((await child.status).code, 129);
+  await child.stderr.cancel();
+  await hungUp.promise;
+  assertEquals(daemon.requests.length, 1);
+});
+
+Deno.test("apex run passes signals on though nobody reads its output, and ends with the third SIGINT", async () => {
+  await using dir = await TempDir.make();
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+    "tasks.run": async (connection) => {
+      await connection.reply({ taskId: "t1" });
+      await connection.frame("started", { taskId: "t1", containerId: "c" });
+      // More than the socket, the client and any pipe hold; the write ends when the client does.
+      const writing = async () => {
+        while (true) await connection.frame("data", "x".repeat(60_000));
+      };
+      await assertRejects(writing, Deno.errors.BrokenPipe);
+    },
+    "tasks.signal": (connection) => connection.reply({}),
+  });
+  await using child = apex({ args: ["run", "x"], env: { APEX_RUNTIME_DIR: dir.path } }).spawn();
+  using reader = cancelled(child.stdout.getReader());
+  await reader.read(); // it has begun to write
+  for (const [before, signal] of ["SIGINT", "SIGKILL"].entries()) {
+    child.kill("SIGINT");
+    assertEquals((await daemon.received("tasks.signal", before + 1)).signal, signal);
+  }
+  child.kill("SIGINT");
+  const stderr = await new Response(child.stderr).text();
+  assertEquals((await child.status).code, 130);
+  assertEquals(stderr, "apex: interrupted; task t1 may go on (see: apex wait t1)\n");
 });
 
 async function eventsFrom(script: Script): Promise<{ status: number; stdout: string; stderr: string }> {

@@ -1,11 +1,12 @@
 /**
- * The verbs, their options and their help: the one file that knows commander. Each verb's code is imported when that
- * verb runs, so `apex --version` and `apex events` load nothing that they do not need. What starts a daemon comes from
- * `main.ts`: this folder knows clients only.
+ * The verbs and their options: the one file that knows commander, which is why it is longer than others. Each verb's code
+ * is imported when that verb runs, so `apex --version` and `apex events` load nothing that they do not need. What runs
+ * something itself comes from `main.ts`: this folder knows clients only.
  */
 import {
   Command,
   CommanderError,
+  type CommandUnknownOpts,
   InvalidArgumentError,
   Option,
   type OutputConfiguration,
@@ -13,23 +14,17 @@ import {
 import { ApexError } from "../platform/apex_error.ts";
 import { resolveSockets } from "../platform/directories.ts";
 import { ENGINE_CHOICES, isEngineChoice } from "../platform/engine_choice.ts";
-import { LOG_LEVELS, type LogLevel } from "../platform/log_level.ts";
+import { LOG_LEVELS } from "../platform/log_level.ts";
 import { VERSION } from "../protocol/version.ts";
 import type { CliContext } from "./cli_context.ts";
+import * as help from "./help_texts.ts";
+import { StatusError } from "./status_error.ts";
+import { RUN_FAILED_STATUS } from "./task_end.ts";
+import type { DaemonFlags } from "./with_daemon.ts";
 
-/** Options that every verb takes, before or after its name. */
-export interface GlobalOptions {
-  readonly socket?: string | undefined;
-  readonly config?: string | undefined;
-  readonly verbose?: true | undefined;
-  readonly logLevel?: LogLevel | undefined;
-}
+export type { DaemonFlags };
 
-export interface DaemonFlags extends GlobalOptions {
-  readonly engine?: string | undefined;
-}
-
-export interface EngineFlags extends GlobalOptions {
+export interface EngineFlags extends DaemonFlags {
   /** Where it listens, instead of beside the daemon's sockets. */
   readonly listen?: string | undefined;
   /** Where it keeps its containers, instead of the state directory. */
@@ -38,9 +33,9 @@ export interface EngineFlags extends GlobalOptions {
 
 /** The verbs that run something themselves rather than ask the daemon. */
 export interface Actions {
-  daemon(flags: DaemonFlags): Promise<void>;
+  daemon(flags: DaemonFlags & { readonly journal: boolean }): Promise<void>;
   engine(flags: EngineFlags): Promise<void>;
-  demo(flags: GlobalOptions): Promise<void>;
+  demo(flags: DaemonFlags): Promise<void>;
 }
 
 export interface RunOptions {
@@ -51,13 +46,14 @@ export interface RunOptions {
 /**
  * Does what the arguments say. Help and version go to stdout.
  *
- * @throws {UsageError} for arguments that make no sense.
+ * @returns the exit status
+ * @throws {UsageError} for arguments that make no sense; as a {StatusError} where the status is otherwise a command's own
  */
-export async function runCommandLine(args: readonly string[], options: RunOptions): Promise<void> {
+export async function runCommandLine(args: readonly string[], options: RunOptions): Promise<number> {
   const { stdout, stderr } = options.context;
   const out: string[] = [];
   const err: string[] = [];
-  const program = buildProgram(options, {
+  const { program, outcome } = buildProgram(options, {
     writeOut: (text) => out.push(text),
     writeErr: (text) => err.push(text),
     outputError: (text, write) => write(inOurWords(text)),
@@ -73,8 +69,12 @@ export async function runCommandLine(args: readonly string[], options: RunOption
     if (!(error instanceof CommanderError)) throw error;
     failure = error;
   }
-  if (failure !== undefined && failure.exitCode !== 0) throw new UsageError(err.join("").trimEnd());
+  if (failure !== undefined && failure.exitCode !== 0) {
+    const misuse = new UsageError(err.join("").trimEnd());
+    throw outcome.isCommands ? new StatusError(RUN_FAILED_STATUS, misuse) : misuse;
+  }
   await stdout.write(new TextEncoder().encode(out.join("")));
+  return outcome.exitStatus;
 }
 
 /** The arguments made no sense. The message is several lines: what is wrong, then the usage. */
@@ -92,31 +92,278 @@ function inOurWords(text: string): string {
 }
 
 function buildProgram({ context, actions }: RunOptions, output: OutputConfiguration) {
-  // What follows is inherited by every verb that is added after it.
+  /** `isCommands`: the verb passes on the status of a command, so that one of apex's own must not look like it. */
+  const outcome = { exitStatus: 0, isCommands: false };
   const program = new Command("apex")
     .configureOutput(output)
-    .description("Follows a container engine and streams every change, one JSON object per line.")
+    .description(
+      "Runs commands in containers, follows the engine, and streams every change as a line of JSON.",
+    )
     .usage("[options] <verb>")
     .version(`apex ${VERSION}`, "--version", "print the version")
     .helpOption("-h, --help", "print help")
-    .commandsGroup("Verbs:")
-    .helpCommand("help [verb]", "print help for a verb")
-    .configureHelp({ showGlobalOptions: true, subcommandTerm: (command) => command.name() })
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .exitOverride()
     .allowExcessArguments(false)
-    .option("--socket <path>", "the daemon's control socket; events.socket is beside it")
-    .option("--config <file>", "the configuration, instead of ~/.config/apex/config.toml")
-    .option("-v, --verbose", "the same as --log-level debug")
-    .addOption(new Option("--log-level <level>", "how much the daemon logs").choices(LOG_LEVELS))
-    .addHelpText("after", PROGRAM_HELP);
-  const sockets = (flags: GlobalOptions) => resolveSockets({ ...context, socket: flags.socket });
+    // A verb's own options are its own: `-v` of `run` is another than that of `apex`.
+    .enablePositionalOptions()
+    .hook("preSubcommand", (_, verb) => {
+      outcome.isCommands = ["run", "attach"].includes(verb.name());
+    })
+    .addHelpText("after", help.PROGRAM_HELP);
+  const flagsOf = (command: CommandUnknownOpts): DaemonFlags => ({ ...program.opts(), ...command.opts() });
+  const sockets = (command: CommandUnknownOpts) => resolveSockets({ ...context, ...flagsOf(command) });
+
+  program.commandsGroup("Tasks:");
+
+  program.command("run")
+    .summary("run a command in a container")
+    .description("Runs a command in a container of its own, shows its output and passes on its exit status.")
+    .usage("[options] -- COMMAND [ARG…]")
+    .argument("[command...]")
+    .passThroughOptions()
+    .option("--task <id>", "its id, instead of one that is made up")
+    .option("--image <image>", "instead of the one in the configuration")
+    .option("--network <mode>", "none, host, bridge or a network's name")
+    .option("-e, --env <key=value>", "set a variable; KEY alone: as it is set here", collect)
+    .option(
+      "-v, --volume <source:target>",
+      "mount a directory or a volume; :ro behind it: read-only",
+      collect,
+    )
+    .option("-w, --workdir <dir>", "the command's directory in the container")
+    .option("-u, --user <user>", "name, uid or uid:gid")
+    .option("--entrypoint <command>", "instead of the image's own")
+    .option("--cpus <number>", "how many processors at most")
+    .option("--memory <size>", "how much memory at most")
+    .option("--pids <number>", "how many processes at most")
+    .option("--timeout <time>", "stop it after so long")
+    .option("--mount", "mount the current directory at /workspace, and work there")
+    .option("--keep", "leave the container when the task has ended")
+    .option("--keep-on-failure", "leave the container when the task has failed")
+    .option("-d, --detach", "only start it, and print its id")
+    .addOption(engineOption("of a daemon that this starts"))
+    .addHelpText("after", help.RUN_HELP)
+    .action(async (words, options, command) => {
+      const { run } = await import("./run.ts");
+      const flags = { ...flagsOf(command), ...options };
+      outcome.exitStatus = await run(context, { flags, command: words });
+    });
+
+  program.command("tasks")
+    .summary("list tasks")
+    .description("Lists the tasks that have not ended, newest first.")
+    .option("--all", "those that have ended, too")
+    .option("--json", "one JSON array, each task with all its fields")
+    .addHelpText("after", help.TASKS_HELP)
+    .action(async ({ all = false, json = false }, command) => {
+      const { tasks } = await import("./tasks.ts");
+      await tasks(context, { sockets: sockets(command), all, json });
+    });
+
+  program.command("wait")
+    .summary("wait for a task's end")
+    .description("Waits until a task has ended, and ends with its exit status.")
+    .argument("<task>")
+    .option("--timeout <time>", "wait no longer than that")
+    .addHelpText("after", help.WAIT_HELP)
+    .action(async (task, { timeout }, command) => {
+      const { wait } = await import("./wait.ts");
+      outcome.exitStatus = await wait(context, { sockets: sockets(command), task, timeout });
+    });
+
+  program.command("cancel")
+    .summary("end tasks")
+    .description("Ends tasks, whether they run or wait for their turn.")
+    .argument("<task...>")
+    .addHelpText("after", help.CANCEL_HELP)
+    .action(async (tasks, _, command) => {
+      const { cancel } = await import("./cancel.ts");
+      outcome.exitStatus = await cancel(context, { sockets: sockets(command), tasks });
+    });
+
+  program.command("logs")
+    .summary("print what a task or container has written")
+    .description("Prints what a task or container has written.")
+    .argument("<target>")
+    .option("-f, --follow", "go on until it ends")
+    .option("--tail <lines>", "only so many lines of what is there")
+    .option("--since <time>", "only what came since: 10m ago, or 2025-01-31T12:00:00Z")
+    .option("--timestamps", "when it was written, before each line")
+    .addHelpText("after", help.LOGS_HELP)
+    .action(async (target, flags, command) => {
+      const { logs } = await import("./logs.ts");
+      await logs(context, { sockets: sockets(command), target, flags });
+    });
+
+  const workspacesCommand = program.command("workspaces")
+    .summary("list the containers of tasks; clean up")
+    .description("Lists the containers that apex made for tasks, and orphans among them.")
+    .option("--json", "one JSON array, each workspace with all its fields")
+    .enablePositionalOptions()
+    .commandsGroup("Verbs:")
+    .addHelpText("after", help.WORKSPACES_HELP)
+    .action(async ({ json = false }, command) => {
+      const { workspaces } = await import("./workspaces.ts");
+      await workspaces(context, { sockets: sockets(command), json });
+    });
+  workspacesCommand.command("clean")
+    .summary("remove orphans")
+    .description("Removes the containers that belong to no task: all orphans, or those that are named.")
+    .argument("[name...]")
+    .option("--yes", "do not ask first")
+    .addHelpText("after", help.WORKSPACES_CLEAN_HELP)
+    .action(async (names, { yes = false }, command) => {
+      const { workspacesClean } = await import("./workspaces_clean.ts");
+      const options = { sockets: sockets(command), names, yes };
+      outcome.exitStatus = await workspacesClean(context, options);
+    });
+
+  program.commandsGroup("Sessions:");
+
+  program.command("attach")
+    .summary("open a session, or go back to one")
+    .description("Joins this terminal to a session: a container's terminal that outlives this one.")
+    .usage("[options] NAME [-- COMMAND [ARG…]]")
+    .argument("<name>")
+    .argument("[command...]")
+    .option("-f, --force", "take it from the client that is attached")
+    .option("-b, --background", "only create it, and do not stay")
+    .option("--ttl <time>", "kill it so long after its creation")
+    .option("--image <image>", "instead of the one in the configuration")
+    .option("--cmd <command>", "what runs in it, instead of the one in the configuration")
+    .option("--network <mode>", "none, host, bridge or a network's name")
+    .option("-e, --env <key=value>", "set a variable; KEY alone: as it is set here", collect)
+    .option(
+      "-v, --volume <source:target>",
+      "mount a directory or a volume; :ro behind it: read-only",
+      collect,
+    )
+    .option("-w, --workdir <dir>", "the command's directory in the container")
+    .option("-u, --user <user>", "name, uid or uid:gid")
+    .option("--mount", "mount the current directory at /workspace, and work there")
+    .option("--restore <mode>", "what to show of it first: screen, lines=N or none")
+    .option("--detach-keys <keys>", "instead of Ctrl-Space Ctrl-q")
+    .addOption(engineOption("of a daemon that this starts"))
+    .addHelpText("after", help.ATTACH_HELP)
+    .action(async (name, words, options, command) => {
+      const { attach } = await import("./attach.ts");
+      const flags = { ...flagsOf(command), ...options };
+      outcome.exitStatus = await attach(context, { flags, name, command: words });
+    });
+
+  program.command("list")
+    .summary("list sessions")
+    .description("Lists the sessions, oldest first.")
+    .option("--json", "one JSON array, each session with all its fields")
+    .addHelpText("after", help.LIST_HELP)
+    .action(async ({ json = false }, command) => {
+      const { list } = await import("./list.ts");
+      await list(context, { sockets: sockets(command), json });
+    });
+
+  program.command("detach")
+    .summary("let a session's client go")
+    .description("Lets the clients of sessions go; the sessions live on.")
+    .argument("[name...]")
+    .addHelpText("after", help.DETACH_HELP)
+    .action(async (names, _, command) => {
+      const { detach } = await import("./named_sessions.ts");
+      outcome.exitStatus = await detach(context, { sockets: sockets(command), names });
+    });
+
+  program.command("kill")
+    .summary("end sessions")
+    .description("Ends sessions: SIGTERM, and after a grace SIGKILL.")
+    .argument("[name...]")
+    .addHelpText("after", help.KILL_HELP)
+    .action(async (names, _, command) => {
+      const { kill } = await import("./named_sessions.ts");
+      outcome.exitStatus = await kill(context, { sockets: sockets(command), names });
+    });
+
+  program.commandsGroup("Containers:");
+
+  program.command("events")
+    .summary("print every event as it happens, one JSON object per line")
+    .description("Prints every event from now on as it happens, one JSON object per line (see EVENTS.md).")
+    .option("--type <glob>", "only such events: container.*; may be given several times", collect)
+    .option("--task <id>", "only those of this task")
+    .option("--container <name>", "only those of this container; or the first digits of its id")
+    .option("--after <cursor>", "begin after this one, in the past")
+    .option("--since <time>", "begin with those since then: 10m ago, or 2025-01-31T12:00:00Z")
+    .option("--snapshot", "first print which containers, sessions and tasks there are, as one line")
+    .option("--reconnect", "go on across restarts of the daemon, without loss or repeat")
+    .option("--cursor-file <file>", "go on after what was printed the last time; keep that there")
+    .option("--limit <number>", "end after so many events")
+    .option("--timeout <time>", "end with 124 after so long")
+    .option("--seq", 'show each event\'s cursor, as "cursor"')
+    .option("--fail-on-gap", "end with 6 where events are missing")
+    .option(
+      "--heartbeat <time>",
+      "how often the daemon must show a sign of life; after three without one give up",
+    )
+    .addOption(engineOption("of a daemon that this starts"))
+    .addHelpText("after", help.EVENTS_HELP)
+    .action(async (options, command) => {
+      const { events } = await import("./events.ts");
+      outcome.exitStatus = await events(context, { flags: { ...flagsOf(command), ...options } });
+    });
+
+  program.command("history")
+    .summary("print events of the past")
+    .description("Prints what happened in the past, oldest first.")
+    .option("--type <glob>", "only such events: container.*; may be given several times", collect)
+    .option("--task <id>", "only those of this task")
+    .option("--container <name>", "only those of this container; or the first digits of its id")
+    .option("--since <time>", "only what came since then: 10m ago, or 2025-01-31T12:00:00Z")
+    .option("--until <time>", "only what came before then")
+    .option("--limit <number>", "only the newest so many (default: 100, and with --json all)")
+    .option("--json", "one JSON object per line")
+    .addHelpText("after", help.HISTORY_HELP)
+    .action(async (flags, command) => {
+      const { history } = await import("./history.ts");
+      await history(context, { sockets: sockets(command), flags });
+    });
+
+  program.command("ps")
+    .summary("list containers")
+    .description("Lists the containers that the engine has, running or not, newest first.")
+    .option("--json", "one JSON array, each container with all its fields")
+    .addHelpText("after", help.PS_HELP)
+    .action(async ({ json = false }, command) => {
+      const { ps } = await import("./ps.ts");
+      await ps(context, { sockets: sockets(command), json });
+    });
+
+  program.command("inspect")
+    .summary("print all that is known of tasks or containers")
+    .description("Prints all that engine and apex know of tasks or containers, as one JSON array.")
+    .argument("<target...>")
+    .addHelpText("after", help.INSPECT_HELP)
+    .action(async (targets, _, command) => {
+      const { inspect } = await import("./inspect.ts");
+      outcome.exitStatus = await inspect(context, { sockets: sockets(command), targets });
+    });
+
+  program.commandsGroup("Daemon:");
 
   program.command("daemon")
     .summary("run the daemon in the foreground")
     .description("Runs the daemon in the foreground; SIGTERM, SIGINT or SIGHUP end it cleanly.")
-    .option("--engine <engine>", `which engine: ${ENGINE_CHOICES} (default: auto)`, engineChoice)
-    .addHelpText("after", DAEMON_HELP)
-    .action((_, command) => actions.daemon(command.optsWithGlobals()));
+    .addOption(engineOption("(default: auto)"))
+    .option("--no-journal", "keep no events on disk: no history, and no resuming after a restart")
+    .addHelpText("after", help.DAEMON_HELP)
+    .action(({ journal }, command) => actions.daemon({ ...flagsOf(command), journal }));
+
+  program.command("status")
+    .summary("tell how the daemon is")
+    .description("Tells how the daemon is: its engine, its subscribers, its log.")
+    .option("--json", "one JSON object")
+    .action(async ({ json = false }, command) => {
+      const { status } = await import("./status.ts");
+      await status(context, { sockets: sockets(command), json });
+    });
 
   program.command("engine")
     .summary("run the embedded engine in the foreground")
@@ -126,7 +373,9 @@ function buildProgram({ context, actions }: RunOptions, output: OutputConfigurat
     )
     .option("--listen <path>", "its socket, instead of engine.socket beside the daemon's")
     .option("--dir <path>", "where it keeps its containers, instead of the state directory")
-    .action((_, command) => actions.engine(command.optsWithGlobals()));
+    .action((_, command) => actions.engine(flagsOf(command)));
+
+  program.commandsGroup("About:").helpCommand("help [verb]", "print help for a verb");
 
   program.command("demo")
     .summary("show what apex does; needs nothing installed")
@@ -134,35 +383,7 @@ function buildProgram({ context, actions }: RunOptions, output: OutputConfigurat
       "Starts a daemon of its own on the embedded engine, runs a few tasks that succeed, fail, are killed and turn\n" +
         "unhealthy, prints their events with a line of explanation each, and cleans up.",
     )
-    .action((_, command) => actions.demo(command.optsWithGlobals()));
-
-  program.command("events")
-    .summary("print every event as it happens, one JSON object per line")
-    .description("Prints every event from now on as it happens, one JSON object per line (see EVENTS.md).")
-    .addHelpText("after", EVENTS_HELP)
-    .action(async (_, command) => {
-      const { events } = await import("./events.ts");
-      await events(context, { sockets: sockets(command.optsWithGlobals()) });
-    });
-
-  program.command("ps")
-    .summary("list containers")
-    .description("Lists the containers that the engine has, running or not, newest first.")
-    .option("--json", "one JSON array, each container with all its fields")
-    .addHelpText("after", PS_HELP)
-    .action(async ({ json = false }, command) => {
-      const { ps } = await import("./ps.ts");
-      await ps(context, { sockets: sockets(command.optsWithGlobals()), json });
-    });
-
-  program.command("status")
-    .summary("tell how the daemon is")
-    .description("Tells how the daemon is: its engine, its subscribers, its log.")
-    .option("--json", "one JSON object")
-    .action(async ({ json = false }, command) => {
-      const { status } = await import("./status.ts");
-      await status(context, { sockets: sockets(command.optsWithGlobals()), json });
-    });
+    .action((_, command) => actions.demo(flagsOf(command)));
 
   program.command("version")
     .summary("print the version")
@@ -173,19 +394,40 @@ function buildProgram({ context, actions }: RunOptions, output: OutputConfigurat
       await version(context, { json });
     });
 
-  program.showHelpAfterError(usageLine(program));
-  for (const command of program.commands) {
-    command.allowExcessArguments(false).showHelpAfterError(usageLine(command)).helpOption(
-      "-h, --help",
-      "print help",
-    );
-  }
-  return program;
+  finishCommand(program);
+  return { program, outcome };
 }
 
-function usageLine(command: { name(): string; usage(): string; parent: unknown }): string {
-  const name = command.parent ? `apex ${command.name()}` : command.name();
+/** What every verb has, the program itself included: the options that are taken before and after a verb's name. */
+function finishCommand(command: CommandUnknownOpts): void {
+  const isTaken = (flag: string) => command.options.some(({ short }) => short === flag);
+  const verbose = isTaken("-v") ? "--verbose" : "-v, --verbose";
+  const shared = [
+    new Option("--socket <path>", "the daemon's control socket; events.socket is beside it"),
+    new Option("--config <file>", "the configuration, instead of ~/.config/apex/config.toml"),
+    new Option(verbose, "the same as --log-level debug"),
+    new Option("--log-level <level>", "how much the daemon logs").choices(LOG_LEVELS),
+    new Option("--daemonize", "run and events: start a daemon when none runs (the default)"),
+    new Option("-D, --no-daemonize", "run and events: start none"),
+  ];
+  for (const option of shared) command.addOption(option.helpGroup("Global options:"));
+  command.helpOption("-h, --help", "print help").allowExcessArguments(false).showHelpAfterError(
+    usageLine(command),
+  );
+  for (const subcommand of command.commands) finishCommand(subcommand);
+}
+
+function usageLine(command: CommandUnknownOpts): string {
+  const name = nameOf(command);
   return `usage: ${name} ${command.usage()}\ntry: ${name} --help`;
+}
+
+function nameOf(command: CommandUnknownOpts): string {
+  return command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
+}
+
+function engineOption(whose: string) {
+  return new Option("--engine <engine>", `which engine, ${whose}: ${ENGINE_CHOICES}`).argParser(engineChoice);
 }
 
 function engineChoice(value: string): string {
@@ -193,35 +435,6 @@ function engineChoice(value: string): string {
   throw new InvalidArgumentError(`It must be ${ENGINE_CHOICES}.`);
 }
 
-const PROGRAM_HELP = `
-Exit status:
-  0 done, 1 failed, 2 usage, 3 no daemon, 4 no such name, 5 busy or conflict,
-  6 the event stream ended before it should, 124 timeout, 130 interrupted
-
-Start with:
-  apex demo                                see it work; needs nothing installed
-  apex daemon                              follow the engine that is here
-  apex events | jq -c 'select(.type == "container.died")'`;
-
-const DAEMON_HELP = `
-Engines:
-  auto        DOCKER_HOST, DOCKER_CONTEXT, the current Docker context, then the usual sockets
-  docker      the same, Docker's only
-  podman      Podman's sockets
-  embedded    containers are local processes, nothing is isolated; auto never takes it
-  unix://…    that socket`;
-
-const EVENTS_HELP = `
-It ends with 0 when the daemon shuts down or the reader of its output goes away, and with 6 when the stream broke off:
-this reader was too slow, or the daemon was killed.
-
-Examples:
-  apex events | jq -c .
-  apex events | jq -r 'select(.type == "container.died") | "\\(.containerName) \\(.exitCode)"'
-  apex events | jq -c 'select(.taskId == "build-7")'
-  apex events | grep --line-buffered '"type":"container.health"'`;
-
-const PS_HELP = `
-Examples:
-  apex ps
-  apex ps --json | jq -r '.[] | select(.state == "running") | .name'`;
+function collect(value: string, before: string[] | undefined): string[] {
+  return [...before ?? [], value];
+}

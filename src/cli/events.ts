@@ -2,21 +2,53 @@ import { type EventStream, openEvents } from "../client/events.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
+import type { EventFlags } from "./event_flags.ts";
+import { tellThatItWaits } from "./tell_that_it_waits.ts";
+import { withDaemon } from "./with_daemon.ts";
+
+export interface EventsOptions {
+  readonly flags: EventFlags;
+}
 
 /**
- * `apex events`: what comes from the socket goes to stdout as it is, at once. Returns when the daemon shuts down.
+ * `apex events`. Without flags what comes from the events socket goes to stdout as it is, at once; with any, it is an
+ * extended subscription. When no daemon runs, one is started.
  *
- * @throws {ApexError} `stream_cut` when the stream ended before it should; `no_daemon`.
+ * @returns the exit status: 0 when the daemon shut down, or as many came as were asked for; 128 and more for a signal.
+ * @throws {ApexError} `stream_cut` when the stream ended before it should; `timeout`; `no_daemon`; `usage`.
  * @throws {OutputClosedError} when the reader of stdout has gone.
  */
-export async function events(
-  context: CliContext,
-  { sockets }: { readonly sockets: SocketPaths },
-): Promise<void> {
-  using stream = await openEvents(sockets.eventsSocket);
-  if (context.stdout.isTerminal) await tellThatItWaits(context, sockets);
+export async function events(context: CliContext, { flags }: EventsOptions): Promise<number> {
+  if (SUBSCRIPTION_FLAGS.some((name) => flags[name] !== undefined)) {
+    const { subscribedEvents } = await import("./subscribed_events.ts");
+    return await subscribedEvents(context, flags);
+  }
+  const { stream, sockets } = await withDaemon(
+    async (sockets) => ({ sockets, stream: await openEvents(sockets.eventsSocket) }),
+    { context, flags },
+  );
+  using _ = stream;
+  await tellThatItWaits(context, sockets);
   await copy(stream, context, sockets);
+  return 0;
 }
+
+/** With any of these the bare stream is not enough. */
+const SUBSCRIPTION_FLAGS = [
+  "type",
+  "task",
+  "container",
+  "after",
+  "since",
+  "snapshot",
+  "reconnect",
+  "cursorFile",
+  "limit",
+  "timeout",
+  "seq",
+  "failOnGap",
+  "heartbeat",
+] as const satisfies readonly (keyof EventFlags)[];
 
 async function copy(stream: EventStream, { stdout }: CliContext, sockets: SocketPaths): Promise<void> {
   while (true) {
@@ -30,19 +62,5 @@ async function copy(stream: EventStream, { stdout }: CliContext, sockets: Socket
       );
     }
     await stdout.write(lines);
-  }
-}
-
-/** At a terminal, an empty screen would leave a newcomer wondering. */
-async function tellThatItWaits({ stderr }: CliContext, sockets: SocketPaths): Promise<void> {
-  const { request } = await import("../client/request.ts");
-  try {
-    const { engine } = await request(sockets.controlSocket, "status");
-    const name = engine.kind ? `${engine.kind} ${engine.version ?? ""}`.trimEnd() : "engine";
-    const how = engine.state === "connected" ? `following ${name}` : `${name} is ${engine.state}`;
-    await stderr.print(`apex: ${how} (${engine.socket}); waiting for events, Ctrl-C ends`);
-  } catch (error) {
-    // The events are what was asked for; a daemon that does not answer otherwise is no reason to withhold them.
-    if (!(error instanceof ApexError)) throw error;
   }
 }

@@ -15,6 +15,12 @@ export interface Output {
    * @throws {ApexError} `failed` when it cannot be written otherwise: the disk is full, for example.
    */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * The same, but while the reader does not read, other things go on: for verbs that listen for signals.
+   *
+   * @throws as `write` does.
+   */
+  relay(bytes: Uint8Array): Promise<void>;
   /** Writes a line. */
   print(line: string): Promise<void>;
 }
@@ -27,19 +33,21 @@ export class OutputClosedError extends Error {
 /** What of `Deno.stdout` and `Deno.stderr` is needed. */
 export interface OutputStream {
   writeSync(bytes: Uint8Array): number;
+  write(bytes: Uint8Array): Promise<number>;
   isTerminal(): boolean;
 }
 
 /** @param env reads an environment variable */
 export function openOutput(stream: OutputStream, env: (name: string) => string | undefined): Output {
   const isTerminal = stream.isTerminal();
-  const write = (bytes: Uint8Array) => writeAll(stream, bytes);
+  const write = (bytes: Uint8Array) => writeAll(bytes, (rest) => stream.writeSync(rest));
   return {
     isTerminal,
     // A terminal of no size yet says 0.
     columns: isTerminal && Deno.consoleSize().columns || undefined,
     colors: isTerminal && !env("NO_COLOR"),
     write,
+    relay: (bytes) => writeAll(bytes, (rest) => stream.write(rest)),
     print: (line) => write(new TextEncoder().encode(`${line}\n`)),
   };
 }
@@ -47,10 +55,15 @@ export function openOutput(stream: OutputStream, env: (name: string) => string |
 /** A pipe that its owner has made non-blocking says WouldBlock when it is full; there is no telling when it drains. */
 const FULL_PIPE_PAUSE_MS = 5;
 
-async function writeAll(stream: OutputStream, bytes: Uint8Array): Promise<void> {
+async function writeAll(
+  bytes: Uint8Array,
+  write: (rest: Uint8Array) => number | Promise<number>,
+): Promise<void> {
   for (let written = 0; written < bytes.length;) {
     try {
-      written += stream.writeSync(bytes.subarray(written));
+      const count = write(bytes.subarray(written));
+      // Awaiting what is there already would cost a turn for each line.
+      written += typeof count === "number" ? count : await count;
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosedError("closed", { cause: error });
       if (!(error instanceof Deno.errors.WouldBlock)) {

@@ -14,7 +14,7 @@ export interface PsOptions {
 /** `apex ps`: the containers that the daemon knows, newest first. */
 export async function ps(context: CliContext, { sockets, json }: PsOptions): Promise<void> {
   const { stdout, stderr } = context;
-  const { containers, engine } = await request(sockets.controlSocket, "containers.list");
+  const { containers, engine } = await request(sockets.controlSocket, "containers.list", {});
   if (engine === "disconnected") {
     await stderr.print("apex: the engine does not answer; this is what it last said (see: apex status)");
   }

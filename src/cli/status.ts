@@ -14,14 +14,14 @@ export interface StatusOptions {
 /** `apex status`: how the daemon is. */
 export async function status(context: CliContext, { sockets, json }: StatusOptions): Promise<void> {
   const { stdout } = context;
-  const result = await request(sockets.controlSocket, "status");
+  const result = await request(sockets.controlSocket, "status", {});
   await stdout.print(
     json ? JSON.stringify(result, null, 2) : formatTable(rows(result, stdout.colors)).join("\n"),
   );
 }
 
 function rows(status: StatusResult, colors: boolean): string[][] {
-  const { engine, log } = status;
+  const { engine, log, tasks, storage, journal } = status;
   const dropped = status.subscribersDropped > 0 ? `, ${status.subscribersDropped} dropped as too slow` : "";
   const kept = log.head === 0 ? "none kept" : `${log.oldest} to ${log.head} kept in memory`;
   return [
@@ -30,6 +30,9 @@ function rows(status: StatusResult, colors: boolean): string[][] {
     ["", `${printable(engine.socket)} (from ${printable(engine.source)})`],
     ["sockets", printable(status.sockets.control)],
     ["", printable(status.sockets.events)],
+    ...(tasks === undefined ? [] : [["tasks", `${tasks.running} running, ${tasks.pending} waiting`]]),
+    ...(storage === undefined ? [] : [["storage", storageLine(storage, colors)]]),
+    ...(journal === undefined ? [] : [["journal", journalLine(journal, { head: log.head, colors })]]),
     ["subscribers", `${status.subscribers}${dropped}`],
     ["events", `${status.eventsPublished} published, ${kept} (${formatBytes(log.bytes)})`],
   ];
@@ -40,6 +43,28 @@ function engineLine({ kind, version, state, error }: StatusResult["engine"], col
   const paint = !colors ? (text: string) => text : state === "connected" ? green : red;
   const why = error === undefined || state === "connected" ? "" : `: ${error}`;
   return `${printable(name)}, ${paint(state)}${printable(why)}`;
+}
+
+function storageLine(
+  { state, error }: NonNullable<StatusResult["storage"]>,
+  colors: boolean,
+): string {
+  if (state === "ok") return state;
+  const why = error === undefined ? "" : `: ${printable(error)}`;
+  return `${colors ? red(state) : state}${why}; a restart of the daemon forgets what happens now`;
+}
+
+function journalLine(
+  { state, error, oldest, bytes }: NonNullable<StatusResult["journal"]>,
+  { head, colors }: { readonly head: number; readonly colors: boolean },
+): string {
+  if (state === "off") return "off: there is no history, and no resuming after a restart";
+  if (state === "degraded") {
+    const why = error === undefined ? "" : `: ${printable(error)}`;
+    return `${colors ? red(state) : state}${why}; events are kept in memory only`;
+  }
+  const kept = oldest > head ? "no events yet" : `events ${oldest} to ${head}`;
+  return `${state}, ${kept} (${formatBytes(bytes)})`;
 }
 
 function formatBytes(bytes: number): string {

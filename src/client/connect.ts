@@ -8,18 +8,23 @@ export interface ConnectOptions {
 /**
  * Connects to one of the daemon's sockets.
  *
- * @throws {ApexError} `no_daemon` when nobody listens there; `timeout` when the daemon does not get round to accepting.
+ * @throws {ApexError} `no_daemon` when nobody listens there; `timeout` when the daemon does not get round to accepting. The
+ * signal's reason when that is aborted.
  */
 export async function connect(socketPath: string, options: ConnectOptions = {}): Promise<Deno.UnixConn> {
   const { signal } = options;
   for (let waitedMs = 0; waitedMs < BUSY_TIMEOUT_MS; waitedMs += BUSY_PAUSE_MS) {
     signal?.throwIfAborted();
     try {
-      return await Deno.connect({ transport: "unix", path: socketPath });
+      const conn = await Deno.connect({ transport: "unix", path: socketPath });
+      if (!signal?.aborted) return conn;
+      // Aborted meanwhile: whoever listens for that now would never hear of it.
+      conn.close();
     } catch (error) {
       // The listener's backlog is full: the daemon lives and will accept.
       if (!(error instanceof Deno.errors.WouldBlock)) throw connectError(socketPath, error);
     }
+    signal?.throwIfAborted();
     await delay(BUSY_PAUSE_MS, signal && { signal });
   }
   throw new ApexError(

@@ -9,22 +9,29 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { runFactsOf } from "./container_differences.ts";
 import type { ContainerEntry } from "./container_registry.ts";
-import type { Signal } from "./engine_dialect.ts";
+import type { HealthSignal, Signal } from "./engine_dialect.ts";
 import type { EntryChanges } from "./entry_changes.ts";
 import { HOLD_MS, INSPECT_MS, type InspectAnswer, type Step } from "./exit_classifier.ts";
+import { healthDetailsOf } from "./health_details.ts";
 
 export interface ClassifierDriverOptions {
   readonly changes: EntryChanges;
+  /** Called when all that follows at once from a signal or an answer is done. */
+  readonly onChanged: (entry: ContainerEntry) => void;
   /** Undefined: no such container. Throws when the engine cannot be asked. */
   readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect | undefined>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
+/** What an inspect brings. */
+type Answer = ContainerInspect | "gone" | "unanswered";
+
 export class ClassifierDriver implements AsyncDisposable {
   readonly #options: ClassifierDriverOptions;
   /** Verdicts are held for time in which the engine can be heard. */
   #isHearing = false;
+  #isOver = false;
   /** Of held verdicts, by container. */
   readonly #deadlines = new Map<ContainerEntry, { cancel: () => void }>();
   /** Each inspect under way, with what ends it. */
@@ -36,8 +43,14 @@ export class ClassifierDriver implements AsyncDisposable {
 
   /** Something happened to a container. */
   signal(entry: ContainerEntry, signal: Signal): void {
+    if (this.#isOver) return;
     entry.revision++;
     this.#run(entry, entry.classifier.signal(signal));
+  }
+
+  /** The container is known from an earlier life: what was waited for then is waited for anew. */
+  restored(entry: ContainerEntry): void {
+    this.#run(entry, entry.classifier.resume());
   }
 
   /** The engine can be heard (again): every deadline begins anew. */
@@ -58,8 +71,9 @@ export class ClassifierDriver implements AsyncDisposable {
     this.#deadlines.clear();
   }
 
-  /** Ends deadlines and inspects. May be called again. */
+  /** Ends deadlines and inspects, whatever they would have brought, and takes no signal any more. May be called again. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
     this.forget();
     for (const abort of this.#inspects.values()) abort.abort();
     await Promise.all(this.#inspects.keys());
@@ -75,7 +89,10 @@ export class ClassifierDriver implements AsyncDisposable {
           this.#options.changes.exit(entry, step.exit);
           break;
         case "inspect":
-          this.#inspect(entry);
+          this.#inspect(entry, (answer) => entry.classifier.inspected(runFacts(answer)));
+          break;
+        case "describe":
+          this.#describe(entry, step.signal);
           break;
         case "arm":
           this.#arm(entry, step.ms);
@@ -86,6 +103,7 @@ export class ClassifierDriver implements AsyncDisposable {
           break;
       }
     }
+    if (steps.length > 0) this.#options.onChanged(entry);
   }
 
   #arm(entry: ContainerEntry, ms: number): void {
@@ -100,23 +118,32 @@ export class ClassifierDriver implements AsyncDisposable {
     this.#deadlines.set(entry, { cancel });
   }
 
-  #inspect(entry: ContainerEntry): void {
+  /** Podman reports at every probe: only a change is worth a question. */
+  #describe(entry: ContainerEntry, signal: HealthSignal): void {
+    if (entry.health === signal.status) return this.#run(entry, entry.classifier.described(signal));
+    this.#inspect(entry, (answer) => {
+      const details = typeof answer === "object" ? healthDetailsOf(answer, signal.status) : undefined;
+      return entry.classifier.described(signal, details);
+    });
+  }
+
+  #inspect(entry: ContainerEntry, take: (answer: Answer) => Step[]): void {
     const abort = new AbortController();
     let isAnswered = false;
-    const answer = (facts: InspectAnswer): void => {
+    const answer = (answer: Answer): void => {
       if (isAnswered) return;
       isAnswered = true;
       cancelDeadline();
-      if (entry.isDiscarded) return;
+      if (entry.isDiscarded || this.#isOver) return;
       entry.revision++;
-      this.#run(entry, entry.classifier.inspected(facts));
+      this.#run(entry, take(answer));
     };
     const cancelDeadline = this.#options.clock.after(INSPECT_MS, () => {
       answer("unanswered");
       abort.abort();
     });
     const task = this.#options.inspect(entry.id, abort.signal).then(
-      (inspect) => answer(inspect === undefined ? "gone" : runFactsOf(inspect)),
+      (inspect) => answer(inspect ?? "gone"),
       (error: unknown) => {
         if (!abort.signal.aborted) {
           this.#options.logger.warn(`cannot inspect container ${entry.name}: ${messageOf(error)}`);
@@ -127,4 +154,8 @@ export class ClassifierDriver implements AsyncDisposable {
     this.#inspects.set(task, abort);
     void task.finally(() => this.#inspects.delete(task));
   }
+}
+
+function runFacts(answer: Answer): InspectAnswer {
+  return typeof answer === "object" ? runFactsOf(answer) : answer;
 }

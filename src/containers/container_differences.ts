@@ -9,6 +9,7 @@ import type { ContainerEntry, EntryFacts } from "./container_registry.ts";
 import type { ContainerState } from "./container_record.ts";
 import { healthStatus, type Signal } from "./engine_dialect.ts";
 import type { RunFacts } from "./exit_classifier.ts";
+import { healthDetailsOf } from "./health_details.ts";
 import { signalNumber } from "./signal_names.ts";
 
 /** `StartedAt` and the time of the `start` event are of one run if they are not farther apart than this. */
@@ -136,7 +137,14 @@ export function differences(
     }
     const status = healthStatus(inspect.State.Health?.Status);
     if (status !== undefined && isHealthNews(isNewRun ? undefined : entry, status)) {
-      signals.push({ ...base, kind: "health", status, timeNano: lastProbeNano(inspect) ?? context.nowNano });
+      const timeNano = lastProbeNano(inspect) ?? context.nowNano;
+      signals.push({
+        ...base,
+        kind: "health",
+        status,
+        timeNano,
+        details: healthDetailsOf(inspect, status) ?? {},
+      });
     }
   }
   return signals;
@@ -169,6 +177,8 @@ function isRunUnknown(
   context: ComparisonContext,
 ): boolean {
   if (entry === undefined) return true;
+  // It began before an end that is known: that end was its own, though its start was lost, or that of a later run.
+  if (entry.finishedAtNano !== undefined && startedAt <= entry.finishedAtNano) return false;
   if (entry.startedAtNano !== undefined) return startedAt > entry.startedAtNano + SAME_START_NANO;
   if (entry.state === "created") return true;
   return context.wasInterrupted && context.seenUntilNano !== undefined && startedAt > context.seenUntilNano;

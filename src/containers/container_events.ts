@@ -17,9 +17,40 @@ export interface ContainerEventBase {
   readonly timestamp: Date;
   /** `reconciled`: inferred by comparing state after the engine's stream was interrupted. */
   readonly origin?: "reconciled";
-  /** False only for an operation that failed; then `error` says why. */
-  readonly success: boolean;
-  readonly error?: string;
+  /** It happened; {@linkcode ContainerOperationFailedEvent} has `false`. */
+  readonly success: true;
+}
+
+/** What apex can be asked to do with a container. */
+export type ContainerOperation =
+  | "create"
+  | "start"
+  | "stop"
+  | "kill"
+  | "restart"
+  | "remove"
+  | "rename"
+  | "pause"
+  | "unpause"
+  | "exec";
+
+/**
+ * An operation that apex was asked for and that failed: nothing happened to the container. It comes under the name of
+ * the event that the operation would have led to (`container:stopped` for `stop`, `kill` and `restart`), or under
+ * `container:operation_failed` where there is none.
+ */
+export interface ContainerOperationFailedEvent {
+  readonly success: false;
+  readonly operation: ContainerOperation;
+  /** As far as the container is known, or was named. */
+  readonly containerId?: string;
+  readonly containerName?: string;
+  readonly image?: string;
+  readonly taskId?: string;
+  /** apex's own time of it. */
+  readonly timestamp: Date;
+  /** What failed and why, with the engine's reason. */
+  readonly error: string;
 }
 
 export interface ContainerCreatedEvent extends ContainerEventBase {
@@ -45,6 +76,8 @@ export interface ContainerDiedEvent extends ContainerEventBase {
   /** Name of the signal that ended it, `SIGKILL` for example. */
   readonly signal?: string;
   readonly oomKilled: boolean;
+  /** The engine's own words, where it had any. */
+  readonly error?: string;
   /** Milliseconds from start to end, when the start was seen. */
   readonly runDuration?: number;
 }
@@ -84,19 +117,23 @@ export type LifecycleAction =
   | "rename"
   | "remove";
 
-/** The container events that are forwarded from layer to layer, by name. */
+/**
+ * The container events that are forwarded from layer to layer, by name. Those that an operation of apex leads to also
+ * tell of its failure: ask for `success` first.
+ */
 export interface ContainerEvents {
-  "container:created": ContainerCreatedEvent;
-  "container:started": ContainerStartedEvent;
-  "container:stopped": ContainerStoppedEvent;
+  "container:created": ContainerCreatedEvent | ContainerOperationFailedEvent;
+  "container:started": ContainerStartedEvent | ContainerOperationFailedEvent;
+  "container:stopped": ContainerStoppedEvent | ContainerOperationFailedEvent;
   "container:died": ContainerDiedEvent;
-  "container:removed": ContainerRemovedEvent;
+  "container:removed": ContainerRemovedEvent | ContainerOperationFailedEvent;
   "container:health": ContainerHealthEvent;
+  "container:operation_failed": ContainerOperationFailedEvent;
 }
 
 export type ContainerEventName = keyof ContainerEvents;
 
-/** Their names, in the order of a container's life; the layers forward exactly these. */
+/** Their names, in the order of a container's life, failures last; the layers forward exactly these. */
 export const CONTAINER_EVENT_NAMES: readonly ContainerEventName[] = [
   "container:created",
   "container:started",
@@ -104,4 +141,5 @@ export const CONTAINER_EVENT_NAMES: readonly ContainerEventName[] = [
   "container:stopped",
   "container:died",
   "container:removed",
+  "container:operation_failed",
 ];

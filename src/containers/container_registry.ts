@@ -4,9 +4,10 @@
  * Only the tracker changes entries, always in the same synchronous block in which it publishes the change.
  */
 import { NANO_PER_MS } from "../engine/engine_time.ts";
+import { ApexError } from "../platform/apex_error.ts";
 import type { HealthStatus } from "../protocol/wire_event.ts";
 import type { ContainerRecord, ContainerState } from "./container_record.ts";
-import { ExitClassifier } from "./exit_classifier.ts";
+import { type ClassifierSnapshot, ExitClassifier } from "./exit_classifier.ts";
 import { taskIdOf } from "./task_id.ts";
 
 /** Removed containers that are remembered; beyond that the oldest is forgotten. Their late events come within seconds. */
@@ -30,6 +31,8 @@ export class ContainerEntry {
   taskId: string | undefined;
   state: ContainerState = "created";
   health: HealthStatus | undefined;
+  /** `health` comes from apex's own watch on what it uses, not from the engine's checks. */
+  healthIsWatched = false;
   exitCode: number | undefined;
   createdAtNano: number | undefined;
   startedAtNano: number | undefined;
@@ -50,7 +53,7 @@ export class ContainerEntry {
   /** No longer tracked: answers and deadlines that are still under way concern nobody. */
   isDiscarded = false;
 
-  constructor(facts: EntryFacts, options: { stopFollowsDie: boolean }) {
+  constructor(facts: EntryFacts, options: { stopFollowsDie: boolean; snapshot?: ClassifierSnapshot }) {
     this.id = facts.id;
     this.name = facts.name;
     this.image = facts.image;
@@ -91,14 +94,63 @@ export class ContainerRegistry {
   readonly #live = new Map<string, ContainerEntry>();
   /** Removed ones, the longest removed first. */
   readonly #tombstones = new Map<string, ContainerEntry>();
+  /** What apex itself is removing, by id, with whether that is by force. */
+  readonly #removals = new Map<string, { readonly forced: boolean }>();
+  readonly #onForgotten: (id: string) => void;
+
+  /** @param options.onForgotten a container that was removed long ago is not remembered any more */
+  constructor({ onForgotten = () => {} }: { onForgotten?: (id: string) => void } = {}) {
+    this.#onForgotten = onForgotten;
+  }
 
   /** Also finds a container that was removed lately. */
   get(id: string): ContainerEntry | undefined {
     return this.#live.get(id) ?? this.#tombstones.get(id);
   }
 
+  /**
+   * Finds a container that exists by its id, its name, or the beginning of its id, in this order.
+   * @throws {ApexError} `conflict` for the beginning of several ids
+   */
+  find(nameOrId: string): ContainerEntry | undefined {
+    const exact = this.#live.get(nameOrId);
+    if (exact !== undefined || nameOrId === "") return exact;
+    const matches: ContainerEntry[] = [];
+    for (const entry of this.#live.values()) {
+      if (entry.name === nameOrId) return entry;
+      if (entry.id.startsWith(nameOrId)) matches.push(entry);
+    }
+    if (matches.length > 1) {
+      const names = matches.slice(0, 5).map(({ name }) => name).join(", ");
+      throw new ApexError(
+        "conflict",
+        `"${nameOrId}" is the beginning of ${matches.length} containers' ids (${names}): use more of it, or a name`,
+      );
+    }
+    return matches[0];
+  }
+
+  /** apex itself removes that container now; the returned function takes that back. */
+  expectRemoval(id: string, forced: boolean): () => void {
+    // A name that the registry does not know yet: its removal could not be told from another one.
+    if (!/^[0-9a-f]{64}$/.test(id)) return () => {};
+    const removal = { forced };
+    this.#removals.set(id, removal);
+    return () => {
+      if (this.#removals.get(id) === removal) this.#removals.delete(id);
+    };
+  }
+
+  /** Whether apex has removed it, and by force; undefined: somebody else has. To be asked once. */
+  takeRemoval(id: string): { readonly forced: boolean } | undefined {
+    const removal = this.#removals.get(id);
+    this.#removals.delete(id);
+    return removal;
+  }
+
   add(entry: ContainerEntry): void {
     this.#live.set(entry.id, entry);
+    if (entry.state === "removed") this.remove(entry);
   }
 
   /** Turns the entry into a tombstone. */
@@ -110,6 +162,7 @@ export class ContainerRegistry {
       for (const [oldestId, oldest] of this.#tombstones) {
         oldest.isDiscarded = true;
         this.#tombstones.delete(oldestId);
+        this.#onForgotten(oldestId);
         break;
       }
     }
@@ -117,6 +170,7 @@ export class ContainerRegistry {
 
   /** Forgets everything. */
   clear(): void {
+    this.#removals.clear();
     for (const entries of [this.#live, this.#tombstones]) {
       for (const entry of entries.values()) entry.isDiscarded = true;
       entries.clear();

@@ -6,15 +6,19 @@
  */
 import type { ConnectedInfo, FollowHandlers } from "../engine/event_follower.ts";
 import type { EngineEvent } from "../engine/engine_event.ts";
+import { NANO_PER_MS } from "../engine/engine_time.ts";
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../engine/engine_types.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import type { HealthStatus } from "../protocol/wire_event.ts";
 import { ClassifierDriver } from "./classifier_driver.ts";
+import type { ContainerMemory } from "./container_memory.ts";
 import type { ContainerRecord } from "./container_record.ts";
 import { ContainerEntry, ContainerRegistry, type EntryFacts } from "./container_registry.ts";
 import { type Signal, stopFollowsDie, toSignal } from "./engine_dialect.ts";
 import { EntryChanges } from "./entry_changes.ts";
+import type { HealthDetails } from "./health_details.ts";
 import type { ManagerEvents } from "./manager_events.ts";
 import { fill, readSummary, runFactsOf } from "./container_differences.ts";
 import { reconcileContainers } from "./reconcile.ts";
@@ -27,13 +31,22 @@ export interface ContainerTrackerOptions {
   readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect>;
   /** Asks for a new list: the stream told what cannot be. */
   readonly requestReconcile: () => void;
+  /** Of an earlier life, and for the next one. */
+  readonly memory?: ContainerMemory;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
+/** The health of a container that has no checks of its own. */
+export interface WatchedHealth {
+  /** `none`: it is watched no more. */
+  readonly status: HealthStatus;
+  readonly details: HealthDetails;
+}
+
 export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   readonly #options: ContainerTrackerOptions;
-  readonly #registry = new ContainerRegistry();
+  readonly #registry: ContainerRegistry;
   readonly #driver: ClassifierDriver;
   #engine: { readonly kind: EngineKind; readonly id: string } | undefined;
   /** The stream was cut since the last reconciling. */
@@ -41,9 +54,11 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   /** Engine time of the newest event, ns; and what it was at the last cut. */
   #newestNano: number | undefined;
   #seenUntilNano: number | undefined;
+  #isCaughtUp = false;
 
   constructor(options: ContainerTrackerOptions) {
     this.#options = options;
+    this.#registry = new ContainerRegistry({ onForgotten: (id) => options.memory?.forget(id) });
     const changes = new EntryChanges({
       emitter: options.emitter,
       registry: this.#registry,
@@ -54,26 +69,68 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     });
     this.#driver = new ClassifierDriver({
       changes,
+      onChanged: (entry) => this.#save(entry),
       inspect: (id, signal) => this.#inspectIfThere(id, signal),
       clock: options.clock,
       logger: options.logger,
     });
   }
 
+  get engineId(): string | undefined {
+    return this.#engine?.id;
+  }
+
+  /** What happened while the engine was not heard has been told. */
+  get isCaughtUp(): boolean {
+    return this.#isCaughtUp;
+  }
+
   list(): ContainerRecord[] {
     return this.#registry.live().map((entry) => entry.toRecord());
+  }
+
+  /** @throws {ApexError} `conflict` for the beginning of several ids */
+  find(nameOrId: string): ContainerRecord | undefined {
+    return this.#registry.find(nameOrId)?.toRecord();
+  }
+
+  /** As {@linkcode find}, and also one that was removed lately, by its id. */
+  known(nameOrId: string): ContainerRecord | undefined {
+    return this.find(nameOrId) ?? this.#registry.get(nameOrId)?.toRecord();
+  }
+
+  /** apex itself removes that container now; the returned function takes that back. */
+  expectRemoval(id: string, forced: boolean): () => void {
+    return this.#registry.expectRemoval(id, forced);
+  }
+
+  /** What apex's own watch found about a container's health; takes its place among the container's signals. */
+  reportHealth(id: string, health: WatchedHealth): void {
+    const entry = this.#registry.get(id);
+    if (entry === undefined) return;
+    const { name, image, labels } = entry;
+    this.#driver.signal(entry, {
+      kind: "health",
+      ...{ id, name, image, labels },
+      timeNano: this.#options.clock.now() * NANO_PER_MS,
+      status: health.status,
+      details: health.details,
+      fromWatch: true,
+    });
   }
 
   connected(info: ConnectedInfo): void {
     const isKnownEngine = this.#engine?.id === info.engineId && !info.first;
     this.#engine = { kind: info.kind, id: info.engineId };
-    if (!isKnownEngine) this.#takeBaseline(info.containers);
+    if (!isKnownEngine) this.#meet(info);
+    this.#isCaughtUp = !this.#wasInterrupted;
     this.#driver.resume();
     this.#options.emitter.emit("engine:connected", {
       engine: info.kind,
       version: info.version,
       timestamp: new Date(this.#options.clock.now()),
     });
+    if (this.#isCaughtUp) this.#tellCaughtUp();
   }
 
   event(event: EngineEvent, silent: boolean): void {
@@ -85,9 +142,11 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     const signal = toSignal(event, {
       engine: engine.kind,
       silent,
+      isAfterCut: this.#wasInterrupted,
       ...(known !== undefined && { knownLabels: known.labels }),
     });
     if (signal === undefined) return;
+    this.#options.memory?.note(engine.id, event);
     const entry = known ?? this.#add(signal);
     if (isRepetition(entry, signal)) return;
     this.#driver.signal(entry, signal);
@@ -107,8 +166,10 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     switch (outcome.result) {
       case "settled":
         this.#wasInterrupted = false;
+        this.#caughtUp();
         break;
       case "moving":
+        this.#caughtUp(); // what moves is being told
         this.#options.requestReconcile();
         break;
       case "failed": // the follower says so, and tries again soon
@@ -120,6 +181,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
 
   disconnected(error: string): void {
     this.#driver.pause();
+    this.#isCaughtUp = false;
     // After a second cut before any reconciling, what was missed at the first one is still missing.
     if (!this.#wasInterrupted) this.#seenUntilNano = this.#newestNano;
     this.#wasInterrupted = this.#engine !== undefined;
@@ -130,17 +192,53 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     });
   }
 
-  /** Ends deadlines and inspects; what they would have told is not told. May be called again. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#forgetAll();
+  /** From here on nothing changes, and nothing is told or remembered: that is for the next life. May be called again. */
+  async stop(): Promise<void> {
     await this.#driver[Symbol.asyncDispose]();
   }
 
-  /** Another engine, or the first: its containers are no news, and those of the engine before are no removals. */
-  #takeBaseline(containers: readonly ContainerSummary[]): void {
+  /** Ends deadlines and inspects; what they would have told is not told. May be called again. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
     this.#forgetAll();
-    this.#wasInterrupted = false;
-    this.#newestNano = this.#seenUntilNano = undefined;
+  }
+
+  #caughtUp(): void {
+    if (this.#isCaughtUp) return;
+    this.#isCaughtUp = true;
+    this.#tellCaughtUp();
+  }
+
+  #tellCaughtUp(): void {
+    if (this.#engine === undefined) return;
+    this.#options.emitter.emit("engine:caught-up", {
+      engine: this.#engine.kind,
+      timestamp: new Date(this.#options.clock.now()),
+    });
+  }
+
+  /** The first engine, or another one: the containers of the engine before are no removals. */
+  #meet({ engineId, kind, containers, baselineNano }: ConnectedInfo): void {
+    this.#forgetAll();
+    const { memory } = this.#options;
+    const known = memory?.recall(engineId);
+    this.#wasInterrupted = known !== undefined;
+    this.#newestNano = this.#seenUntilNano = known?.newestNano;
+    if (memory === undefined || known === undefined) {
+      memory?.begin(engineId, baselineNano);
+      this.#takeBaseline(containers);
+      return;
+    }
+    // Where they stood when they were last told of: what has changed since is told from there.
+    const options = { baselineNano: known.baselineNano, stopFollowsDie: stopFollowsDie(kind) };
+    for (const entry of memory.resume(engineId, options)) {
+      this.#registry.add(entry);
+      this.#driver.restored(entry);
+    }
+  }
+
+  /** An engine that was never followed: its containers are no news. */
+  #takeBaseline(containers: readonly ContainerSummary[]): void {
     for (const summary of containers) {
       const listed = readSummary(summary);
       const entry = this.#add(listed);
@@ -149,6 +247,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
       entry.health = listed.health;
       entry.exitCode = listed.exitCode;
       entry.createdAtNano = listed.createdAtNano;
+      this.#save(entry);
     }
   }
 
@@ -182,6 +281,12 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
       this.#driver.signal(entry, signal);
     }
     if (inspect !== undefined) fill(entry, inspect);
+    if (inspect !== undefined || signals.length > 0) this.#save(entry);
+  }
+
+  /** An entry that is discarded has no row any more, or never will. */
+  #save(entry: ContainerEntry): void {
+    if (!entry.isDiscarded) this.#options.memory?.save(entry);
   }
 
   async #inspectIfThere(id: string, signal: AbortSignal): Promise<ContainerInspect | undefined> {

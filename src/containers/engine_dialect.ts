@@ -6,6 +6,7 @@ import type { EngineEvent } from "../engine/engine_event.ts";
 import type { EngineKind } from "../engine/engine_types.ts";
 import { type HealthStatus, healthStatusSchema } from "../protocol/wire_event.ts";
 import type { LifecycleAction } from "./container_events.ts";
+import type { HealthDetails } from "./health_details.ts";
 import { signalNumber } from "./signal_names.ts";
 
 /** One thing that happened to one container, whichever engine told it. */
@@ -40,6 +41,8 @@ export interface DieSignal extends SignalBase {
   readonly kind: "die";
   /** Absent when a label hides it. */
   readonly exitCode?: number;
+  /** The engine is known to say so where it does not know better: an inspect tells. */
+  readonly isCodeDoubtful?: true;
   /** Absent when the engine's event does not say (Docker). */
   readonly oomKilled?: boolean;
   /** The engine's own words; known only where an inspect was made. */
@@ -49,6 +52,10 @@ export interface DieSignal extends SignalBase {
 export interface HealthSignal extends SignalBase {
   readonly kind: "health";
   readonly status: HealthStatus;
+  /** What led to it, once that is known; the engines' events do not say. */
+  readonly details?: HealthDetails;
+  /** From apex's own watch on what the container uses, not from the engine. */
+  readonly fromWatch?: true;
 }
 
 /** Actions that mean something, by the name that any of the engines gives them. All others are ignored. */
@@ -75,11 +82,18 @@ interface Dialect {
   readonly labelsHideAttributes: boolean;
   /** Attribute of `die` that tells whether the kernel killed it for want of memory. */
   readonly oomAttribute?: string;
+  /** What `die` gives as the exit code of a process that ended while the engine was down, though inspect knows the real one. */
+  readonly codeOfUnseenExit?: string;
   /** Attributes of every event that are no labels. */
   readonly ownAttributes: readonly string[];
 }
 
-const DOCKER: Dialect = { labelsHideAttributes: true, ownAttributes: ["image", "name"] };
+// 255: seen on 20.10, when dockerd is back and finds that its containerd had lost the process.
+const DOCKER: Dialect = {
+  labelsHideAttributes: true,
+  codeOfUnseenExit: "255",
+  ownAttributes: ["image", "name"],
+};
 const PODMAN: Dialect = {
   labelsHideAttributes: false,
   oomAttribute: "oomKilled",
@@ -103,6 +117,8 @@ export function toSignal(
     readonly engine: EngineKind;
     readonly knownLabels?: Readonly<Record<string, string>>;
     readonly silent?: boolean;
+    /** The engine was not heard for a while just before; it may have been down. */
+    readonly isAfterCut?: boolean;
   },
 ): Signal | undefined {
   if (event.type !== "container") return undefined;
@@ -131,7 +147,10 @@ export function toSignal(
       return { ...base, kind, ...(signal !== undefined && { signal }) };
     }
     case "die": {
-      const exitCode = integer(attribute("exitCode") ?? podmanExitCode(attributes, dialect));
+      const code = attribute("exitCode") ?? podmanExitCode(attributes, dialect);
+      const exitCode = integer(code);
+      const isCodeDoubtful = context.isAfterCut === true && code !== undefined &&
+        code === dialect.codeOfUnseenExit;
       const oomKilled = dialect.oomAttribute === undefined
         ? undefined
         : attributes[dialect.oomAttribute] === "true";
@@ -139,6 +158,7 @@ export function toSignal(
         ...base,
         kind,
         ...(exitCode !== undefined && { exitCode }),
+        ...(isCodeDoubtful && { isCodeDoubtful }),
         ...(oomKilled !== undefined && { oomKilled }),
       };
     }

@@ -55,7 +55,7 @@ export class EntryChanges {
           entry.exitCode = undefined;
         }
         // The engine begins anew with its checks, and Docker says nothing about that.
-        if (entry.health !== undefined) entry.health = "starting";
+        if (entry.health !== undefined) entry.health = entry.healthIsWatched ? undefined : "starting";
         if (!isSilent) emitter.emit("container:started", base);
         break;
       case "pause":
@@ -64,27 +64,34 @@ export class EntryChanges {
         entry.stateWasSeen = true;
         break;
       case "health": {
+        if (signal.fromWatch === true && !isWatchable(entry)) return;
         const previousStatus = entry.health;
-        entry.health = signal.status;
+        entry.healthIsWatched = signal.fromWatch === true;
+        entry.health = entry.healthIsWatched && signal.status === "none" ? undefined : signal.status;
         if (!isSilent) {
           emitter.emit("health:report", {
             ...base,
             status: signal.status,
             ...(previousStatus !== undefined && { previousStatus }),
+            ...signal.details,
+            ...(signal.fromWatch === true && { fromWatch: true }),
           });
         }
         return;
       }
-      case "remove":
+      case "remove": {
         if (entry.state === "removed") return;
+        const ours = this.#options.registry.takeRemoval(entry.id);
         this.#options.registry.remove(entry);
         if (!isSilent) {
           emitter.emit("container:removed", {
             ...base,
+            ...(ours !== undefined && { forced: ours.forced }),
             ...(entry.exitCode !== undefined && { exitCode: entry.exitCode }),
           });
         }
         break;
+      }
     }
     if (!isSilent) emitter.emit("container:lifecycle", { ...base, action: signal.kind });
   }
@@ -96,6 +103,8 @@ export class EntryChanges {
     if (entry.stateWasSeen && !entry.isUp) this.#doubt(entry, die, "ended while it was not running");
     entry.rename(die.name);
     if (entry.state !== "removed") entry.state = "exited";
+    // Of an earlier run, whose end was told: the start of this one was lost.
+    if ((entry.startedAtNano ?? 0) <= (entry.finishedAtNano ?? -1)) entry.startedAtNano = undefined;
     entry.stateWasSeen = true;
     entry.exitCode = exit.exitCode;
     entry.finishedAtNano = die.timeNano;
@@ -110,6 +119,11 @@ export class EntryChanges {
   #doubt(entry: ContainerEntry, signal: Signal, what: string): void {
     if (signal.origin !== "reconciled" && signal.silent !== true) this.#options.onImpossible(entry, what);
   }
+}
+
+/** A check may be answered when its container has ended; and what the engine's own checks say counts more. */
+function isWatchable(entry: ContainerEntry): boolean {
+  return entry.isUp && (entry.health === undefined || entry.healthIsWatched);
 }
 
 function labelsOf({ labels }: ContainerEntry): Pick<ContainerRecord, "labels"> | undefined {

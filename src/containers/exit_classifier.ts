@@ -10,10 +10,13 @@
  *   deadline (died). A removal does not end the hold: an auto-removed container's `destroy` may come before its `stop`;
  * - else died, at once.
  *
- * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order. (One
- * file though long: every transition reads or writes the same five pieces of state.)
+ * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order. That is
+ * why health goes through here too: what its checks said has to be asked for. (One file though long: every transition
+ * reads or writes the same five pieces of state.)
  */
-import type { DieSignal, KillSignal, Signal } from "./engine_dialect.ts";
+import { definedFields } from "../platform/defined_fields.ts";
+import type { DieSignal, HealthSignal, KillSignal, Signal } from "./engine_dialect.ts";
+import type { HealthDetails } from "./health_details.ts";
 import { SIGKILL, signalName } from "./signal_names.ts";
 
 /** Longest wait for the `stop` of a stop: it came 540 ms after `die` at most, under load. */
@@ -62,6 +65,11 @@ export type Step =
   | { readonly do: "exit"; readonly exit: Exit }
   /** Inspect the container and answer with {@linkcode ExitClassifier.inspected} within {@linkcode INSPECT_MS}. */
   | { readonly do: "inspect" }
+  /**
+   * Ask what the container's checks said, and answer with {@linkcode ExitClassifier.described} within
+   * {@linkcode INSPECT_MS}; at once where the status is no news. Always the last step.
+   */
+  | { readonly do: "describe"; readonly signal: HealthSignal }
   /** Call {@linkcode ExitClassifier.deadline} after `ms`; replaces an earlier one. */
   | { readonly do: "arm"; readonly ms: number }
   | { readonly do: "disarm" };
@@ -81,6 +89,16 @@ export interface RunFacts {
 /** `gone`: no such container any more; `unanswered`: too late, or the engine could not tell. */
 export type InspectAnswer = RunFacts | "gone" | "unanswered";
 
+/** Where a classifier stands, as plain JSON; made to go on from it in another life. */
+export interface ClassifierSnapshot {
+  readonly stopSignal?: number;
+  readonly run?: Omit<Run, "kills"> & { readonly kills: readonly number[] };
+  readonly asking?: "stop-signal" | DieSignal | HealthSignal;
+  readonly held?: Exit;
+  readonly inbox?: readonly Signal[];
+  readonly behind?: readonly Signal[];
+}
+
 /** What was seen since the last start. */
 interface Run {
   firstKill?: number | "unknown";
@@ -95,8 +113,8 @@ export class ExitClassifier {
   readonly #stopFollowsDie: boolean;
   #stopSignal: number | undefined;
   #run = newRun();
-  /** An inspect is under way: for the container's stop signal, or for the facts of this exit. */
-  #asking: "stop-signal" | DieSignal | undefined;
+  /** An inspect is under way: for the container's stop signal, or for the facts of this exit or health. */
+  #asking: "stop-signal" | DieSignal | HealthSignal | undefined;
   /** Died, unless a `stop` comes. */
   #held: Exit | undefined;
   /** Not looked at yet, in order; more than one only while an inspect is under way. */
@@ -104,13 +122,46 @@ export class ExitClassifier {
   /** Came while the verdict was held, in order. */
   readonly #behind: Signal[] = [];
 
-  constructor(options: { stopFollowsDie: boolean }) {
-    this.#stopFollowsDie = options.stopFollowsDie;
+  /** @param options.snapshot to go on from; {@linkcode ExitClassifier.resume} then says what is to be done */
+  constructor({ stopFollowsDie, snapshot = {} }: { stopFollowsDie: boolean; snapshot?: ClassifierSnapshot }) {
+    this.#stopFollowsDie = stopFollowsDie;
+    const { stopSignal, run, asking, held, inbox = [], behind = [] } = snapshot;
+    this.#stopSignal = stopSignal;
+    if (run !== undefined) this.#run = { ...run, kills: new Set(run.kills) };
+    this.#asking = typeof asking === "object" ? revived(asking) : asking;
+    this.#held = held;
+    this.#inbox.push(...inbox.map(revived));
+    this.#behind.push(...behind.map(revived));
+  }
+
+  /** Undefined when it stands where a new one does. */
+  toSnapshot(): ClassifierSnapshot | undefined {
+    const run = this.#run;
+    const hasSeen = run.firstKill !== undefined || run.stopSeen || run.oomSeen || run.ended;
+    const snapshot = definedFields({
+      stopSignal: this.#stopSignal,
+      run: hasSeen ? { ...run, kills: [...run.kills] } : undefined,
+      asking: this.#asking,
+      held: this.#held,
+      inbox: this.#inbox.length > 0 ? [...this.#inbox] : undefined,
+      behind: this.#behind.length > 0 ? [...this.#behind] : undefined,
+    });
+    return Object.keys(snapshot).length > 0 ? snapshot : undefined;
+  }
+
+  /** What a snapshot was waiting for when it was made. */
+  resume(): Step[] {
+    if (this.#asking !== undefined) {
+      const asking = this.#asking;
+      if (typeof asking !== "object" || asking.kind === "die") return [{ do: "inspect" }];
+      return [{ do: "describe", signal: asking }];
+    }
+    return this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
   }
 
   /** An exit is known whose verdict is not. */
   get settling(): boolean {
-    return this.#held !== undefined || typeof this.#asking === "object";
+    return this.#held !== undefined || (typeof this.#asking === "object" && this.#asking.kind === "die");
   }
 
   /** An inspect is under way, and signals may wait for its answer. */
@@ -127,7 +178,7 @@ export class ExitClassifier {
   signal(signal: Signal): Step[] {
     const steps: Step[] = [];
     this.#inbox.push(signal);
-    if (this.#asking !== undefined && this.#inbox.length > MAX_WAITING) this.#answer("unanswered", steps);
+    if (this.#inbox.length > MAX_WAITING) this.#giveUpAsking(steps);
     this.#drain(steps);
     return steps;
   }
@@ -136,6 +187,16 @@ export class ExitClassifier {
   inspected(answer: InspectAnswer): Step[] {
     const steps: Step[] = [];
     this.#answer(answer, steps);
+    this.#drain(steps);
+    return steps;
+  }
+
+  /** The answer to a `describe` step. One that comes when its question was given up says nothing any more. */
+  described(signal: HealthSignal, details?: HealthDetails): Step[] {
+    const steps: Step[] = [];
+    if (this.#asking !== signal) return steps;
+    this.#asking = undefined;
+    steps.push({ do: "apply", signal: { ...signal, ...(details !== undefined && { details }) } });
     this.#drain(steps);
     return steps;
   }
@@ -173,6 +234,11 @@ export class ExitClassifier {
         return this.#takeDie(signal, steps);
       case "kill":
         return this.#takeKill(signal, steps);
+      case "health":
+        if (signal.details !== undefined || signal.silent === true) break;
+        this.#asking = signal;
+        steps.push({ do: "describe", signal });
+        return;
       case "create":
       case "start":
         this.#run = newRun();
@@ -195,8 +261,14 @@ export class ExitClassifier {
     run.firstKill ??= signal.signal ?? "unknown";
     if (signal.signal === undefined) run.unknownKill = true;
     else run.kills.add(signal.signal);
-    // Asked now rather than at `die`, so that a killed container's `die` need not wait, and may be gone.
-    if (isFirst && run.firstKill === SIGKILL && this.#stopFollowsDie && this.#stopSignal === undefined) {
+    if (!isFirst || run.firstKill !== SIGKILL || !this.#stopFollowsDie || this.#stopSignal !== undefined) {
+      return;
+    }
+    // Of the time before the baseline: it must not delay what makes the registry as the list is.
+    if (signal.silent === true) {
+      run.firstKill = "unknown";
+    } else {
+      // Asked now rather than at `die`, so that a killed container's `die` need not wait, and may be gone.
       this.#asking = "stop-signal";
       steps.push({ do: "inspect" });
     }
@@ -204,7 +276,8 @@ export class ExitClassifier {
 
   #takeDie(die: DieSignal, steps: Step[]): void {
     const oomUnclear = this.#run.oomSeen && die.oomKilled === undefined;
-    if ((die.exitCode === undefined || oomUnclear) && die.silent !== true) {
+    const isCodeUnclear = die.exitCode === undefined || die.isCodeDoubtful === true;
+    if ((isCodeUnclear || oomUnclear) && die.silent !== true) {
       this.#asking = die;
       steps.push({ do: "inspect" });
     } else {
@@ -212,9 +285,16 @@ export class ExitClassifier {
     }
   }
 
+  #giveUpAsking(steps: Step[]): void {
+    const asking = this.#asking;
+    if (typeof asking !== "object" || asking.kind !== "health") return this.#answer("unanswered", steps);
+    this.#asking = undefined;
+    steps.push({ do: "apply", signal: asking });
+  }
+
   #answer(answer: InspectAnswer, steps: Step[]): void {
     const asking = this.#asking;
-    if (asking === undefined) return;
+    if (asking === undefined || (typeof asking === "object" && asking.kind === "health")) return;
     this.#asking = undefined;
     const facts = typeof answer === "object" ? answer : undefined;
     if (facts !== undefined) this.#stopSignal = facts.stopSignal;
@@ -229,7 +309,8 @@ export class ExitClassifier {
   /** `facts` are of the run that this `die` ended. */
   #conclude(die: DieSignal, facts: RunFacts | undefined, steps: Step[]): void {
     const run = this.#run;
-    const exitCode = die.exitCode ?? facts?.exitCode;
+    const [first, second] = die.isCodeDoubtful === true ? [facts, die] : [die, facts];
+    const exitCode = first?.exitCode ?? second?.exitCode;
     const oomKilled = die.oomKilled ?? facts?.oomKilled ?? (run.oomSeen && exitCode === 128 + SIGKILL);
     const signal = signalOf(exitCode, run);
     const error = die.error ?? facts?.error;
@@ -243,7 +324,8 @@ export class ExitClassifier {
       graceful: exitCode !== undefined ? exitCode !== 128 + SIGKILL : !run.kills.has(SIGKILL),
       ...(error !== undefined && { error }),
     };
-    if (!stopSeen && this.#mayBeStop(run)) {
+    // The verdict on a silent exit is told to nobody: it must not hold back what follows.
+    if (!stopSeen && die.silent !== true && this.#mayBeStop(run)) {
       this.#held = exit;
       steps.push({ do: "arm", ms: HOLD_MS });
     } else {
@@ -272,6 +354,13 @@ export class ExitClassifier {
     this.#held = undefined;
     this.#inbox.unshift(...this.#behind.splice(0));
   }
+}
+
+/** In JSON a date is a text. */
+function revived<S extends Signal>(signal: S): S {
+  if (signal.kind !== "health" || signal.details?.lastCheckTime === undefined) return signal;
+  const lastCheckTime = new Date(signal.details.lastCheckTime);
+  return { ...signal, details: { ...signal.details, lastCheckTime } };
 }
 
 function newRun(): Run {

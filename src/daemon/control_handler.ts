@@ -1,88 +1,102 @@
-/** What each operation of the control socket does. Whatever the event stream tells can be asked for here as well. */
+/** Which part of the daemon carries out which operation. Whatever the event stream tells can be asked for here as well. */
 import type { ContainerManager } from "../containers/container_manager.ts";
-import type { ContainerRecord } from "../containers/container_record.ts";
 import type { EventLog } from "../eventlog/event_log.ts";
+import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { SocketPaths } from "../platform/directories.ts";
-import type {
-  ContainerResult,
-  ContainersListResult,
-  ControlReply,
-  ControlRequest,
-  StatusResult,
-} from "../protocol/control.ts";
-import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { EventJournal } from "../storage/event_journal.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
+import { ContainerRequests } from "./container_requests.ts";
+import type { ControlHandler } from "./control_server.ts";
 import type { EngineStatus } from "./engine_status.ts";
+import type { EventRequests } from "./event_requests.ts";
+import { Readiness } from "./readiness.ts";
+import type { SessionRequests } from "./session_requests.ts";
+import { statusResult } from "./status_request.ts";
+import type { TaskAdoption } from "./task_adoption.ts";
+import { TaskRequests } from "./task_requests.ts";
+import { WorkspaceRequests } from "./workspace_requests.ts";
 
 export interface ControlHandlerOptions {
   readonly sockets: SocketPaths;
   readonly containers: ContainerManager;
+  readonly workspaces: WorkspaceManager;
+  readonly orchestrator: ApexOrchestrator;
+  readonly adoption: TaskAdoption;
+  readonly storage: Pick<Storage, "status" | "bytes">;
+  readonly journal: EventJournal;
   readonly engine: EngineStatus;
   readonly log: EventLog;
+  readonly events: EventRequests;
+  readonly sessions: SessionRequests;
+  /** For tasks that name none. */
+  readonly defaultImage: string;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
-/** A client that comes right after the daemon's start gets the containers, not an error. */
-const FIRST_CONNECTION_LIMIT_MS = 2_000;
-
-/** Makes the function that carries out requests; it answers from memory. */
-export function controlHandler(
-  options: ControlHandlerOptions,
-): (request: ControlRequest) => Promise<ControlReply> {
+/** Makes the function that carries out requests. */
+export function controlHandler(options: ControlHandlerOptions): ControlHandler {
   const startedAtMs = options.clock.now();
-  return async ({ op }) => {
-    switch (op) {
+  const ready = new Readiness(options);
+  const containers = new ContainerRequests(options);
+  const tasks = new TaskRequests(options);
+  const workspaces = new WorkspaceRequests(options);
+  const { events, sessions } = options;
+  return async (request, signal) => {
+    switch (request.op) {
       case "status":
-        return { ok: true, result: statusResult(options, startedAtMs) };
+        return { ok: true, result: statusResult({ ...options, startedAtMs }) };
       case "containers.list":
-        return await containersReply(options);
+        await ready.containersKnown(signal);
+        return containers.list();
+      case "containers.inspect":
+        await ready.containersKnown(signal);
+        return await containers.inspect(request, signal);
+      case "containers.logs":
+        await ready.containersKnown(signal);
+        return containers.logs(request);
+      case "tasks.run":
+        await ready.tasksUsable(signal);
+        return tasks.run(request);
+      case "tasks.list":
+        await ready.tasksKnown(signal);
+        return tasks.list(request);
+      case "tasks.cancel":
+        await ready.tasksUsable(signal);
+        return await tasks.cancel(request);
+      case "tasks.signal":
+        await ready.tasksUsable(signal);
+        return await tasks.signal(request);
+      case "tasks.wait":
+        await ready.tasksKnown(signal);
+        return tasks.wait(request);
+      case "workspaces.list":
+        await ready.ownersKnown(signal);
+        return workspaces.list();
+      case "workspaces.clean":
+        await ready.ownersKnown(signal);
+        return await workspaces.clean(request);
+      case "sessions.attach":
+      case "sessions.list":
+      case "sessions.detach":
+      case "sessions.kill":
+        return await sessions.answer(request);
+      case "events.subscribe":
+        if (!request.snapshot) return events.subscribe(request);
+        await ready.containersKnown(signal);
+        await ready.tasksKnown(signal);
+        await sessions.ready();
+        // No `await` from here on: the snapshot is of the moment at which the stream begins.
+        return events.subscribe(request, {
+          containers: containers.results(),
+          sessions: sessions.results(),
+          tasks: tasks.results({ all: false }),
+        });
+      case "events.history":
+        return events.history(request);
     }
-  };
-}
-
-/** An empty list before the engine was ever heard would be a lie. */
-async function containersReply({ containers, engine, clock }: ControlHandlerOptions): Promise<ControlReply> {
-  const timeUp = Promise.withResolvers<void>();
-  const cancel = clock.after(FIRST_CONNECTION_LIMIT_MS, timeUp.resolve);
-  await Promise.race([engine.firstConnection, timeUp.promise]);
-  cancel();
-  const { kind, state, socket, error } = engine.current;
-  if (kind === undefined) {
-    const message = `the containers are not known yet: ${error ?? `the engine at ${socket} does not answer`}`;
-    return { ok: false, error: { code: "engine", message } };
-  }
-  const result: ContainersListResult = {
-    containers: containers.list().map(containerResult),
-    engine: state === "connected" ? "connected" : "disconnected",
-  };
-  return { ok: true, result };
-}
-
-function statusResult(
-  { sockets, engine, log, clock }: ControlHandlerOptions,
-  startedAtMs: number,
-): StatusResult {
-  const stats = log.stats();
-  return {
-    version: VERSION,
-    protocol: PROTOCOL_VERSION,
-    pid: Deno.pid,
-    startedAt: new Date(startedAtMs).toISOString(),
-    uptimeMs: clock.now() - startedAtMs,
-    engine: engine.current,
-    sockets: { control: sockets.controlSocket, events: sockets.eventsSocket },
-    subscribers: stats.subscribers,
-    eventsPublished: stats.eventsPublished,
-    subscribersDropped: stats.subscribersDropped,
-    log: { bytes: stats.memoryBytes, oldest: stats.oldestSeq, head: stats.headSeq },
-  };
-}
-
-function containerResult({ createdAt, startedAt, finishedAt, ...record }: ContainerRecord): ContainerResult {
-  return {
-    ...record,
-    ...(createdAt && { createdAt: createdAt.toISOString() }),
-    ...(startedAt && { startedAt: startedAt.toISOString() }),
-    ...(finishedAt && { finishedAt: finishedAt.toISOString() }),
   };
 }

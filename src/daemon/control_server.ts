@@ -1,163 +1,241 @@
 /**
- * Serves `apex.socket`: one request line a connection, one reply line, then the end. Before each reply it waits until
- * every subscriber that connected earlier is registered, so that "connect to events.socket, ask for the state, then
- * react" has no gap. A client that sends nonsense, or nothing, gets an error or its connection closed, and hurts nobody.
+ * Serves `apex.socket`: one request line a connection, one reply line, and then the end, or, for the operations that say
+ * so, a stream of frames or of lines. Before each reply it waits until every subscriber that connected earlier is registered, so that
+ * "connect to events.socket, ask for the state, then react" has no gap. A client that sends nonsense, or nothing, gets an
+ * error or its connection closed, and hurts nobody; one that does not read its stream holds up nobody but itself.
  */
+import { acceptLoop } from "../platform/accept_loop.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import { type ControlReply, type ControlRequest, decodeRequest } from "../protocol/control.ts";
-import { encodeLine, LineTooLongError, MAX_REQUEST_BYTES, readLine } from "../protocol/jsonl.ts";
-import { acceptLoop } from "../platform/accept_loop.ts";
+import {
+  type ControlOp,
+  type ControlReply,
+  type ControlRequest,
+  decodeRequest,
+  isLineOp,
+  isStreamOp,
+} from "../protocol/control.ts";
+import { encodeJsonFrame } from "../protocol/frames.ts";
+import {
+  encodeLine,
+  type FramedLine,
+  LineTooLongError,
+  MAX_REQUEST_BYTES,
+  readLine,
+} from "../protocol/jsonl.ts";
+import type { ControlChannel, SocketChannel } from "./control_channel.ts";
+import { ControlConnection } from "./control_connection.ts";
+import { errorReply } from "./error_reply.ts";
+import { closeQuietly, discardRest, writeAll } from "./socket_io.ts";
+
+/** The reply of an operation that goes on after it. */
+export interface StreamReply {
+  readonly ok: true;
+  readonly result: unknown;
+  /**
+   * Sends what follows the reply line; the connection ends when it settles. Called exactly once, even when the client is
+   * gone by then: the channel's signal is aborted in that case, and the operation can still let go of what it holds. What
+   * it throws while the client is there becomes a last frame, `exit {error}`; lines end without their last one then.
+   */
+  readonly stream: (channel: ControlChannel) => Promise<void>;
+}
+
+export type ControlAnswer = ControlReply | StreamReply;
+
+/** Carries out a request. What it throws becomes an error reply. `signal` is aborted when the daemon ends. */
+export type ControlHandler = (
+  request: ControlRequest,
+  signal: AbortSignal,
+) => Promise<ControlAnswer> | ControlAnswer;
 
 export interface ControlServerOptions {
   /** Already listening; the server closes it. */
   readonly listener: Deno.UnixListener;
-  /** Carries out a request. What it throws becomes an error reply. */
-  readonly handle: (request: ControlRequest) => Promise<ControlReply> | ControlReply;
+  /** Answers with a stream only what {@linkcode isStreamOp} and {@linkcode isLineOp} know. */
+  readonly handle: ControlHandler;
   /** Resolves when every earlier connection to the events socket is registered. */
   readonly barrier: () => Promise<void>;
+  /** Those that have not had their reply; streams are counted apart. */
   readonly maxConnections: number;
+  readonly maxStreams?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** How long a client may take to send its request, and then to take its reply. */
-const CLIENT_TIMEOUT_MS = 5_000;
-
-/** A connection that is being served. */
-interface ControlConnection {
-  /** Closes it, whatever it is doing. */
-  readonly end: () => void;
-  readonly served: Promise<void>;
-}
+/** Each costs two descriptors at most, its own and one to the engine. */
+const MAX_STREAMS = 4_096;
+const ENDING = "the daemon is ending";
 
 export class ControlServer implements AsyncDisposable {
   readonly #options: ControlServerOptions;
+  readonly #maxStreams: number;
   readonly #connections = new Set<ControlConnection>();
+  readonly #streams = new Set<ControlConnection>();
   /** Those that are being told that there are too many; as many of them at most. */
   readonly #refusals = new Set<ControlConnection>();
+  /** All that is being done with connections; what streams is waited for at the end. */
+  readonly #work = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
   readonly #accepting: Promise<void>;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
+    this.#maxStreams = options.maxStreams ?? MAX_STREAMS;
     const { listener, logger } = options;
     this.#accepting = acceptLoop({ listener, onConnection: (conn) => this.#accept(conn), logger });
   }
 
-  /** Closes the listener and every connection. */
+  /** Closes the listener and every connection, and waits until the operations of all streams have let go. */
   async [Symbol.asyncDispose](): Promise<void> {
     closeQuietly(this.#options.listener);
+    this.#stop.abort(new Error(ENDING));
     await this.#accepting;
-    const open = [...this.#connections, ...this.#refusals];
-    for (const connection of open) connection.end();
-    await Promise.all(open.map((connection) => connection.served));
+    for (const connection of [...this.#connections, ...this.#streams, ...this.#refusals]) {
+      connection.end(ENDING);
+    }
+    while (this.#work.size > 0) await Promise.all(this.#work);
   }
 
   #accept(conn: Deno.UnixConn): void {
-    const { maxConnections, logger } = this.#options;
+    const { maxConnections, logger, clock } = this.#options;
     if (this.#connections.size >= maxConnections) {
       logger.warn(`refused a control connection: ${maxConnections} are open (max_control_connections)`);
       if (this.#refusals.size >= maxConnections) return closeQuietly(conn);
-      return this.#hold(conn, this.#refusals, (end) => this.#refuse(conn, end));
+      const refused = new ControlConnection(conn, { keptIn: this.#refusals, clock });
+      return this.#use(refused, () => this.#refuse(refused));
     }
-    this.#hold(conn, this.#connections, (end) => this.#serve(conn, end));
+    const connection = new ControlConnection(conn, { keptIn: this.#connections, clock });
+    this.#use(connection, () => this.#serve(connection));
   }
 
-  /** Keeps the connection in `held` until `work` is done or it is ended; then closes it. */
-  #hold(
-    conn: Deno.UnixConn,
-    held: Set<ControlConnection>,
-    work: (end: () => void) => Promise<void>,
-  ): void {
-    const ended = Promise.withResolvers<never>();
-    const end = (): void => {
-      closeQuietly(conn);
-      ended.reject(new Error("the client took too long, or the daemon is ending"));
-    };
-    // Raced, because in Deno 2.4 closing does not end a write that is in flight: that lasts until the peer reads or dies.
-    const served = Promise.race([work(end), ended.promise]).catch((error) => {
-      // The client went away, or was too slow: its own loss.
-      this.#options.logger.debug(`a control connection ended early: ${messageOf(error)}`);
-    }).finally(() => {
-      closeQuietly(conn);
-      held.delete(connection);
-    });
-    const connection = { end, served };
-    held.add(connection);
+  #use(connection: ControlConnection, work: () => Promise<void>): void {
+    this.#track(
+      connection.use(work).catch((error) => {
+        // The client went away, or was too slow: its own loss.
+        this.#options.logger.debug(`a control connection ended early: ${messageOf(error)}`);
+      }),
+    );
   }
 
-  async #refuse(conn: Deno.UnixConn, end: () => void): Promise<void> {
+  /** @param work never rejects */
+  #track(work: Promise<void>): void {
+    this.#work.add(work);
+    void work.then(() => this.#work.delete(work));
+  }
+
+  async #refuse(connection: ControlConnection): Promise<void> {
     const message =
       `the daemon serves ${this.#options.maxConnections} control connections already; try again`;
-    const reply: ControlReply = { ok: false, error: { code: "busy", message } };
-    await this.#withinTimeout(end, async () => {
-      await writeAll(conn, encodeLine(reply));
-      await discardRest(conn);
+    await connection.withinTimeout(async () => {
+      await writeAll(connection.conn, encodeLine({ ok: false, error: { code: "busy", message } }));
+      await discardRest(connection.conn);
     });
   }
 
-  async #serve(conn: Deno.UnixConn, end: () => void): Promise<void> {
-    const line = await this.#withinTimeout(end, () => readRequestLine(conn));
-    if (line === null) return;
-    const reply = await this.#replyTo(line);
-    await this.#withinTimeout(end, async () => {
-      await writeAll(conn, encodeLine(reply));
-      if (line instanceof LineTooLongError) await discardRest(conn);
-    });
-  }
-
-  async #replyTo(line: Uint8Array | LineTooLongError): Promise<ControlReply> {
-    if (line instanceof LineTooLongError) {
-      return { ok: false, error: { code: "protocol", message: `the request is too long: ${line.message}` } };
+  async #serve(connection: ControlConnection): Promise<void> {
+    const framed = await connection.withinTimeout(() => readRequest(connection.conn));
+    if (framed === null) return;
+    if (framed instanceof LineTooLongError) {
+      const message = `the request is too long: ${framed.message}`;
+      return await this.#reply(connection, { ok: false, error: { code: "protocol", message } }, {
+        discard: true,
+      });
     }
-    const decoded = decodeRequest(line);
+    const decoded = decodeRequest(framed.line);
     await this.#options.barrier();
-    if ("error" in decoded) return { ok: false, error: decoded.error };
-    try {
-      return await this.#options.handle(decoded.request);
-    } catch (error) {
-      this.#options.logger.error(`${decoded.request.op} failed: ${messageOf(error)}`);
-      return { ok: false, error: { code: "failed", message: messageOf(error) } };
+    // Nothing is begun any more once the daemon is ending.
+    if (connection.hasEnded) return;
+    if ("error" in decoded) return await this.#reply(connection, { ok: false, error: decoded.error });
+    const { request } = decoded;
+    if (!isStreamOp(request.op) && !isLineOp(request.op)) {
+      return await this.#reply(connection, await this.#handle(request));
     }
+    if (this.#streams.size >= this.#maxStreams) {
+      this.#options.logger.warn(`refused a stream: ${this.#maxStreams} are open (max_streams)`);
+      const message = `the daemon serves ${this.#maxStreams} streams already; try again`;
+      return await this.#reply(connection, { ok: false, error: { code: "busy", message } }, {
+        discard: true,
+      });
+    }
+    connection.keepIn(this.#streams);
+    const operation = this.#serveStream(connection, { request, rest: framed.rest });
+    // Cut short, the connection is closed at once; what the operation holds takes its time, and disposal waits for that.
+    this.#track(operation.catch(() => {}));
+    await operation;
   }
 
-  /** Ends the connection when `work` takes too long. */
-  async #withinTimeout<T>(end: () => void, work: () => Promise<T>): Promise<T> {
-    const cancel = this.#options.clock.after(CLIENT_TIMEOUT_MS, end);
+  async #serveStream(
+    connection: ControlConnection,
+    { request, rest }: { request: ControlRequest; rest: Uint8Array },
+  ): Promise<void> {
+    const answer = await this.#handle(request);
+    if (!("stream" in answer)) return await this.#reply(connection, answer, { discard: true });
+    const channel = connection.openChannel(rest);
     try {
-      return await work();
-    } finally {
-      cancel();
+      // By the channel, so that its end reaches a write that is in flight.
+      const line = encodeLine({ ok: true, result: answer.result });
+      await connection.withinTimeout(() => channel.send(line));
+    } catch (error) {
+      channel.end(new Error("the client did not take the reply", { cause: error }));
+    }
+    const operation = answer.stream(channel);
+    const discarding = channel.isRead ? undefined : channel.discardInput();
+    const lastFrame = await this.#failureFrame(operation, { channel, op: request.op });
+    if (channel.signal.aborted && channel.frameError === undefined) return;
+    // Input that is left unread at the end would reset the connection, and the client would lose its last frame.
+    await connection.withinTimeout(async () => {
+      if (lastFrame !== undefined) await channel.send(lastFrame);
+      await connection.conn.closeWrite();
+      await (discarding ?? channel.discardInput());
+    });
+  }
+
+  /** Waits for a stream's operation; the frame that tells the client of a failure, unless that is its own going. */
+  async #failureFrame(
+    operation: Promise<void>,
+    { channel, op }: { channel: SocketChannel; op: ControlOp },
+  ): Promise<Uint8Array | undefined> {
+    let failure: unknown;
+    try {
+      await operation;
+    } catch (error) {
+      failure = error;
+    }
+    const { signal, frameError } = channel;
+    if (frameError === undefined) {
+      if (failure === undefined || signal.aborted) return undefined;
+      this.#options.logger.error(`${op} failed in its stream: ${messageOf(failure)}`);
+    }
+    if (isLineOp(op)) return undefined;
+    return encodeJsonFrame("exit", { error: messageOf(frameError ?? failure) });
+  }
+
+  async #reply(
+    connection: ControlConnection,
+    reply: ControlReply,
+    { discard = false }: { discard?: boolean } = {},
+  ): Promise<void> {
+    await connection.withinTimeout(async () => {
+      await writeAll(connection.conn, encodeLine(reply));
+      if (discard) await discardRest(connection.conn);
+    });
+  }
+
+  async #handle(request: ControlRequest): Promise<ControlAnswer> {
+    try {
+      return await this.#options.handle(request, this.#stop.signal);
+    } catch (error) {
+      return errorReply(error, { op: request.op, logger: this.#options.logger });
     }
   }
 }
 
-async function readRequestLine(conn: Deno.UnixConn): Promise<Uint8Array | LineTooLongError | null> {
+async function readRequest(conn: Deno.UnixConn): Promise<FramedLine | LineTooLongError | null> {
   try {
-    return (await readLine(conn, { maxBytes: MAX_REQUEST_BYTES }))?.line ?? null;
+    return await readLine(conn, { maxBytes: MAX_REQUEST_BYTES });
   } catch (error) {
     if (error instanceof LineTooLongError) return error;
     throw error;
-  }
-}
-
-async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) written += await conn.write(bytes.subarray(written));
-}
-
-/** Closing a Unix socket with input unread resets it, and the client would lose the reply. */
-async function discardRest(conn: Deno.UnixConn): Promise<void> {
-  await conn.closeWrite();
-  const discarded = new Uint8Array(MAX_REQUEST_BYTES);
-  for (let count: number | null = 0; count !== null;) count = await conn.read(discarded);
-}
-
-/** Closes what may have been closed already. */
-function closeQuietly(resource: { close(): void }): void {
-  try {
-    resource.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }

@@ -3,9 +3,12 @@
  * two of them together.
  *
  *     engine ─► ContainerManager ─► ContainerHealthMonitor ─► WorkspaceManager ─► ApexOrchestrator ─► EventLog ─► sockets
+ *                      └─► SessionPool                                        └─► Storage
  */
+import { join } from "@std/path/posix";
 import { ContainerHealthMonitor } from "../containers/container_health_monitor.ts";
 import { ContainerManager } from "../containers/container_manager.ts";
+import { ContainerMemory } from "../containers/container_memory.ts";
 import { discoverEngine, type EngineAddress } from "../engine/engine_address.ts";
 import { EngineClient } from "../engine/engine_client.ts";
 import { launchEmbeddedEngine } from "../engine/embedded/launch_embedded_engine.ts";
@@ -19,14 +22,22 @@ import type { Logger } from "../platform/logger.ts";
 import { openProcessLog } from "../platform/process_logger.ts";
 import { request } from "../client/request.ts";
 import type { StatusResult } from "../protocol/control.ts";
+import { openStorage } from "../storage/storage.ts";
 import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 import { controlHandler } from "./control_handler.ts";
 import { ControlServer } from "./control_server.ts";
+import { EventRequests } from "./event_requests.ts";
 import { EventsServer } from "./events_server.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import { SocketFile } from "../platform/socket_file.ts";
+import { parseRestoreMode } from "../protocol/restore_mode.ts";
+import { ContainerTerminals } from "../sessions/container_terminals.ts";
+import { SessionPool } from "../sessions/session_pool.ts";
 import { publish } from "./publish.ts";
+import { publishSessions } from "./publish_sessions.ts";
+import { SessionRequests } from "./session_requests.ts";
 import { EngineStatus } from "./engine_status.ts";
+import { TaskAdoption } from "./task_adoption.ts";
 
 export interface DaemonOptions {
   readonly paths: Paths;
@@ -58,13 +69,45 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   const clock = systemClock;
   const client = parts.use(new EngineClient({ ...engine, logger }));
-  const containers = parts.use(new ContainerManager({ client, clock, logger }));
-  const health = parts.use(new ContainerHealthMonitor({ manager: containers, logger }));
-  const workspaces = parts.use(new WorkspaceManager({ manager: containers, health, logger }));
-  const orchestrator = parts.use(new ApexOrchestrator({ workspaces, logger }));
+  const storage = parts.use(openStorage({ path: join(paths.stateDir, "apex.db"), logger, clock }));
+  const memory = new ContainerMemory({ containers: storage.containers, events: storage.engineEvents });
+  const containers = parts.use(new ContainerManager({ client, clock, logger, memory }));
+  const health = parts.use(
+    new ContainerHealthMonitor({ manager: containers, logger, clock, watch: config.healthWatch }),
+  );
+  const workspaces = parts.use(new WorkspaceManager({ manager: containers, health, logger, clock }));
+  const { maxConcurrentTasks, stopTimeoutSeconds } = config;
+  const orchestrator = parts.use(
+    new ApexOrchestrator({
+      workspaces,
+      store: storage.tasks,
+      logger,
+      clock,
+      stopTimeoutSeconds,
+      ...(maxConcurrentTasks !== undefined && { maxConcurrentTasks }),
+    }),
+  );
   const engineStatus = parts.use(new EngineStatus({ containers, engine }));
-  const log = parts.use(new EventLog({ clock }));
+  const journal = storage.openJournal({ ...config.journal });
+  const log = parts.use(new EventLog({ clock, journal }));
   parts.use(publish({ log, containers, orchestrator, engine, logger }));
+  // After `publish` too: what happens to a session follows what happens to its container.
+  const sessions = parts.use(
+    new SessionPool({
+      containers,
+      terminals: new ContainerTerminals({ client, clock }),
+      store: storage.sessions,
+      clock,
+      logger,
+      config: { ...config.session, restore: parseRestoreMode(config.session.restore) },
+    }),
+  );
+  parts.use(publishSessions({ log, sessions }));
+  // After `publish`, so that the engine's connection is told of before what becomes of old tasks by it.
+  const adoption = parts.use(new TaskAdoption({ containers, orchestrator, logger }));
+
+  // What is taken note of is published: the next daemon tells the rest.
+  parts.defer(() => containers.stopFollowing());
 
   // Bound first, so that whoever finds the control socket finds both.
   const eventsSocket = await SocketFile.listen(paths.eventsSocket);
@@ -79,19 +122,39 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   );
   parts.defer(() => eventsSocket.unlink());
   const controlSocket = await SocketFile.listen(paths.controlSocket);
+  const events = new EventRequests({ log, journal, clock, logger });
   parts.use(
     new ControlServer({
       listener: controlSocket.listener,
-      handle: controlHandler({ sockets: paths, engine: engineStatus, containers, log, clock }),
+      handle: controlHandler({
+        sockets: paths,
+        containers,
+        workspaces,
+        orchestrator,
+        adoption,
+        storage,
+        engine: engineStatus,
+        log,
+        journal,
+        events,
+        sessions: new SessionRequests({ sessions, clock, logger }),
+        defaultImage: config.image,
+        clock,
+        logger,
+      }),
       barrier: () => subscribers.barrier(),
       maxConnections: config.maxControlConnections,
+      maxStreams: config.maxStreams,
       clock,
       logger,
     }),
   );
+  // While its clients can still be told.
+  parts.use(events);
+  parts.defer(() => sessions.releaseAll());
   parts.defer(() => controlSocket.unlink());
 
-  containers.start();
+  containers.follow();
   logger.info(`listening on ${paths.controlSocket}, following ${engine.socketPath} (${engine.source})`);
   await aborted(signal);
   logger.info("ending");
@@ -122,7 +185,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** Who answers on a control socket. Nobody, or something that is no apex daemon, is no error here. */
 async function askStatus(controlSocket: string): Promise<StatusResult | undefined> {
   try {
-    return await request(controlSocket, "status", { timeoutMs: 1_000 });
+    return await request(controlSocket, "status", {}, { timeoutMs: 1_000 });
   } catch (error) {
     if (error instanceof ApexError) return undefined;
     throw error;

@@ -7,18 +7,19 @@ import type { StatusResult } from "../protocol/control.ts";
 export class EngineStatus implements Disposable {
   readonly #containers: ContainerManager;
   #current: StatusResult["engine"];
-  readonly #firstConnection = Promise.withResolvers<void>();
+  readonly #firstCaughtUp = Promise.withResolvers<void>();
 
   constructor({ containers, engine }: { containers: ContainerManager; engine: EngineAddress }) {
     this.#containers = containers;
     this.#current = { state: "connecting", socket: engine.socketPath, source: engine.source };
     containers.on("engine:connected", this.#onConnected);
+    containers.on("engine:caught-up", this.#onCaughtUp);
     containers.on("engine:disconnected", this.#onDisconnected);
   }
 
-  /** Resolves when the engine has answered for the first time: from then on its containers are known. */
-  get firstConnection(): Promise<void> {
-    return this.#firstConnection.promise;
+  /** Resolves when all that the engine had to tell at first is told: from then on its containers are known. */
+  get firstCaughtUp(): Promise<void> {
+    return this.#firstCaughtUp.promise;
   }
 
   get current(): StatusResult["engine"] {
@@ -27,14 +28,16 @@ export class EngineStatus implements Disposable {
 
   [Symbol.dispose](): void {
     this.#containers.off("engine:connected", this.#onConnected);
+    this.#containers.off("engine:caught-up", this.#onCaughtUp);
     this.#containers.off("engine:disconnected", this.#onDisconnected);
   }
 
   readonly #onConnected = ({ engine, version }: EngineConnectedEvent): void => {
     const { socket, source } = this.#current;
     this.#current = { state: "connected", kind: engine, version, socket, source };
-    this.#firstConnection.resolve();
   };
+
+  readonly #onCaughtUp = (): void => this.#firstCaughtUp.resolve();
 
   readonly #onDisconnected = ({ error }: EngineDisconnectedEvent): void => {
     this.#current = { ...this.#current, state: "disconnected", error };

@@ -4,15 +4,20 @@ import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../container
 import type { EngineAddress } from "../engine/engine_address.ts";
 import type { EngineKind } from "../engine/engine_client.ts";
 import type { EventLog } from "../eventlog/event_log.ts";
-import type { AnyContainerListener, ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
+import type {
+  AnyContainerListener,
+  AnyTaskListener,
+  ApexOrchestrator,
+} from "../orchestrator/apex_orchestrator.ts";
 import type { Logger } from "../platform/logger.ts";
-import { toWireEvent } from "./wire_form.ts";
+import type { WorkspaceEvent } from "../workspaces/workspace.ts";
+import { type PublishedEvents, toWireEvent } from "./wire_form.ts";
 
 export interface PublishOptions {
   readonly log: EventLog;
   /** Tells of the engine's connection. */
   readonly containers: ContainerManager;
-  /** Tells of containers. */
+  /** Tells of containers, workspaces and tasks. */
   readonly orchestrator: ApexOrchestrator;
   readonly engine: EngineAddress;
   /** Told of the engine's comings and goings. */
@@ -21,21 +26,33 @@ export interface PublishOptions {
 
 /** Appends each event to the log in the synchronous block in which it is told. Disposing ends that. */
 export function publish({ log, containers, orchestrator, engine, logger }: PublishOptions): Disposable {
-  const onContainer: AnyContainerListener = (event, name) => void log.append(toWireEvent(name, event));
+  const append = <N extends keyof PublishedEvents>(name: N, event: PublishedEvents[N]): void => {
+    log.append(toWireEvent(name, event));
+  };
+  const onContainer: AnyContainerListener = (event, name) => append(name, event);
+  const onTask: AnyTaskListener = (event, name) => append(name, event);
+  const onWorkspaceCreated = (event: WorkspaceEvent): void => append("workspace-created", event);
+  const onWorkspaceCleaned = (event: WorkspaceEvent): void => append("workspace-cleaned", event);
   const onConnected = (event: EngineConnectedEvent): void => {
-    log.append(toWireEvent("engine:connected", event));
+    append("engine:connected", event);
     logger.info(`following ${event.engine} ${event.version} at ${engine.socketPath}`);
   };
   const onDisconnected = (event: EngineDisconnectedEvent): void => {
-    log.append(toWireEvent("engine:disconnected", { engine: presumedKind(engine), ...event }));
+    append("engine:disconnected", { engine: presumedKind(engine), ...event });
     logger.warn(`lost the engine, trying again: ${event.error}`);
   };
   orchestrator.on("container:*", onContainer);
+  orchestrator.on("task:*", onTask);
+  orchestrator.on("workspace-created", onWorkspaceCreated);
+  orchestrator.on("workspace-cleaned", onWorkspaceCleaned);
   containers.on("engine:connected", onConnected);
   containers.on("engine:disconnected", onDisconnected);
   return {
     [Symbol.dispose]() {
       orchestrator.off("container:*", onContainer);
+      orchestrator.off("task:*", onTask);
+      orchestrator.off("workspace-created", onWorkspaceCreated);
+      orchestrator.off("workspace-cleaned", onWorkspaceCleaned);
       containers.off("engine:connected", onConnected);
       containers.off("engine:disconnected", onDisconnected);
     },

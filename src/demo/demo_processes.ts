@@ -96,7 +96,7 @@ export class DemoProcesses implements AsyncDisposable {
 
   async #follows(): Promise<boolean> {
     if (!(await isListenedOn(this.#controlSocket))) return false;
-    return (await request(this.#controlSocket, "status")).engine.state === "connected";
+    return (await request(this.#controlSocket, "status", {})).engine.state === "connected";
   }
 }
 

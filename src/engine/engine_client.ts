@@ -47,6 +47,13 @@ export interface EngineRequestOptions {
   readonly timeoutMs?: number;
 }
 
+export interface JsonRequestOptions extends Omit<EngineRequestOptions, "timeoutMs"> {
+  /** Until the whole reply is here. Default 30 s; 0: no limit (`/wait`). */
+  readonly timeoutMs?: number;
+  /** Whether the reply is what was asked for; an empty one is undefined. Default: any object. */
+  readonly isRight?: (reply: unknown) => boolean;
+}
+
 export interface OpenEventsOptions {
   /** Replay from this engine time on, ns (Docker: inclusive, Podman: exclusive and in whole seconds). */
   readonly sinceNano?: number;
@@ -80,7 +87,7 @@ export class EngineClient implements Disposable {
    */
   async identify(signal?: AbortSignal): Promise<EngineIdentity> {
     if (this.#identity !== undefined) return this.#identity;
-    const version = await this.#get<EngineVersion>("/version", isObject, { signal });
+    const version: EngineVersion = await this.requestJson("GET", "/version", { signal });
     const podman = version.Components?.find((component) => component.Name === "Podman Engine");
     const kind: EngineKind = podman !== undefined
       ? "podman"
@@ -100,7 +107,7 @@ export class EngineClient implements Disposable {
   info(signal?: AbortSignal): Promise<EngineInfo> {
     const isInfo = (reply: unknown) =>
       isObject(reply) && typeof reply.ID === "string" && typeof reply.SystemTime === "string";
-    return this.#get("/info", isInfo, { signal });
+    return this.requestJson("GET", "/info", { isRight: isInfo, signal });
   }
 
   /** Resolves when the engine answers. */
@@ -110,12 +117,33 @@ export class EngineClient implements Disposable {
 
   /** All containers, stopped ones too. */
   listContainers(signal?: AbortSignal): Promise<ContainerSummary[]> {
-    return this.#get("/containers/json", Array.isArray, { query: { all: 1 }, signal });
+    return this.requestJson("GET", "/containers/json", { isRight: Array.isArray, query: { all: 1 }, signal });
   }
 
   /** @throws {EngineError} `not_found` when it is gone */
   inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerInspect> {
-    return this.#get(`/containers/${encodeURIComponent(id)}/json`, isObject, { signal });
+    return this.requestJson("GET", `/containers/${encodeURIComponent(id)}/json`, { signal });
+  }
+
+  /**
+   * Sends a request of the versioned API and reads its reply as JSON.
+   * @throws {EngineError} as {@linkcode request}, and for a reply that is not right; the signal's reason when it aborts
+   */
+  async requestJson<T>(method: string, path: string, options: JsonRequestOptions = {}): Promise<T> {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, isRight = isObject, ...request } = options;
+    using deadline = startDeadline(this.#clock, timeoutMs, options.signal);
+    const response = await this.request(method, path, { ...request, signal: deadline.signal, timeoutMs: 0 });
+    try {
+      const text = await readBoundedText(response, { maxBytes: MAX_REPLY_BYTES, signal: deadline.signal });
+      const reply: unknown = text === "" ? undefined : JSON.parse(text);
+      if (!isRight(reply)) throw new SyntaxError("it is not what the Docker API defines");
+      return reply as T;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
+      const message = `the engine's reply to ${method} ${path} cannot be read: ${messageOf(reason)}`;
+      throw new EngineError(message, { cause: error });
+    }
   }
 
   /**
@@ -173,28 +201,6 @@ export class EngineClient implements Disposable {
     });
     await response.body?.cancel();
     return response.headers.get("api-version");
-  }
-
-  /** The whole reply as JSON; the time limit holds to its last byte. */
-  async #get<T>(
-    path: string,
-    isRight: (reply: unknown) => boolean,
-    options: EngineRequestOptions,
-  ): Promise<T> {
-    using deadline = startDeadline(this.#clock, DEFAULT_TIMEOUT_MS, options.signal);
-    const response = await this.request("GET", path, { ...options, signal: deadline.signal, timeoutMs: 0 });
-    try {
-      const reply: unknown = JSON.parse(
-        await readBoundedText(response, { maxBytes: MAX_REPLY_BYTES, signal: deadline.signal }),
-      );
-      if (!isRight(reply)) throw new SyntaxError("it is not what the Docker API defines");
-      return reply as T;
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
-      const message = `the engine's reply to GET ${path} cannot be read: ${messageOf(reason)}`;
-      throw new EngineError(message, { cause: error });
-    }
   }
 
   async #checked(request: TransportRequest): Promise<Response> {

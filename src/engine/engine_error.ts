@@ -1,13 +1,15 @@
-import { ApexError } from "../platform/apex_error.ts";
+import { ApexError, type ErrorCode } from "../platform/apex_error.ts";
 
 export interface EngineErrorOptions extends ErrorOptions {
   readonly status?: number;
   readonly engineMessage?: string;
+  /** Where it is not what the status says. */
+  readonly code?: ErrorCode;
 }
 
 /**
  * The engine refused a request, or could not be reached. `code` is `not_found` for a 404, `conflict` for a 409, and
- * `engine` for the rest; the message ends with the engine's own words.
+ * `engine` for the rest, unless the engine's words say otherwise; the message ends with the engine's own words.
  */
 export class EngineError extends ApexError {
   override readonly name: string = "EngineError";
@@ -17,7 +19,7 @@ export class EngineError extends ApexError {
   readonly engineMessage?: string;
 
   constructor(message: string, options: EngineErrorOptions = {}) {
-    super(codeOfStatus(options.status), message, options);
+    super(options.code ?? codeOfStatus(options.status), message, options);
     if (options.status !== undefined) this.status = options.status;
     if (options.engineMessage !== undefined) this.engineMessage = options.engineMessage;
   }

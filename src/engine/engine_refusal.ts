@@ -7,6 +7,8 @@ import { EngineError } from "./engine_error.ts";
 const MAX_REFUSAL_BYTES = 64 * 1024;
 const READ_TIMEOUT_MS = 5_000;
 const MAX_MESSAGE_LENGTH = 300;
+/** What Podman has no status of its own for, and Docker says with a 409. */
+const PODMAN_CONFLICT = /that name is already in use|container state improper/;
 
 export interface RefusalContext {
   /** What was refused; `target` is its path and query, with the version. */
@@ -22,7 +24,11 @@ export async function readRefusal(
   const said = await messageIn(response, clock);
   const path = request.target.replace(/\?.*$/, "").replace(/^\/v[\d.]+/, "");
   const message = `the engine refused ${request.method} ${path}: ${said} (status ${response.status})`;
-  return new EngineError(message, { status: response.status, engineMessage: said });
+  return new EngineError(message, {
+    status: response.status,
+    engineMessage: said,
+    ...(response.status === 500 && PODMAN_CONFLICT.test(said) && { code: "conflict" }),
+  });
 }
 
 /** The engine's own words: `{"message": …}`, or whatever text it sent instead. */

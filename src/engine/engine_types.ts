@@ -62,6 +62,8 @@ export interface ContainerInspect {
     readonly Labels: Readonly<Record<string, string>> | null;
     /** A name or a number; absent or empty: SIGTERM. */
     readonly StopSignal?: string;
+    /** It has a terminal: its output is one raw stream. */
+    readonly Tty?: boolean;
   };
   readonly State: ContainerState;
   readonly HostConfig?: { readonly AutoRemove?: boolean };
@@ -94,4 +96,33 @@ export interface ContainerHealth {
       readonly Output: string;
     }[]
     | null;
+}
+
+/** `GET /containers/{id}/stats`, of one moment. A container that does not run has empty parts. */
+export interface ContainerStatsReply {
+  readonly "memory_stats"?: {
+    readonly usage?: number;
+    /** That of the machine when none was set. */
+    readonly limit?: number;
+    /** By the kernel's names, which differ between versions 1 and 2 of control groups. */
+    readonly stats?: Readonly<Record<string, number>> | null;
+  };
+  readonly "pids_stats"?: { readonly current?: number; readonly limit?: number };
+  readonly "cpu_stats"?: CpuReading;
+  /** The reading before; zeros or absent where only one was made. */
+  readonly "precpu_stats"?: CpuReading;
+}
+
+/** Of one moment, in nanoseconds since something's start. */
+export interface CpuReading {
+  readonly "cpu_usage"?: { readonly "total_usage"?: number };
+  readonly "system_cpu_usage"?: number;
+  readonly "online_cpus"?: number;
+}
+
+/** `GET /exec/{id}/json`. */
+export interface ExecInspect {
+  readonly Running: boolean;
+  /** `null` until it has ended. */
+  readonly ExitCode: number | null;
 }

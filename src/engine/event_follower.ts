@@ -11,7 +11,7 @@ import type { EngineClient } from "./engine_client.ts";
 import type { EngineEvent } from "./engine_event.ts";
 import type { ContainerSummary, EngineKind } from "./engine_types.ts";
 import { FollowedConnection } from "./followed_connection.ts";
-import { FollowMemory } from "./follow_memory.ts";
+import { FollowMemory, type RecallEngine } from "./follow_memory.ts";
 import { JitteredBackoff } from "./jittered_backoff.ts";
 
 /** What a connection found. */
@@ -22,8 +22,10 @@ export interface ConnectedInfo {
   readonly engineId: string;
   /** All containers, stopped ones too. */
   readonly containers: ContainerSummary[];
-  /** The first connection ever, without `sinceNano`: `containers` is the silent baseline. */
+  /** The first connection ever, and nothing is recalled: `containers` is the silent baseline. */
   readonly first: boolean;
+  /** Engine time, ns: what happened before it is silent. */
+  readonly baselineNano: number;
 }
 
 /**
@@ -59,11 +61,8 @@ export interface EventFollowerOptions {
   readonly logger: Logger;
   /** 0 ≤ x < 1, for jitter. Default `Math.random`. */
   readonly random?: () => number;
-  /**
-   * Engine time (ns) of the last event known from an earlier life. The first connection then replays from there: what
-   * is newer is news, what is not is silent, and `first` is false, so the list is compared rather than taken as baseline.
-   */
-  readonly sinceNano?: number;
+  /** What is known of an engine from an earlier life: following goes on from there. Nothing by default. */
+  readonly recall?: RecallEngine;
 }
 
 const FIRST_RETRY_MS = 100;
@@ -80,13 +79,13 @@ export class EventFollower implements AsyncDisposable {
   #connection: FollowedConnection | undefined;
   #running: Promise<void> | undefined;
 
-  constructor({ client, handlers, clock, logger, random = Math.random, sinceNano }: EventFollowerOptions) {
+  constructor({ client, handlers, clock, logger, random = Math.random, recall }: EventFollowerOptions) {
     this.#client = client;
     this.#handlers = handlers;
     this.#clock = clock;
     this.#logger = logger;
     this.#backoff = new JitteredBackoff({ firstMs: FIRST_RETRY_MS, maxMs: MAX_RETRY_MS, random });
-    this.#memory = new FollowMemory(sinceNano);
+    this.#memory = new FollowMemory(recall);
   }
 
   /** Begins to connect, and to connect again whenever that ends. Once is enough. */

@@ -1,9 +1,23 @@
 /**
  * What following remembers from one connection to the next: how far it came in the engine's own time, which events it
- * has seen lately, and before which time all is baseline. No I/O, no clock of ours.
+ * has seen lately, and before which time all is baseline. Of an engine that was followed in an earlier life, that is
+ * recalled. No I/O, no clock of ours.
  */
 import type { EngineEvent } from "./engine_event.ts";
 import { RecentEvents } from "./recent_events.ts";
+
+/** What is known of an engine that was followed before. */
+export interface EngineRecollection {
+  /** Engine time of the newest event that was dealt with, ns; the first connection's when there was none. */
+  readonly newestNano: number;
+  /** Older events were silent then, and are now. */
+  readonly baselineNano: number;
+  /** The events that were dealt with, as far as the engine may repeat them, oldest first. */
+  readonly seen: readonly Pick<EngineEvent, "timeNano" | "id" | "action">[];
+}
+
+/** Undefined for an engine that was never followed. */
+export type RecallEngine = (engineId: string) => EngineRecollection | undefined;
 
 /**
  * How far before the last seen event a replay begins. Engines stamp an event before they hand it on, so one may come
@@ -14,25 +28,21 @@ const REPLAY_NANO = 2e9;
 const REMEMBERED_NANO = 2 * REPLAY_NANO;
 /** At 100 bytes an event some 6 MB at most. No engine makes this many in four seconds. */
 const MAX_REMEMBERED_EVENTS = 65_536;
-/** What a double resolves at this time; `sinceNano` itself was seen, the next one was not. */
-const TIME_STEP_NANO = 256;
-
 /** `repeat`: seen already. `silent`: older than the baseline, so known from the list. */
 export type EventNovelty = "news" | "silent" | "repeat";
 
 export class FollowMemory {
   readonly #recent = new RecentEvents({ windowNano: REMEMBERED_NANO, maxEvents: MAX_REMEMBERED_EVENTS });
-  readonly #isResumed: boolean;
+  readonly #recall: RecallEngine;
   #hasConnected = false;
+  #isRecalled = false;
   #engineId: string | undefined;
   #newestNano: number | undefined;
   #silentBeforeNano = 0;
 
-  /** @param sinceNano engine time of the last event known from an earlier life */
-  constructor(sinceNano?: number) {
-    this.#isResumed = sinceNano !== undefined;
-    this.#newestNano = sinceNano;
-    if (sinceNano !== undefined) this.#silentBeforeNano = sinceNano + TIME_STEP_NANO;
+  /** @param recall asked about each engine that is met */
+  constructor(recall: RecallEngine = () => undefined) {
+    this.#recall = recall;
   }
 
   /** Engine time of the newest event seen; before any, that of the first connection. */
@@ -40,9 +50,14 @@ export class FollowMemory {
     return this.#newestNano;
   }
 
-  /** No connection has been completed, and there was no earlier life. */
+  /** No connection has been completed, and there was no earlier life with this engine. */
   get isFirst(): boolean {
-    return !this.#isResumed && !this.#hasConnected;
+    return !this.#isRecalled && !this.#hasConnected;
+  }
+
+  /** Events that are older than this engine time, ns, are silent. */
+  get baselineNano(): number {
+    return this.#silentBeforeNano;
   }
 
   /**
@@ -51,12 +66,14 @@ export class FollowMemory {
    * @returns the engine time to replay from, ns
    */
   begin(engineId: string, nowNano: number): number {
-    const isOther = this.#engineId !== undefined && this.#engineId !== engineId;
-    if (this.isFirst || isOther) {
-      // What this engine did before is not ours to tell: its list is where we begin.
+    if (!this.#hasConnected || this.#engineId !== engineId) {
+      // Where it is new: what this engine did before is not ours to tell, its list is where we begin.
+      const known = this.#recall(engineId);
+      this.#isRecalled = known !== undefined;
       this.#recent.clear();
-      this.#newestNano = nowNano;
-      this.#silentBeforeNano = nowNano;
+      for (const event of known?.seen ?? []) this.#recent.add(event);
+      this.#newestNano = known?.newestNano ?? nowNano;
+      this.#silentBeforeNano = known?.baselineNano ?? nowNano;
     }
     this.#engineId = engineId;
     // The engine's clock may have been set back; a `since` in its future would replay nothing.

@@ -153,11 +153,12 @@ export class FollowedConnection {
   /** One synchronous block: nobody sees the list without the events that came with it. */
   #connected(engine: EngineIdentity & { engineId: string }, containers: ContainerSummary[]): void {
     const { kind, version, engineId } = engine;
-    const first = this.#memory.isFirst;
+    const { baselineNano, isFirst: first } = this.#memory;
     this.#memory.completed();
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
-    this.#guard("connected", () => this.#handlers.connected({ kind, version, engineId, containers, first }));
+    const info = { kind, version, engineId, containers, first, baselineNano };
+    this.#guard("connected", () => this.#handlers.connected(info));
     for (const event of waiting) this.#deliver(event);
   }
 

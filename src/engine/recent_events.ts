@@ -30,7 +30,7 @@ export class RecentEvents {
   }
 
   /** Remembers the event; false when it was known already. */
-  add(event: EngineEvent): boolean {
+  add(event: Pick<EngineEvent, "timeNano" | "id" | "action">): boolean {
     const key = `${event.timeNano} ${event.action} ${event.id}`;
     if (this.#young.has(key) || this.#old.has(key)) return false;
     this.#newestNano = Math.max(this.#newestNano, event.timeNano);

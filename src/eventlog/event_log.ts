@@ -10,12 +10,20 @@
  * looks after those that take nothing, and it runs only while somebody is busy.
  */
 import type { Clock } from "../platform/clock.ts";
+import type { Cursor } from "../protocol/cursor.ts";
 import type { WireEvent } from "../protocol/wire_event.ts";
+import type { EventFilter } from "../storage/event_filter.ts";
+import type { EventJournal } from "../storage/event_journal.ts";
+import { newEpoch } from "../storage/journal_identity.ts";
+import { BareFeed } from "./bare_feed.ts";
+import { EventSource } from "./event_source.ts";
+import { ExtendedFeed, type SnapshotState } from "./extended_feed.ts";
 import { finishAll } from "./finish_all.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { LogCursor } from "./log_cursor.ts";
 import type { LogLine } from "./segment.ts";
 import { SegmentList } from "./segment_list.ts";
-import { type CloseReason, type SubscriberConnection, Subscription } from "./subscription.ts";
+import { type CloseReason, type Feed, type SubscriberConnection, Subscription } from "./subscription.ts";
 import { WakeLanes } from "./wake_lanes.ts";
 
 /** What one eviction takes away, and what a stalled write can pin at most. */
@@ -31,12 +39,14 @@ const DRAIN_LIMIT_MS = 2_000;
 
 export interface EventLogOptions {
   readonly clock: Clock;
-  /** 16 hex digits; with `seq` they make a cursor. A new one by default. */
+  /** Makes each batch durable before any subscriber sees it, says where the log goes on, and has what memory has not. */
+  readonly journal?: EventJournal;
+  /** Without a journal. 16 hex digits; with `seq` they make a cursor. A new one by default. */
   readonly epoch?: string;
-  /** The `seq` of the last event of this epoch that was ever appended; 0 by default. */
+  /** Without a journal: the `seq` of the last event of this epoch that was ever appended; 0 by default. */
   readonly lastSeq?: number;
   /**
-   * Makes a batch durable, before any subscriber sees it. Synchronous, so that order holds; must not throw. The lines'
+   * Instead of a journal: makes a batch durable, before any subscriber sees it. Synchronous, so that order holds; must not throw. The lines'
    * bytes are the log's own: to be copied, or bound, before it returns.
    */
   readonly commit?: (lines: Iterable<LogLine>) => void;
@@ -51,6 +61,19 @@ export interface SubscribeOptions {
   readonly onClose?: (reason: CloseReason, error?: unknown) => void;
   /** Called once, at or after `onClose`, when its connection's descriptor is free again. */
   readonly onReleased?: () => void;
+}
+
+export interface ExtendedSubscribeOptions extends SubscribeOptions {
+  /** Which events; all by default. */
+  readonly filter?: EventFilter;
+  /** Resumes after this one; at the head by default. `resumeCursor` makes it from text. */
+  readonly after?: Cursor;
+  /** Sent as `stream.snapshot`, before any event. To be taken in the block in which this is called. */
+  readonly snapshot?: SnapshotState;
+  /** Sends `stream.heartbeat` when nothing else was sent for so long; never by default. */
+  readonly heartbeatMs?: number;
+  /** Ends after so many events. */
+  readonly limit?: number;
 }
 
 export interface EventLogStats {
@@ -69,11 +92,14 @@ export interface EventLogStats {
 
 /** The shared, segmented event log. */
 export class EventLog implements AsyncDisposable {
-  readonly epoch: string;
   readonly #clock: Clock;
   readonly #commit: ((lines: Iterable<LogLine>) => void) | undefined;
   readonly #retainedBytes: number;
   readonly #segments: SegmentList;
+  readonly #journal: EventJournal | undefined;
+  /** Of a log without a journal. */
+  readonly #ownEpoch: string;
+  readonly #source: EventSource;
   readonly #lanes = new WakeLanes();
   readonly #subscriptions = new Set<Subscription>();
   /** Those to wake at the next flush, and some that have closed since. An array: cheaper than a set for thousands. */
@@ -87,14 +113,27 @@ export class EventLog implements AsyncDisposable {
 
   constructor(options: EventLogOptions) {
     this.#clock = options.clock;
-    this.epoch = options.epoch ?? newEpoch();
-    this.#headSeq = options.lastSeq ?? 0;
-    this.#commit = options.commit;
+    const { journal } = options;
+    this.#journal = journal;
+    this.#ownEpoch = options.epoch ?? newEpoch();
+    this.#headSeq = journal?.headSeq ?? options.lastSeq ?? 0;
+    this.#commit = journal === undefined ? options.commit : (lines) => journal.commit(lines);
     this.#retainedBytes = options.retainedBytes ?? RETAINED_BYTES;
     this.#segments = new SegmentList({
       firstSeq: this.#headSeq + 1,
       segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
     });
+    this.#source = new EventSource({ segments: this.#segments, journal });
+  }
+
+  /** 16 hex digits; with `seq` they make a cursor. A new one begins when the journal fails. */
+  get epoch(): string {
+    return this.#journal?.epoch ?? this.#ownEpoch;
+  }
+
+  /** After the last event that was appended. */
+  get head(): Cursor {
+    return { epoch: this.epoch, seq: this.#headSeq };
   }
 
   /**
@@ -111,17 +150,57 @@ export class EventLog implements AsyncDisposable {
     return ++this.#headSeq;
   }
 
-  /** Adds a subscriber that gets every event appended from now on. */
+  /** Adds a subscriber that gets the bare line of every event appended from now on. */
   subscribe(options: SubscribeOptions): Subscription {
-    const subscription = new Subscription({
-      connection: options.connection,
-      cursor: LogCursor.atHead(this.#segments),
-      host: this.#host,
-      onClose: options.onClose,
-      onReleased: options.onReleased,
+    return this.#add(new BareFeed(LogCursor.atHead(this.#segments)), options);
+  }
+
+  /**
+   * Adds a subscriber that gets numbered events and stream records (`stream_record.ts`), from where it asks to begin. One
+   * that is too slow for memory reads on from the journal.
+   */
+  subscribeExtended(options: ExtendedSubscribeOptions): Subscription {
+    const feed = new ExtendedFeed({
+      source: this.#source,
+      head: () => this.head,
+      lastSharedSeq: (epoch) => this.#journal?.lastSharedSeq(epoch),
+      filter: options.filter,
+      after: options.after,
+      snapshot: options.snapshot,
+      limit: options.limit,
+      clock: this.#clock,
     });
+    let heartbeat: Heartbeat | undefined;
+    const subscription = this.#add(feed, {
+      ...options,
+      onClose: (reason, error) => {
+        heartbeat?.[Symbol.dispose]();
+        options.onClose?.(reason, error);
+      },
+    });
+    if (options.heartbeatMs !== undefined) {
+      heartbeat = new Heartbeat({
+        clock: this.#clock,
+        everyMs: options.heartbeatMs,
+        lastSentMs: () => feed.lastSentMs,
+        beat: () => {
+          feed.beat();
+          subscription.nudge();
+        },
+      });
+    }
+    // Not in this turn, for the same reason as below.
+    queueMicrotask(() => {
+      subscription.nudge();
+      this.#sweepLater();
+    });
+    return subscription;
+  }
+
+  #add(feed: Feed, { connection, onClose, onReleased }: SubscribeOptions): Subscription {
+    const subscription = new Subscription({ connection, feed, host: this.#host, onClose, onReleased });
     this.#subscriptions.add(subscription);
-    if (this.#closing === undefined) this.#idle.push(subscription);
+    if (this.#closing === undefined) subscription.list();
     // Not in this turn: the caller does not have the subscription yet that `onClose` tells of.
     else queueMicrotask(() => subscription.close());
     return subscription;
@@ -175,6 +254,11 @@ export class EventLog implements AsyncDisposable {
     const batch = this.#idle;
     this.#idle = [];
     this.#lanes.wake(batch);
+    this.#sweepLater();
+  }
+
+  #sweepLater(): void {
+    if (this.#closing !== undefined && this.#subscriptions.size === 0) return;
     this.#cancelSweep ??= this.#clock.after(SWEEP_INTERVAL_MS, this.#sweep);
   }
 
@@ -183,7 +267,7 @@ export class EventLog implements AsyncDisposable {
     const nowMs = this.#clock.now();
     let busy = false;
     for (const subscription of this.#subscriptions) busy = subscription.sweep(nowMs) || busy;
-    if (busy) this.#cancelSweep = this.#clock.after(SWEEP_INTERVAL_MS, this.#sweep);
+    if (busy) this.#sweepLater();
   };
 
   async #close(limitMs: number): Promise<void> {
@@ -194,10 +278,4 @@ export class EventLog implements AsyncDisposable {
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
   }
-}
-
-/** 16 random hex digits. */
-function newEpoch(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
 }

@@ -1,6 +1,8 @@
 import type { WireEvent, WireEventType } from "../protocol/wire_event.ts";
 
 const NEWLINE = 10;
+/** In UTF-8. */
+const MAX_CHARACTER_BYTES = 4;
 /** Fits 256 KiB of 231-byte lines without growing. */
 const INITIAL_LINES = 1_152;
 
@@ -12,6 +14,7 @@ export interface LogLine {
   readonly type: WireEventType;
   readonly taskId: string | undefined;
   readonly containerId: string | undefined;
+  readonly containerName: string | undefined;
   /** The bare line with its newline: a view of the log's own bytes, never to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
@@ -39,6 +42,7 @@ export class Segment {
   readonly #types: WireEventType[] = [];
   readonly #taskIds: (string | undefined)[] = [];
   readonly #containerIds: (string | undefined)[] = [];
+  readonly #containerNames: (string | undefined)[] = [];
 
   constructor(options: { number: number; firstSeq: number; capacityBytes: number }) {
     this.number = options.number;
@@ -61,6 +65,8 @@ export class Segment {
     const free = this.bytes.subarray(this.#length, -1);
     const { read, written } = encoder.encodeInto(json, free);
     if (read < json.length) return false;
+    // Deno 2.4 sometimes claims to have read all of a text with é or ü of which only a part had room.
+    if (free.length - written < MAX_CHARACTER_BYTES && lineBytes(json) !== written + 1) return false;
     const newlineAt = this.#length + written;
     this.bytes[newlineAt] = NEWLINE;
     this.#length = newlineAt + 1;
@@ -69,6 +75,7 @@ export class Segment {
     this.#types.push(event.type);
     this.#taskIds.push("taskId" in event ? event.taskId : undefined);
     this.#containerIds.push("containerId" in event ? event.containerId : undefined);
+    this.#containerNames.push("containerName" in event ? event.containerName : undefined);
     return true;
   }
 
@@ -79,18 +86,21 @@ export class Segment {
 
   /** Its lines from byte `offset` on, which must be where one begins. */
   *linesFrom(offset: number): Generator<LogLine> {
-    let start = offset;
     for (let index = offset === 0 ? 0 : this.#lineBefore(offset) + 1; index < this.#lines; index++) {
-      const end = this.#ends[index]!;
-      yield {
-        seq: this.firstSeq + index,
-        type: this.#types[index]!,
-        taskId: this.#taskIds[index],
-        containerId: this.#containerIds[index],
-        bytes: this.bytes.subarray(start, end),
-      };
-      start = end;
+      yield this.line(index);
     }
+  }
+
+  /** The line with that index, counted from 0. */
+  line(index: number): LogLine {
+    return {
+      seq: this.firstSeq + index,
+      type: this.#types[index]!,
+      taskId: this.#taskIds[index],
+      containerId: this.#containerIds[index],
+      containerName: this.#containerNames[index],
+      bytes: this.bytes.subarray(index === 0 ? 0 : this.#ends[index - 1]!, this.#ends[index]!),
+    };
   }
 
   /** Index of the line that the byte before `offset` belongs to. */

@@ -12,6 +12,7 @@ export class SegmentList {
   readonly #segments: Segment[];
   readonly #segmentBytes: number;
   #memoryBytes: number;
+  #publishedSeq: number;
 
   /** @param options.firstSeq the `seq` that the first line will get. */
   constructor(options: { firstSeq: number; segmentBytes: number }) {
@@ -20,6 +21,7 @@ export class SegmentList {
       new Segment({ number: 0, firstSeq: options.firstSeq, capacityBytes: options.segmentBytes }),
     ];
     this.#memoryBytes = options.segmentBytes;
+    this.#publishedSeq = options.firstSeq - 1;
   }
 
   get oldest(): Segment {
@@ -28,6 +30,11 @@ export class SegmentList {
 
   get tail(): Segment {
     return this.#segments.at(-1)!;
+  }
+
+  /** `seq` of the newest line that subscribers may see. */
+  get publishedSeq(): number {
+    return this.#publishedSeq;
   }
 
   /** Bytes that the segments take, used or not. */
@@ -65,8 +72,19 @@ export class SegmentList {
     }
   }
 
+  /** The published lines after `seq`, which must be one before the oldest or later. */
+  *publishedAfter(seq: number): Generator<LogLine> {
+    for (let next = seq + 1; next <= this.#publishedSeq;) {
+      // Whoever reads is nearly always near the tail.
+      const segment = this.#segments.findLast(({ firstSeq }) => firstSeq <= next)!;
+      const end = Math.min(segment.firstSeq + segment.lines, this.#publishedSeq + 1);
+      for (; next < end; next++) yield segment.line(next - segment.firstSeq);
+    }
+  }
+
   /** Lets subscribers see all there is. */
   publish(): void {
+    this.#publishedSeq = this.tail.firstSeq + this.tail.lines - 1;
     for (let index = this.#segments.length - 1; index >= 0; index--) {
       const segment = this.#segments[index]!;
       if (segment.published === segment.length) return;

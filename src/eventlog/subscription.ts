@@ -1,19 +1,18 @@
 /**
- * One subscriber: a cursor, a connection, and the pump between them.
+ * One subscriber: a feed (what is to be written), a connection, and the pump between them.
  *
- * It is `idle` (caught up: in the log's set of those to wake, or in the wake lanes), `busy` (its pump runs: a write is in
- * flight) or `closed`. The pump writes straight from the log's segments, so a busy subscriber coalesces by
- * itself: its next write takes all that came meanwhile. There is no queue.
+ * It is `idle` (caught up: in the log's list of those to wake, or in the wake lanes), `busy` (its pump runs: a write is in
+ * flight) or `closed`. There is no queue: the pump takes from the feed what the connection has room for, so a busy
+ * subscriber coalesces by itself, and its next write takes all that came meanwhile.
  *
  * The subscription owns its connection from the start: it alone closes it, once, whatever the reason.
  */
-import type { LogCursor } from "./log_cursor.ts";
+import { setImmediate } from "node:timers";
 
 /** More in one write gains nothing, and holds more of the log under a stalled one. */
 const MAX_WRITE_BYTES = 64 * 1024;
 /** So long may a subscriber take no byte though there is one for it, or take for the line in which it was dropped. */
 const PATIENCE_MS = 30_000;
-const NOTHING = new Uint8Array(0);
 
 /** What a subscriber is written to through: `write` may take a part only, as {@linkcode Deno.Conn} does. */
 export type SubscriberConnection = Pick<Deno.Conn, "write" | "close">;
@@ -24,6 +23,25 @@ export type SubscriberConnection = Pick<Deno.Conn, "write" | "close">;
  */
 export type CloseReason = "gone" | "slow" | "stalled" | "finished" | "closed";
 
+/** What one subscriber is given: bytes of whole lines, as far as they are published. */
+export interface Feed {
+  /**
+   * The next bytes, at most `maxBytes`. None (undefined) when it has caught up, or is at its end. Empty: it is still looking
+   * for some, and wants to go on in another turn of the event loop.
+   */
+  next(maxBytes: number): Uint8Array<ArrayBuffer> | undefined;
+  /** So many of the bytes that `next` gave last were taken. */
+  advance(bytes: number): void;
+  /** Why it is over, once `next` gives nothing any more. */
+  readonly end: CloseReason | undefined;
+  /** The log has moved on without it, and it is only at the end of its line. */
+  readonly isLeftBehind: boolean;
+  /** It is to end as soon as all that was appended is given. */
+  finish(): void;
+  /** Lets go of the log: nobody will ask again. */
+  release(): void;
+}
+
 /** What the log wants to hear from its subscriptions. */
 export interface SubscriptionHost {
   /** It has caught up, and wants to be woken when there is more. */
@@ -33,7 +51,7 @@ export interface SubscriptionHost {
 
 export interface SubscriptionOptions {
   readonly connection: SubscriberConnection;
-  readonly cursor: LogCursor;
+  readonly feed: Feed;
   readonly host: SubscriptionHost;
   /** Called once, when it is over. `error` is what the failed write said. */
   readonly onClose?: ((reason: CloseReason, error?: unknown) => void) | undefined;
@@ -44,27 +62,26 @@ export interface SubscriptionOptions {
   readonly onReleased?: (() => void) | undefined;
 }
 
-/** Made by `EventLog.subscribe`. */
+/** Made by `EventLog.subscribe` and `EventLog.subscribeExtended`. */
 export class Subscription {
   readonly #connection: SubscriberConnection;
-  /** Let go when the log's tail has overtaken it; then {@linkcode Subscription.#lastLine} is all that is left. */
-  #cursor: LogCursor | undefined;
+  readonly #feed: Feed;
   readonly #host: SubscriptionHost;
   readonly #onClose: ((reason: CloseReason, error?: unknown) => void) | undefined;
   readonly #onReleased: (() => void) | undefined;
   #writing = false;
   #state: "idle" | "busy" | "closed" = "idle";
-  /** What is missing of the line in which it was overtaken. */
-  #lastLine: Uint8Array<ArrayBuffer> = NOTHING;
+  /** The log has it on its list of those to wake, or in the lanes. */
+  #isListed = false;
   #finished: PromiseWithResolvers<void> | undefined;
   /** A byte was taken since the last sweep. */
   #progressed = false;
   #quietSinceMs = 0;
-  #fellOffAtMs: number | undefined;
+  #leftBehindAtMs: number | undefined;
 
   constructor(options: SubscriptionOptions) {
     this.#connection = options.connection;
-    this.#cursor = options.cursor;
+    this.#feed = options.feed;
     this.#host = options.host;
     this.#onClose = options.onClose;
     this.#onReleased = options.onReleased;
@@ -83,16 +100,30 @@ export class Subscription {
   finish(): Promise<void> {
     if (this.#state === "closed") return Promise.resolve();
     this.#finished ??= Promise.withResolvers();
-    if (this.#state === "idle" && this.#cursor?.atHead) this.#close("finished");
+    this.#feed.finish();
+    this.nudge();
     return this.#finished.promise;
   }
 
-  /** Starts the pump of an idle one. The log calls this. */
+  /** The log calls this when it has taken it from its list: there is more. */
   wake(): void {
+    this.#isListed = false;
+    this.nudge();
+  }
+
+  /** Starts the pump of an idle one. */
+  nudge(): void {
     if (this.#state !== "idle") return;
     this.#state = "busy";
     this.#progressed = true;
     this.#pump();
+  }
+
+  /** Asks the log to wake it. Its maker calls this once; then it does so itself. */
+  list(): void {
+    if (this.#isListed) return;
+    this.#isListed = true;
+    this.#host.idle(this);
   }
 
   /** Ends one that has lost patience; true while it has something in flight. The log calls this now and then. */
@@ -105,9 +136,9 @@ export class Subscription {
       this.#close("stalled");
       return false;
     }
-    if (this.#cursor !== undefined && !this.#cursor.fellOff) return true;
-    this.#fellOffAtMs ??= nowMs;
-    if (nowMs - this.#fellOffAtMs < PATIENCE_MS) return true;
+    if (!this.#feed.isLeftBehind) return true;
+    this.#leftBehindAtMs ??= nowMs;
+    if (nowMs - this.#leftBehindAtMs < PATIENCE_MS) return true;
     this.#close("slow");
     return false;
   }
@@ -115,10 +146,11 @@ export class Subscription {
   /** Settles every error itself; what remains in flight after `close` is the runtime's to end. */
   async #pump(): Promise<void> {
     for (let bytes = this.#next(); bytes !== undefined; bytes = this.#next()) {
-      let written: number;
+      let written = 0;
       this.#writing = true;
       try {
-        written = await this.#connection.write(bytes);
+        if (bytes.length > 0) written = await this.#connection.write(bytes);
+        else await new Promise<void>((resolve) => void setImmediate(resolve));
       } catch (error) {
         this.#writing = false;
         // However a write fails, that subscriber is gone; after our own close it fails because of that.
@@ -127,30 +159,23 @@ export class Subscription {
       this.#writing = false;
       if (this.closed) return this.#onReleased?.();
       this.#progressed = true;
-      if (this.#cursor !== undefined) this.#cursor.advance(written);
-      else this.#lastLine = this.#lastLine.subarray(written);
+      this.#feed.advance(written);
     }
-    if (this.#cursor === undefined) return this.#close("slow");
-    if (this.#finished !== undefined && this.#cursor.atHead) return this.#close("finished");
+    const { end } = this.#feed;
+    if (end !== undefined) return this.#close(end);
     this.#state = "idle";
-    this.#host.idle(this);
+    this.list();
   }
 
-  /** What to write next: none when it has caught up, or has come to the end of its last line. */
   #next(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#cursor?.fellOff) {
-      this.#lastLine = this.#cursor.restOfLine();
-      this.#cursor = undefined;
-    }
-    if (this.#cursor !== undefined) return this.#cursor.peek(MAX_WRITE_BYTES);
-    return this.#lastLine.length > 0 ? this.#lastLine : undefined;
+    return this.#feed.next(MAX_WRITE_BYTES);
   }
 
   #close(reason: CloseReason, error?: unknown): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     // A write that never ends must not hold a part of the log.
-    this.#cursor = undefined;
+    this.#feed.release();
     this.#connection.close();
     this.#host.closed(this, reason);
     this.#finished?.resolve();

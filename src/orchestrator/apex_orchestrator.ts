@@ -1,84 +1,210 @@
-import {
-  CONTAINER_EVENT_NAMES,
-  type ContainerEventName,
-  type ContainerEvents,
-} from "../containers/container_events.ts";
-import { ForwardingSet } from "../containers/forwarding.ts";
-import { type ListenerOf, TypedEmitter } from "../containers/typed_emitter.ts";
-import { messageOf } from "../platform/apex_error.ts";
+import { CONTAINER_EVENT_NAMES } from "../containers/container_events.ts";
+import { type Clock, systemClock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
-import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
+import type { TaskStore } from "../storage/task_store.ts";
+import type {
+  WorkspaceManager,
+  WorkspaceManagerEventName,
+  WorkspaceManagerEvents,
+} from "../workspaces/workspace_manager.ts";
+import {
+  type AnyContainerListener,
+  type AnyTaskListener,
+  OrchestratorEmitter,
+  type OrchestratorEventName,
+  type OrchestratorEvents,
+  type OrchestratorListener,
+} from "./orchestrator_events.ts";
+import type { Task, TaskSpec } from "./task.ts";
+import type { RunTaskOptions, TaskHandle } from "./task_handle.ts";
+import { TaskRunner } from "./task_runner.ts";
 
-/** Any of the forwarded container events. */
-export type AnyContainerEvent = ContainerEvents[ContainerEventName];
+export type {
+  AnyContainerEvent,
+  AnyContainerListener,
+  AnyTaskListener,
+  OrchestratorEventName,
+  OrchestratorEvents,
+} from "./orchestrator_events.ts";
+export type { RunTaskOptions, TaskHandle } from "./task_handle.ts";
 
-/** A listener of `container:*`: the event, and which one it is. */
-export type AnyContainerListener = (event: AnyContainerEvent, name: ContainerEventName) => void;
+/** What an {@linkcode ApexOrchestrator} is built from; all of it stays its owner's to dispose. */
+export interface ApexOrchestratorOptions {
+  readonly workspaces: WorkspaceManager;
+  /** Where tasks are kept: `openStorage(…).tasks`. */
+  readonly store: TaskStore;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** Further ones wait for their turn. Default: no limit. */
+  readonly maxConcurrentTasks?: number;
+  /** Grace between SIGTERM and SIGKILL of a task that is cancelled or runs for too long. Default: 10. */
+  readonly stopTimeoutSeconds?: number;
+}
+
+const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
 
 /**
- * The top layer of the bridge, and what programs that embed apex listen to:
+ * The top layer of the bridge, which runs tasks, and what programs that embed apex talk to:
  *
  * ```ts
  * orchestrator.on("container:died", (event) => console.log(event.containerName, event.exitCode));
  * orchestrator.on("container:*", (event, name) => console.log(name, event.taskId));
+ * const { ended } = orchestrator.runTask({ image: "busybox", cmd: ["echo", "hello"] });
+ * console.log((await ended).state);
  * ```
  *
- * Listeners of an event's own name are called before those of `container:*`. One that throws is logged and harms nobody
- * else.
+ * A task's events follow from its container's, each right behind the one it follows from. Listeners of an event's own
+ * name are called before those of `container:*` and `task:*`. One that throws is logged and harms nobody else.
  */
 export class ApexOrchestrator implements AsyncDisposable {
-  readonly #events: TypedEmitter<ContainerEvents>;
-  readonly #forwarding = new ForwardingSet();
+  readonly #events: OrchestratorEmitter;
+  readonly #runner: TaskRunner;
+  /** Takes the listeners off the layer below. */
+  readonly #undo: (() => void)[] = [];
 
-  constructor(options: { workspaces: WorkspaceManager; logger?: Logger }) {
-    const logger = options.logger ?? silentLogger;
-    this.#events = new TypedEmitter((error, name) =>
-      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
-    );
-    for (const name of CONTAINER_EVENT_NAMES) this.#forward(options.workspaces, name);
+  constructor(options: ApexOrchestratorOptions) {
+    const { workspaces, store, logger = silentLogger, clock = systemClock } = options;
+    const { maxConcurrentTasks = Infinity, stopTimeoutSeconds = DEFAULT_STOP_TIMEOUT_SECONDS } = options;
+    this.#events = new OrchestratorEmitter(logger);
+    this.#runner = new TaskRunner({
+      workspaces,
+      store,
+      logger,
+      clock,
+      maxConcurrentTasks,
+      stopTimeoutSeconds,
+      emit: (name, event) => this.#events.emit(name, event),
+    });
+    for (const name of [...CONTAINER_EVENT_NAMES, "workspace-created", "workspace-cleaned"] as const) {
+      this.#forward(workspaces, name);
+    }
   }
 
-  on<Name extends ContainerEventName>(name: Name, listener: ListenerOf<ContainerEvents, Name>): this;
+  /**
+   * Accepts a task; its `task:created` is told before this returns. It runs as soon as its turn comes, and its container
+   * is removed when it has ended, unless the task says otherwise.
+   *
+   * @throws {ApexError} `usage` for a value that makes no sense, `conflict` when a task of that id has not ended, `busy`
+   *   when far too many wait
+   */
+  runTask(spec: TaskSpec, options: RunTaskOptions = {}): TaskHandle {
+    return this.#runner.run(spec, options);
+  }
+
+  /**
+   * Ends a task, wherever it stands, and resolves with its end. If its command ended by itself at the same moment, there
+   * still is only this one end.
+   *
+   * @throws {ApexError} `not_found`; `conflict` when it had ended; whatever the engine says when it refuses to stop it
+   */
+  cancelTask(taskId: string): Promise<Task> {
+    return this.#runner.cancel(taskId);
+  }
+
+  /**
+   * Sends a signal, `SIGINT` for example, to the task's command.
+   *
+   * @throws {ApexError} `usage` for what is no signal, `not_found`, `conflict` when it does not run
+   */
+  signalTask(taskId: string, signal: string): Promise<void> {
+    return this.#runner.signal(taskId, signal);
+  }
+
+  /** As it stands now, or ended. */
+  getTask(taskId: string): Task | undefined {
+    return this.#runner.get(taskId);
+  }
+
+  /** Whether that task has ended and left that container on purpose, not because it could not be removed. */
+  keepsContainer(taskId: string, containerId: string): boolean {
+    return this.#runner.keeps(taskId, containerId);
+  }
+
+  /** The newest first. @param options.all ended ones too */
+  listTasks(options: { readonly all?: boolean } = {}): Task[] {
+    return this.#runner.list(options);
+  }
+
+  /**
+   * Resolves when the task has ended; for one that has, at once.
+   *
+   * @throws {ApexError} `not_found`; `interrupted` when the orchestrator is disposed first
+   * @throws the signal's reason
+   */
+  waitTask(taskId: string, signal?: AbortSignal): Promise<Task> {
+    return this.#runner.wait(taskId, signal);
+  }
+
+  /**
+   * Takes up the stored tasks of an earlier life that had not ended: running ones go on, those whose container ended
+   * meanwhile end, those without a container wait for their turn again. To be called once, when the engine's containers
+   * are known (`engine:connected`); resolves when each of them is where it belongs.
+   */
+  adopt(): Promise<void> {
+    return this.#runner.adopt();
+  }
+
+  on<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): this;
   on(name: "container:*", listener: AnyContainerListener): this;
-  on(name: ContainerEventName | "container:*", listener: AnyContainerListener): this {
-    if (name === "container:*") this.#events.onAny(listener);
-    else this.#events.on(name, listener as ListenerOf<ContainerEvents, typeof name>);
+  on(name: "task:*", listener: AnyTaskListener): this;
+  on(name: OrchestratorEventName | "container:*" | "task:*", listener: AnyListener): this {
+    if (name === "container:*") this.#events.anyContainer.onAny(listener);
+    else if (name === "task:*") this.#events.anyTask.onAny(listener);
+    else this.#events.on(name, listener);
     return this;
   }
 
-  once<Name extends ContainerEventName>(name: Name, listener: ListenerOf<ContainerEvents, Name>): this;
+  once<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): this;
   once(name: "container:*", listener: AnyContainerListener): this;
-  once(name: ContainerEventName | "container:*", listener: AnyContainerListener): this {
-    if (name === "container:*") this.#events.onceAny(listener);
-    else this.#events.once(name, listener as ListenerOf<ContainerEvents, typeof name>);
+  once(name: "task:*", listener: AnyTaskListener): this;
+  once(name: OrchestratorEventName | "container:*" | "task:*", listener: AnyListener): this {
+    if (name === "container:*") this.#events.anyContainer.onceAny(listener);
+    else if (name === "task:*") this.#events.anyTask.onceAny(listener);
+    else this.#events.once(name, listener);
     return this;
   }
 
-  off<Name extends ContainerEventName>(name: Name, listener: ListenerOf<ContainerEvents, Name>): this;
+  off<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): this;
   off(name: "container:*", listener: AnyContainerListener): this;
-  off(name: ContainerEventName | "container:*", listener: AnyContainerListener): this {
-    if (name === "container:*") this.#events.offAny(listener);
-    else this.#events.off(name, listener as ListenerOf<ContainerEvents, typeof name>);
+  off(name: "task:*", listener: AnyTaskListener): this;
+  off(name: OrchestratorEventName | "container:*" | "task:*", listener: AnyListener): this {
+    if (name === "container:*") this.#events.anyContainer.offAny(listener);
+    else if (name === "task:*") this.#events.anyTask.offAny(listener);
+    else this.#events.off(name, listener);
     return this;
   }
 
-  /** Of one event, or of all together, those of `container:*` included. */
-  listenerCount(name?: ContainerEventName): number {
+  /** Of one event, or of all together, those of `container:*` and `task:*` included. */
+  listenerCount(name?: OrchestratorEventName): number {
     return this.#events.listenerCount(name);
   }
 
-  /** Removes every listener: those held on the layer below and those that were added here. May be called again. */
-  dispose(): Promise<void> {
-    this.#forwarding[Symbol.dispose]();
+  /**
+   * Removes every listener: those held on the layer below and those that were added here. Running tasks go on without
+   * it, and are taken up by the next one that has the same store. May be called again.
+   */
+  async dispose(): Promise<void> {
+    for (const undo of this.#undo.splice(0)) undo();
     this.#events.removeAllListeners();
-    return Promise.resolve();
+    await this.#runner[Symbol.asyncDispose]();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
 
-  #forward<Name extends ContainerEventName>(workspaces: WorkspaceManager, name: Name): void {
-    this.#forwarding.add(workspaces, name, (event: ContainerEvents[Name]) => this.#events.emit(name, event));
+  /** Told here first and taken by its task after, so that a task's event comes right behind its container's. */
+  #forward<Name extends WorkspaceManagerEventName>(workspaces: WorkspaceManager, name: Name): void {
+    const listener = (event: WorkspaceManagerEvents[Name]): void => {
+      // The same event: what the layer below emits is part of what this one does.
+      this.#events.emit(name, event as OrchestratorEvents[Name]);
+      this.#runner.take(name, event);
+    };
+    workspaces.on(name, listener);
+    this.#undo.push(() => workspaces.off(name, listener));
   }
 }
+
+/** The overloads say which listener goes with which name. */
+// deno-lint-ignore no-explicit-any -- the implementation of overloads
+type AnyListener = (event: any, name?: any) => void;

@@ -2,12 +2,9 @@
  * What a person may set: flags, then environment, then `config.toml`, then the defaults. Everything that makes no
  * sense is refused with one line that names where it stands.
  */
-import { levenshteinDistance } from "@std/text/levenshtein-distance";
-import { parse, TomlError } from "smol-toml";
-import * as v from "valibot";
 import { ApexError, messageOf } from "./apex_error.ts";
+import { type ConfigFile, parseConfigFile } from "./config_file.ts";
 import type { Paths, ReadEnv } from "./directories.ts";
-import { ENGINE_CHOICES, isEngineChoice } from "./engine_choice.ts";
 import { LOG_LEVELS, type LogLevel } from "./log_level.ts";
 
 export type { LogLevel };
@@ -21,14 +18,65 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** Connections to events.socket at one time. */
   readonly maxSubscribers: number;
-  /** Connections to apex.socket at one time. */
+  /** Connections to apex.socket that wait for their reply, at one time. */
   readonly maxControlConnections: number;
+  /** Connections to apex.socket on which something is streamed (`run`, `logs`, `wait`), at one time. */
+  readonly maxStreams: number;
+  /** What a task runs in that names no image. */
+  readonly image: string;
+  /** Tasks that run at one time; the others wait their turn. Absent: as many as come. */
+  readonly maxConcurrentTasks?: number;
+  /** How long a task that is stopped may take before it is killed. */
+  readonly stopTimeoutSeconds: number;
+  /** Whether `run`, `attach` and `events` start a daemon when none runs. */
+  readonly daemonize: boolean;
+  readonly healthWatch: HealthWatchConfig;
+  readonly session: SessionConfig;
+  readonly journal: JournalConfig;
+}
+
+/** Whether and how long events are kept on disk; the journal has the defaults. */
+export interface JournalConfig {
+  readonly isKept: boolean;
+  readonly maxAgeMs?: number;
+  /** Of the whole database. */
+  readonly maxBytes?: number;
+}
+
+/** What a session is, where the one who opens it does not say. */
+export interface SessionConfig {
+  readonly image: string;
+  /** Absent: the image's own. */
+  readonly cmd?: readonly string[];
+  /** What a client is shown first: `screen`, `lines=N` or `none`. */
+  readonly restore: string;
+  /** Lines kept of what has scrolled off the screen. */
+  readonly scrollbackLines: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly killGraceMs: number;
+  /** Absent: the client's own. */
+  readonly detachKeys?: string;
+}
+
+/** What the file says of the watch on containers without a health check; the monitor has the defaults. */
+export interface HealthWatchConfig {
+  readonly enabled?: boolean;
+  /** Between two looks at one container. */
+  readonly intervalMs?: number;
+  /** Share of its memory limit, 0 to 1, beyond which a container is unhealthy. */
+  readonly memoryShareLimit?: number;
+  /** Share of its limit of processes, 0 to 1. */
+  readonly pidsShareLimit?: number;
+  /** So many looks in a row must find it beyond a limit. */
+  readonly failureThreshold?: number;
 }
 
 /** What the command line says. */
 export interface ConfigFlags {
   readonly engine?: string | undefined;
   readonly logLevel?: LogLevel | undefined;
+  /** False: keep none. */
+  readonly journal?: boolean | undefined;
 }
 
 export interface LoadConfigOptions {
@@ -46,6 +94,14 @@ export async function loadConfig(options: LoadConfigOptions): Promise<Config> {
     logLevel: flags.logLevel ?? logLevelFromEnv(env) ?? file.log_level ?? DEFAULTS.logLevel,
     maxSubscribers: file.max_subscribers ?? DEFAULTS.maxSubscribers,
     maxControlConnections: file.max_control_connections ?? DEFAULTS.maxControlConnections,
+    maxStreams: file.max_streams ?? DEFAULTS.maxStreams,
+    image: file.image ?? DEFAULTS.image,
+    ...(file.max_concurrent_tasks !== undefined && { maxConcurrentTasks: file.max_concurrent_tasks }),
+    stopTimeoutSeconds: stopTimeoutSeconds(file.stop_timeout),
+    daemonize: file.daemonize ?? DEFAULTS.daemonize,
+    healthWatch: healthWatchSetting(file.health_watch),
+    session: sessionSetting(file),
+    journal: journalSetting(file, flags),
   };
 }
 
@@ -56,27 +112,55 @@ const DEFAULTS = {
   maxSubscribers: 16_384,
   // One request takes a millisecond; this many at once is a client gone wrong.
   maxControlConnections: 256,
+  // Each is a client that waits, and costs two descriptors.
+  maxStreams: 4_096,
+  image: "busybox",
+  // As `docker stop` has it.
+  stopTimeoutSeconds: 10,
+  daemonize: true,
+  restore: "screen",
+  // A screen's worth forty times over; some 2 MB of cells for a session of 80 columns.
+  scrollbackLines: 1_000,
+  killGraceMs: 10_000,
 } as const;
 
-const connections = v.pipe(
-  v.number("must be a number"),
-  v.integer("must be a whole number"),
-  v.minValue(1, "must be at least 1"),
-  v.maxValue(1_000_000, "must be at most 1000000"),
-);
+/** Engines take whole seconds; less than one must not become "at once". */
+function stopTimeoutSeconds(durationMs: number | undefined): number {
+  return durationMs === undefined ? DEFAULTS.stopTimeoutSeconds : Math.ceil(durationMs / 1_000);
+}
 
-const fileEntries = {
-  engine: v.optional(
-    v.pipe(v.string("must be a string"), v.check(isEngineChoice, `must be ${ENGINE_CHOICES}`)),
-  ),
-  "log_level": v.optional(v.picklist(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`)),
-  "max_subscribers": v.optional(connections),
-  "max_control_connections": v.optional(connections),
-};
+function healthWatchSetting(file: ConfigFile["health_watch"] = {}): HealthWatchConfig {
+  const { enabled, interval, memory_share: memoryShare, pids_share: pidsShare, failures } = file;
+  return {
+    ...(enabled !== undefined && { enabled }),
+    ...(interval !== undefined && { intervalMs: interval }),
+    ...(memoryShare !== undefined && { memoryShareLimit: memoryShare }),
+    ...(pidsShare !== undefined && { pidsShareLimit: pidsShare }),
+    ...(failures !== undefined && { failureThreshold: failures }),
+  };
+}
 
-const fileSchema = v.object(fileEntries);
+function journalSetting({ journal = true }: ConfigFile, flags: ConfigFlags): JournalConfig {
+  if (typeof journal === "boolean") return { isKept: journal && flags.journal !== false };
+  const { max_age: maxAgeMs, max_bytes: maxBytes } = journal;
+  return {
+    isKept: flags.journal !== false,
+    ...(maxAgeMs !== undefined && { maxAgeMs }),
+    ...(maxBytes !== undefined && { maxBytes }),
+  };
+}
 
-type ConfigFile = v.InferOutput<typeof fileSchema>;
+function sessionSetting({ image, session = {} }: ConfigFile): SessionConfig {
+  const { command, restore, scrollback, kill_grace: killGrace, detach_keys: detachKeys } = session;
+  return {
+    image: session.image ?? image ?? DEFAULTS.image,
+    ...(command !== undefined && { cmd: command }),
+    restore: restore ?? DEFAULTS.restore,
+    scrollbackLines: scrollback ?? DEFAULTS.scrollbackLines,
+    killGraceMs: killGrace ?? DEFAULTS.killGraceMs,
+    ...(detachKeys !== undefined && { detachKeys }),
+  };
+}
 
 async function readConfigFile(paths: LoadConfigOptions["paths"]): Promise<string> {
   try {
@@ -87,37 +171,6 @@ async function readConfigFile(paths: LoadConfigOptions["paths"]): Promise<string
       cause: error,
     });
   }
-}
-
-function parseConfigFile(text: string, path: string): ConfigFile {
-  let table: Record<string, unknown>;
-  try {
-    table = parse(text);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    // The first line says what is wrong; those after it draw the place, which line and column tell as well.
-    const what = error.message.split("\n", 1)[0] ?? "";
-    throw new ApexError("usage", `${path}:${error.line}:${error.column}: ${what}`, { cause: error });
-  }
-  for (const key of Object.keys(table)) {
-    if (!Object.hasOwn(fileEntries, key)) throw new ApexError("usage", `${path}: ${unknownKey(key)}`);
-  }
-  const parsed = v.safeParse(fileSchema, table);
-  if (parsed.success) return parsed.output;
-  const issue = parsed.issues[0];
-  const key = v.getDotPath(issue) ?? "";
-  throw new ApexError("usage", `${path}: ${key} ${issue.message}, not ${JSON.stringify(issue.input)}`);
-}
-
-function unknownKey(key: string): string {
-  const known = Object.keys(fileEntries);
-  const closest = known
-    .map((name) => ({ name, distance: levenshteinDistance(key, name) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  // A third of the letters wrong is a slip of the pen; more is another word.
-  const meant = closest && closest.distance <= Math.ceil(closest.name.length / 3) ? closest.name : undefined;
-  const hint = meant ? `did you mean ${JSON.stringify(meant)}?` : `there are: ${known.join(", ")}`;
-  return `unknown key ${JSON.stringify(key)} (${hint})`;
 }
 
 function engineSetting(

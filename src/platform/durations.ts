@@ -1,3 +1,5 @@
+import { ApexError } from "./apex_error.ts";
+
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -15,6 +17,31 @@ export function formatDuration(durationMs: number): string {
   if (ms < HOUR_MS) return twoUnits(ms, [MINUTE_MS, "m"], [SECOND_MS, "s"]);
   if (ms < DAY_MS) return twoUnits(ms, [HOUR_MS, "h"], [MINUTE_MS, "m"]);
   return twoUnits(ms, [DAY_MS, "d"], [HOUR_MS, "h"]);
+}
+
+/**
+ * A span of time as people write it: `90s`, `1h30m`, `2d`, `500ms`, `1.5h`. Largest unit first, each once.
+ *
+ * @returns whole milliseconds
+ * @throws {ApexError} `usage`, naming what makes no sense
+ */
+export function parseDuration(text: string): number {
+  const match = DURATION.exec(text);
+  if (text === "" || match === null) throw nonsense(text);
+  const [, days, hours, minutes, seconds, milliseconds] = match;
+  const ms = Math.round(
+    Number(days ?? 0) * DAY_MS + Number(hours ?? 0) * HOUR_MS + Number(minutes ?? 0) * MINUTE_MS +
+      Number(seconds ?? 0) * SECOND_MS + Number(milliseconds ?? 0),
+  );
+  if (!Number.isSafeInteger(ms)) throw nonsense(text);
+  return ms;
+}
+
+const NUMBER = String.raw`(\d+(?:\.\d+)?)`;
+const DURATION = new RegExp(`^(?:${NUMBER}d)?(?:${NUMBER}h)?(?:${NUMBER}m)?(?:${NUMBER}s)?(?:${NUMBER}ms)?$`);
+
+function nonsense(text: string): ApexError {
+  return new ApexError("usage", `${JSON.stringify(text)} is no length of time (try: 90s, 1h30m or 2d)`);
 }
 
 type Unit = readonly [lengthMs: number, name: string];

@@ -7,21 +7,107 @@
  * Both sides ignore fields they do not know, so either may be the newer one within a major version of the protocol.
  */
 import * as v from "valibot";
+import { eventRequestSchemas, eventResultSchemas } from "./event_messages.ts";
 import { decodeLine } from "./jsonl.ts";
+import { sessionRequestSchemas, sessionResultSchemas } from "./session_messages.ts";
 import { PROTOCOL_VERSION } from "./version.ts";
 import { healthStatusSchema } from "./wire_event.ts";
 
 const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
+const version = v.literal(PROTOCOL_VERSION);
+const name = v.pipe(
+  v.string(),
+  v.minLength(1, "it must not be empty"),
+  v.maxLength(256, "it must not be longer than 256 characters"),
+);
+const positive = v.pipe(v.number(), v.gtValue(0));
+
+/** What `tasks.run` is asked to run; sizes in bytes, times in milliseconds. */
+export const taskSpecSchema = v.object({
+  taskId: v.optional(v.string()),
+  /** Absent: the one of the daemon's configuration. */
+  image: v.optional(name),
+  cmd: v.optional(v.array(v.string())),
+  entrypoint: v.optional(v.array(v.string())),
+  env: v.optional(v.record(v.string(), v.string())),
+  mounts: v.optional(
+    v.array(v.object({ source: name, target: name, readOnly: v.optional(v.boolean()) })),
+  ),
+  workdir: v.optional(v.string()),
+  user: v.optional(v.string()),
+  network: v.optional(v.string()),
+  cpus: v.optional(positive),
+  memoryBytes: v.optional(v.pipe(positive, v.integer())),
+  pidsLimit: v.optional(v.pipe(positive, v.integer())),
+  timeoutMs: v.optional(positive),
+  projectDir: v.optional(v.string()),
+  keep: v.optional(v.boolean()),
+  keepOnFailure: v.optional(v.boolean()),
+});
+
+export type TaskSpecRequest = v.InferOutput<typeof taskSpecSchema>;
+
 /** One schema for each operation. */
 const requestSchemas = {
-  "status": v.object({ v: v.literal(PROTOCOL_VERSION), op: v.literal("status") }),
-  "containers.list": v.object({ v: v.literal(PROTOCOL_VERSION), op: v.literal("containers.list") }),
+  "status": v.object({ v: version, op: v.literal("status") }),
+  "containers.list": v.object({ v: version, op: v.literal("containers.list") }),
+  /** `target`: a task's id, or a container's name or id. */
+  "containers.inspect": v.object({ v: version, op: v.literal("containers.inspect"), target: name }),
+  "containers.logs": v.object({
+    v: version,
+    op: v.literal("containers.logs"),
+    target: name,
+    follow: v.optional(v.boolean()),
+    /** Lines before now; all of them by default. */
+    tail: v.optional(count),
+    /** Milliseconds since the Unix epoch. */
+    sinceMs: v.optional(v.pipe(v.number(), v.minValue(0))),
+    timestamps: v.optional(v.boolean()),
+  }),
+  "tasks.run": v.object({ v: version, op: v.literal("tasks.run"), task: taskSpecSchema }),
+  /** `all`: ended ones too. */
+  "tasks.list": v.object({ v: version, op: v.literal("tasks.list"), all: v.optional(v.boolean()) }),
+  "tasks.cancel": v.object({ v: version, op: v.literal("tasks.cancel"), task: name }),
+  "tasks.signal": v.object({ v: version, op: v.literal("tasks.signal"), task: name, signal: name }),
+  "tasks.wait": v.object({ v: version, op: v.literal("tasks.wait"), task: name }),
+  "workspaces.list": v.object({ v: version, op: v.literal("workspaces.list") }),
+  /** Removes these containers (names or ids), orphans or kept ones; by default all orphans. */
+  "workspaces.clean": v.object({
+    v: version,
+    op: v.literal("workspaces.clean"),
+    names: v.optional(v.array(name)),
+  }),
+  ...sessionRequestSchemas,
+  ...eventRequestSchemas,
 } as const;
 
 /** The name of an operation. */
 export type ControlOp = keyof typeof requestSchemas;
+
+/** Those whose reply line frames follow (`frames.ts`). The end of the client's input ends the stream, and nothing else. */
+export const STREAM_OPS = [
+  "containers.logs",
+  "tasks.run",
+  "tasks.wait",
+  "sessions.attach",
+] as const satisfies readonly ControlOp[];
+
+export type StreamOp = (typeof STREAM_OPS)[number];
+
+export function isStreamOp(op: ControlOp): op is StreamOp {
+  return (STREAM_OPS as readonly ControlOp[]).includes(op);
+}
+
+/** Those whose reply line further lines follow (`stream_record.ts`). The end of the client's input ends them, too. */
+export const LINE_OPS = ["events.subscribe", "events.history"] as const satisfies readonly ControlOp[];
+
+export type LineOp = (typeof LINE_OPS)[number];
+
+export function isLineOp(op: ControlOp): op is LineOp {
+  return (LINE_OPS as readonly ControlOp[]).includes(op);
+}
 
 /** The request of one operation. */
 export type ControlRequestOf<Op extends ControlOp> = v.InferOutput<(typeof requestSchemas)[Op]>;
@@ -52,14 +138,34 @@ export const statusResultSchema = v.object({
   }),
   /** Paths of the daemon's own sockets. */
   sockets: v.object({ control: v.string(), events: v.string() }),
-  /** Connected to the events socket now. */
+  /** Connected now: to the events socket, and by `events.subscribe`. */
   subscribers: count,
   /** Since the daemon's start. */
   eventsPublished: count,
   /** Disconnected for being too slow, since the daemon's start. */
   subscribersDropped: count,
   /** The log in memory: its size, and the sequence numbers of its oldest and its newest event (0: none yet). */
-  log: v.object({ bytes: count, oldest: count, head: count }),
+  log: v.object({
+    bytes: count,
+    oldest: count,
+    head: count,
+    /** With a number it makes a cursor, `<epoch>:<number>`; absent from daemons older than cursors. */
+    epoch: v.optional(v.string()),
+  }),
+  /** Tasks that have not ended; absent from daemons older than tasks. */
+  tasks: v.optional(v.object({ running: count, pending: count })),
+  /** `degraded`: what changes is not kept beyond the daemon's life; `error` says why. */
+  storage: v.optional(v.object({ state: v.picklist(["ok", "degraded"]), error: v.optional(v.string()) })),
+  /**
+   * Where events are kept. `degraded`: what happens now is not journaled, `error` says why; `off`: as it is configured.
+   * `oldest`: number of the oldest event that can be resumed from; `bytes`: what the database takes on disk.
+   */
+  journal: v.optional(v.object({
+    state: v.picklist(["ok", "degraded", "off"]),
+    error: v.optional(v.string()),
+    oldest: count,
+    bytes: count,
+  })),
 });
 
 export type StatusResult = v.InferOutput<typeof statusResultSchema>;
@@ -93,10 +199,67 @@ export const containersListResultSchema = v.object({
 
 export type ContainersListResult = v.InferOutput<typeof containersListResultSchema>;
 
-/** The schema of each operation's result. */
+/** One task, as rich as the events that tell of it. */
+export const taskSchema = v.object({
+  taskId: v.string(),
+  state: v.picklist(["pending", "running", "completed", "failed", "cancelled"]),
+  reason: v.optional(v.picklist(["exit", "oom", "signal", "timeout", "lost", "error"])),
+  exitCode: v.optional(v.number()),
+  error: v.optional(v.string()),
+  image: v.string(),
+  cmd: v.array(v.string()),
+  containerId: v.optional(v.string()),
+  workspacePath: v.optional(v.string()),
+  createdAt: rfc3339,
+  startedAt: v.optional(rfc3339),
+  endedAt: v.optional(rfc3339),
+});
+
+export type TaskResult = v.InferOutput<typeof taskSchema>;
+
+/** A container that apex made for a task. */
+export const workspaceSchema = v.object({
+  taskId: v.string(),
+  containerId: v.optional(v.string()),
+  containerName: v.string(),
+  /** The engine's own word. */
+  state: v.optional(v.string()),
+  workspacePath: v.optional(v.string()),
+  /** No task that apex knows has it: `workspaces.clean` removes it. */
+  orphaned: v.boolean(),
+  /** Its task has ended and was to leave it: `workspaces.clean` removes it where it is named. */
+  kept: v.optional(v.boolean()),
+  createdAt: v.optional(rfc3339),
+});
+
+export type WorkspaceResult = v.InferOutput<typeof workspaceSchema>;
+
+/**
+ * The schema of each operation's result. After the reply line of `containers.logs`, `tasks.run` and `tasks.wait` frames
+ * follow (`frames.ts`), the last of which is `exit`.
+ */
 export const resultSchemas = {
   "status": statusResultSchema,
   "containers.list": containersListResultSchema,
+  /** The engine's own description, and apex's. */
+  "containers.inspect": v.object({
+    engine: v.record(v.string(), v.unknown()),
+    container: v.optional(containerSchema),
+    task: v.optional(taskSchema),
+  }),
+  "containers.logs": v.object({}),
+  "tasks.run": v.object({ taskId: v.string() }),
+  "tasks.list": v.object({ tasks: v.array(taskSchema) }),
+  "tasks.cancel": v.object({ task: taskSchema }),
+  "tasks.signal": v.object({}),
+  "tasks.wait": v.object({ taskId: v.string() }),
+  "workspaces.list": v.object({ workspaces: v.array(workspaceSchema) }),
+  "workspaces.clean": v.object({
+    removed: v.array(v.string()),
+    failed: v.array(v.object({ name: v.string(), error: v.string() })),
+  }),
+  ...sessionResultSchemas,
+  ...eventResultSchemas,
 } as const;
 
 /** The result of one operation. */
@@ -159,8 +322,13 @@ export function decodeRequest(line: Uint8Array): DecodedRequest {
     return refusal("usage", `no such operation: ${JSON.stringify(op)} (there are: ${OPS.join(", ")})`);
   }
   const request = v.safeParse(requestSchemas[op], value);
-  if (!request.success) return refusal("usage", `${op}: ${v.summarize(request.issues)}`);
+  if (!request.success) return refusal("usage", `${op}: ${explain(request.issues)}`);
   return { request: request.output };
+}
+
+/** On one line, for people: `task.image: it must not be empty`. */
+function explain(issues: readonly v.BaseIssue<unknown>[]): string {
+  return issues.map((issue) => `${v.getDotPath(issue) ?? "request"}: ${issue.message}`).join("; ");
 }
 
 const OPS = Object.keys(requestSchemas);

@@ -1,16 +1,11 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { events } from "../../src/cli/events.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { resolveSockets } from "../../src/platform/directories.ts";
 import { CapturedOutput, testContext } from "../support/cli_context.ts";
 import { type Script, ScriptedServer, send } from "../support/scripted_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const LINE = `{"type":"session.created"}\n`;
-
-function socketsIn(dir: TempDir) {
-  return resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
-}
 
 /** Sends one line, then ends as at a shutdown. */
 const shortLife: Script = async (conn) => {
@@ -39,7 +34,7 @@ Deno.test("events tells on stderr what it waits for when stdout is a terminal", 
   await using _events = new ScriptedServer(dir.join("events.socket"), shortLife);
   const stderr = new CapturedOutput();
   const context = testContext({ stdout: new CapturedOutput({ isTerminal: true }), stderr });
-  await events(context, { sockets: socketsIn(dir) });
+  await events(context, { flags: { socket: dir.join("apex.socket") } });
   assertEquals(stderr.text, "apex: following docker 20.10 (/d.sock); waiting for events, Ctrl-C ends\n");
   assertEquals(context.stdout.text, LINE);
 });
@@ -49,7 +44,7 @@ Deno.test("events at a terminal does without the hint when the daemon does not a
   await using _events = new ScriptedServer(dir.join("events.socket"), shortLife);
   const stderr = new CapturedOutput();
   const context = testContext({ stdout: new CapturedOutput({ isTerminal: true }), stderr });
-  await events(context, { sockets: socketsIn(dir) });
+  await events(context, { flags: { socket: dir.join("apex.socket") } });
   assertEquals([context.stdout.text, stderr.text], [LINE, ""]);
 });
 
@@ -59,7 +54,9 @@ Deno.test("events in a pipe asks the daemon nothing and says nothing", async () 
   await using _control = new ScriptedServer(dir.join("apex.socket"), () => Promise.resolve(void asked++));
   await using _events = new ScriptedServer(dir.join("events.socket"), shortLife);
   const stderr = new CapturedOutput();
-  await events(testContext({ stdout: new CapturedOutput(), stderr }), { sockets: socketsIn(dir) });
+  await events(testContext({ stdout: new CapturedOutput(), stderr }), {
+    flags: { socket: dir.join("apex.socket") },
+  });
   assertEquals([asked, stderr.text], [0, ""]);
 });
 
@@ -67,7 +64,10 @@ Deno.test("events throws stream_cut when the stream ends and the socket is still
   await using dir = await TempDir.make();
   await using _events = new ScriptedServer(dir.join("events.socket"), (conn) => send(conn, LINE));
   const context = testContext({ stdout: new CapturedOutput() });
-  const error = await assertRejects(() => events(context, { sockets: socketsIn(dir) }), ApexError);
+  const error = await assertRejects(
+    () => events(context, { flags: { socket: dir.join("apex.socket") } }),
+    ApexError,
+  );
   assertEquals([error.code, context.stdout.text], ["stream_cut", LINE]);
   assertMatch(error.message, /too slow, the daemon was killed/);
 });

@@ -59,6 +59,37 @@ Deno.test("status says why the engine is not connected", async () => {
   assertEquals(text.includes("none kept (0 B)"), true);
 });
 
+Deno.test("status tells of tasks and of storage, where the daemon does", async () => {
+  const tasks = { running: 3, pending: 1 };
+  const lines = (text: string) => text.split("\n").slice(5, 7);
+  assertEquals(lines(await statusOf({ ...CONNECTED, tasks, storage: { state: "ok" } }, false)), [
+    "tasks        3 running, 1 waiting",
+    "storage      ok",
+  ]);
+  const storage = { state: "degraded", error: "disk full" } as const;
+  assertEquals(
+    lines(await statusOf({ ...CONNECTED, tasks, storage }, false))[1],
+    "storage      degraded: disk full; a restart of the daemon forgets what happens now",
+  );
+});
+
 Deno.test("status --json prints what the daemon said", async () => {
   assertEquals(JSON.parse(await statusOf(CONNECTED, true)), CONNECTED);
 });
+
+const journals: [NonNullable<StatusResult["journal"]>, string][] = [
+  [{ state: "ok", oldest: 21, bytes: 2_097_152 }, "ok, events 21 to 120 (2.0 MiB)"],
+  [{ state: "ok", oldest: 121, bytes: 65_536 }, "ok, no events yet (64.0 KiB)"],
+  [
+    { state: "degraded", error: "disk is full", oldest: 1, bytes: 0 },
+    "degraded: disk is full; events are kept in memory only",
+  ],
+  [{ state: "off", oldest: 1, bytes: 0 }, "off: there is no history, and no resuming after a restart"],
+];
+
+for (const [journal, told] of journals) {
+  Deno.test(`status tells that the journal is ${told}`, async () => {
+    const text = await statusOf({ ...CONNECTED, journal }, false);
+    assertEquals(text.split("\n").find((line) => line.startsWith("journal")), `journal      ${told}`);
+  });
+}

@@ -16,7 +16,7 @@ function replying(text: string): Script {
 async function failure(script: Script): Promise<ApexError> {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("s.socket"), script);
-  return await assertRejects(() => request(server.path, "containers.list"), ApexError);
+  return await assertRejects(() => request(server.path, "containers.list", {}), ApexError);
 }
 
 Deno.test("request() sends one line and gives the validated result", async () => {
@@ -27,7 +27,7 @@ Deno.test("request() sends one line and gives the validated result", async () =>
     sent = new TextDecoder().decode(framed?.line);
     await send(conn, `{"ok":true,"result":{"containers":[],"engine":"connected","newField":1}}\n`);
   });
-  assertEquals(await request(server.path, "containers.list"), { containers: [], engine: "connected" });
+  assertEquals(await request(server.path, "containers.list", {}), { containers: [], engine: "connected" });
   assertEquals(sent, `{"v":1,"op":"containers.list"}`);
 });
 
@@ -69,7 +69,7 @@ Deno.test("request() says so when the daemon speaks another version of the proto
   await using dir = await TempDir.make();
   const script = replying(`{"ok":true,"result":{"version":"2.0.0","protocol":2}}\n`);
   await using server = new ScriptedServer(dir.join("s.socket"), script);
-  const error = await assertRejects(() => request(server.path, "status"), ApexError);
+  const error = await assertRejects(() => request(server.path, "status", {}), ApexError);
   assertEquals(error.code, "protocol");
   assertMatch(error.message, /is apex 2\.0\.0 and speaks control protocol 2, this client 1/);
 });
@@ -80,7 +80,7 @@ Deno.test("request() gives up on a daemon that does not answer", async () => {
     await readLine(conn, { maxBytes: 1024 });
     await readLine(conn, { maxBytes: 1024 });
   });
-  const error = await assertRejects(() => request(server.path, "status", { timeoutMs: 20 }), ApexError);
+  const error = await assertRejects(() => request(server.path, "status", {}, { timeoutMs: 20 }), ApexError);
   assertEquals(error.code, "timeout");
   assertMatch(error.message, /did not answer status in 20 ms/);
 });
@@ -95,8 +95,23 @@ Deno.test("request() ends with the signal's reason when aborted while it waits",
     await readLine(conn, { maxBytes: 1024 });
   });
   const thrown = await assertRejects(
-    () => request(server.path, "status", { signal: controller.signal }),
+    () => request(server.path, "status", {}, { signal: controller.signal }),
     Error,
   );
   assertStrictEquals(thrown, reason);
+});
+
+Deno.test("request() ends with the signal's reason when aborted while it connects", async () => {
+  await using dir = await TempDir.make();
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
+    assertEquals(await readLine(conn, { maxBytes: 1024 }), null);
+  });
+  const asking = assertRejects(
+    () => request(server.path, "status", {}, { signal: controller.signal }),
+    Error,
+  );
+  controller.abort(reason);
+  assertStrictEquals(await asking, reason);
 });

@@ -4,17 +4,18 @@
  */
 import type { ContainerLifecycleEvent } from "../../src/containers/container_events.ts";
 import { ContainerHealthMonitor } from "../../src/containers/container_health_monitor.ts";
+import type { ContainerMemory } from "../../src/containers/container_memory.ts";
 import { ContainerTracker } from "../../src/containers/container_tracker.ts";
-import type { ManagerEvents } from "../../src/containers/manager_events.ts";
-import { TypedEmitter } from "../../src/containers/typed_emitter.ts";
 import { toWireEvent } from "../../src/daemon/wire_form.ts";
 import type { EngineEvent } from "../../src/engine/engine_event.ts";
 import { EngineError } from "../../src/engine/engine_error.ts";
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../src/engine/engine_types.ts";
 import { ApexOrchestrator } from "../../src/orchestrator/apex_orchestrator.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
+import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
+import { EmittedManager } from "../support/emitted_manager.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 /** Answers one inspect; undefined: the container is gone. */
@@ -37,28 +38,44 @@ export class EngineFeed implements AsyncDisposable {
   /** Answers inspects; at first every container is gone. */
   answer: InspectAnswer = () => undefined;
   readonly #kind: EngineKind;
-  readonly #emitter = new TypedEmitter<ManagerEvents>((error) => {
-    throw error;
-  });
+  readonly #storage: Storage;
+  /** What the layers above know of the manager; a test may give it operations. */
+  readonly manager = new EmittedManager();
+  readonly health: ContainerHealthMonitor;
 
-  constructor(kind: EngineKind = "docker", options: { startMs?: number } = {}) {
+  /** @param options.memory of an earlier life of the tracker */
+  constructor(kind: EngineKind = "docker", options: { startMs?: number; memory?: ContainerMemory } = {}) {
     this.#kind = kind;
     this.clock = new FakeClock(options.startMs ?? T0_MS);
     this.tracker = new ContainerTracker({
-      emitter: this.#emitter,
+      emitter: this.manager,
       inspect: (id, signal) => this.#inspect(id, signal),
       requestReconcile: () => this.reconcileRequests++,
+      ...(options.memory !== undefined && { memory: options.memory }),
       clock: this.clock,
       logger: silentLogger,
     });
-    const health = new ContainerHealthMonitor({ manager: this.#emitter, logger: silentLogger });
-    const workspaces = new WorkspaceManager({ manager: this.#emitter, health, logger: silentLogger });
-    this.orchestrator = new ApexOrchestrator({ workspaces });
+    this.manager.list = () => this.tracker.list();
+    this.manager.find = (nameOrId) => this.tracker.find(nameOrId);
+    this.manager.reportHealth = (id, health) => this.tracker.reportHealth(id, health);
+    this.health = new ContainerHealthMonitor({
+      manager: this.manager,
+      logger: silentLogger,
+      clock: this.clock,
+    });
+    const workspaces = new WorkspaceManager({
+      manager: this.manager,
+      health: this.health,
+      logger: silentLogger,
+      clock: this.clock,
+    });
+    this.#storage = openStorage({ path: ":memory:", logger: silentLogger, clock: this.clock });
+    this.orchestrator = new ApexOrchestrator({ workspaces, store: this.#storage.tasks });
     this.orchestrator.on(
       "container:*",
       (event, name) => this.published.push(toWireEvent(name, event as never)),
     );
-    this.#emitter.on("container:lifecycle", (event) => this.lifecycle.push(event));
+    this.manager.on("container:lifecycle", (event) => this.lifecycle.push(event));
   }
 
   connect(containers: ContainerSummary[] = [], options: { first?: boolean; engineId?: string } = {}): void {
@@ -68,6 +85,7 @@ export class EngineFeed implements AsyncDisposable {
       engineId: options.engineId ?? "engine-1",
       containers,
       first: options.first ?? true,
+      baselineNano: this.clock.now() * 1e6,
     });
   }
 
@@ -109,6 +127,8 @@ export class EngineFeed implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.orchestrator.dispose();
+    this.#storage[Symbol.dispose]();
+    await this.health[Symbol.asyncDispose]();
     await this.tracker[Symbol.asyncDispose]();
   }
 

@@ -8,6 +8,7 @@ import type { EngineClient } from "../../src/engine/engine_client.ts";
 import { type AnyContainerEvent, ApexOrchestrator } from "../../src/orchestrator/apex_orchestrator.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
+import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
 import { within } from "../support/within.ts";
 
@@ -19,6 +20,7 @@ export class RealBridge implements AsyncDisposable {
   readonly #health: ContainerHealthMonitor;
   readonly #workspaces: WorkspaceManager;
   readonly #orchestrator: ApexOrchestrator;
+  readonly #storage: Storage;
   /** By the id, the name that a container had first. */
   readonly #names = new Map<string, string>();
   readonly #seen = new Map<string, string[]>();
@@ -35,7 +37,11 @@ export class RealBridge implements AsyncDisposable {
       health: this.#health,
       logger: silentLogger,
     });
-    this.#orchestrator = new ApexOrchestrator({ workspaces: this.#workspaces });
+    this.#storage = openStorage({ path: ":memory:", logger: silentLogger, clock: systemClock });
+    this.#orchestrator = new ApexOrchestrator({
+      workspaces: this.#workspaces,
+      store: this.#storage.tasks,
+    });
     this.#manager.on("engine:connected", () => {
       this.#connections++;
       this.wake();
@@ -45,13 +51,14 @@ export class RealBridge implements AsyncDisposable {
       this.wake();
     });
     this.#orchestrator.on("container:*", (event, name) => {
+      if (!event.success) throw new Error(`an operation failed that nobody asked for: ${event.error}`);
       const filed = this.#names.get(event.containerId) ?? event.containerName;
       this.#names.set(event.containerId, filed);
       const renamed = filed === event.containerName ? "" : ` as ${event.containerName}`;
       this.#seen.set(filed, [...this.of(filed), shortForm(event, name) + renamed]);
       this.wake();
     });
-    this.#manager.start();
+    this.#manager.follow();
   }
 
   get connections(): number {
@@ -108,13 +115,14 @@ export class RealBridge implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#orchestrator.dispose();
+    this.#storage[Symbol.dispose]();
     this.#workspaces[Symbol.dispose]();
     this.#health[Symbol.dispose]();
     await within(COMES_WITHIN_MS, "the end of the container manager", this.#manager[Symbol.asyncDispose]());
   }
 }
 
-function shortForm(event: AnyContainerEvent, name: string): string {
+function shortForm(event: Extract<AnyContainerEvent, { success: true }>, name: string): string {
   const words: string[] = [name.replace("container:", "")];
   if ("exitCode" in event && event.exitCode !== undefined) words.push(String(event.exitCode));
   if ("signal" in event && event.signal !== undefined) words.push(event.signal);

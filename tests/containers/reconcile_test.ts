@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { readSummary } from "../../src/containers/container_differences.ts";
 import type { ContainerSummary } from "../../src/engine/engine_types.ts";
-import { EngineFeed, type InspectFacts, inspectOf, summaryOf, T0_MS } from "./engine_feed.ts";
+import { engineEvent, EngineFeed, type InspectFacts, inspectOf, summaryOf, T0_MS } from "./engine_feed.ts";
 
 type Event = readonly [atMs: number, action: string, attributes?: Record<string, string>];
 
@@ -186,6 +186,7 @@ for (const scenario of SCENARIOS) {
     };
     const startMs = feed.clock.now();
     for (const event of scenario.before) say(event, startMs);
+    await feed.settle();
     feed.take();
 
     const list = scenario.listed === undefined ? [] : [scenario.listed];
@@ -273,6 +274,21 @@ Deno.test("a kill before the baseline still explains the exit after it", async (
   assertEquals(feed.take(), []);
   feed.say("stop", "web");
   assertEquals(feed.take(), ["stopped web 143"]);
+});
+
+Deno.test("what ended before the first list is gone at once, although somebody asked for its end", async () => {
+  for (const signal of ["9", "15"]) {
+    await using feed = new EngineFeed();
+    const timeMs = feed.clock.now() - 1_000;
+    const silently = (action: string, attributes: Record<string, string> = {}): void =>
+      feed.deliver(engineEvent(action, "web", { timeMs, attributes }), true);
+    feed.connect();
+    silently("start");
+    silently("kill", { signal });
+    silently("die", { exitCode: "137" });
+    silently("destroy");
+    assertEquals([feed.tracker.list(), feed.inspected, feed.take()], [[], [], []]);
+  }
 });
 
 Deno.test("a container of the baseline gets its start from an inspect, silently, and its stop signal too", async () => {

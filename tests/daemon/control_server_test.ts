@@ -1,63 +1,16 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { ControlServer } from "../../src/daemon/control_server.ts";
-import { silentLogger } from "../../src/platform/logger.ts";
-import type { ControlReply, ControlRequest } from "../../src/protocol/control.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
 import { readText } from "../support/socket_pairs.ts";
-import { TempDir } from "../support/temp_dir.ts";
-
-const STATUS = '{"v":1,"op":"status"}\n';
-
-interface TestServer extends AsyncDisposable {
-  readonly clock: FakeClock;
-  connect(): Promise<Deno.UnixConn>;
-  /** Sends `text`, and reads the reply to its end. */
-  ask(text: string): Promise<string>;
-}
-
-async function startServer(options: {
-  readonly handle?: (request: ControlRequest) => ControlReply;
-  readonly barrier?: () => Promise<void>;
-  readonly maxConnections?: number;
-} = {}): Promise<TestServer> {
-  await using parts = new AsyncDisposableStack();
-  const dir = parts.use(await TempDir.make());
-  const path = dir.join("s");
-  const clock = new FakeClock();
-  parts.use(
-    new ControlServer({
-      listener: Deno.listen({ transport: "unix", path }),
-      handle: options.handle ?? (({ op }) => ({ ok: true, result: op })),
-      barrier: options.barrier ?? (() => Promise.resolve()),
-      maxConnections: options.maxConnections ?? 256,
-      clock,
-      logger: silentLogger,
-    }),
-  );
-  const connect = () => Deno.connect({ transport: "unix", path });
-  const kept = parts.move();
-  return {
-    clock,
-    connect,
-    async ask(text) {
-      using conn = await connect();
-      await conn.write(new TextEncoder().encode(text));
-      const reply = await readText(conn, "\n");
-      await conn.closeWrite();
-      return reply + await readText(conn);
-    },
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  };
-}
+import { nextTurn, startControlServer, STATUS } from "./test_control_server.ts";
 
 Deno.test("ControlServer answers one request with one line and ends the connection", async () => {
-  await using server = await startServer();
+  await using server = await startControlServer();
   assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
 });
 
 Deno.test("ControlServer passes the barrier before it carries out the request", async () => {
   const order: string[] = [];
-  await using server = await startServer({
+  await using server = await startControlServer({
     barrier: () => Promise.resolve().then(() => void order.push("barrier")),
     handle: () => {
       order.push("handle");
@@ -69,7 +22,7 @@ Deno.test("ControlServer passes the barrier before it carries out the request", 
 });
 
 Deno.test("ControlServer refuses what is no request, by kind, and goes on", async (t) => {
-  await using server = await startServer();
+  await using server = await startControlServer();
   const cases: [name: string, sent: string, code: string, message: string][] = [
     ["no JSON", "hello\n", "protocol", "not JSON"],
     ["no object", "[]\n", "protocol", "not of the form"],
@@ -88,7 +41,7 @@ Deno.test("ControlServer refuses what is no request, by kind, and goes on", asyn
 });
 
 Deno.test("ControlServer replies with the error that carrying out a request threw", async () => {
-  await using server = await startServer({
+  await using server = await startControlServer({
     handle: () => {
       throw new Error("out of luck");
     },
@@ -96,8 +49,24 @@ Deno.test("ControlServer replies with the error that carrying out a request thre
   assertEquals(await server.ask(STATUS), '{"ok":false,"error":{"code":"failed","message":"out of luck"}}\n');
 });
 
+Deno.test("ControlServer replies with the kind of the error, where it has one on the wire", async () => {
+  const cases = [
+    [new ApexError("not_found", "no such task"), "not_found"],
+    [new ApexError("conflict", "it is taken"), "conflict"],
+    [new ApexError("engine", "no engine"), "engine"],
+    [new ApexError("no_daemon", "that is a client's word"), "failed"],
+  ] as const;
+  for (const [error, code] of cases) {
+    await using server = await startControlServer({ handle: () => Promise.reject(error) });
+    assertEquals(JSON.parse(await server.ask(STATUS)), {
+      ok: false,
+      error: { code, message: error.message },
+    });
+  }
+});
+
 Deno.test("ControlServer closes a client that sends nothing for 5 s, and serves others meanwhile", async () => {
-  await using server = await startServer();
+  await using server = await startControlServer();
   using silent = await server.connect();
   // Answered, so the silent one before it in the backlog has been accepted, and its time runs.
   assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
@@ -108,7 +77,7 @@ Deno.test("ControlServer closes a client that sends nothing for 5 s, and serves 
 });
 
 Deno.test("ControlServer refuses connections beyond its limit at once and takes new ones when there is room", async () => {
-  await using server = await startServer({ maxConnections: 1 });
+  await using server = await startControlServer({ maxConnections: 1 });
   const first = await server.connect();
   using second = await server.connect();
   // It has asked already: closing with that unread would reset the connection, and the reply would be lost.
@@ -122,7 +91,7 @@ Deno.test("ControlServer refuses connections beyond its limit at once and takes 
 });
 
 Deno.test("ControlServer ends open connections when it is disposed", async () => {
-  const server = await startServer();
+  const server = await startControlServer();
   using silent = await server.connect();
   await server.ask(STATUS);
   await server[Symbol.asyncDispose]();
@@ -131,7 +100,7 @@ Deno.test("ControlServer ends open connections when it is disposed", async () =>
 
 Deno.test("ControlServer gives up a client that does not take its reply, and its end does not wait for one", async () => {
   const asked = Promise.withResolvers<void>();
-  await using server = await startServer({
+  await using server = await startControlServer({
     maxConnections: 1,
     handle: ({ op }) => {
       asked.resolve();
@@ -153,8 +122,3 @@ Deno.test("ControlServer gives up a client that does not take its reply, and its
   using another = await server.connect();
   await another.write(new TextEncoder().encode(STATUS));
 });
-
-/** Until what is ready now has been done. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
-}

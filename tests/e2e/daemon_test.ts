@@ -8,7 +8,7 @@ Deno.test("a container's life reaches a subscriber line by line, with the task i
   await using _daemon = await home.startDaemon();
   using engine = new ContainerDriver(home.engineSocket);
   using reader = await EventsReader.connect(home.eventsSocket);
-  await request(home.controlSocket, "status");
+  await request(home.controlSocket, "status", {});
 
   const id = await engine.create({ name: "apex-task-a.b-1", Cmd: ["sh", "-c", "exit 3"] });
   await engine.start(id);
@@ -48,7 +48,7 @@ Deno.test("the daemon exits at once on a second signal, though a subscriber stil
   const labels = { text: "x".repeat(60_000) };
   for (let i = 0; i < 12; i++) await engine.remove(await engine.create({ name: `c${i}`, Labels: labels }));
   await eventually(
-    async () => (await request(home.controlSocket, "status")).eventsPublished >= 24,
+    async () => (await request(home.controlSocket, "status", {})).eventsPublished >= 24,
     "24 events",
   );
   daemon.kill("SIGTERM");
@@ -73,7 +73,7 @@ Deno.test("a daemon takes over from one that was killed, and its engine has live
 
   await using _daemon = await home.startDaemon();
   using reader = await EventsReader.connect(home.eventsSocket);
-  const { containers } = await request(home.controlSocket, "containers.list");
+  const { containers } = await request(home.controlSocket, "containers.list", {});
   assertEquals(containers.map(({ name, state }) => [name, state]), [["lives-on", "running"]]);
   await engine.kill(id);
   const seen = await reader.until((event) => event.type === "container.died");
@@ -92,7 +92,7 @@ Deno.test("of many daemons started at once exactly one lives, and the others say
     () => daemons.filter((daemon) => daemon.ended).length === starts - 1,
     "all but one have ended",
   );
-  const { pid } = await request(home.controlSocket, "status");
+  const { pid } = await request(home.controlSocket, "status", {});
   for (const daemon of daemons.filter((daemon) => daemon.ended)) {
     const { code, stderr } = await daemon.finished();
     assertEquals(code, 5);
@@ -118,7 +118,7 @@ Deno.test("a client that closes its end of writing still gets events, and what i
   await conn.write(new TextEncoder().encode("GET / HTTP/1.0\r\n\r\n"));
   await conn.closeWrite();
   using reader = EventsReader.over(conn);
-  await request(home.controlSocket, "status");
+  await request(home.controlSocket, "status", {});
   await engine.create({ name: "seen" });
   await reader.until((event) => event.containerName === "seen");
 });
@@ -129,7 +129,7 @@ Deno.test("the daemon recovers from running out of descriptors, and nobody who i
   await using daemon = await home.startDaemon(["--engine", "embedded"], { wrap });
   using engine = new ContainerDriver(home.engineSocket);
   using reader = await EventsReader.connect(home.eventsSocket);
-  await request(home.controlSocket, "status");
+  await request(home.controlSocket, "status", {});
   const crowd = await Promise.all(
     Array.from({ length: 150 }, () => Deno.connect({ transport: "unix", path: home.eventsSocket })),
   );
@@ -142,7 +142,7 @@ Deno.test("the daemon recovers from running out of descriptors, and nobody who i
   for (const conn of crowd) conn.close();
   await engine.create({ name: "after" });
   await reader.until((event) => event.containerName === "after");
-  assertEquals((await request(home.controlSocket, "status")).pid, daemon.pid);
+  assertEquals((await request(home.controlSocket, "status", {})).pid, daemon.pid);
 });
 
 Deno.test("the daemon keeps trying an engine that is not there, and says so in status and on the stream", async () => {
@@ -151,11 +151,11 @@ Deno.test("the daemon keeps trying an engine that is not there, and says so in s
     engineIsThere: false,
   });
   await eventually(
-    async () => (await request(home.controlSocket, "status")).engine.state === "disconnected",
+    async () => (await request(home.controlSocket, "status", {})).engine.state === "disconnected",
     "the first attempt has failed",
   );
   using reader = await EventsReader.connect(home.eventsSocket);
-  await request(home.controlSocket, "status");
+  await request(home.controlSocket, "status", {});
   await using _engine = home.spawn(["engine", "--listen", `${home.dir}/late.sock`]);
   const events = await reader.until((event) => event.type === "engine.connected");
   assertEquals(events.map(({ type, engine }) => [type, engine]), [["engine.connected", "embedded"]]);
@@ -163,10 +163,10 @@ Deno.test("the daemon keeps trying an engine that is not there, and says so in s
 
 /** `apex events`, known to be registered. */
 async function startEvents(home: ApexHome): Promise<ApexProcess> {
-  const before = (await request(home.controlSocket, "status")).subscribers;
+  const before = (await request(home.controlSocket, "status", {})).subscribers;
   const events = home.spawn(["events"]);
   await eventually(
-    async () => (await request(home.controlSocket, "status")).subscribers > before,
+    async () => (await request(home.controlSocket, "status", {})).subscribers > before,
     "apex events has connected",
   );
   return events;

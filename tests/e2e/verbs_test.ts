@@ -33,7 +33,7 @@ Deno.test("apex ps and apex status tell what the stream told, for people and for
   await engine.start(id);
   await engine.wait(id);
   await eventually(
-    async () => (await request(home.controlSocket, "containers.list")).containers[0]?.state === "exited",
+    async () => (await request(home.controlSocket, "containers.list", {})).containers[0]?.state === "exited",
     "the daemon knows of the exit",
   );
 
@@ -78,7 +78,7 @@ Deno.test("apex events ends with 0 when the reader of its output has seen enough
     stderr: "piped",
   }).spawn();
   await eventually(
-    async () => (await request(home.controlSocket, "status")).subscribers > 0,
+    async () => (await request(home.controlSocket, "status", {})).subscribers > 0,
     "apex events has connected",
   );
   const ended = pipeline.output();
@@ -94,7 +94,7 @@ Deno.test("apex events ends with 0 when the reader of its output has seen enough
 Deno.test("verbs say in one line that no daemon runs, with status 3", async () => {
   await using home = await ApexHome.create();
   for (const verb of ["events", "ps", "status"]) {
-    const { code, stdout, stderr } = await home.apex([verb]);
+    const { code, stdout, stderr } = await home.apex(["-D", verb]);
     assertEquals([code, stdout], [3, ""]);
     assertEquals(
       stderr,

@@ -72,6 +72,9 @@ Deno.test("EngineClient errors carry the status and the engine's own words", asy
     [404, { message: "No such container: x" }, "not_found", "No such container: x"],
     [409, { message: "name in use" }, "conflict", "name in use"],
     [500, { cause: "disk", message: "no space" }, "engine", "no space"],
+    // Podman has no 409 for these.
+    [500, { message: "that name is already in use" }, "conflict", "that name is already in use"],
+    [500, { message: "container state improper" }, "conflict", "container state improper"],
     [502, "<html>bad gateway</html>", "engine", "<html>bad gateway</html>"],
     [400, "", "engine", "no explanation"],
     [503, "y".repeat(100_000), "engine", "its explanation cannot be read"],

@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { EngineClient } from "../../src/engine/engine_client.ts";
+import type { RecallEngine } from "../../src/engine/follow_memory.ts";
 import { EventFollower } from "../../src/engine/event_follower.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -29,7 +30,7 @@ interface Rig extends AsyncDisposable {
 }
 
 /** A follower, not started, before a scripted engine; its clock stands still. */
-async function rig(options: { sinceNano?: number; withEngine?: boolean } = {}): Promise<Rig> {
+async function rig(options: { recall?: RecallEngine; withEngine?: boolean } = {}): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const temp = stack.use(await TempDir.make());
   const socketPath = temp.join("engine.sock");
@@ -45,7 +46,7 @@ async function rig(options: { sinceNano?: number; withEngine?: boolean } = {}): 
       clock,
       logger: { ...silentLogger, debug: (message) => void said.push(message) },
       random: () => 0,
-      ...(options.sinceNano === undefined ? {} : { sinceNano: options.sinceNano }),
+      ...(options.recall !== undefined && { recall: options.recall }),
     }),
   );
   const owned = stack.move();
@@ -95,6 +96,7 @@ Deno.test("EventFollower takes the first list as baseline and what the replay ha
     engineId: "ENGINE-1",
     containers: [summary("a")],
     first: true,
+    baselineNano: ENGINE_EPOCH_NANO,
   });
   assertEquals(r.follower.lastEngineTimeNano, ENGINE_EPOCH_NANO + 5e6);
 });
@@ -266,13 +268,23 @@ Deno.test("EventFollower goes on when a handler throws", async () => {
   assertEquals(r.handlers.count("disconnected"), 0);
 });
 
-Deno.test("EventFollower resumes an earlier life: nothing is first, what was known is silent", async () => {
-  await using r = await rig({ sinceNano: ENGINE_EPOCH_NANO + 1_000e6 });
+Deno.test("EventFollower resumes an earlier life: nothing is first, what was seen comes no more", async () => {
+  const known = {
+    newestNano: ENGINE_EPOCH_NANO + 1_000e6,
+    baselineNano: ENGINE_EPOCH_NANO,
+    seen: [{ timeNano: ENGINE_EPOCH_NANO + 1_000e6, id: "a", action: "start" }],
+  };
+  await using r = await rig({ recall: (engineId) => engineId === "ENGINE-1" ? known : undefined });
   r.engine.nowNano += 60_000e6;
-  r.engine.replay = [eventLine("start", "a", 1_000), eventLine("die", "a", 1_500)];
+  r.engine.replay = [
+    eventLine("create", "a", -900),
+    eventLine("create", "b", 900),
+    eventLine("start", "a", 1_000),
+    eventLine("die", "a", 1_500),
+  ];
   r.follower.start();
   await r.handlers.until("event die a");
-  assertEquals(r.handlers.log, ["connected 0", "silent start a", "event die a"]);
+  assertEquals(r.handlers.log, ["connected 0", "silent create a", "event create b", "event die a"]);
   assertEquals(r.engine.sinceAsked, [`${ENGINE_EPOCH_NANO / 1e9 - 1}.000000000`]);
 });
 

@@ -43,12 +43,39 @@ Deno.test("FollowMemory takes a new baseline for each attempt until the first ha
   assertEquals(memory.see(event(NOW + 59 * S)), "silent");
 });
 
-Deno.test("FollowMemory goes on from an earlier life: what it knew is silent, what is newer is news", () => {
-  const memory = new FollowMemory(NOW);
-  assertEquals(memory.isFirst, false);
+Deno.test("FollowMemory goes on from an earlier life: what that saw is a repeat, the rest news since its baseline", () => {
+  const memory = new FollowMemory((engineId) =>
+    engineId === "E"
+      ? { newestNano: NOW, baselineNano: NOW - S, seen: [event(NOW - 256), event(NOW)] }
+      : undefined
+  );
   assertEquals(memory.begin("E", NOW + 60 * S), NOW - 2 * S);
-  assertEquals(memory.see(event(NOW)), "silent");
+  assertEquals(memory.isFirst, false);
+  assertEquals(memory.see(event(NOW - 256)), "repeat");
+  assertEquals(memory.see(event(NOW)), "repeat");
+  assertEquals(memory.see(event(NOW - 1.5 * S)), "silent");
+  // The engine told it late: the earlier life ended before it came.
+  assertEquals(memory.see(event(NOW - 0.5 * S)), "news");
   assertEquals(memory.see(event(NOW + 256)), "news");
+});
+
+Deno.test("FollowMemory recalls nothing for an engine that was never followed", () => {
+  const memory = new FollowMemory((engineId) =>
+    engineId === "E" ? { newestNano: NOW, baselineNano: NOW, seen: [event(NOW)] } : undefined
+  );
+  assertEquals(memory.begin("OTHER", NOW + 60 * S), NOW + 58 * S);
+  assertEquals(memory.isFirst, true);
+  assertEquals(memory.see(event(NOW)), "silent");
+});
+
+Deno.test("FollowMemory goes back to an engine from where it left it", () => {
+  const memory = new FollowMemory((engineId) =>
+    engineId === "E" ? { newestNano: NOW, baselineNano: NOW - S, seen: [event(NOW)] } : undefined
+  );
+  memory.begin("OTHER", NOW + 60 * S);
+  memory.completed();
+  assertEquals(memory.begin("E", NOW + 90 * S), NOW - 2 * S);
+  assertEquals(memory.see(event(NOW)), "repeat");
 });
 
 Deno.test("FollowMemory asks for no future when the engine's clock was set back", () => {

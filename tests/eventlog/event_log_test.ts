@@ -4,6 +4,7 @@ import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { randomOf } from "../support/random.ts";
 import { readText, SocketPairs } from "../support/socket_pairs.ts";
 import { eventOf, eventOfBytes, lineOf } from "../support/wire_events.ts";
 
@@ -266,14 +267,3 @@ Deno.test("EventLog.close() cuts those that have not drained in time", async () 
   const text = await readText(client);
   assert(expected.startsWith(text) && text.length < expected.length);
 });
-
-/** Mulberry32: small, and the same everywhere for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6D2B79F5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

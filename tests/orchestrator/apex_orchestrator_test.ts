@@ -1,16 +1,12 @@
 /** The bridge of ADR-061: every container event reaches the top, typed, in order, and nothing stays behind. */
-import { assertEquals } from "@std/assert";
-import {
-  CONTAINER_EVENT_NAMES,
-  type ContainerDiedEvent,
-  type ContainerEvents,
-} from "../../src/containers/container_events.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { CONTAINER_EVENT_NAMES, type ContainerEvents } from "../../src/containers/container_events.ts";
 import { ContainerHealthMonitor } from "../../src/containers/container_health_monitor.ts";
-import type { ManagerEvents } from "../../src/containers/manager_events.ts";
-import { TypedEmitter } from "../../src/containers/typed_emitter.ts";
-import { ApexOrchestrator } from "../../src/orchestrator/mod.ts";
+import { ApexOrchestrator, openStorage } from "../../src/orchestrator/mod.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
+import { EmittedManager } from "../support/emitted_manager.ts";
 
 const base = {
   containerId: "c1",
@@ -18,7 +14,7 @@ const base = {
   image: "busybox",
   taskId: "t1",
   timestamp: new Date(0),
-  success: true,
+  success: true as const,
 };
 
 const PAYLOADS: ContainerEvents = {
@@ -28,19 +24,31 @@ const PAYLOADS: ContainerEvents = {
   "container:stopped": { ...base, exitCode: 0, graceful: true, runDuration: 5 },
   "container:died": { ...base, exitCode: 137, signal: "SIGKILL", oomKilled: false },
   "container:removed": { ...base, exitCode: 137 },
+  "container:operation_failed": {
+    success: false,
+    operation: "pause",
+    containerId: "c1",
+    timestamp: new Date(0),
+    error: "it does not run",
+  },
 };
 
-class Layers {
+class Layers implements Disposable {
   readonly errors: string[] = [];
   readonly #logger = { ...silentLogger, error: (message: string) => void this.errors.push(message) };
-  readonly manager = new TypedEmitter<ManagerEvents>(() => {});
+  readonly manager = new EmittedManager(() => {});
   readonly health = new ContainerHealthMonitor({ manager: this.manager, logger: this.#logger });
   readonly workspaces = new WorkspaceManager({
     manager: this.manager,
     health: this.health,
     logger: this.#logger,
   });
-  readonly orchestrator = new ApexOrchestrator({ workspaces: this.workspaces, logger: this.#logger });
+  readonly #storage = openStorage({ path: ":memory:", clock: systemClock, logger: silentLogger });
+  readonly orchestrator = new ApexOrchestrator({
+    workspaces: this.workspaces,
+    store: this.#storage.tasks,
+    logger: this.#logger,
+  });
 
   emitEach(payloads: ContainerEvents = PAYLOADS): void {
     this.manager.emit("container:created", payloads["container:created"]);
@@ -49,11 +57,16 @@ class Layers {
     this.manager.emit("container:stopped", payloads["container:stopped"]);
     this.manager.emit("container:died", payloads["container:died"]);
     this.manager.emit("container:removed", payloads["container:removed"]);
+    this.manager.emit("container:operation_failed", payloads["container:operation_failed"]);
+  }
+
+  [Symbol.dispose](): void {
+    this.#storage[Symbol.dispose]();
   }
 }
 
 Deno.test("each container event reaches the orchestrator with its own payload", () => {
-  const layers = new Layers();
+  using layers = new Layers();
   const seen: Record<string, unknown> = {};
   for (const name of CONTAINER_EVENT_NAMES) {
     layers.orchestrator.on(name, (event) => void (seen[name] = event));
@@ -63,7 +76,7 @@ Deno.test("each container event reaches the orchestrator with its own payload", 
 });
 
 Deno.test("container:* is called with each event and its name, after the event's own listeners", () => {
-  const layers = new Layers();
+  using layers = new Layers();
   const seen: unknown[] = [];
   layers.orchestrator.on("container:*", (event, name) => seen.push([name, event.containerId]));
   layers.orchestrator.on("container:died", (event) => seen.push(event.exitCode));
@@ -76,21 +89,28 @@ Deno.test("container:* is called with each event and its name, after the event's
     137,
     ["container:died", "c1"],
     ["container:removed", "c1"],
+    ["container:operation_failed", "c1"],
   ]);
 });
 
 Deno.test("events without a task id and events of failed operations pass", () => {
-  const layers = new Layers();
-  const seen: ContainerDiedEvent[] = [];
-  layers.orchestrator.on("container:died", (event) => seen.push(event));
+  using layers = new Layers();
+  const seen: unknown[] = [];
+  layers.orchestrator.on("container:*", (event, name) => seen.push([name, event]));
   const { taskId: _taskId, ...plain } = PAYLOADS["container:died"];
   layers.manager.emit("container:died", plain);
-  layers.manager.emit("container:died", { ...plain, success: false, error: "no such container" });
-  assertEquals(seen, [plain, { ...plain, success: false, error: "no such container" }]);
+  const failure = { success: false, timestamp: new Date(0), error: "no such container" } as const;
+  layers.manager.emit("container:stopped", { ...failure, operation: "stop", containerId: "c1" });
+  layers.manager.emit("container:operation_failed", { ...failure, operation: "pause", containerName: "web" });
+  assertEquals(seen, [
+    ["container:died", plain],
+    ["container:stopped", { ...failure, operation: "stop", containerId: "c1" }],
+    ["container:operation_failed", { ...failure, operation: "pause", containerName: "web" }],
+  ]);
 });
 
 Deno.test("container:lifecycle and the engine's connection are not forwarded", () => {
-  const layers = new Layers();
+  using layers = new Layers();
   let calls = 0;
   layers.orchestrator.on("container:*", () => void calls++);
   layers.manager.emit("container:lifecycle", { ...base, action: "pause" });
@@ -99,7 +119,7 @@ Deno.test("container:lifecycle and the engine's connection are not forwarded", (
 });
 
 Deno.test("an event reaches only the listeners of its name", () => {
-  const layers = new Layers();
+  using layers = new Layers();
   let calls = 0;
   layers.orchestrator.on("container:removed", () => void calls++);
   layers.manager.emit("container:started", base);
@@ -107,7 +127,7 @@ Deno.test("an event reaches only the listeners of its name", () => {
 });
 
 Deno.test("a hundred events of several tasks, interleaved: none is lost and their order is kept", () => {
-  const layers = new Layers();
+  using layers = new Layers();
   const seen: string[] = [];
   layers.orchestrator.on("container:*", (event, name) => seen.push(`${name} ${event.taskId}`));
   const expected: string[] = [];
@@ -122,7 +142,7 @@ Deno.test("a hundred events of several tasks, interleaved: none is lost and thei
 });
 
 Deno.test("a listener that throws is logged, and the others are called", () => {
-  const layers = new Layers();
+  using layers = new Layers();
   let calls = 0;
   layers.orchestrator.on("container:started", () => {
     throw new Error("no");
@@ -134,7 +154,7 @@ Deno.test("a listener that throws is logged, and the others are called", () => {
 });
 
 Deno.test("a listener that was taken off is called no more, and one added by once only once", () => {
-  const layers = new Layers();
+  using layers = new Layers();
   const seen: string[] = [];
   const named = (): void => void seen.push("named");
   const any = (): void => void seen.push("any");
@@ -147,19 +167,28 @@ Deno.test("a listener that was taken off is called no more, and one added by onc
 });
 
 Deno.test("dispose() leaves no listener on any layer, and may be called again", async () => {
-  const layers = new Layers();
+  using layers = new Layers();
+  const { orchestrator, workspaces, health, manager } = layers;
   let calls = 0;
-  layers.orchestrator.on("container:*", () => void calls++);
-  layers.orchestrator.on("container:died", () => void calls++);
-  assertEquals(layers.workspaces.listenerCount(), CONTAINER_EVENT_NAMES.length);
-  assertEquals(layers.manager.listenerCount(), CONTAINER_EVENT_NAMES.length);
+  orchestrator.on("container:*", () => void calls++).on("container:died", () => void calls++);
+  orchestrator.on("task:*", () => void calls++).once("task:completed", () => void calls++);
+  orchestrator.on("workspace-created", () => void calls++);
+  assertEquals(orchestrator.listenerCount(), 5);
+  assertEquals(orchestrator.listenerCount("task:completed"), 1);
+  assertEquals(workspaces.listenerCount(), CONTAINER_EVENT_NAMES.length + 2);
 
-  for (let i = 0; i < 2; i++) await layers.orchestrator.dispose();
-  assertEquals([layers.orchestrator.listenerCount(), layers.workspaces.listenerCount()], [0, 0]);
-  for (let i = 0; i < 2; i++) layers.workspaces[Symbol.dispose]();
-  assertEquals(layers.health.listenerCount(), 0);
-  for (let i = 0; i < 2; i++) layers.health[Symbol.dispose]();
-  assertEquals(layers.manager.listenerCount(), 0);
+  for (let i = 0; i < 2; i++) await orchestrator.dispose();
+  assertEquals([orchestrator.listenerCount(), workspaces.listenerCount()], [0, 0]);
+  for (let i = 0; i < 2; i++) await workspaces[Symbol.asyncDispose]();
+  assertEquals(health.listenerCount(), 0);
+  for (let i = 0; i < 2; i++) await health[Symbol.asyncDispose]();
+  assertEquals(manager.listenerCount(), 0);
   layers.emitEach();
   assertEquals(calls, 0);
+});
+
+Deno.test("a disposed orchestrator refuses tasks", async () => {
+  using layers = new Layers();
+  await layers.orchestrator.dispose();
+  assertThrows(() => layers.orchestrator.runTask({ image: "busybox" }), Error, "disposed");
 });

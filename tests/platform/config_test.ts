@@ -27,20 +27,92 @@ Deno.test("loadConfig() has a value for everything when nothing is said", async 
     logLevel: "info",
     maxSubscribers: 16_384,
     maxControlConnections: 256,
+    maxStreams: 4_096,
+    image: "busybox",
+    stopTimeoutSeconds: 10,
+    daemonize: true,
+    healthWatch: {},
+    session: { image: "busybox", restore: "screen", scrollbackLines: 1_000, killGraceMs: 10_000 },
+    journal: { isKept: true },
   });
 });
 
 Deno.test("loadConfig() takes what the file says", async () => {
   await using dir = await TempDir.make();
-  const toml =
-    `engine = "unix:///e.sock"\nlog_level = "warn"\nmax_subscribers = 7\nmax_control_connections = 8\n`;
+  const toml = `
+    engine = "unix:///e.sock"
+    log_level = "warn"
+    max_subscribers = 7
+    max_control_connections = 8
+    max_streams = 9
+    image = "alpine:3"
+    max_concurrent_tasks = 4
+    stop_timeout = "1m30s"
+    daemonize = false
+
+    [health_watch]
+    enabled = true
+    interval = "5s"
+    memory_share = 0.5
+    pids_share = 1.0
+    failures = 2
+
+    [session]
+    image = "debian"
+    command = ["bash", "-l"]
+    restore = "lines=200"
+    scrollback = 5000
+    kill_grace = "3s"
+    detach_keys = "Ctrl-p Ctrl-q"
+
+    [journal]
+    max_age = "30d"
+    max_bytes = "1g"
+  `;
   assertEquals(await load(dir, { toml }), {
     engine: "unix:///e.sock",
     engineSource: `engine in ${dir.join("config.toml")}`,
     logLevel: "warn",
     maxSubscribers: 7,
     maxControlConnections: 8,
+    maxStreams: 9,
+    image: "alpine:3",
+    maxConcurrentTasks: 4,
+    stopTimeoutSeconds: 90,
+    daemonize: false,
+    healthWatch: {
+      enabled: true,
+      intervalMs: 5_000,
+      memoryShareLimit: 0.5,
+      pidsShareLimit: 1,
+      failureThreshold: 2,
+    },
+    session: {
+      image: "debian",
+      cmd: ["bash", "-l"],
+      restore: "lines=200",
+      scrollbackLines: 5_000,
+      killGraceMs: 3_000,
+      detachKeys: "Ctrl-p Ctrl-q",
+    },
+    journal: { isKept: true, maxAgeMs: 30 * 24 * 3_600_000, maxBytes: 1024 ** 3 },
   });
+});
+
+Deno.test("loadConfig() keeps no journal when the file or a flag says so", async () => {
+  await using dir = await TempDir.make();
+  assertEquals((await load(dir, { toml: "journal = false" })).journal, { isKept: false });
+  const table = '[journal]\nmax_bytes = "8m"\n';
+  const off = { isKept: false, maxBytes: 8 * 1024 ** 2 };
+  assertEquals((await load(dir, { toml: table, flags: { journal: false } })).journal, off);
+  assertEquals((await load(dir, { toml: "journal = true" })).journal, { isKept: true });
+});
+
+Deno.test("loadConfig() takes a part of health_watch, and rounds a stop_timeout up to whole seconds", async () => {
+  await using dir = await TempDir.make();
+  const toml = `stop_timeout = "200ms"\n[health_watch]\nenabled = true\n`;
+  const config = await load(dir, { toml });
+  assertEquals([config.stopTimeoutSeconds, config.healthWatch], [1, { enabled: true }]);
 });
 
 Deno.test("loadConfig() lets flags win over the environment, and that over the file", async () => {
@@ -63,6 +135,22 @@ const nonsense: [name: string, given: Given, message: RegExp][] = [
     { toml: `colour = 1` },
     /unknown key "colour" \(there are: engine, log_level, /,
   ],
+  [
+    "a journal that is neither",
+    { toml: 'journal = "no"' },
+    /journal must be true, false or a table, not "no"$/,
+  ],
+  ["an unknown key of the journal", {
+    toml: '[journal]\nmax_ages = "1d"',
+  }, /unknown key "journal\.max_ages" \(did you mean "journal\.max_age"\?\)$/],
+  ["a journal that keeps nothing", {
+    toml: '[journal]\nmax_bytes = "1k"',
+  }, /journal\.max_bytes must be at least "4m", not "1k"$/],
+  [
+    "an age that is none",
+    { toml: '[journal]\nmax_age = "old"' },
+    /journal\.max_age must be a duration .* not "old"$/,
+  ],
   ["a table", { toml: `[engine]\nx = 1` }, /config\.toml: engine must be a string, not \{"x":1\}$/],
   ["an unknown engine", { toml: `engine = "dokcer"` }, /engine must be auto, docker, .*, not "dokcer"$/],
   ["a relative engine socket", { toml: `engine = "unix://e.sock"` }, /engine must be auto/],
@@ -78,6 +166,55 @@ const nonsense: [name: string, given: Given, message: RegExp][] = [
     /max_subscribers must be a whole number, not 1\.5$/,
   ],
   ["a number as text", { toml: `max_subscribers = "9"` }, /max_subscribers must be a number, not "9"$/],
+  [
+    "an unknown key in a table",
+    { toml: `[health_watch]\nintervall = "5s"` },
+    /config\.toml: unknown key "health_watch\.intervall" \(did you mean "health_watch\.interval"\?\)$/,
+  ],
+  [
+    "a key in a table that is like none",
+    { toml: `[health_watch]\ncolour = 1` },
+    /unknown key "health_watch\.colour" \(there are: enabled, interval, memory_share, /,
+  ],
+  [
+    "a command that is no list",
+    { toml: `[session]\ncommand = "bash -l"` },
+    /session\.command must be a list of words/,
+  ],
+  [
+    "a way to restore that there is not",
+    { toml: `[session]\nrestore = "all"` },
+    /session\.restore must be "screen"/,
+  ],
+  ["a value where a table is", { toml: `health_watch = true` }, /health_watch must be a table, not true$/],
+  [
+    "a share beyond the whole",
+    { toml: `[health_watch]\nmemory_share = 1.5` },
+    /health_watch\.memory_share must be at most 1, not 1\.5$/,
+  ],
+  [
+    "a watch that never rests",
+    { toml: `[health_watch]\ninterval = "1ms"` },
+    /health_watch\.interval must be at least "1s", not "1ms"$/,
+  ],
+  [
+    "a duration without a unit",
+    { toml: `stop_timeout = 10` },
+    /stop_timeout must be a duration such as "10s" or "1m30s", not 10$/,
+  ],
+  [
+    "what is no duration",
+    { toml: `stop_timeout = "soon"` },
+    /stop_timeout must be a duration .*, not "soon"$/,
+  ],
+  ["a duration beyond all timers", { toml: `stop_timeout = "30d"` }, /must be a duration .*, not "30d"$/],
+  [
+    "no tasks at all",
+    { toml: `max_concurrent_tasks = 0` },
+    /max_concurrent_tasks must be at least 1, not 0$/,
+  ],
+  ["an image without a name", { toml: `image = ""` }, /image must name an image, not ""$/],
+  ["a word for yes", { toml: `daemonize = "yes"` }, /daemonize must be true or false, not "yes"$/],
   ["what is not TOML", { toml: `engine = "docker"\nlog_level = ` }, /config\.toml:2:\d+: \S.*$/],
   [
     "a log level of the environment",

@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
-import { formatDuration } from "../../src/platform/durations.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { formatDuration, parseDuration } from "../../src/platform/durations.ts";
 
 const cases: [ms: number, text: string][] = [
   [-5, "0ms"],
@@ -18,4 +19,47 @@ const cases: [ms: number, text: string][] = [
 
 for (const [ms, text] of cases) {
   Deno.test(`formatDuration(${ms}) is ${text}`, () => assertEquals(formatDuration(ms), text));
+}
+
+const lengths: [text: string, ms: number][] = [
+  ["0s", 0],
+  ["500ms", 500],
+  ["90s", 90_000],
+  ["10m", 600_000],
+  ["1h30m", 5_400_000],
+  ["1.5h", 5_400_000],
+  ["1.1s", 1_100],
+  ["2d", 172_800_000],
+  ["1d2h3m4s5ms", 93_784_005],
+];
+
+for (const [text, ms] of lengths) {
+  Deno.test(`parseDuration("${text}") is ${ms}`, () => assertEquals(parseDuration(text), ms));
+}
+
+for (
+  const text of [
+    "",
+    "10",
+    "12x",
+    "1h1h",
+    "30m1h",
+    "-5s",
+    "1 h",
+    " 1h",
+    "h",
+    "1.s",
+    "1H",
+    "1e3s",
+    "99999999999999d",
+  ]
+) {
+  Deno.test(`parseDuration("${text}") is an error that names it`, () => {
+    const error = assertThrows(
+      () => parseDuration(text),
+      ApexError,
+      `${JSON.stringify(text)} is no length of time`,
+    );
+    assertEquals(error.code, "usage");
+  });
 }

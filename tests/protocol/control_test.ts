@@ -3,6 +3,7 @@ import * as v from "valibot";
 import {
   containersListResultSchema,
   decodeRequest,
+  isStreamOp,
   replySchema,
   statusResultSchema,
 } from "../../src/protocol/control.ts";
@@ -18,6 +19,33 @@ Deno.test("decodeRequest() takes each operation, and ignores fields of a newer c
   });
 });
 
+const requests: string[] = [
+  `{"v":1,"op":"containers.inspect","target":"web"}`,
+  `{"v":1,"op":"containers.logs","target":"web","follow":true,"tail":0,"sinceMs":1.5,"timestamps":true}`,
+  `{"v":1,"op":"tasks.run","task":{}}`,
+  `{"v":1,"op":"tasks.run","task":{"image":"i","cmd":["a"],"env":{"K":"V"},"cpus":0.5,"memoryBytes":6291456,` +
+  `"mounts":[{"source":"/a","target":"/b","readOnly":true}],"timeoutMs":1000,"keepOnFailure":true}}`,
+  `{"v":1,"op":"tasks.list","all":true}`,
+  `{"v":1,"op":"tasks.cancel","task":"t"}`,
+  `{"v":1,"op":"tasks.signal","task":"t","signal":"SIGINT"}`,
+  `{"v":1,"op":"tasks.wait","task":"t"}`,
+  `{"v":1,"op":"workspaces.list"}`,
+  `{"v":1,"op":"workspaces.clean","names":["a","b"]}`,
+];
+
+for (const line of requests) {
+  Deno.test(`decodeRequest() takes ${line}`, () => {
+    assertEquals<unknown>(decode(line), { request: JSON.parse(line) });
+  });
+}
+
+Deno.test("isStreamOp() knows the operations whose reply frames follow", () => {
+  for (const op of ["tasks.run", "tasks.wait", "containers.logs"] as const) assert(isStreamOp(op), op);
+  for (const op of ["status", "tasks.list", "tasks.cancel", "workspaces.clean"] as const) {
+    assert(!isStreamOp(op), op);
+  }
+});
+
 const refusals: [name: string, line: string, code: string, message: RegExp][] = [
   ["an empty line", "", "protocol", /not JSON in UTF-8/],
   ["what is not JSON", "GET / HTTP/1.1\r", "protocol", /not JSON in UTF-8/],
@@ -29,6 +57,22 @@ const refusals: [name: string, line: string, code: string, message: RegExp][] = 
     `{"v":1,"op":"stauts"}`,
     "usage",
     /no such operation: "stauts" \(there are: status, /,
+  ],
+  ["no target", `{"v":1,"op":"containers.logs"}`, "usage", /^containers\.logs: [^]*target/],
+  ["half a line", `{"v":1,"op":"containers.logs","target":"t","tail":1.5}`, "usage", /tail/],
+  [
+    "no name at all",
+    `{"v":1,"op":"tasks.cancel","task":""}`,
+    "usage",
+    /^tasks\.cancel: task: it must not be empty$/,
+  ],
+  ["a name beyond all names", `{"v":1,"op":"tasks.wait","task":"${"x".repeat(257)}"}`, "usage", /task/],
+  ["memory as text", `{"v":1,"op":"tasks.run","task":{"memoryBytes":"12x"}}`, "usage", /memoryBytes/],
+  [
+    "a mount without a target",
+    `{"v":1,"op":"tasks.run","task":{"mounts":[{"source":"/a"}]}}`,
+    "usage",
+    /target/,
   ],
   ["a name of Object's own", `{"v":1,"op":"constructor"}`, "usage", /no such operation/],
 ];

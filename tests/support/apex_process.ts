@@ -98,14 +98,26 @@ export class ApexHome implements AsyncDisposable {
     return daemon;
   }
 
-  /** Ends the embedded engine, if one was started here, and removes the directories. */
+  /** Ends what was started here and is not a test's own, a client's daemon and the embedded engine; removes the directories. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#endEngine();
+    await this.#endDaemon();
+    await this.endEngine();
     await Deno.remove(this.dir, { recursive: true });
   }
 
-  /** The engine outlives its daemon by design; its pid stands in its lock file. */
-  async #endEngine(): Promise<void> {
+  /** One that a client started outlives it. */
+  async #endDaemon(): Promise<void> {
+    try {
+      Deno.kill((await request(this.controlSocket, "status", {})).pid, "SIGTERM");
+    } catch (error) {
+      if (error instanceof ApexError && error.code === "no_daemon") return;
+      throw error;
+    }
+    await eventually(async () => !await isListenedOn(this.controlSocket), "the daemon has ended");
+  }
+
+  /** Ends the embedded engine, which outlives its daemon by design; its pid stands in its lock file. */
+  async endEngine(): Promise<void> {
     const holder = await readLockHolder(`${this.dir}/state/engine/lock`);
     if (holder === undefined) return; // No engine was started here.
     try {
@@ -115,12 +127,13 @@ export class ApexHome implements AsyncDisposable {
       if (error instanceof Deno.errors.NotFound) return;
       throw error;
     }
-    await eventually(async () => !await isListenedOn(this.engineSocket), "the embedded engine has ended");
+    // It ends its containers before itself, and has files open in here until then.
+    await eventually(() => hasEnded(holder.pid), "the embedded engine has ended");
   }
 
   async #isReady(engineIsThere: boolean): Promise<boolean> {
     try {
-      const { engine } = await request(this.controlSocket, "status");
+      const { engine } = await request(this.controlSocket, "status", {});
       return !engineIsThere || engine.state === "connected";
     } catch (error) {
       if (error instanceof ApexError) return false;
@@ -184,6 +197,13 @@ export class ApexProcess implements AsyncDisposable {
       this.#output[name] += text;
     }
   }
+}
+
+/** Also when nobody has asked for its status yet: it was another process's child. */
+async function hasEnded(pid: number): Promise<boolean> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-p", String(pid), "-o", "stat="] }).output();
+  const state = new TextDecoder().decode(stdout).trim();
+  return state === "" || state.startsWith("Z");
 }
 
 const UNTIL_LIMIT_MS = 20_000;

@@ -25,7 +25,7 @@ export async function dockerAvailable(): Promise<boolean> {
 export interface DockerEngine extends AsyncDisposable {
   readonly socketPath: string;
   readonly client: EngineClient;
-  /** Ends dockerd; its containers go with it, its data stays. */
+  /** Ends dockerd; its containers go with it (but for `liveRestore`), its data stays. */
   stop(): Promise<void>;
   /** Kills dockerd; its containers live on without it. */
   kill(): Promise<void>;
@@ -33,7 +33,8 @@ export interface DockerEngine extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-export async function startDocker(): Promise<DockerEngine> {
+/** @param options.liveRestore its containers outlive it also when it is ended in order */
+export async function startDocker(options: { readonly liveRestore?: boolean } = {}): Promise<DockerEngine> {
   await using stack = new AsyncDisposableStack();
   const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" });
   stack.defer(() => Deno.remove(dir, { recursive: true }));
@@ -47,6 +48,7 @@ export async function startDocker(): Promise<DockerEngine> {
       args: [
         ...["--data-root", `${dir}/data`, "--exec-root", `${dir}/exec`, "--pidfile", `${dir}/pid`],
         ...["--bridge=none", "--iptables=false", "--ip6tables=false", "-H", `unix://${socketPath}`],
+        ...(options.liveRestore === true ? ["--live-restore"] : []),
       ],
       logPath: `${dir}/log`,
       isReady: (signal) => client.ping(signal),

@@ -1,31 +1,365 @@
-import { assertEquals } from "@std/assert";
+/** What the WorkspaceManager makes of events and replies, in every order in which they can come. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ContainerEvents } from "../../src/containers/container_events.ts";
-import type { ManagerEvents } from "../../src/containers/manager_events.ts";
+import type { ContainerRecord } from "../../src/containers/container_record.ts";
 import { TypedEmitter } from "../../src/containers/typed_emitter.ts";
+import { EngineError } from "../../src/engine/engine_error.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
+import type { WorkspaceSpec } from "../../src/workspaces/workspace.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
+import { EmittedManager } from "../support/emitted_manager.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { within } from "../support/within.ts";
+
+const ID = "c".repeat(64);
 
 const base = {
-  containerId: "c1",
-  containerName: "web",
+  containerId: ID,
+  containerName: "apex-task-t1",
   image: "busybox",
+  taskId: "t1",
   timestamp: new Date(0),
-  success: true,
+  success: true as const,
 };
 
-Deno.test("WorkspaceManager forwards both sources in the order of their events, and lets go of both", () => {
-  const manager = new TypedEmitter<ManagerEvents>(() => {});
-  const health = new TypedEmitter<Pick<ContainerEvents, "container:health">>(() => {});
-  const workspaces = new WorkspaceManager({ manager, health, logger: silentLogger });
-  const seen: string[] = [];
-  workspaces.on("container:health", (event) => seen.push(event.status));
-  workspaces.on("container:started", (event) => seen.push(event.containerName));
+const record: ContainerRecord = {
+  id: ID,
+  name: "apex-task-t1",
+  image: "busybox",
+  taskId: "t1",
+  labels: { "apex.managed": "true", "apex.task-id": "t1" },
+  state: "exited",
+  exitCode: 0,
+};
 
-  health.emit("container:health", { ...base, status: "starting" });
-  manager.emit("container:started", base);
-  health.emit("container:health", { ...base, status: "healthy" });
-  assertEquals(seen, ["starting", "web", "healthy"]);
+const spec: WorkspaceSpec = {
+  taskId: "t1",
+  container: { image: "busybox" },
+  policy: { cleanupOnComplete: true, preserveOnFailure: false },
+};
 
-  workspaces[Symbol.dispose]();
-  assertEquals([manager.listenerCount(), health.listenerCount()], [0, 0]);
+class Fixture implements AsyncDisposable {
+  readonly manager = new EmittedManager();
+  readonly health = new TypedEmitter<Pick<ContainerEvents, "container:health">>(() => {});
+  readonly clock = new FakeClock();
+  readonly errors: string[] = [];
+  readonly seen: string[] = [];
+  readonly removals: { force?: boolean | undefined; volumes?: boolean | undefined }[] = [];
+  readonly workspaces = new WorkspaceManager({
+    manager: this.manager,
+    health: this.health,
+    clock: this.clock,
+    logger: { ...silentLogger, error: (message) => void this.errors.push(message) },
+  });
+
+  constructor() {
+    this.manager.create = ({ name }) => Promise.resolve({ id: ID, name: name ?? "", warnings: [] });
+    this.manager.remove = (_id, options = {}) => {
+      this.removals.push(options);
+      return Promise.resolve();
+    };
+    for (const name of ["container:created", "container:removed", "container:health"] as const) {
+      this.workspaces.on(name, () => void this.seen.push(name));
+    }
+    for (const name of ["workspace-created", "workspace-cleaned"] as const) {
+      this.workspaces.on(name, ({ taskId }) => void this.seen.push(`${name} ${taskId}`));
+    }
+  }
+
+  created(): void {
+    this.manager.records = [record];
+    this.manager.emit("container:created", base);
+  }
+
+  removed(): void {
+    this.manager.records = [];
+    this.manager.emit("container:removed", base);
+  }
+
+  /** Lets every promise that is ready go on. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workspaces[Symbol.asyncDispose]();
+    assertEquals([this.manager.listenerCount(), this.health.listenerCount(), this.clock.pendingTimers], [
+      0,
+      0,
+      0,
+    ]);
+  }
+}
+
+const WHOLE = ["container:created", "workspace-created t1", "container:removed", "workspace-cleaned t1"];
+
+Deno.test("WorkspaceManager forwards both sources in the order of their events, and lets go of both", async () => {
+  await using f = new Fixture();
+  f.manager.emit("container:created", { ...base, taskId: "other" });
+  f.health.emit("container:health", { ...base, status: "healthy" });
+  f.manager.emit("container:removed", { ...base, taskId: "other" });
+  assertEquals(f.seen, ["container:created", "container:health", "container:removed"]);
+  f.workspaces[Symbol.dispose]();
+  f.workspaces[Symbol.dispose]();
+  assertEquals([f.manager.listenerCount(), f.health.listenerCount()], [0, 0]);
+});
+
+Deno.test("workspace events follow the engine's, whether those come before or after its replies", async (t) => {
+  await t.step("events after the replies", async () => {
+    await using f = new Fixture();
+    await f.workspaces.create(spec);
+    assertEquals(f.seen, []);
+    f.created();
+    await f.workspaces.finish("t1", "completed");
+    assertEquals(f.seen, WHOLE.slice(0, 2));
+    f.removed();
+    assertEquals(f.seen, WHOLE);
+  });
+  await t.step("events before the replies", async () => {
+    await using f = new Fixture();
+    f.manager.create = ({ name }) => {
+      f.created();
+      return Promise.resolve({ id: ID, name: name ?? "", warnings: [] });
+    };
+    f.manager.remove = () => Promise.resolve(f.removed());
+    await f.workspaces.create(spec);
+    await f.workspaces.finish("t1", "completed");
+    assertEquals(f.seen, WHOLE);
+  });
+  await t.step("both events after both replies", async () => {
+    await using f = new Fixture();
+    await f.workspaces.create(spec);
+    await f.workspaces.finish("t1", "completed");
+    f.created();
+    f.removed();
+    assertEquals(f.seen, WHOLE);
+    assertEquals(f.workspaces.list(), []);
+  });
+});
+
+Deno.test("failed operations and other containers of the same task give no workspace events", async () => {
+  await using f = new Fixture();
+  await f.workspaces.create(spec);
+  const failure = { success: false as const, taskId: "t1", timestamp: new Date(0), error: "no" };
+  f.manager.emit("container:created", { ...failure, operation: "create" });
+  f.manager.emit("container:created", { ...base, containerId: "d".repeat(64), containerName: "helper" });
+  f.manager.emit("container:removed", { ...failure, operation: "remove" });
+  f.manager.emit("container:removed", { ...base, containerId: "d".repeat(64), containerName: "helper" });
+  assertEquals(f.seen.filter((name) => name.startsWith("workspace-")), []);
+});
+
+Deno.test("finish() tries a failing removal again with growing waits, then by force", async () => {
+  await using f = new Fixture();
+  await f.workspaces.create(spec);
+  f.created();
+  f.manager.remove = (_id, options = {}) => {
+    f.removals.push(options);
+    if (f.removals.length === 3) f.removed();
+    return f.removals.length < 3
+      ? Promise.reject(new EngineError("busy", { status: 500 }))
+      : Promise.resolve();
+  };
+  const finished = f.workspaces.finish("t1", "completed");
+  for (const waitMs of [200, 400]) {
+    await f.settle();
+    f.clock.advance(waitMs);
+  }
+  await finished;
+  assertEquals(f.removals, [
+    { force: false, volumes: true },
+    { force: true, volumes: true },
+    { force: true, volumes: true },
+  ]);
+  assertEquals([f.seen, f.errors], [WHOLE, []]);
+});
+
+Deno.test("finish() says loudly what it cannot remove, and leaves it as an orphan", async () => {
+  await using f = new Fixture();
+  await f.workspaces.create(spec);
+  f.created();
+  f.manager.remove = () => Promise.reject(new EngineError("device or resource busy", { status: 500 }));
+  let isFinished = false;
+  const finished = f.workspaces.finish("t1", "completed").then(() => isFinished = true);
+  for (let tries = 0; !isFinished && tries < 20; tries++) {
+    assertEquals(f.workspaces.orphans(), [], "nobody else removes it meanwhile");
+    await f.settle();
+    f.clock.advance(5_000);
+    await f.settle();
+  }
+  await finished;
+  assertEquals(f.errors.length, 1);
+  assert(
+    /cannot remove container apex-task-t1, tried 5 times: device or resource busy .*orphan/.test(
+      f.errors[0]!,
+    ),
+  );
+  assertEquals(f.workspaces.orphans().map(({ taskId }) => taskId), ["t1"]);
+  const outcome = await f.workspaces.removeOrphans();
+  assertEquals(outcome, {
+    removed: [],
+    failed: [{ name: "apex-task-t1", error: "device or resource busy" }],
+  });
+});
+
+Deno.test("finish() leaves nothing behind when the engine was away: it is removed when that is back", async (t) => {
+  const returns = {
+    "it is connected again": (f: Fixture) => {
+      f.manager.emit("engine:connected", { engine: "docker", version: "20.10.24", timestamp: new Date(0) });
+    },
+    "nobody has missed it": (f: Fixture) => f.clock.advance(60_000),
+  };
+  for (const [name, comeBack] of Object.entries(returns)) {
+    await t.step(name, async () => {
+      await using f = new Fixture();
+      await f.workspaces.create(spec);
+      f.created();
+      f.manager.remove = () => Promise.reject(new EngineError("cannot reach the engine"));
+      let isRemoved: boolean | undefined;
+      const finished = f.workspaces.finish("t1", "completed").then((result) => isRemoved = result);
+      for (let tries = 0; isRemoved === undefined && tries < 20; tries++) {
+        await f.settle();
+        f.clock.advance(5_000);
+        await f.settle();
+      }
+      await finished;
+      assertEquals([isRemoved, f.workspaces.orphans(), f.errors], [false, [], []]);
+      const removed = Promise.withResolvers<void>();
+      f.manager.remove = () => {
+        f.removed();
+        removed.resolve();
+        return Promise.resolve();
+      };
+      comeBack(f);
+      await within(5_000, "the removal", removed.promise);
+      assertEquals([f.seen, f.workspaces.list()], [WHOLE, []]);
+    });
+  }
+});
+
+Deno.test("finish() counts a container that is gone as cleaned, told or not", async (t) => {
+  await t.step("its removal was told while the task had not ended", async () => {
+    await using f = new Fixture();
+    await f.workspaces.create(spec);
+    f.created();
+    f.removed();
+    assertEquals(f.seen, WHOLE);
+    await f.workspaces.finish("t1", "failed");
+    assertEquals([f.seen, f.removals, f.workspaces.list()], [WHOLE, [], []]);
+  });
+  await t.step("the engine says that there is no such container", async () => {
+    await using f = new Fixture();
+    await f.workspaces.create(spec);
+    f.created();
+    f.manager.remove = () => Promise.reject(new EngineError("no such container", { status: 404 }));
+    await f.workspaces.finish("t1", "failed");
+    f.removed();
+    assertEquals(f.seen, WHOLE);
+  });
+  await t.step("a killed one is left to whoever may be removing it", async () => {
+    await using f = new Fixture();
+    await f.workspaces.create(spec);
+    f.created();
+    f.manager.records = [{ ...record, exitCode: 137 }];
+    const finished = f.workspaces.finish("t1", "failed");
+    await f.settle();
+    f.removed();
+    await finished;
+    assertEquals([f.seen, f.removals], [WHOLE, []]);
+  });
+  await t.step("but not for long", async () => {
+    await using f = new Fixture();
+    await f.workspaces.create(spec);
+    f.created();
+    f.manager.records = [{ ...record, exitCode: 137 }];
+    const finished = f.workspaces.finish("t1", "failed");
+    await f.settle();
+    f.clock.advance(500);
+    await finished;
+    assertEquals(f.removals, [{ force: false, volumes: true }]);
+  });
+});
+
+Deno.test("create() takes another name when the engine says that it is taken, and gives up after some", async () => {
+  await using f = new Fixture();
+  const names: string[] = [];
+  const taken = (name: string) =>
+    new EngineError(`Conflict. The container name "/${name}" is already in use by container "x".`, {
+      status: 409,
+    });
+  f.manager.create = ({ name = "" }) => {
+    names.push(name);
+    return names.length < 3 ? Promise.reject(taken(name)) : Promise.resolve({ id: ID, name, warnings: [] });
+  };
+  const { containerName } = await f.workspaces.create(spec);
+  assertEquals([names.length, names[0], names[2]], [3, "apex-task-t1", containerName]);
+  assertEquals(names.slice(1).every((name) => /^apex-task-t1-[0-9a-f]{4}$/.test(name)), true);
+
+  f.manager.create = ({ name = "" }) => Promise.reject(taken(name));
+  await assertRejects(() => f.workspaces.create({ ...spec, taskId: "t2" }), EngineError, "already in use");
+  assertEquals(f.workspaces.get("t2"), undefined);
+});
+
+Deno.test("a container that comes to be after create() was given up is removed, and cleaned", async () => {
+  await using f = new Fixture();
+  f.manager.create = () => Promise.reject(new EngineError("connection lost"));
+  await assertRejects(() => f.workspaces.create(spec), EngineError, "connection lost");
+  assertEquals(f.workspaces.get("t1"), undefined);
+  f.created();
+  await f.settle();
+  assertEquals(f.removals.length, 1);
+  f.removed();
+  assertEquals([f.seen, f.workspaces.list()], [WHOLE, []]);
+});
+
+Deno.test("a creation that was given up does not hold its task's name for ever", async () => {
+  await using f = new Fixture();
+  f.manager.create = () => Promise.reject(new EngineError("connection lost"));
+  await assertRejects(() => f.workspaces.create(spec), EngineError);
+  assertEquals(f.workspaces.list().length, 1);
+  f.clock.advance(60_000);
+  assertEquals(f.workspaces.list(), []);
+  f.created();
+  assertEquals(f.workspaces.orphans().length, 1);
+});
+
+Deno.test("an end of everything ends the waits of finish()", async () => {
+  await using f = new Fixture();
+  await f.workspaces.create(spec);
+  f.created();
+  f.manager.remove = () => Promise.reject(new EngineError("busy", { status: 500 }));
+  const finished = f.workspaces.finish("t1", "completed");
+  await f.settle();
+  await f.workspaces[Symbol.asyncDispose]();
+  await finished;
+  assertEquals([f.errors, f.clock.pendingTimers], [[], 0]);
+});
+
+Deno.test("removeOrphans() removes running ones by force, and reports what fails beside what works", async () => {
+  await using f = new Fixture();
+  const orphan = (n: number, state: ContainerRecord["state"]): ContainerRecord => ({
+    ...record,
+    id: String(n).repeat(64),
+    name: `apex-task-${n}`,
+    taskId: String(n),
+    state,
+  });
+  f.manager.records = [orphan(1, "running"), orphan(2, "exited"), orphan(3, "exited")];
+  const forced: [string, boolean | undefined][] = [];
+  f.manager.remove = (id, { force } = {}) => {
+    forced.push([id.slice(0, 1), force]);
+    return id.startsWith("3") ? Promise.reject(new EngineError("busy", { status: 500 })) : Promise.resolve();
+  };
+  const outcome = await f.workspaces.removeOrphans([
+    "111111",
+    "apex-task-2",
+    "apex-task-3",
+    "2".repeat(64),
+    "9",
+  ]);
+  assertEquals(outcome.removed, ["apex-task-1", "apex-task-2"]);
+  assertEquals(outcome.failed, [
+    { name: "9", error: 'no orphaned workspace "9" (try: apex workspaces)' },
+    { name: "apex-task-3", error: "busy" },
+  ]);
+  assertEquals(forced, [["1", true], ["2", false], ["3", false]]);
 });

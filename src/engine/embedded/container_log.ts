@@ -9,7 +9,7 @@ import { join } from "@std/path/posix";
 import { concatBytes } from "./concat_bytes.ts";
 import { LineSplitter } from "./line_splitter.ts";
 import { decodeRecords, encodeRecord, type LogRecord, MAX_PAYLOAD_BYTES } from "./log_record.ts";
-import type { OutputStream } from "./process_group.ts";
+import type { OutputStream } from "./container_process.ts";
 
 /** Room for some 100,000 lines a file; 200 chatty containers stay below 3.2 GiB. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -20,6 +20,12 @@ export interface ContainerLogOptions {
   readonly dir: string;
   readonly nextTime: () => bigint;
   readonly maxFileBytes?: number;
+}
+
+/** The log as it stood at one moment. */
+export interface LogSnapshot {
+  /** All output up to that moment, the unfinished lines at the end. */
+  read(): AsyncIterable<Pick<LogRecord, "stream" | "payload">>;
 }
 
 export interface ReadLogOptions {
@@ -66,6 +72,24 @@ export class ContainerLog {
     }
     this.#running = false;
     this.#announce();
+  }
+
+  /** Remembers this moment; what is appended from now on is not in it. */
+  snapshot(): LogSnapshot {
+    const untilNano = this.#nextTime();
+    const written = this.#lastWrite;
+    const unfinished = (["stdout", "stderr"] as const)
+      .map((stream) => ({ stream, payload: this.#splitters[stream].partial }));
+    const read = async function* (this: ContainerLog) {
+      await written;
+      const { signal } = new AbortController();
+      for await (const record of this.read({ follow: false, signal })) {
+        if (record.timeNano > untilNano) break;
+        yield record;
+      }
+      for (const rest of unfinished) if (rest.payload.length > 0) yield rest;
+    };
+    return { read: () => read.call(this) };
   }
 
   /** All records from the oldest that is kept. */

@@ -6,13 +6,16 @@ import { encodeFrame, type LogRecord } from "./log_record.ts";
 import { formatLogTime } from "./nano_time.ts";
 import { booleanParameter, timeParameter } from "./parameters.ts";
 
-/** Answers `GET /containers/{id}/logs`: frames of output, the kept ones and, with `follow`, those to come. */
+/**
+ * Answers `GET /containers/{id}/logs`: the output that is kept and, with `follow`, what is to come; in frames, or bare
+ * where it comes from a terminal.
+ */
 export function logReply({ query, signal }: HttpRequest, find: () => EmbeddedContainer): HttpReply {
   const streams = { stdout: booleanParameter(query, "stdout"), stderr: booleanParameter(query, "stderr") };
   if (!streams.stdout && !streams.stderr) {
     throw new HttpError(400, "Bad parameters: you must choose at least one stream");
   }
-  const { log } = find();
+  const { log, spec: { tty } } = find();
   const since = timeParameter(query, "since") ?? 0n;
   const until = timeParameter(query, "until") ?? 0n;
   const timestamps = booleanParameter(query, "timestamps");
@@ -22,7 +25,7 @@ export function logReply({ query, signal }: HttpRequest, find: () => EmbeddedCon
   return {
     kind: "stream",
     status: 200,
-    contentType: "application/vnd.docker.multiplexed-stream",
+    contentType: `application/vnd.docker.${tty ? "raw" : "multiplexed"}-stream`,
     produce: async (write) => {
       const tail = tailCount(query);
       // Counted first, then left out, so that no length of tail is held in memory.
@@ -32,7 +35,8 @@ export function logReply({ query, signal }: HttpRequest, find: () => EmbeddedCon
       for await (const record of log.read({ follow, signal })) {
         if (until > 0n && record.timeNano > until) return;
         if (!isShown(record) || left-- > 0) continue;
-        await write(encodeFrame(record.stream, timestamps ? stamped(record) : record.payload));
+        const payload = timestamps ? stamped(record) : record.payload;
+        await write(tty ? payload : encodeFrame(record.stream, payload));
       }
     },
   };

@@ -1,4 +1,5 @@
 /** The requests about containers: parameters in, operations on the store's containers, Docker's statuses out. */
+import { checkSources } from "./bind_mounts.ts";
 import { checkContainerFilters, matchesContainerFilters } from "./container_filter.ts";
 import { logReply } from "./container_logs_reply.ts";
 import type { ContainerStore } from "./container_store.ts";
@@ -14,6 +15,7 @@ import { checkContainerName, randomName } from "./names.ts";
 import { booleanParameter, integerParameter, jsonBody } from "./parameters.ts";
 import type { PathParameters, Route } from "./router.ts";
 import { parseSignal } from "./signals.ts";
+import { checkTerminals } from "./terminal_plan.ts";
 
 export interface ContainerRoutesOptions {
   readonly store: ContainerStore;
@@ -77,10 +79,12 @@ async function list(request: HttpRequest, { store, now }: ContainerRoutesOptions
   return jsonReply(200, await Promise.all(shown.map((container) => summaryOf(container, now()))));
 }
 
-function create(request: HttpRequest, options: ContainerRoutesOptions): HttpReply {
+async function create(request: HttpRequest, options: ContainerRoutesOptions): Promise<HttpReply> {
   const asked = request.query.get("name")?.replace(/^\//, "") ?? "";
   if (asked !== "") checkContainerName(asked);
   const { spec, warnings } = parseCreateRequest(jsonBody(request));
+  await checkSources(spec.mounts, { make: false });
+  if (spec.tty) await checkTerminals();
   const name = asked === "" ? randomName((candidate) => options.store.hasName(candidate)) : asked;
   options.store.checkFree(name);
   const { id } = options.create(name, spec);

@@ -1,24 +1,28 @@
 /**
- * One run of a container, from its process's start to its end: owns the process group, carries its output to the log,
- * and probes its health. Knows no states and publishes nothing but the probes' events; the container decides what an
- * end means.
+ * One run of a container, from its process's start to its end: owns the process, hands its output on, and probes its
+ * health. Knows no states and publishes nothing but the probes' events; the container decides what an end means.
  */
 import type { Clock } from "../../platform/clock.ts";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { ContainerLog } from "./container_log.ts";
+import type { ContainerExecs } from "./container_execs.ts";
+import { type ContainerProcess, spawnProcess } from "./container_process.ts";
+import type { ContainerStreams } from "./container_streams.ts";
 import type { ContainerSpec } from "./create_request.ts";
 import { HealthCheck, type HealthCheckOptions } from "./health_check.ts";
 import { type LaunchPlan, planLaunch } from "./launch_plan.ts";
-import { type OutputStream, type ProcessGroup, spawnProcessGroup } from "./process_group.ts";
 import { forgetProcess, rememberProcess } from "./process_file.ts";
-import { parseSignal } from "./signals.ts";
+import type { TerminalSize } from "./terminal_size.ts";
 
 export interface ContainerRunOptions {
   readonly containerId: string;
   readonly spec: ContainerSpec;
   readonly homeDir: string;
-  readonly log: ContainerLog;
+  readonly streams: ContainerStreams;
+  /** Opened and closed with the run. */
+  readonly execs: ContainerExecs;
+  /** Of its terminal at first, if it has one. */
+  readonly size: TerminalSize;
   readonly clock: Clock;
   readonly nextTime: () => bigint;
   readonly publish: HealthCheckOptions["publish"];
@@ -28,26 +32,48 @@ export interface ContainerRunOptions {
 }
 
 export class ContainerRun {
-  /** Exit code, once the group is gone, all output is in the log, and probing has ended. Never rejects. */
+  /** Exit code, once the process is gone, all output is in the log, and probing has ended. Never rejects. */
   readonly ended: Promise<number>;
   readonly health: HealthCheck | undefined;
   readonly #options: ContainerRunOptions;
-  readonly #process: ProcessGroup;
-  #diskFailed = false;
+  readonly #process: ContainerProcess;
+  readonly #disk: DiskWriter;
 
   /** @throws {LaunchError} when the program cannot be executed; else what spawning throws */
-  constructor(plan: LaunchPlan, options: ContainerRunOptions) {
+  static async start(plan: LaunchPlan, options: ContainerRunOptions): Promise<ContainerRun> {
+    const { spec, streams, size } = options;
+    const disk = new DiskWriter(options);
+    streams.beginRun();
+    try {
+      const process = await spawnProcess(plan, {
+        onOutput: (stream, chunk) => disk.try(streams.output(stream, chunk)),
+        stdin: spec.openStdin,
+        terminal: spec.tty ? size : undefined,
+      });
+      return new ContainerRun({ process, disk }, options);
+    } catch (error) {
+      await disk.try(streams.endRun());
+      throw error;
+    }
+  }
+
+  private constructor(
+    { process, disk }: { process: ContainerProcess; disk: DiskWriter },
+    options: ContainerRunOptions,
+  ) {
     this.#options = options;
-    const { spec, clock, nextTime, publish, containerId, homeDir, log } = options;
-    this.#process = spawnProcessGroup(plan, { onOutput: (stream, chunk) => this.#keep(stream, chunk) });
-    log.beginRun();
+    this.#process = process;
+    this.#disk = disk;
+    const { spec, clock, nextTime, publish, containerId, homeDir, streams, execs } = options;
+    streams.provideInput(process.input);
+    execs.open();
     this.health = spec.health && new HealthCheck({
       spec: spec.health,
       clock,
       nextTime,
       publish,
-      spawn: async (command, spawnOptions) =>
-        spawnProcessGroup(await planLaunch(command, { containerId, spec, homeDir }), spawnOptions),
+      spawn: async (command, probeOptions) =>
+        await spawnProcess(await planLaunch(command, { containerId, spec, homeDir }), probeOptions),
     });
     this.ended = this.#supervise();
   }
@@ -61,40 +87,54 @@ export class ContainerRun {
     return this.#process.signal(number);
   }
 
+  /** @returns false when the size could not be set */
+  async resize(size: TerminalSize): Promise<boolean> {
+    return await this.#process.resize(size);
+  }
+
   pause(): void {
-    this.#process.signal(parseSignal("STOP")!);
+    this.#process.pause();
+    this.#options.execs.pause();
     this.health?.pause();
   }
 
   resume(): void {
-    this.#process.signal(parseSignal("CONT")!);
+    this.#process.resume();
+    this.#options.execs.resume();
     this.health?.resume();
   }
 
   async #supervise(): Promise<number> {
-    const { processFile, log } = this.#options;
-    await this.#guarded(rememberProcess(processFile, this.#process.pid));
+    const { processFile, streams, execs } = this.#options;
+    await this.#disk.try(rememberProcess(processFile, this.#process.pid));
+    await this.#process.mainExited;
+    await execs.close();
     const { exitCode } = await this.#process.exited;
-    await this.#guarded(log.endRun());
+    await this.#disk.try(streams.endRun());
     await this.health?.[Symbol.asyncDispose]();
-    await this.#guarded(forgetProcess(processFile));
+    await this.#disk.try(forgetProcess(processFile));
     return exitCode;
   }
+}
 
-  async #keep(stream: OutputStream, chunk: Uint8Array): Promise<void> {
-    await this.#guarded(this.#options.log.append(stream, chunk));
+/** What the disk does not take (it is full) is lost, and said once; the container goes on. */
+class DiskWriter {
+  readonly #options: Pick<ContainerRunOptions, "logger" | "containerId">;
+  #hasFailed = false;
+
+  constructor(options: Pick<ContainerRunOptions, "logger" | "containerId">) {
+    this.#options = options;
   }
 
-  /** What the disk does not take (it is full) is lost, and said once; the container goes on. */
-  async #guarded(written: Promise<void>): Promise<void> {
+  async try(written: Promise<void>): Promise<void> {
     try {
       await written;
     } catch (error) {
       const { logger, containerId } = this.#options;
-      if (!this.#diskFailed) {
+      if (!this.#hasFailed) {
         logger.warn(`embedded engine: lost output of ${containerId}: ${messageOf(error)}`);
       }
-      this.#diskFailed = true;
+      this.#hasFailed = true;
     }
   }
 }

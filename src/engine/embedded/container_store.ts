@@ -19,6 +19,10 @@ export class ContainerStore {
     return [...this.#byId.values()].reverse();
   }
 
+  has(container: EmbeddedContainer): boolean {
+    return this.#byId.has(container.id);
+  }
+
   hasName(name: string): boolean {
     return this.#byName.has(name);
   }

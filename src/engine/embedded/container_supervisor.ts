@@ -4,29 +4,32 @@
  * `#onExit`. It publishes what happens without anybody's asking: `start` and `die`. What people ask for, and the words in
  * which it is refused, is the container's.
  */
-import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { ContainerLog } from "./container_log.ts";
-import { ContainerRun } from "./container_run.ts";
+import type { ContainerExecs } from "./container_execs.ts";
+import { launchContainer } from "./container_launch.ts";
+import type { ContainerRun } from "./container_run.ts";
 import type { ContainerState, ContainerStatus } from "./container_state.ts";
+import type { ContainerStreams } from "./container_streams.ts";
 import type { ContainerSpec } from "./create_request.ts";
 import { ExitWaiters, type WaitCondition, type WaitResult } from "./exit_waiters.ts";
 import type { HealthCheck } from "./health_check.ts";
 import { HttpError } from "./http_error.ts";
-import { commandOf, LaunchError, planLaunch } from "./launch_plan.ts";
+import { LaunchError } from "./launch_plan.ts";
 import { type EngineTime, nanoToMs } from "./nano_time.ts";
-import { PROCESS_FILE } from "./process_file.ts";
 import { RestartBackoff } from "./restart_backoff.ts";
 import { SIGKILL } from "./signals.ts";
+import type { TerminalSize } from "./terminal_size.ts";
 
 export interface ContainerSupervisorOptions {
   readonly containerId: string;
   readonly spec: ContainerSpec;
   /** The container's own directory. */
   readonly dir: string;
-  readonly log: ContainerLog;
+  readonly homeDir: string;
+  readonly streams: ContainerStreams;
+  readonly execs: ContainerExecs;
   readonly clock: Clock;
   readonly time: EngineTime;
   readonly logger: Logger;
@@ -50,13 +53,17 @@ export class ContainerSupervisor implements AsyncDisposable {
   /** A background task that disposal awaits. */
   #exitHandled: Promise<void> = Promise.resolve();
   #starting: Promise<unknown> = Promise.resolve();
+  /** The part of a start in which its process comes to be, and files with it. */
+  #launching: Promise<unknown> = Promise.resolve();
   /** Somebody asked for the end: the restart policy does not apply to it. */
   #endWanted = false;
   #mayStart = true;
+  #size: TerminalSize;
 
   constructor(options: ContainerSupervisorOptions) {
     this.#options = options;
     this.#backoff = new RestartBackoff(options.spec.restartPolicy, options.clock);
+    this.#size = options.spec.size;
   }
 
   /** As Docker counts it: one that is paused, or about to be restarted, is running too. */
@@ -80,6 +87,17 @@ export class ContainerSupervisor implements AsyncDisposable {
   /** Resolves when the exit of the current run is handled; at once when there is none. */
   get exited(): Promise<void> {
     return this.#exitHandled;
+  }
+
+  /** For good: no start succeeds any more until {@linkcode allowStarts}, and one that is under way is awaited. */
+  async forbidStarts(): Promise<void> {
+    this.#mayStart = false;
+    this.wantEnd();
+    await this.#launching.catch(() => {}); // It is told to who started it.
+  }
+
+  allowStarts(): void {
+    this.#mayStart = true;
   }
 
   /** Waits for that; a negative time-out is none. False when the time is up. */
@@ -113,22 +131,21 @@ export class ContainerSupervisor implements AsyncDisposable {
     this.#waiters.exited(this.#waitResult(), { runsAgain: false });
   }
 
-  /** As {@linkcode wantEnd}, and no start succeeds until {@linkcode allowStarts}. */
-  forbidStarts(): void {
-    this.#mayStart = false;
-    this.wantEnd();
-  }
-
-  allowStarts(): void {
-    this.#mayStart = true;
-  }
-
   /**
    * Signals the process, if there is one.
    * @returns false for a signal that cannot be sent
    */
   signal(number: number): boolean {
     return this.#run?.signal(number) ?? true;
+  }
+
+  /**
+   * Also of the runs to come.
+   * @returns false when the size could not be set
+   */
+  async resize(size: TerminalSize): Promise<boolean> {
+    this.#size = size;
+    return await this.#run?.resize(size) ?? true;
   }
 
   pause(): void {
@@ -154,7 +171,7 @@ export class ContainerSupervisor implements AsyncDisposable {
 
   /** Ends the process without ceremony and waits for it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.forbidStarts();
+    await this.forbidStarts();
     await this.#starting;
     this.#run?.signal(SIGKILL);
     await this.#exitHandled;
@@ -173,29 +190,23 @@ export class ContainerSupervisor implements AsyncDisposable {
 
   /** Runs the command; a failure leaves the status as it was, with the exit code and the error to inspect. */
   async #launch(): Promise<void> {
-    const { containerId, spec, dir, log, clock, time, logger, publish } = this.#options;
-    const homeDir = join(dir, "home");
+    const { time, publish } = this.#options;
+    const size = this.#size;
     let run: ContainerRun;
     try {
-      await Deno.mkdir(homeDir, { recursive: true, mode: 0o700 });
-      const plan = await planLaunch(commandOf(spec), { containerId, spec, homeDir });
-      // Removed, stopped in its back-off, or the engine closed, while this looked for the program.
-      if (this.#endWanted) throw new HttpError(409, "container is marked for removal and cannot be started");
-      run = new ContainerRun(plan, {
-        containerId,
-        spec,
-        homeDir,
-        log,
-        clock,
-        logger,
+      const launching = launchContainer({
+        ...this.#options,
+        size,
         nextTime: () => time.next(),
-        publish,
-        processFile: join(dir, PROCESS_FILE),
+        isUnwanted: () => this.#endWanted,
       });
+      this.#launching = launching;
+      run = await launching;
     } catch (error) {
-      if (error instanceof HttpError) throw error;
+      if (this.#endWanted) throw error;
       throw await this.#launchFailed(error);
     }
+    if (this.#size !== size) void run.resize(this.#size); // Whoever asked for it has been answered.
     this.#run = run;
     this.#status = "running";
     this.#exitCode = 0;
@@ -208,7 +219,9 @@ export class ContainerSupervisor implements AsyncDisposable {
   async #launchFailed(cause: unknown): Promise<HttpError> {
     this.#error = messageOf(cause);
     this.#exitCode = cause instanceof LaunchError ? cause.exitCode : 128;
+    this.#options.streams.endAttachments();
     await this.#options.onEnded();
+    if (cause instanceof HttpError) return cause; // A mount's source that is not there.
     return new HttpError(cause instanceof LaunchError ? 400 : 500, this.#error, { cause });
   }
 

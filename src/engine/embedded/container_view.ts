@@ -1,4 +1,6 @@
 /** A container as the API shows it: the summary of the list, and the whole of inspect. */
+import type { BindMount } from "./bind_mounts.ts";
+import { nonEmpty } from "./body_schema.ts";
 import type { EmbeddedContainer } from "./embedded_container.ts";
 import type { ContainerSpec } from "./create_request.ts";
 import type { HealthCheck } from "./health_check.ts";
@@ -29,7 +31,7 @@ export async function summaryOf(
     Status: statusText(container, nowMs),
     HostConfig: { NetworkMode: spec.networkMode },
     NetworkSettings: { Networks: {} },
-    Mounts: [],
+    Mounts: spec.mounts.map(mountView),
   };
 }
 
@@ -37,6 +39,7 @@ export async function summaryOf(
 export async function inspectionOf(container: EmbeddedContainer): Promise<Record<string, unknown>> {
   const { id, name, spec, createdNano, state } = container;
   const [path = "", ...args] = commandOf(spec);
+  const execIds = container.execs.running.map((exec) => exec.id);
   return {
     Id: id,
     Created: formatNano(createdNano),
@@ -68,9 +71,10 @@ export async function inspectionOf(container: EmbeddedContainer): Promise<Record
     MountLabel: "",
     ProcessLabel: "",
     AppArmorProfile: "",
-    ExecIDs: null,
+    ExecIDs: execIds.length === 0 ? null : execIds,
     HostConfig: {
-      Binds: spec.mounts.map(({ source, target }) => `${source}:${target}`),
+      Binds: spec.mounts.filter((mount) => mount.createsSource)
+        .map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ":ro" : ""}`),
       NetworkMode: spec.networkMode,
       RestartPolicy: {
         Name: spec.restartPolicy.name,
@@ -78,11 +82,28 @@ export async function inspectionOf(container: EmbeddedContainer): Promise<Record
       },
       AutoRemove: spec.autoRemove,
       LogConfig: { Type: "json-file", Config: {} },
+      Memory: spec.limits.memoryBytes,
+      NanoCpus: spec.limits.nanoCpus,
+      PidsLimit: spec.limits.pids > 0 ? spec.limits.pids : null,
+      CapAdd: nonEmpty(spec.limits.capAdd) ?? null,
+      CapDrop: nonEmpty(spec.limits.capDrop) ?? null,
     },
     GraphDriver: { Data: null, Name: "process" },
-    Mounts: [],
+    Mounts: spec.mounts.map(mountView),
     Config: configView(id, spec),
     NetworkSettings: { Ports: {}, Networks: {} },
+  };
+}
+
+function mountView({ type, source, target, readOnly }: BindMount): Record<string, unknown> {
+  const place = type === "volume" ? { Name: source, Source: "", Driver: "local" } : { Source: source };
+  return {
+    Type: type,
+    ...place,
+    Destination: target,
+    Mode: readOnly ? "ro" : "",
+    RW: !readOnly,
+    Propagation: type === "bind" ? "rprivate" : "",
   };
 }
 
@@ -91,12 +112,12 @@ function configView(id: string, spec: ContainerSpec): Record<string, unknown> {
     Hostname: spec.hostname || shortId(id),
     Domainname: "",
     User: "",
-    AttachStdin: false,
-    AttachStdout: false,
-    AttachStderr: false,
-    Tty: false,
-    OpenStdin: false,
-    StdinOnce: false,
+    AttachStdin: spec.attached.stdin,
+    AttachStdout: spec.attached.stdout,
+    AttachStderr: spec.attached.stderr,
+    Tty: spec.tty,
+    OpenStdin: spec.openStdin,
+    StdinOnce: spec.stdinOnce,
     Env: spec.env,
     Cmd: spec.cmd ?? null,
     ...spec.health && {

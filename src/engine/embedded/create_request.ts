@@ -1,20 +1,18 @@
 /** The body of `POST /containers/create`: what of it counts here, checked as Docker checks it. */
 import * as v from "valibot";
+import { type BindMount, mountSchema, parseMounts } from "./bind_mounts.ts";
+import { flag, integer, nonEmpty, parseBody, strings, text, words } from "./body_schema.ts";
 import { HttpError } from "./http_error.ts";
 import { checkImageReference } from "./image_reference.ts";
+import { limitFields, parseLimits, type ResourceLimits, unenforcedLimits } from "./resource_limits.ts";
 import { parseSignal } from "./signals.ts";
-
-/** Go takes `null` for any field, and a string where a list of strings may stand. */
-const words = v.nullish(v.union([v.pipe(v.string(), v.transform((word) => [word])), v.array(v.string())]));
-const integer = v.nullish(v.pipe(v.number(), v.integer()));
-const flag = v.nullish(v.boolean());
-const text = v.nullish(v.string());
+import type { TerminalSize } from "./terminal_size.ts";
 
 const createSchema = v.looseObject({
   Image: text,
   Cmd: words,
   Entrypoint: words,
-  Env: v.nullish(v.array(v.string())),
+  Env: strings,
   Labels: v.nullish(v.record(v.string(), v.string())),
   WorkingDir: text,
   User: text,
@@ -23,8 +21,12 @@ const createSchema = v.looseObject({
   StopTimeout: integer,
   Tty: flag,
   OpenStdin: flag,
+  StdinOnce: flag,
+  AttachStdin: flag,
+  AttachStdout: flag,
+  AttachStderr: flag,
   Healthcheck: v.nullish(v.looseObject({
-    Test: v.nullish(v.array(v.string())),
+    Test: strings,
     Interval: integer,
     Timeout: integer,
     StartPeriod: integer,
@@ -32,10 +34,12 @@ const createSchema = v.looseObject({
   })),
   HostConfig: v.nullish(v.looseObject({
     AutoRemove: flag,
-    Binds: v.nullish(v.array(v.string())),
-    Mounts: v.nullish(v.array(v.looseObject({ Type: text, Source: text, Target: text }))),
+    Binds: strings,
+    Mounts: v.nullish(v.array(mountSchema)),
     RestartPolicy: v.nullish(v.looseObject({ Name: text, MaximumRetryCount: integer })),
     NetworkMode: text,
+    ConsoleSize: v.nullish(v.array(integer)),
+    ...limitFields,
   })),
 });
 
@@ -70,12 +74,15 @@ export interface ContainerSpec {
   readonly restartPolicy: { readonly name: RestartPolicyName; readonly maximumRetryCount: number };
   readonly networkMode: string;
   readonly mounts: readonly BindMount[];
-}
-
-/** A directory of this machine that the container was to see at `target`. */
-export interface BindMount {
-  readonly source: string;
-  readonly target: string;
+  readonly limits: ResourceLimits;
+  readonly tty: boolean;
+  /** Of its terminal at first. */
+  readonly size: TerminalSize;
+  readonly openStdin: boolean;
+  /** Its standard input ends when the first client that was attached to it has ended its own. */
+  readonly stdinOnce: boolean;
+  /** What the client said it would attach to; only shown. */
+  readonly attached: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean };
 }
 
 /** Docker's own defaults of a health check. */
@@ -85,15 +92,10 @@ const NANO_PER_MS = 1_000_000;
 /**
  * Reads a create request.
  * @returns the spec, and the warnings for what it asks and a process cannot have
- * @throws {HttpError} 400 with Docker's words, 501 for a terminal
+ * @throws {HttpError} 400 with Docker's words
  */
 export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnings: string[] } {
-  const parsed = v.safeParse(createSchema, body);
-  if (!parsed.success) {
-    const issue = parsed.issues[0];
-    throw new HttpError(400, `invalid JSON: field ${v.getDotPath(issue) ?? "(the whole)"}: ${issue.message}`);
-  }
-  const create = parsed.output;
+  const create = parseBody(createSchema, body);
   if (Object.keys(create).length === 0) {
     throw new HttpError(400, "Config cannot be empty in order to create a container");
   }
@@ -116,7 +118,17 @@ export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnin
       maximumRetryCount: host.RestartPolicy?.MaximumRetryCount ?? 0,
     },
     networkMode: host.NetworkMode || "default",
-    mounts: bindMounts(host),
+    mounts: parseMounts(host),
+    limits: parseLimits(host),
+    tty: create.Tty ?? false,
+    size: { rows: host.ConsoleSize?.[0] ?? 0, columns: host.ConsoleSize?.[1] ?? 0 },
+    openStdin: create.OpenStdin ?? false,
+    stdinOnce: create.StdinOnce ?? false,
+    attached: {
+      stdin: create.AttachStdin ?? false,
+      stdout: create.AttachStdout ?? false,
+      stderr: create.AttachStderr ?? false,
+    },
   };
   return { spec, warnings: warningsFor(create, spec) };
 }
@@ -143,9 +155,6 @@ function check(create: CreateBody): void {
   }
   if ((health?.Retries ?? 0) < 0) throw new HttpError(400, "Retries in Healthcheck cannot be negative");
   checkRestartPolicy(host ?? {});
-  if (create.Tty) {
-    throw new HttpError(501, "the embedded engine has no terminals (TTY) yet: use docker or podman");
-  }
 }
 
 function checkRestartPolicy(host: NonNullable<CreateBody["HostConfig"]>): void {
@@ -176,30 +185,17 @@ function healthSpec(health: CreateBody["Healthcheck"]): HealthSpec | undefined {
   };
 }
 
-function bindMounts(host: NonNullable<CreateBody["HostConfig"]>): BindMount[] {
-  const binds = (host.Binds ?? []).map((bind) => {
-    const [source = "", target = ""] = bind.split(":");
-    if (source === "" || target === "") throw new HttpError(400, `invalid volume specification: '${bind}'`);
-    return { source, target };
-  });
-  const mounts = (host.Mounts ?? []).filter((mount) => mount.Type === "bind")
-    .map((mount) => ({ source: mount.Source ?? "", target: mount.Target ?? "" }));
-  return [...binds, ...mounts];
-}
-
 /** One warning for each thing that will not be as it was asked for; all else of the request is stored and ignored. */
 function warningsFor(create: CreateBody, spec: ContainerSpec): string[] {
-  const warnings = spec.mounts.map(({ source, target }) =>
-    `the embedded engine mounts nothing: ${source} is not visible at ${target}; ` +
-    `a working directory at or below ${target} becomes that of ${source}`
+  const warnings = spec.mounts.map(({ type, source, target }) =>
+    type === "bind"
+      ? `the embedded engine mounts nothing: ${source} is not visible at ${target}; ` +
+        `a working directory at or below ${target} becomes that of ${source}`
+      : `the embedded engine mounts nothing: there will be no ${type} at ${target}`
   );
   if (create.User) {
     warnings.push(`the embedded engine runs everything as its own user: "${create.User}" is ignored`);
   }
-  if (create.OpenStdin) warnings.push("the embedded engine has no attach yet: standard input is empty");
+  warnings.push(...unenforcedLimits(spec.limits));
   return warnings;
-}
-
-function nonEmpty(list: readonly string[] | null | undefined): readonly string[] | undefined {
-  return list === null || list === undefined || list.length === 0 ? undefined : list;
 }

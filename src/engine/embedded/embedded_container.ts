@@ -8,14 +8,19 @@ import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { ContainerExecs } from "./container_execs.ts";
 import { ContainerLog } from "./container_log.ts";
+import { ContainerRemoval } from "./container_removal.ts";
+import { checkPause, checkRemoval } from "./container_refusals.ts";
 import type { ContainerState } from "./container_state.ts";
+import { ContainerStreams } from "./container_streams.ts";
 import { ContainerSupervisor } from "./container_supervisor.ts";
 import type { ContainerSpec } from "./create_request.ts";
 import type { WaitCondition, WaitResult } from "./exit_waiters.ts";
 import { HttpError } from "./http_error.ts";
 import type { EngineTime } from "./nano_time.ts";
 import { parseSignal, SIGKILL, SIGTERM } from "./signals.ts";
+import { CANNOT_RESIZE, type TerminalSize } from "./terminal_size.ts";
 
 const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
 
@@ -43,13 +48,14 @@ export class EmbeddedContainer implements AsyncDisposable {
   readonly spec: ContainerSpec;
   readonly createdNano: bigint;
   readonly log: ContainerLog;
+  readonly streams: ContainerStreams;
+  /** The commands beside its own. */
+  readonly execs: ContainerExecs;
   /** Without the leading slash; changed by the store alone. */
   name: string;
   readonly #options: ContainerOptions;
   readonly #supervisor: ContainerSupervisor;
-  #removal: Promise<void> | undefined;
-  /** Its process is gone, its directory is being removed. */
-  #isRemoving = false;
+  readonly #removal: ContainerRemoval;
 
   /** Publishes `create`. */
   constructor(options: ContainerOptions) {
@@ -59,16 +65,30 @@ export class EmbeddedContainer implements AsyncDisposable {
     this.name = name;
     this.spec = spec;
     this.log = new ContainerLog({ dir: join(dir, "log"), nextTime: () => time.next() });
+    this.streams = new ContainerStreams(this.log);
+    const homeDir = join(dir, "home");
+    const publish = (action: string, attributes?: Readonly<Record<string, string>>) =>
+      this.#publish(action, attributes);
+    this.execs = new ContainerExecs({ containerId: id, spec, dir, homeDir, logger, publish });
     this.#supervisor = new ContainerSupervisor({
       containerId: id,
       spec,
       dir,
-      log: this.log,
+      homeDir,
+      streams: this.streams,
+      execs: this.execs,
       clock,
       time,
       logger,
-      publish: (action, attributes) => this.#publish(action, attributes),
+      publish,
       onEnded: () => this.#autoRemove(),
+    });
+    this.#removal = new ContainerRemoval({
+      dir,
+      name: () => this.name,
+      endProcess: () => this.#endForRemoval(),
+      onRemoved: () => this.#onRemoved(),
+      onFailed: () => this.#supervisor.allowStarts(),
     });
     this.createdNano = this.#publish("create");
   }
@@ -80,7 +100,7 @@ export class EmbeddedContainer implements AsyncDisposable {
 
   get state(): ContainerState {
     const { state } = this.#supervisor;
-    return this.#isRemoving ? { ...state, status: "removing" } : state;
+    return this.#removal.isRemoving ? { ...state, status: "removing" } : state;
   }
 
   /** @returns false when it runs already */
@@ -134,12 +154,7 @@ export class EmbeddedContainer implements AsyncDisposable {
   }
 
   pause(): void {
-    const { status } = this.state;
-    if (!this.isRunning) throw new HttpError(409, `Container ${this.id} is not running`);
-    if (status === "paused") throw new HttpError(409, `Container ${this.id} is already paused`);
-    if (status === "restarting") {
-      throw new HttpError(409, `Container ${this.id} is restarting, wait until the container is running`);
-    }
+    checkPause(this);
     this.#supervisor.pause();
     this.#publish("pause");
   }
@@ -157,19 +172,23 @@ export class EmbeddedContainer implements AsyncDisposable {
 
   /** @throws {HttpError} 409 when it runs and `force` is not given, or its removal is under way */
   async remove({ force }: { force: boolean }): Promise<void> {
-    if (this.#removal !== undefined) {
-      throw new HttpError(409, `removal of container ${this.name} is already in progress`);
-    }
-    if (this.isRunning && !force) {
-      const { status } = this.state;
-      const procedure = "top the container before attempting removal or force remove";
-      throw new HttpError(
-        409,
-        `You cannot remove a ${status} container ${this.id}. ` +
-          (status === "paused" ? `Unpause and then s${procedure}` : `S${procedure}`),
-      );
-    }
-    await this.#beginRemoval();
+    this.#removal.checkNotBegun();
+    checkRemoval(this, { force });
+    await this.#removal.remove();
+  }
+
+  /**
+   * Tells the program at its terminal the new size, now or when it starts.
+   * @throws {HttpError} 500 when the size could not be set
+   */
+  async resize(size: TerminalSize): Promise<void> {
+    if (!(await this.#supervisor.resize(size))) throw new HttpError(500, CANNOT_RESIZE);
+    if (this.isRunning) this.#publish("resize", { height: String(size.rows), width: String(size.columns) });
+  }
+
+  /** Tells of a client that attached itself, or let go by its keys. */
+  publishClient(action: "attach" | "detach"): void {
+    this.#publish(action);
   }
 
   /** Tells of a new name; the store has changed it in the same block. */
@@ -180,7 +199,8 @@ export class EmbeddedContainer implements AsyncDisposable {
   /** Ends the process without ceremony and waits for it: the engine closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#supervisor[Symbol.asyncDispose]();
-    await this.#removal;
+    this.streams.endAttachments();
+    await this.#removal.done;
   }
 
   get #stopSignal(): number | undefined {
@@ -189,34 +209,25 @@ export class EmbeddedContainer implements AsyncDisposable {
 
   /** Nobody waits for it, so what goes wrong is logged. */
   async #autoRemove(): Promise<void> {
-    if (!this.spec.autoRemove || this.#removal !== undefined) return;
+    if (!this.spec.autoRemove || this.#removal.hasBegun) return;
     try {
-      await this.#beginRemoval();
+      await this.#removal.remove();
     } catch (error) {
       this.#options.logger.error(`embedded engine: cannot remove ${this.name}: ${messageOf(error)}`);
     }
   }
 
-  /** Starts the removal; if it fails the container stays, and can be removed again. */
-  #beginRemoval(): Promise<void> {
-    const removal = this.#removeNow().catch((error) => {
-      this.#removal = undefined;
-      this.#isRemoving = false;
-      this.#supervisor.allowStarts();
-      throw error;
-    });
-    return this.#removal = removal;
-  }
-
-  async #removeNow(): Promise<void> {
-    this.#supervisor.forbidStarts();
+  async #endForRemoval(): Promise<void> {
+    await this.#supervisor.forbidStarts();
     if (this.isRunning) this.#signal(SIGKILL);
     await this.#supervisor.exited;
-    this.#isRemoving = true;
-    await removeTree(this.#options.dir);
+  }
+
+  #onRemoved(): void {
     this.#options.onRemoved(this);
     this.#publish("destroy");
     this.#supervisor.removed();
+    this.streams.endAttachments();
   }
 
   /** Signals the group and says so; a paused one is let go on, else it could not act on the signal. */
@@ -233,13 +244,5 @@ export class EmbeddedContainer implements AsyncDisposable {
 
   #publish(action: string, attributes: Readonly<Record<string, string>> = {}): bigint {
     return this.#options.publish(this, action, attributes);
-  }
-}
-
-async function removeTree(dir: string): Promise<void> {
-  try {
-    await Deno.remove(dir, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // Never started: it has none.
   }
 }

@@ -10,6 +10,7 @@ import { checkSocketPathLength, prepareDirectory } from "../../platform/director
 import { type Logger, silentLogger } from "../../platform/logger.ts";
 import type { SocketFile } from "../../platform/socket_file.ts";
 import { VERSION } from "../../protocol/version.ts";
+import { attachRoutes } from "./attach_routes.ts";
 import { containerRoutes } from "./container_routes.ts";
 import { ContainerStore } from "./container_store.ts";
 import type { ContainerSpec } from "./create_request.ts";
@@ -18,12 +19,15 @@ import { LOCK_FILE, lockEngine } from "./engine_lock.ts";
 import { EngineServer } from "./engine_server.ts";
 import { listenForEngine } from "./engine_socket.ts";
 import { EventHistory } from "./event_history.ts";
+import { execRoutes } from "./exec_routes.ts";
+import { ExecStore } from "./exec_store.ts";
 import { IdleTimer } from "./idle_timer.ts";
-import { imageRoutes } from "./image_routes.ts";
+import { imageRoutes, isImport } from "./image_routes.ts";
 import { randomId } from "./names.ts";
 import { EngineTime } from "./nano_time.ts";
 import { endLeftovers } from "./process_file.ts";
 import { API_VERSION, createRouter } from "./router.ts";
+import { statsRoutes } from "./stats_routes.ts";
 import { systemRoutes } from "./system_routes.ts";
 import { unsupportedRoutes } from "./unsupported_routes.ts";
 
@@ -104,6 +108,7 @@ class RunningEngine implements EmbeddedEngine {
     const time = new EngineTime(clock);
     const history = new EventHistory(time);
     const store = this.#store;
+    const execs = new ExecStore();
     this.socketPath = options.socketPath;
     this.#logger = logger;
     this.#socket = socket;
@@ -127,6 +132,7 @@ class RunningEngine implements EmbeddedEngine {
         publish: (subject, action, attributes) => history.publish(messageOf(subject, { action, attributes })),
         onRemoved: (removed) => {
           store.delete(removed);
+          execs.deleteOf(removed.id);
           this.#idle.setContainers(store.size);
         },
       });
@@ -140,9 +146,13 @@ class RunningEngine implements EmbeddedEngine {
       handle: createRouter([
         ...systemRoutes({ engineId, dir: options.dir, store, history, time, clock }),
         ...containerRoutes({ store, create, now: () => clock.now() }),
+        ...attachRoutes(store),
+        ...execRoutes({ store, execs }),
+        ...statsRoutes({ store, clock, time }),
         ...imageRoutes(store),
         ...unsupportedRoutes(),
       ]),
+      ignoresBody: isImport,
       headers: {
         "Api-Version": API_VERSION,
         "Ostype": Deno.build.os,

@@ -4,7 +4,7 @@
  */
 import { acceptLoop } from "../../platform/accept_loop.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { serveConnection } from "./http_connection.ts";
+import { type ConnectionOptions, serveConnection } from "./http_connection.ts";
 import type { HttpReply, HttpRequest } from "./http_message.ts";
 
 /** Beyond it a new connection is closed at once: descriptors are needed for containers (three each) too. */
@@ -13,6 +13,7 @@ const MAX_CONNECTIONS = 1_024;
 export interface EngineServerOptions {
   readonly listener: Deno.UnixListener;
   readonly handle: (request: HttpRequest) => Promise<HttpReply>;
+  readonly ignoresBody: ConnectionOptions["ignoresBody"];
   readonly headers: Readonly<Record<string, string>>;
   readonly logger: Logger;
   /** Called when the number of requests in flight rises above zero, or falls to it. */
@@ -49,7 +50,7 @@ export class EngineServer implements AsyncDisposable {
   }
 
   #serve(connection: Deno.Conn): void {
-    const { handle, headers, logger } = this.#options;
+    const { handle, ignoresBody, headers, logger } = this.#options;
     if (this.#connections.size >= MAX_CONNECTIONS) {
       logger.warn(`embedded engine: more than ${MAX_CONNECTIONS} connections, one was refused`);
       connection.close();
@@ -57,6 +58,7 @@ export class EngineServer implements AsyncDisposable {
     }
     const served = serveConnection(connection, {
       handle: (request) => this.#counted(request, handle),
+      ignoresBody,
       headers,
       logger,
       signal: this.#closing.signal,
@@ -75,7 +77,14 @@ export class EngineServer implements AsyncDisposable {
       if (reply.kind === "stream") {
         return { ...reply, produce: (write) => reply.produce(write).finally(() => this.#leave()) };
       }
-      return { ...reply, serve: (connection) => reply.serve(connection).finally(() => this.#leave()) };
+      return {
+        ...reply,
+        serve: (connection) => reply.serve(connection).finally(() => this.#leave()),
+        abandon: () => {
+          reply.abandon();
+          this.#leave();
+        },
+      };
     } finally {
       if (leaves) this.#leave();
     }

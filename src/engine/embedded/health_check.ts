@@ -8,8 +8,9 @@ import type { Clock } from "../../platform/clock.ts";
 import { messageOf } from "../../platform/apex_error.ts";
 import { concatBytes } from "./concat_bytes.ts";
 import type { HealthSpec } from "./create_request.ts";
+import { shownCommand } from "./embedded_exec.ts";
 import { randomId } from "./names.ts";
-import type { ProcessGroup, SpawnOptions } from "./process_group.ts";
+import type { ContainerProcess, ProcessOptions } from "./container_process.ts";
 
 /** As much of a probe's output as Docker keeps. */
 const MAX_OUTPUT_BYTES = 4_096;
@@ -33,7 +34,7 @@ export interface HealthCheckOptions {
   readonly clock: Clock;
   readonly nextTime: () => bigint;
   /** Starts the probe's command where the container runs. */
-  readonly spawn: (command: readonly string[], options: SpawnOptions) => Promise<ProcessGroup>;
+  readonly spawn: (command: readonly string[], options: ProcessOptions) => Promise<ContainerProcess>;
   readonly publish: (action: string, attributes?: Readonly<Record<string, string>>) => void;
 }
 
@@ -45,7 +46,7 @@ export class HealthCheck implements AsyncDisposable {
   #failingStreak = 0;
   #log: ProbeResult[] = [];
   #cancelTimer: () => void = () => {};
-  #probe: ProcessGroup | undefined;
+  #probe: ContainerProcess | undefined;
   #probing: Promise<void> = Promise.resolve();
   #stopped = false;
   #paused = false;
@@ -106,7 +107,7 @@ export class HealthCheck implements AsyncDisposable {
   async #run(): Promise<void> {
     const { publish, nextTime } = this.#options;
     const execID = randomId();
-    const shown = this.#command.join(" ");
+    const shown = shownCommand(this.#command);
     publish(`exec_create: ${shown}`, { execID });
     publish(`exec_start: ${shown}`, { execID });
     const startNano = nextTime();
@@ -123,7 +124,7 @@ export class HealthCheck implements AsyncDisposable {
     const output: Uint8Array[] = [];
     let outputBytes = 0;
     let timedOut = false;
-    let probe: ProcessGroup;
+    let probe: ContainerProcess;
     try {
       probe = await spawn(this.#command, {
         onOutput: (_, chunk) => {

@@ -8,7 +8,8 @@ import type { Logger } from "../../platform/logger.ts";
 import { messageOf } from "../../platform/apex_error.ts";
 import { HttpError } from "./http_error.ts";
 import { errorReply, type HttpReply, type HttpRequest } from "./http_message.ts";
-import { isConnectionLoss, type RequestHead, RequestReader } from "./request_reader.ts";
+import type { RequestHead } from "./request_head.ts";
+import { isConnectionLoss, RequestReader } from "./request_reader.ts";
 import { ReplyWriter } from "./reply_writer.ts";
 
 /** From the first byte of a request to its last: a client that stops halfway does not hold its connection for ever. */
@@ -19,6 +20,8 @@ const CLOSE_GRACE_MS = 500;
 export interface ConnectionOptions {
   /** Answers a request; an {@linkcode HttpError} becomes its status, anything else a 500. */
   readonly handle: (request: HttpRequest) => Promise<HttpReply>;
+  /** Requests whose body is of any size, and of no interest: it is read, and the handler gets none. */
+  readonly ignoresBody: (head: RequestHead) => boolean;
   /** Sent with every reply. */
   readonly headers: Readonly<Record<string, string>>;
   readonly logger: Logger;
@@ -39,7 +42,7 @@ export async function serveConnection(connection: Deno.Conn, options: Connection
   options.signal.addEventListener("abort", end, { once: true });
   try {
     while (!options.signal.aborted) {
-      const received = await receive(connection, { reader, writer });
+      const received = await receive(connection, { reader, writer, options });
       if (received === undefined) return;
       answering = true;
       if (!(await reply(connection, { reader, writer, options, received }))) return;
@@ -60,6 +63,7 @@ export async function serveConnection(connection: Deno.Conn, options: Connection
 interface Wire {
   readonly reader: RequestReader;
   readonly writer: ReplyWriter;
+  readonly options: ConnectionOptions;
 }
 
 interface Received {
@@ -68,13 +72,18 @@ interface Received {
 }
 
 /** Reads the next request; undefined when there is none, or what came was refused. */
-async function receive(connection: Deno.Conn, { reader, writer }: Wire): Promise<Received | undefined> {
+async function receive(
+  connection: Deno.Conn,
+  { reader, writer, options }: Wire,
+): Promise<Received | undefined> {
   if (!(await reader.arrives())) return undefined;
   const timer = setTimeout(() => closeQuietly(connection), REQUEST_TIMEOUT_MS);
   try {
     const head = await reader.readHead();
     if (head.headers.get("expect")?.toLowerCase() === "100-continue") await writer.writeContinue();
-    return { head, body: await reader.readBody(head) };
+    if (!options.ignoresBody(head)) return { head, body: await reader.readBody(head) };
+    await reader.discardBody(head);
+    return { head, body: new Uint8Array(0) };
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     // Where the next request would begin is unknown now: this was the last of the connection.
@@ -92,10 +101,7 @@ async function receive(connection: Deno.Conn, { reader, writer }: Wire): Promise
 /** Answers one request; false when the connection cannot go on after it. */
 async function reply(
   connection: Deno.Conn,
-  { reader, writer, options, received: { head, body } }: Wire & {
-    options: ConnectionOptions;
-    received: Received;
-  },
+  { reader, writer, options, received: { head, body } }: Wire & { received: Received },
 ): Promise<boolean> {
   const over = new AbortController();
   const answered = new AbortController();
@@ -108,8 +114,14 @@ async function reply(
     const httpReply = await answer({ method, path, query, headers, body, signal: over.signal }, options);
     if (httpReply.kind === "upgrade") {
       answered.abort();
-      await writer.writeAll(new TextEncoder().encode(httpReply.head));
+      try {
+        await writer.writeAll(new TextEncoder().encode(httpReply.head));
+      } catch (error) {
+        httpReply.abandon();
+        throw error;
+      }
       await httpReply.serve({
+        signal: options.signal,
         read: () => reader.readSome(),
         write: (bytes) => writer.writeAll(bytes),
         closeWrite: () => connection.closeWrite(),

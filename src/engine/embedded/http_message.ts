@@ -39,6 +39,8 @@ export interface UpgradeReply {
   /** The head to send, with its empty line at the end. */
   readonly head: string;
   serve(connection: RawConnection): Promise<void>;
+  /** Called instead of `serve` when the head cannot be written. */
+  abandon(): void;
 }
 
 /** A connection after an upgrade: bytes both ways. */
@@ -46,6 +48,8 @@ export interface RawConnection {
   /** What came, beginning with what the client sent right behind its request; undefined at the client's end. */
   read(): Promise<Uint8Array | undefined>;
   write(bytes: Uint8Array): Promise<void>;
+  /** Aborts when the engine closes. */
+  readonly signal: AbortSignal;
   /** Ends our side; the client may still send. */
   closeWrite(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { parseImageReference } from "../image_reference.ts";
 import { HttpError } from "./http_error.ts";
 
 /**
@@ -7,9 +8,8 @@ import { HttpError } from "./http_error.ts";
  */
 export function checkImageReference(reference: string): void {
   if (/^[0-9a-f]{64}$/.test(reference)) return; // An image's id.
-  const short = reference.length <= MAX_REFERENCE_LENGTH;
-  if (short && REFERENCE.test(reference)) return;
-  const lower = short && REFERENCE.test(reference.toLowerCase());
+  if (parseImageReference(reference) !== undefined) return;
+  const lower = parseImageReference(reference.toLowerCase()) !== undefined;
   throw new HttpError(400, `invalid reference format${lower ? ": repository name must be lowercase" : ""}`);
 }
 
@@ -26,11 +26,3 @@ export async function imageIdOf(reference: string): Promise<string> {
     Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
   }`;
 }
-
-const MAX_REFERENCE_LENGTH = 255 + 128 + 72;
-const COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
-const LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?";
-const DOMAIN = `${LABEL}(?:\\.${LABEL})*(?::\\d+)?`;
-const REFERENCE = new RegExp(
-  `^(?:${DOMAIN}/)?${COMPONENT}(?:/${COMPONENT})*(?::[\\w][\\w.-]{0,127})?(?:@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?$`,
-);

@@ -2,8 +2,9 @@
  * From what a container was asked to be to what is run on this machine: which program, where, with which environment.
  * Reports what cannot be run in runc's words and with its exit codes, which scripts know from Docker.
  */
-import { isAbsolute, join, resolve } from "@std/path/posix";
-import type { BindMount, ContainerSpec } from "./create_request.ts";
+import { join, resolve } from "@std/path/posix";
+import type { BindMount } from "./bind_mounts.ts";
+import type { ContainerSpec } from "./create_request.ts";
 import { shortId } from "./names.ts";
 
 /** The PATH that a Docker container has when its image says nothing. */
@@ -13,6 +14,8 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 export class LaunchError extends Error {
   override readonly name: string = "LaunchError";
   readonly exitCode: 126 | 127;
+  /** The part that does not depend on whether a container or an exec was to be started. */
+  readonly detail: string;
 
   constructor(exitCode: 126 | 127, detail: string, options?: ErrorOptions) {
     super(
@@ -21,6 +24,7 @@ export class LaunchError extends Error {
       options,
     );
     this.exitCode = exitCode;
+    this.detail = detail;
   }
 }
 
@@ -49,6 +53,7 @@ export async function planLaunch(command: readonly string[], options: PlanOption
     PATH: DEFAULT_PATH,
     HOSTNAME: spec.hostname || shortId(containerId),
     HOME: homeDir,
+    ...spec.tty && { TERM: "xterm" },
   };
   for (const variable of spec.env) {
     const equals = variable.indexOf("=");
@@ -73,8 +78,8 @@ export function commandOf(spec: ContainerSpec): readonly string[] {
 
 /** A path inside a mount's target is that of its source; others are this machine's own. */
 function translate(path: string, mounts: readonly BindMount[]): string {
-  for (const { source, target } of mounts) {
-    if (!isAbsolute(source)) continue; // A named volume: there is none.
+  for (const { type, source, target } of mounts) {
+    if (type !== "bind") continue; // There is nothing behind it.
     if (path === target) return source;
     if (path.startsWith(`${target}/`)) return join(source, path.slice(target.length));
   }
@@ -91,11 +96,19 @@ async function findProgram(name: string, { cwd, path }: { cwd: string; path: str
     }
     throw new LaunchError(126, `exec: ${JSON.stringify(name)}: permission denied`);
   }
-  for (const directory of path.split(":")) {
-    const program = join(directory === "" ? cwd : directory, name);
-    if (name !== "" && await executableState(program) === "executable") return program;
-  }
+  const directories = path.split(":").map((directory) => directory === "" ? cwd : directory);
+  const program = name === "" ? undefined : await findInPath(name, directories.join(":"));
+  if (program !== undefined) return program;
   throw new LaunchError(127, `exec: ${JSON.stringify(name)}: executable file not found in $PATH`);
+}
+
+/** The first program of that name in the directories of a PATH. */
+export async function findInPath(name: string, path: string): Promise<string | undefined> {
+  for (const directory of path.split(":")) {
+    const program = join(directory, name);
+    if (await executableState(program) === "executable") return program;
+  }
+  return undefined;
 }
 
 async function executableState(path: string): Promise<"executable" | "refused" | "absent"> {

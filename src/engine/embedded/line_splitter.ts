@@ -25,6 +25,11 @@ export class LineSplitter {
     return payloads;
   }
 
+  /** A copy of the line that has not ended yet. */
+  get partial(): Uint8Array {
+    return this.#partial.slice();
+  }
+
   /** What is left of a line that never ended; empty when there is none. */
   flush(): Uint8Array {
     const partial = this.#partial;

@@ -2,7 +2,7 @@
  * How a line of output stands in a container's log file: stream (u8), time (u64 BE, ns), length (u32 BE), payload.
  * A payload is a line with its newline, or a piece of one that was too long or had not ended.
  */
-import type { OutputStream } from "./process_group.ts";
+import type { OutputStream } from "./container_process.ts";
 
 export interface LogRecord {
   readonly stream: OutputStream;

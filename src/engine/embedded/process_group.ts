@@ -4,45 +4,39 @@
  * is killed, as the end of a pid namespace would; a child that made itself a session of its own escapes that.
  */
 import { LaunchError, type LaunchPlan } from "./launch_plan.ts";
-import { exitCodeOfSignal, signalName } from "./signals.ts";
+import { ProcessInput } from "./process_input.ts";
+import type { ContainerProcess, ProcessOptions } from "./container_process.ts";
+import { drained, pump } from "./pump.ts";
+import { signalGroup } from "./process_signals.ts";
+import { exitCodeOfSignal, SIGCONT, signalName, SIGSTOP } from "./signals.ts";
 
-export type OutputStream = "stdout" | "stderr";
-
-export interface SpawnOptions {
-  /** Awaited before the next read of that stream, so a fast writer is slowed rather than buffered. */
-  readonly onOutput: (stream: OutputStream, chunk: Uint8Array) => Promise<void> | void;
-}
-
-/** How long after the end output is still waited for: only a child that escaped the group can keep a pipe open. */
-const DRAIN_TIMEOUT_MS = 500;
-
-export class ProcessGroup {
+export class ProcessGroup implements ContainerProcess {
   readonly pid: number;
-  /** Resolves when the main process has ended, its group is killed, and its output is read. */
   readonly exited: Promise<{ exitCode: number }>;
+  readonly mainExited: Promise<void>;
+  readonly input: ProcessInput | undefined;
   readonly #child: Deno.ChildProcess;
   #ended = false;
 
   /** @throws what `Deno.Command.spawn` throws; see {@linkcode spawnProcessGroup} */
-  constructor(plan: LaunchPlan, options: SpawnOptions) {
+  constructor(plan: LaunchPlan, options: ProcessOptions) {
     this.#child = new Deno.Command(plan.program, {
       args: [...plan.args],
       cwd: plan.cwd,
       env: { ...plan.env },
       clearEnv: true,
       detached: true,
-      stdin: "null",
+      stdin: options.stdin ? "piped" : "null",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
     this.pid = this.#child.pid;
+    this.input = options.stdin ? new ProcessInput(this.#child.stdin) : undefined;
+    this.mainExited = this.#child.status.then(() => {});
     this.exited = this.#supervise(options);
   }
 
-  /**
-   * Sends a signal to the whole group; does nothing when it has ended.
-   * @returns false when this machine's Deno cannot send that signal
-   */
+  /** To the whole group. */
   signal(number: number): boolean {
     const name = signalName(number);
     if (name === undefined) return false;
@@ -50,18 +44,36 @@ export class ProcessGroup {
     return true;
   }
 
-  async #supervise(options: SpawnOptions): Promise<{ exitCode: number }> {
+  pause(): void {
+    this.signal(SIGSTOP);
+  }
+
+  resume(): void {
+    this.signal(SIGCONT);
+  }
+
+  /** It has no terminal. */
+  resize(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
+  async #supervise(options: ProcessOptions): Promise<{ exitCode: number }> {
     const cut = new AbortController();
     const outputs = Promise.all([
-      pump(this.#child.stdout, { write: (chunk) => options.onOutput("stdout", chunk), signal: cut.signal }),
-      pump(this.#child.stderr, { write: (chunk) => options.onOutput("stderr", chunk), signal: cut.signal }),
+      pump(this.#child.stdout.getReader(), {
+        write: (chunk) => options.onOutput("stdout", chunk),
+        signal: cut.signal,
+      }),
+      pump(this.#child.stderr.getReader(), {
+        write: (chunk) => options.onOutput("stderr", chunk),
+        signal: cut.signal,
+      }),
     ]);
     const status = await this.#child.status;
     this.#ended = true;
     signalGroup(this.pid, "SIGKILL");
-    const timer = setTimeout(() => cut.abort(), DRAIN_TIMEOUT_MS);
-    await outputs;
-    clearTimeout(timer);
+    void this.input?.end(); // Not awaited: a child that escaped may hold the other end, and read nothing.
+    await drained(outputs, cut);
     return { exitCode: status.signal === null ? status.code : exitCodeOfSignal(status.signal) };
   }
 }
@@ -71,7 +83,7 @@ export class ProcessGroup {
  * @throws {LaunchError} when the kernel refuses the file (a script whose interpreter is missing, say)
  * @throws {Error} when this machine is out of processes or descriptors
  */
-export function spawnProcessGroup(plan: LaunchPlan, options: SpawnOptions): ProcessGroup {
+export function spawnProcessGroup(plan: LaunchPlan, options: ProcessOptions): ProcessGroup {
   try {
     return new ProcessGroup(plan, options);
   } catch (cause) {
@@ -83,33 +95,4 @@ export function spawnProcessGroup(plan: LaunchPlan, options: SpawnOptions): Proc
     }
     throw cause;
   }
-}
-
-/** Signals the process group `pid`, or as much of it as there is. */
-export function signalGroup(pid: number, signal: Deno.Signal): void {
-  try {
-    Deno.kill(-pid, signal);
-  } catch (error) {
-    // Gone, which is what one wanted or too late for; or all that is left runs as another user (a set-user-id program).
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied)) {
-      throw error;
-    }
-  }
-}
-
-interface PumpOptions {
-  readonly write: (chunk: Uint8Array) => Promise<void> | void;
-  readonly signal: AbortSignal;
-}
-
-async function pump(stream: ReadableStream<Uint8Array>, { write, signal }: PumpOptions): Promise<void> {
-  const reader = stream.getReader();
-  let cancelled: Promise<void> | undefined;
-  signal.addEventListener("abort", () => cancelled = reader.cancel(), { once: true });
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    await write(value);
-  }
-  await cancelled;
 }

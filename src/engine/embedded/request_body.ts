@@ -8,9 +8,9 @@ export class BodyTooLarge extends Error {
 }
 
 /** A chunk-size line with extensions; nobody sends more. */
-const MAX_SIZE_LINE_BYTES = 256;
+export const MAX_SIZE_LINE_BYTES = 256;
 /** Trailer fields are read and ignored. */
-const MAX_TRAILER_BYTES = 8 * 1024;
+export const MAX_TRAILER_BYTES = 8 * 1024;
 
 /**
  * Decodes the chunked body at the start of `bytes`.
@@ -28,7 +28,7 @@ export function decodeChunkedBody(
   for (;;) {
     const line = lineAt(bytes, at, MAX_SIZE_LINE_BYTES);
     if (line === undefined) return undefined;
-    const size = parseSize(line.text);
+    const size = parseChunkSize(line.text);
     at = line.next;
     if (size === 0) break;
     total += size;
@@ -51,13 +51,18 @@ export function decodeChunkedBody(
   return { body: concatBytes(parts), consumedBytes: at };
 }
 
-function parseSize(line: string): number {
+/** @throws {SyntaxError} for what is no size in hexadecimal */
+export function parseChunkSize(line: string): number {
   const match = /^([0-9a-fA-F]{1,8})[ \t]*(;.*)?$/.exec(line);
   if (match === null) throw new SyntaxError("malformed chunk size in the request body");
   return parseInt(match[1]!, 16);
 }
 
-function lineAt(
+/**
+ * The line that begins at `from`, without its end; undefined while it is not all here.
+ * @throws {SyntaxError} for one above `maxBytes`
+ */
+export function lineAt(
   bytes: Uint8Array,
   from: number,
   maxBytes: number,

@@ -5,7 +5,15 @@
  */
 import { concatBytes } from "./concat_bytes.ts";
 import { HttpError } from "./http_error.ts";
-import { BodyTooLarge, decodeChunkedBody } from "./request_body.ts";
+import { bodySize, parseHead, type RequestHead } from "./request_head.ts";
+import {
+  BodyTooLarge,
+  decodeChunkedBody,
+  lineAt,
+  MAX_SIZE_LINE_BYTES,
+  MAX_TRAILER_BYTES,
+  parseChunkSize,
+} from "./request_body.ts";
 
 /** As nginx and Go: more than any honest client sends. */
 export const MAX_HEAD_BYTES = 64 * 1024;
@@ -14,18 +22,6 @@ export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** How much may wait here while an earlier request is still being answered. */
 const MAX_READ_AHEAD_BYTES = MAX_HEAD_BYTES;
 const READ_SIZE_BYTES = 16 * 1024;
-
-/** The head of a request, parsed; its body follows on the connection. */
-export interface RequestHead {
-  readonly method: string;
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly headers: ReadonlyMap<string, string>;
-  /** The client wants the connection to stay open. */
-  readonly keepAlive: boolean;
-  /** The client speaks HTTP/1.1, so chunked replies are understood. */
-  readonly chunkedReplies: boolean;
-}
 
 export class RequestReader {
   readonly #connection: Deno.Conn;
@@ -64,24 +60,32 @@ export class RequestReader {
    * @throws {HttpError} 400 for a malformed or cut body, 413 for one above {@linkcode MAX_BODY_BYTES}
    */
   async readBody(head: RequestHead): Promise<Uint8Array> {
-    const coding = head.headers.get("transfer-encoding");
-    const length = head.headers.get("content-length");
-    if (coding !== undefined) {
-      if (coding.toLowerCase() !== "chunked") {
-        throw new HttpError(501, `unsupported transfer encoding: ${coding}`);
-      }
-      // RFC 9112, 6.3: both at once is an attempt at request smuggling.
-      if (length !== undefined) throw new HttpError(400, "both Transfer-Encoding and Content-Length");
-      return await this.#readChunked();
-    }
-    if (length === undefined) return new Uint8Array(0);
-    if (!/^\d{1,15}$/.test(length)) throw new HttpError(400, `bad Content-Length: ${length}`);
-    const size = Number(length);
+    const size = bodySize(head);
+    if (size === "chunked") return await this.#readChunked();
     if (size > MAX_BODY_BYTES) {
       throw new HttpError(413, `request body is larger than ${MAX_BODY_BYTES} bytes`);
     }
     while (this.#buffer.length < size) await this.#need("a request body");
     return this.#take(size);
+  }
+
+  /**
+   * Reads the body that `head` announces, of any size, and keeps nothing of it.
+   * @throws {HttpError} 400 for a malformed or cut body
+   */
+  async discardBody(head: RequestHead): Promise<void> {
+    const size = bodySize(head);
+    if (size !== "chunked") return await this.#discard(size);
+    try {
+      for (let chunk = await this.#chunkSize(); chunk > 0; chunk = await this.#chunkSize()) {
+        await this.#discard(chunk);
+        if (await this.#readLine(2) !== "") throw new SyntaxError("malformed chunk in the request body");
+      }
+      while (await this.#readLine(MAX_TRAILER_BYTES) !== "");
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new HttpError(400, error.message, { cause: error });
+      throw error;
+    }
   }
 
   /**
@@ -122,6 +126,28 @@ export class RequestReader {
         return decoded.body;
       }
       await this.#need("a chunked request body");
+    }
+  }
+
+  async #chunkSize(): Promise<number> {
+    return parseChunkSize(await this.#readLine(MAX_SIZE_LINE_BYTES));
+  }
+
+  async #readLine(maxBytes: number): Promise<string> {
+    for (;;) {
+      const line = lineAt(this.#buffer, 0, maxBytes);
+      if (line !== undefined) {
+        this.#take(line.next);
+        return line.text;
+      }
+      await this.#need("a chunked request body");
+    }
+  }
+
+  async #discard(size: number): Promise<void> {
+    for (let left = size; left > 0;) {
+      if (this.#buffer.length === 0) await this.#need("a request body");
+      left -= this.#take(Math.min(left, this.#buffer.length)).length;
     }
   }
 
@@ -171,42 +197,4 @@ function indexOfHeadEnd(bytes: Uint8Array, from: number): number {
     if (bytes[at + 1] === CR && bytes[at + 2] === LF) return at + 3;
   }
   return -1;
-}
-
-function parseHead(text: string): RequestHead {
-  const [requestLine = "", ...lines] = text.trimEnd().split(/\r?\n/);
-  const request = /^([A-Z]{1,16}) (\S+) HTTP\/1\.([01])$/.exec(requestLine);
-  if (request === null) throw new HttpError(400, "not an HTTP/1.1 request line");
-  const headers = new Map<string, string>();
-  for (const line of lines) {
-    const header = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*$/.exec(line);
-    if (header === null) throw new HttpError(400, "malformed header line");
-    const name = header[1]!.toLowerCase();
-    // Two lengths that differ are the other way of smuggling a request.
-    if (name === "content-length" && headers.has(name) && headers.get(name) !== header[2]) {
-      throw new HttpError(400, "conflicting Content-Length headers");
-    }
-    headers.set(name, header[2]!);
-  }
-  const modern = request[3] === "1";
-  const connection = (headers.get("connection") ?? "").toLowerCase();
-  return {
-    method: request[1]!,
-    ...parseTarget(request[2]!),
-    headers,
-    keepAlive: modern ? !/\bclose\b/.test(connection) : /\bkeep-alive\b/.test(connection),
-    chunkedReplies: modern,
-  };
-}
-
-/** Origin form (`/path?query`, the docker CLI and curl) and absolute form (`http://host/path`, Deno 2.9's fetch). */
-function parseTarget(target: string): { path: string; query: URLSearchParams } {
-  const origin = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
-  if (!origin.startsWith("/") && !origin.startsWith("?")) {
-    throw new HttpError(400, "malformed request target");
-  }
-  const question = origin.indexOf("?");
-  const path = question < 0 ? origin : origin.slice(0, question);
-  const query = question < 0 ? "" : origin.slice(question + 1);
-  return { path: path === "" ? "/" : path, query: new URLSearchParams(query) };
 }

@@ -40,6 +40,8 @@ const NAMES: ReadonlyMap<number, Deno.Signal> = new Map(
 
 export const SIGKILL = 9;
 export const SIGTERM = 15;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
 
 /** The highest real-time signal of Linux; Docker knows names for them, Deno cannot send them. */
 const MAX_SIGNAL = 64;

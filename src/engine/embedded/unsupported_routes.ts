@@ -13,18 +13,11 @@ export function unsupportedRoutes(): Route[] {
 }
 
 const UNSUPPORTED: readonly (readonly [Route["method"], string, string])[] = [
-  ["POST", "/containers/{id}/attach", "attach yet"],
-  ["GET", "/containers/{id}/attach/ws", "attach yet"],
-  ["POST", "/containers/{id}/resize", "terminals yet"],
-  ["POST", "/containers/{id}/exec", "exec yet"],
-  ["POST", "/exec/{id}/start", "exec yet"],
-  ["GET", "/exec/{id}/json", "exec yet"],
-  ["GET", "/containers/{id}/stats", "statistics"],
+  ["GET", "/containers/{id}/attach/ws", "attach over a WebSocket"],
   ["GET", "/containers/{id}/top", "process list"],
   ["POST", "/containers/{id}/update", "resource limits"],
   ["GET", "/containers/{id}/archive", "file system of its own for a container"],
   ["PUT", "/containers/{id}/archive", "file system of its own for a container"],
-  ["POST", "/images/create", "images to pull; any reference can be run"],
   ["POST", "/build", "image builder"],
   ["GET", "/networks", "networks"],
   ["GET", "/volumes", "volumes"],

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { processStat } from "../../../src/engine/embedded/proc_files.ts";
 import { startEmbeddedEngine } from "../../../src/engine/embedded/embedded_engine.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { APEX_COMMAND } from "../../support/apex_process.ts";
@@ -49,6 +50,100 @@ Deno.test("a new engine ends what a killed one left running", async () => {
   assert(await isAlive(Pid));
   await using _next = await startEmbeddedEngine({ dir: temp.join("e"), socketPath: temp.join("e.sock") });
   while (await isAlive(Pid)); // SIGKILL was sent; its new parent reaps it.
+});
+
+Deno.test("a new engine ends the execs and the terminal's jobs that a killed one left running", async () => {
+  await using temp = await TempDir.make();
+  const child = engineProcess(temp.path);
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: temp.join("e.sock") } });
+  await eventuallyFetch("http://localhost/info", client);
+  const post = async (path: string, body: unknown): Promise<{ Id: string }> => {
+    const response = await fetch(`http://localhost${path}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      client,
+      headers: { "Content-Type": "application/json" },
+    });
+    const text = await response.text();
+    return JSON.parse(text === "" ? "{}" : text);
+  };
+  const script = "set -m; trap '' HUP; nohup sleep 60 >/dev/null & echo $! >job; wait";
+  const { Id } = await post("/containers/create", { Image: "x", Tty: true, Cmd: ["bash", "-c", script] });
+  await post(`/containers/${Id}/start`, {});
+  const exec = await post(`/containers/${Id}/exec`, { Cmd: ["sleep", "60"] });
+  await post(`/exec/${exec.Id}/start`, { Detach: true });
+  const { Pid } = await (await fetch(`http://localhost/exec/${exec.Id}/json`, { client })).json();
+  const home = temp.join(`e/containers/${Id}`);
+  const job = async () => Number(await Deno.readTextFile(`${home}/home/job`).catch(() => ""));
+  while (await job() === 0); // Until the shell has begun.
+  while (await countOf(home, "process") < 2); // Until the engine has written both down.
+  const pids = [Pid, await job()];
+  client.close();
+  child.kill("SIGKILL");
+  await child.status;
+  await using _next = await startEmbeddedEngine({ dir: temp.join("e"), socketPath: temp.join("e.sock") });
+  for (const pid of pids) while (await isAlive(pid));
+});
+
+Deno.test("the engine looks after its processes with no more permissions than the compiled program has", async () => {
+  await using temp = await TempDir.make();
+  const socketPath = temp.join("e.sock");
+  const permissions = (await Deno.readTextFile(new URL("../../../scripts/compile.ts", import.meta.url)))
+    .matchAll(/"(--allow-[a-z]+)"/g).map(([, permission]) => permission!);
+  const main = new URL("../../../main.ts", import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--quiet",
+      ...permissions,
+      main,
+      "engine",
+      "--dir",
+      temp.join("e"),
+      "--listen",
+      socketPath,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const complaints = new Response(child.stderr).text();
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  await eventuallyFetch("http://localhost/info", client);
+  const call = async (method: string, path: string, body?: unknown) => {
+    const headers = { "Content-Type": "application/json" };
+    const response = await fetch(`http://localhost${path}`, {
+      method,
+      client,
+      ...body !== undefined && { body: JSON.stringify(body), headers },
+    });
+    const text = await response.text();
+    return text === "" ? undefined : JSON.parse(text);
+  };
+  const script = "set -m; trap '' HUP; sleep 60 & echo $! >job; kill -STOP $$; exit 3";
+  const { Id } = await call("POST", "/containers/create", {
+    Image: "x",
+    Tty: true,
+    Cmd: ["bash", "-c", script],
+  });
+  await call("POST", `/containers/${Id}/start`);
+  const { State: { Pid } } = await call("GET", `/containers/${Id}/json`);
+  while ((await processStat(Pid))?.state !== "T");
+  const { pids_stats: { current }, memory_stats: { usage } } = await call(
+    "GET",
+    `/containers/${Id}/stats?stream=false&one-shot=1`,
+  );
+  assertEquals(current, 2);
+  assert(usage > 100_000);
+  const job = Number(await Deno.readTextFile(temp.join(`e/containers/${Id}/home/job`)));
+  await call("POST", `/containers/${Id}/kill?signal=CONT`);
+  assertEquals((await call("POST", `/containers/${Id}/wait`)).StatusCode, 3);
+  while (await isAlive(job));
+  client.close();
+  child.kill("SIGTERM");
+  await child.status;
+  assert(!/requires|lost output|cannot/i.test(await complaints), await complaints);
 });
 
 Deno.test("a second engine in the same directory ends with status 5, also with another socket", async () => {
@@ -247,6 +342,11 @@ async function eventuallyFetch(url: string, client: Deno.HttpClient): Promise<an
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
+}
+
+async function countOf(dir: string, prefix: string): Promise<number> {
+  const names = await Array.fromAsync(Deno.readDir(dir), ({ name }) => name);
+  return names.filter((name) => name.startsWith(prefix)).length;
 }
 
 async function isAlive(pid: number): Promise<boolean> {

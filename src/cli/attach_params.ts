@@ -1,0 +1,87 @@
+/** From the flags of `apex attach` to what the daemon is asked for. */
+import type { AttachParams } from "../client/attached_session.ts";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { parseDuration } from "../platform/durations.ts";
+import { parseRestoreMode } from "../protocol/restore_mode.ts";
+import type { CliContext } from "./cli_context.ts";
+import { commandWords } from "./command_words.ts";
+import { environment, mount, positive } from "./container_flags.ts";
+import { consoleSize } from "./session_console.ts";
+
+/** The flags, as they were written. */
+export interface AttachFlags {
+  readonly force?: true | undefined;
+  readonly background?: true | undefined;
+  readonly ttl?: string | undefined;
+  readonly image?: string | undefined;
+  readonly network?: string | undefined;
+  /** A command line, parted into words here. */
+  readonly cmd?: string | undefined;
+  readonly workdir?: string | undefined;
+  readonly user?: string | undefined;
+  /** Each `KEY=VALUE`, or `KEY` alone for what it is here. */
+  readonly env?: readonly string[] | undefined;
+  /** Each `SOURCE:TARGET` or `SOURCE:TARGET:ro`. */
+  readonly volume?: readonly string[] | undefined;
+  /** The current directory is to be its `/workspace`. */
+  readonly mount?: true | undefined;
+  readonly restore?: string | undefined;
+  readonly detachKeys?: string | undefined;
+}
+
+export interface AttachParamsOptions {
+  readonly name: string;
+  /** What stands behind `--`: the command, in words already. */
+  readonly command: readonly string[];
+  readonly context: CliContext;
+}
+
+/** @throws {ApexError} `usage`, naming the flag and what stands behind it. */
+export function attachParamsOf(
+  flags: AttachFlags,
+  { name, command, context }: AttachParamsOptions,
+): AttachParams {
+  const { force, background, image, network, workdir, user } = flags;
+  const cmd = commandOf(flags, command);
+  return {
+    name,
+    ...(force && { force }),
+    ...(background && { background }),
+    ...(flags.ttl !== undefined && { ttlMs: positive("--ttl", flags.ttl, parseDuration) }),
+    ...(image !== undefined && { image }),
+    ...(cmd !== undefined && { cmd }),
+    ...(network !== undefined && { network }),
+    ...(workdir !== undefined && { workdir }),
+    ...(user !== undefined && { user }),
+    env: { ...terminalEnvironment(context), ...environment(flags.env ?? [], context) },
+    ...(flags.volume !== undefined && { mounts: flags.volume.map((text) => mount(text, context)) }),
+    ...(flags.mount && { projectDir: context.cwd }),
+    ...consoleSize(context),
+    ...(flags.restore !== undefined && { restore: restoreMode(flags.restore) }),
+    pid: Deno.pid,
+  };
+}
+
+function commandOf({ cmd }: AttachFlags, command: readonly string[]): string[] | undefined {
+  if (cmd === undefined) return command.length > 0 ? [...command] : undefined;
+  if (command.length > 0) {
+    throw new ApexError("usage", `a command stands behind --cmd and behind --: say it once`);
+  }
+  return commandWords(cmd);
+}
+
+/** What programs draw with is this terminal's; a session that is attached from another one later keeps the first's. */
+function terminalEnvironment({ env }: CliContext): Record<string, string> {
+  const term = env("TERM");
+  return term ? { TERM: term } : {};
+}
+
+function restoreMode(text: string): string {
+  try {
+    parseRestoreMode(text);
+    return text;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ApexError("usage", `--restore: ${messageOf(error)}`, { cause: error });
+  }
+}

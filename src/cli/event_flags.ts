@@ -1,0 +1,119 @@
+/** What the flags of `apex events` and `apex history` mean. */
+import { ApexError } from "../platform/apex_error.ts";
+import { parseDuration } from "../platform/durations.ts";
+import { type Cursor, parseCursor } from "../protocol/cursor.ts";
+import { wireEventSchemas, type WireEventType } from "../protocol/wire_event.ts";
+import type { CliContext } from "./cli_context.ts";
+import { positive } from "./container_flags.ts";
+import { pointInTime } from "./point_in_time.ts";
+import type { DaemonFlags } from "./with_daemon.ts";
+
+/** Which events. */
+export interface FilterFlags {
+  readonly type?: readonly string[] | undefined;
+  readonly task?: string | undefined;
+  readonly container?: string | undefined;
+}
+
+/** As they were written. */
+export interface EventFlags extends FilterFlags, DaemonFlags {
+  readonly after?: string | undefined;
+  readonly since?: string | undefined;
+  readonly snapshot?: true | undefined;
+  readonly reconnect?: true | undefined;
+  readonly cursorFile?: string | undefined;
+  readonly limit?: string | undefined;
+  readonly timeout?: string | undefined;
+  readonly seq?: true | undefined;
+  readonly failOnGap?: true | undefined;
+  readonly heartbeat?: string | undefined;
+}
+
+/** The filter as `events.subscribe` and `events.history` take it. */
+export interface FilterParams {
+  types?: string[];
+  task?: string;
+  container?: string;
+}
+
+/** What they mean. */
+export interface EventOptions {
+  readonly filter: FilterParams;
+  readonly after: Cursor | undefined;
+  readonly sinceMs: number | undefined;
+  readonly wantsSnapshot: boolean;
+  readonly reconnects: boolean;
+  readonly cursorFile: string | undefined;
+  readonly limit: number | undefined;
+  /** As it was written, for messages. */
+  readonly timeout: string | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly showsCursors: boolean;
+  readonly failsOnGap: boolean;
+  readonly heartbeatMs: number | undefined;
+}
+
+/** Shorter, and the daemon would refuse it. */
+const MIN_HEARTBEAT_MS = 100;
+
+/** @throws {ApexError} `usage` */
+export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptions {
+  const { after, since, timeout, heartbeat } = flags;
+  if (after !== undefined && since !== undefined) {
+    throw new ApexError("usage", "--after and --since both say where to begin; give one of them");
+  }
+  const heartbeatMs = heartbeat === undefined ? undefined : positive("--heartbeat", heartbeat, parseDuration);
+  if (heartbeatMs !== undefined && heartbeatMs < MIN_HEARTBEAT_MS) {
+    throw new ApexError("usage", `--heartbeat: ${heartbeat} is too often; at least ${MIN_HEARTBEAT_MS}ms`);
+  }
+  return {
+    filter: filterParams(flags),
+    after: after === undefined ? undefined : cursorOf(after),
+    sinceMs: since === undefined ? undefined : pointInTime("--since", since, now()),
+    wantsSnapshot: flags.snapshot ?? false,
+    reconnects: flags.reconnect ?? false,
+    cursorFile: flags.cursorFile,
+    limit: flags.limit === undefined ? undefined : limitOf(flags.limit),
+    timeout,
+    timeoutMs: timeout === undefined ? undefined : positive("--timeout", timeout, parseDuration),
+    showsCursors: flags.seq ?? false,
+    failsOnGap: flags.failOnGap ?? false,
+    heartbeatMs,
+  };
+}
+
+export function filterParams({ type, task, container }: FilterFlags): FilterParams {
+  return {
+    ...(type !== undefined && { types: [...type] }),
+    ...(task !== undefined && { task }),
+    ...(container !== undefined && { container }),
+  };
+}
+
+/** @throws {ApexError} `usage` */
+export function limitOf(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new ApexError("usage", `--limit: ${JSON.stringify(text)} is no number of events, 1 or more`);
+}
+
+/** Those of the types that no event of this version has: a newer daemon may know them, a slip of the pen is likelier. */
+export function unknownTypes({ type = [] }: FilterFlags): string[] {
+  const known = Object.keys(wireEventSchemas) as WireEventType[];
+  return type.filter((glob) => {
+    const parts = glob.split(/\*+/).map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
+    const pattern = new RegExp(`^${parts.join(".*")}$`);
+    return !known.some((name) => pattern.test(name));
+  });
+}
+
+function cursorOf(text: string): Cursor {
+  const cursor = parseCursor(text);
+  if (cursor !== undefined) return cursor;
+  throw new ApexError(
+    "usage",
+    `--after: ${
+      JSON.stringify(text)
+    } is no cursor: one is an epoch of 16 hex digits, a colon, and a number, ` +
+      "0123456789abcdef:42 for example (apex events --seq shows them)",
+  );
+}

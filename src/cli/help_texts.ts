@@ -1,0 +1,153 @@
+/** What stands below the options in the help: examples, and what an option's line has no room for. */
+
+export const PROGRAM_HELP = `
+Exit status:
+  0 done, 1 failed, 2 usage, 3 no daemon, 4 no such name, 5 busy or conflict,
+  6 the stream ended before it should, 124 timeout, 130 interrupted;
+  run passes on the command's own, and has 125 for every failure of apex itself
+
+Start with:
+  apex demo                                see it work; needs nothing installed
+  apex run -- echo hello                   run a command in a container
+  apex events | jq -c 'select(.type == "container.died")'`;
+
+export const DAEMON_HELP = `
+Engines:
+  auto        DOCKER_HOST, DOCKER_CONTEXT, the current Docker context, then the usual sockets
+  docker      the same, Docker's only
+  podman      Podman's sockets
+  embedded    containers are local processes, nothing is isolated; auto never takes it
+  unix://…    that socket`;
+
+export const EVENTS_HELP = `
+Without options it prints the bare stream. It ends with 0 when the daemon shuts down or the reader of its output goes away,
+and with 6 when the stream broke off: this reader was too slow, or the daemon was killed.
+
+With any of the options above --engine the daemon reads on from its journal for a slow reader, and what is missing all the
+same is printed as a line of type "stream.gap". --reconnect waits for as long as it takes; with --cursor-file, a cursor that
+is there wins over --after and --since. A time without a zone is local.
+
+Examples:
+  apex events | jq -c .
+  apex events | jq -r 'select(.type == "container.died") | "\\(.containerName) \\(.exitCode)"'
+  apex events --task build-7 --type 'task.*'
+  apex events --reconnect --cursor-file ~/.my-consumer | my-consumer
+  apex events --type container.died --task build-7 --since 1h --limit 1 --timeout 5m
+                                           wait for one; one of the last hour will do`;
+
+export const HISTORY_HELP = `
+Times are those of publishing: 10m (ago), 2025-01-31, "2025-01-31 12:00", 2025-01-31T12:00:00Z; without a zone they are
+local, as are those in the table. The daemon keeps 7 days or 256 MiB, unless configured otherwise. "publishedAt" is when an
+event was told, "timestamp" when it happened.
+
+Examples:
+  apex history --since 1h
+  apex history --task build-7
+  apex history --type container.died --since 2025-01-31 --until 2025-02-01 --json | jq -r .containerName | sort | uniq -c`;
+
+export const PS_HELP = `
+Examples:
+  apex ps
+  apex ps --json | jq -r '.[] | select(.state == "running") | .name'`;
+
+export const RUN_HELP = `
+Options end at the command, or at --. SIGINT (Ctrl-C) and SIGTERM are passed on to the command; a second SIGINT kills it.
+Should apex run itself vanish, the task goes on (see: apex wait, apex logs, apex cancel).
+
+Sizes: 512m, 1.5g, 64MiB. Times: 90s, 1h30m, 2d.
+
+Exit status: the command's own; 124 when --timeout stopped it; 125 for every failure of apex itself;
+126 and 127 when the command cannot be executed or is not there; 137 when it was killed.
+
+Examples:
+  apex run -- echo hello
+  apex run --image node:22 --mount -- npm test
+  apex run --task build-7 --memory 512m --timeout 10m -v ./src:/src:ro -w /src -e CI=1 -- make
+  id=$(apex run -d -- sleep 60); apex wait "$id"; echo "ended with $?"`;
+
+export const TASKS_HELP = `
+Examples:
+  apex tasks
+  apex tasks --all --json | jq -r '.[] | select(.reason == "oom") | .taskId'`;
+
+export const CANCEL_HELP = `
+Prints the id of each task that it cancelled, once it has ended. With an id that no task has it does the others all the
+same, and ends with 4.
+
+Examples:
+  apex cancel build-7
+  apex tasks --json | jq -r '.[].taskId' | xargs apex cancel`;
+
+export const WAIT_HELP = `
+Exit status: the task's own, as apex run has it; 124 when --timeout is over, and the task then goes on.
+
+Examples:
+  apex wait build-7
+  apex wait --timeout 10m build-7 || echo "failed, or still running"`;
+
+export const LOGS_HELP = `
+TARGET is a task's id, or a container's name or id. What went to standard error comes on standard error.
+
+Examples:
+  apex logs build-7
+  apex logs -f --tail 20 build-7
+  apex logs --since 10m --timestamps web`;
+
+export const INSPECT_HELP = `
+TARGET is a task's id, or a container's name or id. Prints one JSON array of objects: "engine" is what the engine says of
+the container, "container" and "task" what apex knows.
+
+Examples:
+  apex inspect build-7 | jq '.[0].task'
+  apex inspect web | jq -r '.[0].engine.NetworkSettings.IPAddress'`;
+
+export const WORKSPACES_HELP = `
+An orphan is a container with apex's labels that belongs to no task that this daemon knows: apex workspaces clean removes
+it.
+
+Examples:
+  apex workspaces
+  apex workspaces clean
+  apex workspaces --json | jq -r '.[] | select(.orphaned) | .containerName'`;
+
+export const WORKSPACES_CLEAN_HELP = `
+NAME is a container's name or id, or its task's id. Asks first; where there is no terminal, --yes must be said. Prints the
+name of each container that it removed.
+
+Examples:
+  apex workspaces clean
+  apex workspaces clean --yes apex-task-build-7`;
+
+export const ATTACH_HELP = `
+NAME is a session's; where there is none of that name it is created, with the options. Ctrl-Space Ctrl-q leaves it: it goes
+on, as it does when this terminal is closed, the connection is lost, or the daemon is killed. Without a terminal it works
+as a pipe, and the end of the input leaves it attached.
+
+Exit status: that of the session's command when it ended; 0 when the session goes on without this client; 125 for every
+failure of apex itself, "already attached" among them.
+
+Examples:
+  apex attach dev
+  apex attach dev --image debian --mount --ttl 8h -- bash -l
+  apex attach -b build -e CI=1 --cmd 'sh -c "make; exec sh"'
+  apex attach -f dev                       from another terminal`;
+
+export const LIST_HELP = `
+Examples:
+  apex list
+  apex list --json | jq -r '.[] | select(.status == "detached") | .name'`;
+
+export const DETACH_HELP = `
+Without a name it is the session in which this runs ($APEX_SESSION_NAME). With a name that no session has it does the others
+all the same, and ends with 4.
+
+Examples:
+  apex detach dev`;
+
+export const KILL_HELP = `
+Without a name it is the session in which this runs ($APEX_SESSION_NAME). With a name that no session has it does the others
+all the same, and ends with 4. Returns when they are gone.
+
+Examples:
+  apex kill dev
+  apex list --json | jq -r '.[].name' | xargs apex kill`;

@@ -1,0 +1,68 @@
+import { green, red } from "@std/fmt/colors";
+import { printable } from "./table.ts";
+
+export const HISTORY_HEADINGS = ["TIME", "EVENT", "CONTAINER", "TASK", "DETAILS"];
+
+/** An event of the past as the daemon tells it: whatever fields it has. */
+export interface PastEvent {
+  readonly type: string;
+  readonly publishedAt?: string;
+  readonly timestamp?: string;
+  readonly [field: string]: unknown;
+}
+
+/** One row of the table, in local time. */
+export function historyRow(event: PastEvent, colors: boolean): string[] {
+  const paint = colors ? colorOf(event) : (text: string) => text;
+  const time = event.timestamp ?? event.publishedAt;
+  return [
+    time === undefined ? "-" : localTime(new Date(time)),
+    paint(printable(event.type)),
+    textOf(event.containerName ?? shortId(event.containerId)) ?? "-",
+    textOf(event.taskId) ?? "-",
+    detailsOf(event).join(", "),
+  ];
+}
+
+/** What matters most, in words. */
+function detailsOf(event: PastEvent): string[] {
+  const { type, exitCode, signal, oomKilled, reason, status, operation, engine, version, error, origin } =
+    event;
+  const said = [
+    operation,
+    type === "container.health" ? status : undefined,
+    type.startsWith("engine.") ? [engine, version].filter(Boolean).join(" ") : undefined,
+    reason === "exit" ? undefined : reason,
+    exitCode === undefined ? undefined : `exit ${exitCode}`,
+    signal,
+    oomKilled === true ? "out of memory" : undefined,
+    event.graceful === false ? "had to be killed" : undefined,
+    error,
+    origin,
+  ];
+  return said.map(textOf).filter((text) => text !== undefined);
+}
+
+function colorOf({ type, exitCode }: PastEvent): (text: string) => string {
+  if (type === "task.failed" || type === "container.operation_failed" || type === "engine.disconnected") {
+    return red;
+  }
+  if (type === "container.died" && exitCode !== 0) return red;
+  return type === "task.completed" ? green : (text) => text;
+}
+
+function textOf(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  return printable(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+/** As many digits of a container's id as engines show. */
+function shortId(id: unknown): string | undefined {
+  return typeof id === "string" ? id.slice(0, 12) : undefined;
+}
+
+function localTime(time: Date): string {
+  const digits = (value: number): string => String(value).padStart(2, "0");
+  const date = [time.getFullYear(), digits(time.getMonth() + 1), digits(time.getDate())].join("-");
+  return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(digits).join(":")}`;
+}

@@ -1,0 +1,63 @@
+import { ApexError } from "../platform/apex_error.ts";
+import { systemClock } from "../platform/clock.ts";
+import type { SocketPaths } from "../platform/directories.ts";
+import { atTime } from "../platform/far_timer.ts";
+import type { CliContext } from "./cli_context.ts";
+import { type EventFlags, eventOptions, unknownTypes } from "./event_flags.ts";
+import { ExtendedEvents } from "./extended_events.ts";
+import { tellThatItWaits } from "./tell_that_it_waits.ts";
+import { withDaemon } from "./with_daemon.ts";
+
+/** Exit statuses of what a signal ended. */
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+/**
+ * `apex events` with flags. When no daemon runs, one is started.
+ *
+ * @returns the exit status: 0 when the daemon shut down, or as many came as were asked for; 128 and more for a signal.
+ * @throws {ApexError} `stream_cut`, `timeout`, `no_daemon`, `usage`.
+ * @throws {OutputClosedError} when the reader of stdout has gone.
+ */
+export async function subscribedEvents(context: CliContext, flags: EventFlags): Promise<number> {
+  const options = eventOptions(flags, context);
+  for (const type of unknownTypes(flags)) {
+    await context.stderr.print(`apex: no event that is known here has a type like ${type} (see EVENTS.md)`);
+  }
+  const ending = new AbortController();
+  using parts = new DisposableStack();
+  if (options.timeoutMs !== undefined) {
+    const late = new ApexError("timeout", `${options.timeout} have passed (--timeout)`);
+    const dueMs = systemClock.now() + options.timeoutMs;
+    parts.defer(atTime(dueMs, { clock: systemClock, callback: () => ending.abort(late) }));
+  }
+  const interrupted = Promise.withResolvers<number>();
+  const printer = parts.use(new ExtendedEvents({ context, options, signal: ending.signal }));
+  if (options.cursorFile !== undefined) {
+    for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+      parts.defer(context.onSignal(name, () => interrupted.resolve(SIGNALS[name])));
+    }
+  }
+  const print = async (): Promise<number> => {
+    const { stream, sockets } = await withDaemon(
+      async (sockets: SocketPaths) => ({ sockets, stream: await printer.open(sockets) }),
+      { context, flags },
+    );
+    using _ = stream;
+    await tellThatItWaits(context, sockets);
+    await printer.print(stream, sockets);
+    return 0;
+  };
+  // Printing may be stuck in a write that nobody takes.
+  try {
+    return await Promise.race([print(), interrupted.promise, reasonOf(ending.signal)]);
+  } finally {
+    ending.abort();
+  }
+}
+
+/** Rejects with the signal's reason when it is aborted. */
+function reasonOf(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  return promise;
+}

@@ -1,0 +1,69 @@
+/** What apex asks about one container. Questions change nothing, and when they fail nobody but the asker is told. */
+import { type LogsOptions, readContainerLogs } from "../engine/container_logs.ts";
+import { askContainerStats, type ContainerStats } from "../engine/container_stats.ts";
+import type { EngineClient } from "../engine/engine_client.ts";
+import type { ContainerInspect } from "../engine/engine_types.ts";
+import type { LogChunk } from "../engine/log_frames.ts";
+import type { Clock } from "../platform/clock.ts";
+import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
+import { describe, withContext } from "./operation_failure.ts";
+
+export interface WaitOptions {
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The engine's whole description; the parts that apex reads are typed. */
+export type InspectedContainer = Record<string, unknown> & ContainerInspect;
+
+export class ContainerQuestions {
+  readonly #client: EngineClient;
+  readonly #targets: ContainerTargets;
+  readonly #clock: Clock;
+
+  constructor(options: { client: EngineClient; targets: ContainerTargets; clock: Clock }) {
+    this.#client = options.client;
+    this.#targets = options.targets;
+    this.#clock = options.clock;
+  }
+
+  async inspect(target: string, signal?: AbortSignal): Promise<InspectedContainer> {
+    const inspect = await this.#ask("inspect", target, (id) => this.#client.inspectContainer(id, signal));
+    return { ...inspect };
+  }
+
+  async stats(target: string, signal?: AbortSignal): Promise<ContainerStats> {
+    const verb = "read the statistics of";
+    return await this.#ask(verb, target, (id) => askContainerStats(this.#client, id, signal));
+  }
+
+  async wait(target: string, { signal }: WaitOptions = {}): Promise<{ exitCode: number }> {
+    return await this.#ask("wait for", target, async (id) => {
+      const { StatusCode }: { StatusCode: number } = await this.#client.requestJson(
+        "POST",
+        `/containers/${encodeURIComponent(id)}/wait`,
+        { timeoutMs: 0, signal },
+      );
+      return { exitCode: StatusCode };
+    });
+  }
+
+  async *logs(target: string, options: LogsOptions = {}): AsyncGenerator<LogChunk, void, undefined> {
+    const subject = this.#targets.subjectOf(target);
+    const request = { ...options, id: engineNameOf(subject), clock: this.#clock };
+    try {
+      yield* readContainerLogs(this.#client, request);
+    } catch (error) {
+      throw withContext(`read the output of ${describe(subject)}`, error);
+    }
+  }
+
+  async #ask<T>(verb: string, target: string, ask: (id: string) => Promise<T>): Promise<T> {
+    const subject = this.#targets.subjectOf(target);
+    try {
+      return await ask(engineNameOf(subject));
+    } catch (error) {
+      throw withContext(`${verb} ${describe(subject)}`, error);
+    }
+  }
+}

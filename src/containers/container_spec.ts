@@ -1,0 +1,46 @@
+/** What a container is asked to be, in apex's own words; `create_body.ts` puts it into the engine's. */
+export interface ContainerSpec {
+  readonly image: string;
+  /** The engine makes one up when it is absent. */
+  readonly name?: string;
+  readonly entrypoint?: readonly string[];
+  /** Absent: the image's own. */
+  readonly cmd?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly mounts?: readonly Mount[];
+  /** Absolute path in the container. */
+  readonly workdir?: string;
+  /** `name`, `uid` or `uid:gid`. */
+  readonly user?: string;
+  /** `none`, `host`, `bridge` or a network's name; absent: the engine's default. */
+  readonly network?: string;
+  /** Processors, fractions allowed. */
+  readonly cpus?: number;
+  readonly memoryBytes?: number;
+  readonly pidsLimit?: number;
+  readonly capAdd?: readonly string[];
+  readonly capDrop?: readonly string[];
+  readonly healthcheck?: HealthcheckSpec;
+  readonly autoRemove?: boolean;
+  readonly tty?: boolean;
+  /** Keeps its standard input open, so that an attached client can write to it. */
+  readonly openStdin?: boolean;
+}
+
+/** A directory or file of the engine's machine, or a named volume, as the container sees it. */
+export interface Mount {
+  /** An absolute path, or the name of a volume. */
+  readonly source: string;
+  /** Absolute path in the container. */
+  readonly target: string;
+  readonly readOnly?: boolean;
+}
+
+export interface HealthcheckSpec {
+  readonly cmd: readonly string[];
+  readonly intervalMs?: number;
+  readonly timeoutMs?: number;
+  readonly startPeriodMs?: number;
+  readonly retries?: number;
+}

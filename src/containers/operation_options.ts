@@ -1,0 +1,50 @@
+/** What ContainerManager's operations take and give back. */
+import type { ExecRequest } from "../engine/exec_command.ts";
+import type { PullProgress } from "../engine/image_pull.ts";
+
+export interface PullImageOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+}
+
+export interface CreateOptions {
+  /** Heeded until the engine is asked to create it; after that the container is there, and is returned. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onPullProgress?: ((progress: PullProgress) => void) | undefined;
+}
+
+export interface CreatedContainer {
+  readonly id: string;
+  /** Without the leading slash. */
+  readonly name: string;
+  /** The engine's: what it was asked for and does not do. */
+  readonly warnings: readonly string[];
+}
+
+export interface StartOptions {
+  /** Gives up waiting; the engine goes on. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RestartOptions {
+  /** Before SIGKILL, in whole seconds; -1: never. Default: the container's own, 10 if it has none. */
+  readonly timeoutSeconds?: number | undefined;
+}
+
+export interface StopOptions extends StartOptions, RestartOptions {}
+
+export interface KillOptions {
+  /** A name or a number, SIGKILL by default. */
+  readonly signal?: string | undefined;
+}
+
+export interface RemoveOptions {
+  /** Kill it if it runs. */
+  readonly force?: boolean | undefined;
+  /** Its anonymous volumes too. */
+  readonly volumes?: boolean | undefined;
+}
+
+export interface ExecOptions extends Omit<ExecRequest, "id" | "cmd" | "env" | "clock"> {
+  readonly env?: Readonly<Record<string, string>>;
+}

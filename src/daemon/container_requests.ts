@@ -1,0 +1,127 @@
+/** The operations `containers.*`. */
+import type { ContainerManager } from "../containers/container_manager.ts";
+import type { ContainerRecord } from "../containers/container_record.ts";
+import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
+import type { Task } from "../orchestrator/task.ts";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+import type {
+  ContainerResult,
+  ContainersListResult,
+  ControlReply,
+  ControlRequestOf,
+} from "../protocol/control.ts";
+import { encodeJsonFrame } from "../protocol/frames.ts";
+import type { StreamReply } from "./control_server.ts";
+import type { EngineStatus } from "./engine_status.ts";
+import { sendOutput } from "./output_frames.ts";
+import { containerResult, taskResult } from "./wire_results.ts";
+
+export interface ContainerRequestsOptions {
+  readonly containers: ContainerManager;
+  readonly orchestrator: ApexOrchestrator;
+  readonly engine: EngineStatus;
+}
+
+/** What a request is about. */
+type Target =
+  | { readonly container: ContainerRecord; readonly task?: Task }
+  | { readonly container: undefined; readonly task: Task };
+
+export class ContainerRequests {
+  readonly #options: ContainerRequestsOptions;
+
+  constructor(options: ContainerRequestsOptions) {
+    this.#options = options;
+  }
+
+  list(): ControlReply {
+    const { engine } = this.#options;
+    const result: ContainersListResult = {
+      containers: this.results(),
+      engine: engine.current.state === "connected" ? "connected" : "disconnected",
+    };
+    return { ok: true, result };
+  }
+
+  /** What {@linkcode ContainerRequests.list} tells, as it is now. */
+  results(): ContainerResult[] {
+    return this.#options.containers.list().map(containerResult);
+  }
+
+  /**
+   * Of a task whose container is gone, what is left: the task.
+   *
+   * @throws {ApexError} `not_found`; `conflict` for an ambiguous id; the engine's reason
+   */
+  async inspect(
+    { target }: ControlRequestOf<"containers.inspect">,
+    signal: AbortSignal,
+  ): Promise<ControlReply> {
+    const { container, task } = this.#find(target);
+    const result = {
+      engine: container === undefined ? {} : await this.#options.containers.inspect(container.id, signal),
+      ...(container && { container: containerResult(container) }),
+      ...(task && { task: taskResult(task) }),
+    };
+    return { ok: true, result };
+  }
+
+  /** @throws {ApexError} `not_found`; `conflict` for an ambiguous id */
+  logs({ target, follow, tail, sinceMs, timestamps }: ControlRequestOf<"containers.logs">): StreamReply {
+    const { container, task } = this.#find(target);
+    if (container === undefined) throw noContainer(task);
+    const { containers } = this.#options;
+    return {
+      ok: true,
+      result: {},
+      async stream(channel) {
+        const chunks = containers.logs(container.id, {
+          ...(follow !== undefined && { follow }),
+          ...(tail !== undefined && { tail }),
+          ...(sinceMs !== undefined && { sinceMs }),
+          ...(timestamps !== undefined && { timestamps }),
+          signal: channel.signal,
+        });
+        let failure: string | undefined;
+        try {
+          for await (const chunk of chunks) await sendOutput(channel, chunk);
+        } catch (error) {
+          channel.signal.throwIfAborted();
+          failure = messageOf(error);
+        }
+        await channel.send(encodeJsonFrame("exit", failure === undefined ? {} : { error: failure }));
+      },
+    };
+  }
+
+  /** A task's id wins over a container's name, that over an id. */
+  #find(target: string): Target {
+    const { containers, orchestrator } = this.#options;
+    const task = orchestrator.getTask(target);
+    if (task === undefined) {
+      const container = containers.find(target);
+      if (container === undefined) throw noSuchTarget(target);
+      return { container };
+    }
+    const container = task.containerId === undefined ? undefined : containers.find(task.containerId);
+    return { container, task };
+  }
+}
+
+function noSuchTarget(target: string): ApexError {
+  return new ApexError(
+    "not_found",
+    `no such task or container: ${JSON.stringify(target)} (try: apex tasks --all, apex ps)`,
+  );
+}
+
+function noContainer({ taskId, state, containerId }: Task): ApexError {
+  if (containerId === undefined) {
+    return new ApexError("not_found", `task ${JSON.stringify(taskId)} (${state}) has no container`);
+  }
+  const advice = `(run it with --keep to have it left)`;
+  return new ApexError(
+    "not_found",
+    `the container of task ${JSON.stringify(taskId)} (${state}) has been removed ${advice}`,
+  );
+}

@@ -1,0 +1,11 @@
+import type { LogChunk } from "../engine/log_frames.ts";
+import { encodeFrame, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/frames.ts";
+import type { ControlChannel } from "./control_channel.ts";
+
+/** Sends some output, in as many frames as it takes; resolves when the socket took it. @throws when the client is gone */
+export async function sendOutput(channel: ControlChannel, { stream, bytes }: LogChunk): Promise<void> {
+  const kind = stream === "stderr" ? "stderr" : "data";
+  for (let start = 0; start < bytes.length; start += MAX_FRAME_PAYLOAD_BYTES) {
+    await channel.send(encodeFrame(kind, bytes.subarray(start, start + MAX_FRAME_PAYLOAD_BYTES)));
+  }
+}

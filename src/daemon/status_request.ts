@@ -1,0 +1,58 @@
+import type { EventLog } from "../eventlog/event_log.ts";
+import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { SocketPaths } from "../platform/directories.ts";
+import type { StatusResult } from "../protocol/control.ts";
+import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
+import type { EventJournal } from "../storage/event_journal.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { EngineStatus } from "./engine_status.ts";
+
+export interface StatusOptions {
+  readonly sockets: SocketPaths;
+  readonly engine: EngineStatus;
+  readonly log: EventLog;
+  readonly orchestrator: ApexOrchestrator;
+  readonly storage: Pick<Storage, "status" | "bytes">;
+  readonly journal: EventJournal;
+  readonly clock: Clock;
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAtMs: number;
+}
+
+/** How the daemon stands, from memory. */
+export function statusResult(options: StatusOptions): StatusResult {
+  const { sockets, engine, log, orchestrator, storage, clock, startedAtMs } = options;
+  const stats = log.stats();
+  const tasks = orchestrator.listTasks();
+  const running = tasks.filter(({ state }) => state === "running").length;
+  return {
+    version: VERSION,
+    protocol: PROTOCOL_VERSION,
+    pid: Deno.pid,
+    startedAt: new Date(startedAtMs).toISOString(),
+    uptimeMs: clock.now() - startedAtMs,
+    engine: engine.current,
+    sockets: { control: sockets.controlSocket, events: sockets.eventsSocket },
+    subscribers: stats.subscribers,
+    eventsPublished: stats.eventsPublished,
+    subscribersDropped: stats.subscribersDropped,
+    log: { bytes: stats.memoryBytes, oldest: stats.oldestSeq, head: stats.headSeq, epoch: log.epoch },
+    tasks: { running, pending: tasks.length - running },
+    storage: { ...storage.status },
+    journal: journalStatus(options),
+  };
+}
+
+const JOURNAL_STATES = { on: "ok", off: "off", failed: "degraded" } as const;
+
+function journalStatus({ journal, storage }: StatusOptions): NonNullable<StatusResult["journal"]> {
+  const { state, oldestSeq } = journal.status;
+  const { error } = storage.status;
+  return {
+    state: JOURNAL_STATES[state],
+    ...(state === "failed" && error !== undefined && { error }),
+    oldest: oldestSeq,
+    bytes: storage.bytes,
+  };
+}

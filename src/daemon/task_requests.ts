@@ -1,0 +1,106 @@
+/** The operations `tasks.*`. */
+import type { ContainerManager } from "../containers/container_manager.ts";
+import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
+import type { Task, TaskSpec } from "../orchestrator/task.ts";
+import { ApexError } from "../platform/apex_error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { definedFields } from "../platform/defined_fields.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { ControlReply, ControlRequestOf, TaskResult, TaskSpecRequest } from "../protocol/control.ts";
+import { encodeJsonFrame } from "../protocol/frames.ts";
+import type { StreamReply } from "./control_server.ts";
+import { PullProgressFrames } from "./pull_progress_frames.ts";
+import { TaskStream } from "./task_stream.ts";
+import { taskResult } from "./wire_results.ts";
+
+export interface TaskRequestsOptions {
+  readonly orchestrator: ApexOrchestrator;
+  readonly containers: ContainerManager;
+  /** For tasks that name none. */
+  readonly defaultImage: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class TaskRequests {
+  readonly #options: TaskRequestsOptions;
+
+  constructor(options: TaskRequestsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The task goes on whatever becomes of the client. Its container is kept until the client has what it put out.
+   *
+   * @throws {ApexError} `usage`, `conflict`
+   */
+  run({ task }: ControlRequestOf<"tasks.run">): StreamReply {
+    const { orchestrator, defaultImage, clock } = this.#options;
+    const progress = new PullProgressFrames(clock);
+    const outputTaken = Promise.withResolvers<void>();
+    const handle = orchestrator.runTask(taskSpec(task, defaultImage), {
+      onPullProgress: progress.add,
+      holdCleanup: outputTaken.promise,
+    });
+    return {
+      ok: true,
+      result: { taskId: handle.taskId },
+      stream: async (channel) => {
+        const stream = new TaskStream({ ...this.#options, handle, progress, channel });
+        try {
+          await stream.untilOutputTaken();
+        } finally {
+          outputTaken.resolve();
+          progress[Symbol.dispose]();
+        }
+        await stream.sendEnd();
+      },
+    };
+  }
+
+  list({ all = false }: ControlRequestOf<"tasks.list">): ControlReply {
+    return { ok: true, result: { tasks: this.results({ all }) } };
+  }
+
+  /** What {@linkcode TaskRequests.list} tells, as it is now. */
+  results(options: { readonly all: boolean }): TaskResult[] {
+    return this.#options.orchestrator.listTasks(options).map(taskResult);
+  }
+
+  /** Resolves when it has ended. @throws {ApexError} `not_found`; `conflict` when it had ended before */
+  async cancel({ task }: ControlRequestOf<"tasks.cancel">): Promise<ControlReply> {
+    return { ok: true, result: { task: taskResult(await this.#options.orchestrator.cancelTask(task)) } };
+  }
+
+  /** @throws {ApexError} `not_found`, `conflict`, `usage` */
+  async signal({ task, signal }: ControlRequestOf<"tasks.signal">): Promise<ControlReply> {
+    await this.#options.orchestrator.signalTask(task, signal);
+    return { ok: true, result: {} };
+  }
+
+  /** @throws {ApexError} `not_found` */
+  wait({ task: taskId }: ControlRequestOf<"tasks.wait">): StreamReply {
+    const { orchestrator } = this.#options;
+    if (orchestrator.getTask(taskId) === undefined) throw noSuchTask(taskId);
+    return {
+      ok: true,
+      result: { taskId },
+      async stream(channel) {
+        const task: Task = await orchestrator.waitTask(taskId, channel.signal);
+        await channel.send(encodeJsonFrame("exit", { task: taskResult(task) }));
+      },
+    };
+  }
+}
+
+function noSuchTask(taskId: string): ApexError {
+  return new ApexError("not_found", `no such task: ${JSON.stringify(taskId)} (try: apex tasks --all)`);
+}
+
+function taskSpec({ mounts, ...task }: TaskSpecRequest, defaultImage: string): TaskSpec {
+  return {
+    ...definedFields(task),
+    image: task.image ?? defaultImage,
+    ...(mounts && { mounts: mounts.map((mount) => definedFields(mount)) }),
+  };
+}

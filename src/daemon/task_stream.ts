@@ -1,0 +1,71 @@
+/** What one client of `tasks.run` is told of its task: `queued`?, `progress`*, `started`?, output, `exit`. */
+import type { ContainerManager } from "../containers/container_manager.ts";
+import type { Task } from "../orchestrator/task.ts";
+import type { TaskHandle } from "../orchestrator/task_handle.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import { encodeJsonFrame } from "../protocol/frames.ts";
+import type { ControlChannel } from "./control_channel.ts";
+import type { PullProgressFrames } from "./pull_progress_frames.ts";
+import { TaskOutput } from "./task_output.ts";
+import { taskResult } from "./wire_results.ts";
+
+export interface TaskStreamOptions {
+  readonly handle: TaskHandle;
+  readonly channel: ControlChannel;
+  readonly progress: PullProgressFrames;
+  readonly containers: Pick<ContainerManager, "find" | "logs">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class TaskStream {
+  readonly #options: TaskStreamOptions;
+  #outputError: string | undefined;
+
+  constructor(options: TaskStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the task's container is needed no more. @throws when the client is gone */
+  async untilOutputTaken(): Promise<void> {
+    const { handle, channel, progress, containers, clock, logger } = this.#options;
+    if (handle.queuedAhead > 0) {
+      await channel.send(encodeJsonFrame("queued", { ahead: handle.queuedAhead }));
+    }
+    progress.sendTo(channel);
+    const { taskId, containerId, startedAt } = await whileThere(handle.started, channel);
+    await progress.finish();
+    // It ended before it started: there is nothing to read.
+    if (startedAt === undefined || containerId === undefined) return;
+    await channel.send(encodeJsonFrame("started", { taskId, containerId }));
+    const output = new TaskOutput({ containers, containerId, ended: handle.ended, channel, clock });
+    this.#outputError = await output.relay();
+    if (this.#outputError !== undefined) {
+      logger.warn(`some output of task ${taskId} may not have reached its client: ${this.#outputError}`);
+    }
+  }
+
+  /** Waits for the task's end and tells it; `outputError` says why some of the output may be missing. */
+  async sendEnd(): Promise<void> {
+    const { handle, channel } = this.#options;
+    const task: Task = await whileThere(handle.ended, channel);
+    const outputError = this.#outputError;
+    await channel.send(
+      encodeJsonFrame("exit", { task: taskResult(task), ...(outputError !== undefined && { outputError }) }),
+    );
+  }
+}
+
+/** Waits for `promise` as long as the client does. @throws the signal's reason when the client is gone */
+async function whileThere<T>(promise: Promise<T>, { signal }: ControlChannel): Promise<T> {
+  signal.throwIfAborted();
+  const gone = Promise.withResolvers<never>();
+  const onAbort = (): void => gone.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([promise, gone.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,140 @@
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { abortableWait } from "./abortable_wait.ts";
+import { DeadlineExceeded, startDeadline } from "./deadline.ts";
+import type { EngineClient } from "./engine_client.ts";
+import { EngineError } from "./engine_error.ts";
+import type { ExecInspect } from "./engine_types.ts";
+import { readLog } from "./log_frames.ts";
+
+export interface ExecRequest {
+  /** The container's id. */
+  readonly id: string;
+  /** The program and its arguments; no shell is asked. */
+  readonly cmd: readonly string[];
+  /** Until the command has ended; then waiting for it ends, and it goes on in the container. Absent: no limit. */
+  readonly timeoutMs?: number;
+  /** `NAME=value` each. */
+  readonly env?: readonly string[];
+  /** Absolute path in the container. */
+  readonly workdir?: string;
+  /** `name`, `uid` or `uid:gid`. */
+  readonly user?: string;
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal;
+  readonly clock: Clock;
+}
+
+/** How a command in a container ended. */
+export interface ExecResult {
+  readonly exitCode: number;
+  readonly stdout: Uint8Array;
+  readonly stderr: Uint8Array;
+  /** One of them was longer than 1 MiB; the rest of it is left out. */
+  readonly truncated: boolean;
+}
+
+const MAX_OUTPUT_BYTES = 1024 * 1024;
+/** The output may end a moment before the engine knows the exit code. */
+const ASK_AGAIN_MS = 20;
+const MAX_ASKS = 250;
+
+/**
+ * Runs a command in a running container, and resolves when it has ended, whatever its exit code.
+ * @throws {EngineError} `not_found` for a container that is gone, `conflict` for one that does not run
+ * @throws {ApexError} `timeout`
+ * @throws the signal's reason when it aborts
+ */
+export async function execCommand(client: EngineClient, request: ExecRequest): Promise<ExecResult> {
+  const { id, cmd, timeoutMs = 0, env = [], workdir, user, clock } = request;
+  using deadline = startDeadline(clock, timeoutMs, request.signal);
+  const { signal } = deadline;
+  try {
+    const { Id } = await client.requestJson<{ Id: string }>(
+      "POST",
+      `/containers/${encodeURIComponent(id)}/exec`,
+      {
+        body: {
+          AttachStdout: true,
+          AttachStderr: true,
+          Cmd: cmd,
+          Env: env,
+          ...(workdir !== undefined && { WorkingDir: workdir }),
+          ...(user !== undefined && { User: user }),
+        },
+        isRight: hasId,
+        signal,
+      },
+    );
+    const started = await client.request("POST", `/exec/${Id}/start`, {
+      body: { Detach: false, Tty: false },
+      signal,
+    });
+    const stdout = new BoundedBytes();
+    const stderr = new BoundedBytes();
+    if (started.body !== null) {
+      for await (const { stream, bytes } of readLog(started.body, { tty: false, signal })) {
+        (stream === "stderr" ? stderr : stdout).add(bytes);
+      }
+    }
+    const exitCode = await exitCodeOf(client, Id, { clock, signal });
+    const truncated = stdout.isOver || stderr.isOver;
+    return { exitCode, stdout: stdout.joined(), stderr: stderr.joined(), truncated };
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    if (!(signal.reason instanceof DeadlineExceeded)) throw brokenOff(error);
+    const message = `"${cmd[0]}" has not ended within ${timeoutMs / 1000} s; it goes on in the container`;
+    throw new ApexError("timeout", message, { cause: error });
+  }
+}
+
+async function exitCodeOf(
+  client: EngineClient,
+  execId: string,
+  options: { clock: Clock; signal: AbortSignal },
+): Promise<number> {
+  for (let asks = 0; asks < MAX_ASKS; asks++) {
+    const exec: ExecInspect = await client.requestJson("GET", `/exec/${execId}/json`, {
+      signal: options.signal,
+    });
+    if (!exec.Running && exec.ExitCode !== null) return exec.ExitCode;
+    await abortableWait(ASK_AGAIN_MS, options);
+  }
+  throw new EngineError("the command's output has ended, but the engine says that it still runs");
+}
+
+/** What reading the stream threw, when it was no answer of the engine's. */
+function brokenOff(error: unknown): unknown {
+  if (error instanceof ApexError) return error;
+  return new EngineError(`the engine broke off the command's output: ${messageOf(error)}`, { cause: error });
+}
+
+function hasId(reply: unknown): boolean {
+  return typeof reply === "object" && reply !== null && "Id" in reply && typeof reply.Id === "string";
+}
+
+/** The first {@linkcode MAX_OUTPUT_BYTES} of a stream; what follows is read and dropped, so that nobody is held up. */
+class BoundedBytes {
+  readonly #parts: Uint8Array[] = [];
+  #length = 0;
+  isOver = false;
+
+  add(bytes: Uint8Array): void {
+    const room = MAX_OUTPUT_BYTES - this.#length;
+    if (bytes.length > room) this.isOver = true;
+    if (room === 0) return;
+    const kept = bytes.slice(0, room);
+    this.#parts.push(kept);
+    this.#length += kept.length;
+  }
+
+  joined(): Uint8Array {
+    const all = new Uint8Array(this.#length);
+    let at = 0;
+    for (const part of this.#parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}

@@ -1,0 +1,159 @@
+import { TextLineStream } from "@std/streams/text-line-stream";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { cancelReader } from "./cancel_reader.ts";
+import { DeadlineExceeded, startDeadline } from "./deadline.ts";
+import type { EngineClient } from "./engine_client.ts";
+import { EngineError } from "./engine_error.ts";
+import { parseImageReference } from "./image_reference.ts";
+import { LineLengthLimit } from "./line_length_limit.ts";
+
+/** How far a pull is, as the engine tells it. */
+export interface PullProgress {
+  readonly image: string;
+  /** The engine's own words: `Pulling fs layer`, `Downloading`, `Pull complete` … */
+  readonly status: string;
+  /** Short id of the layer it is about; absent: the whole image. */
+  readonly layer?: string;
+  readonly currentBytes?: number;
+  readonly totalBytes?: number;
+}
+
+export interface PullOptions {
+  readonly clock: Clock;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+}
+
+/** An engine that pulls says something every 100 ms; one that says nothing for this long has lost its registry. */
+const IDLE_TIMEOUT_MS = 60_000;
+/** A real line is under 1 KiB. */
+const MAX_LINE_BYTES = 64 * 1024;
+
+/**
+ * Pulls an image and resolves when it is there.
+ * @throws {ApexError} `usage` for what is no reference, `timeout` when the engine says nothing for 60 s
+ * @throws {EngineError} naming the image, with the engine's reason
+ * @throws the signal's reason when it aborts
+ */
+export async function pullImage(
+  client: EngineClient,
+  image: string,
+  { clock, signal, onProgress = () => {} }: PullOptions,
+): Promise<void> {
+  const reference = parseImageReference(image);
+  if (reference === undefined) {
+    throw new ApexError("usage", `cannot pull image "${image}": that is no image's name`);
+  }
+  using link = startDeadline(clock, 0, signal);
+  try {
+    const response = await client.request("POST", "/images/create", {
+      query: { fromImage: reference.name, tag: reference.tag },
+      signal: link.signal,
+      timeoutMs: IDLE_TIMEOUT_MS,
+    });
+    if (response.body === null) return;
+    for await (const line of progressLines(response.body, { clock, signal: link.signal })) {
+      const progress = readLine(line, image);
+      if (progress !== undefined) onProgress(progress);
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw pullFailure(image, error);
+  }
+}
+
+/** Lines of the body; gives up when it stands still for too long. */
+async function* progressLines(
+  body: ReadableStream<Uint8Array>,
+  { clock, signal }: { clock: Clock; signal: AbortSignal },
+): AsyncGenerator<string> {
+  // Bytes off a socket are never shared memory, whatever the newer types allow for.
+  const reader = (body as ReadableStream<Uint8Array<ArrayBuffer>>)
+    .pipeThrough(new LineLengthLimit({ maxLineBytes: MAX_LINE_BYTES, onTooLong: () => {} }))
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream())
+    .getReader();
+  const giveUp = (): void => void cancelReader(reader);
+  if (signal.aborted) giveUp();
+  signal.addEventListener("abort", giveUp, { once: true });
+  try {
+    while (true) {
+      let isIdle = false;
+      const cancelIdle = clock.after(IDLE_TIMEOUT_MS, () => {
+        isIdle = true;
+        giveUp();
+      });
+      const { done, value } = await reader.read().finally(cancelIdle);
+      signal.throwIfAborted();
+      if (isIdle) throw new DeadlineExceeded(IDLE_TIMEOUT_MS);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+    await cancelReader(reader);
+  }
+}
+
+/**
+ * One line of the reply; undefined for what says nothing.
+ * @throws {EngineError} when it tells that the pull has failed
+ */
+function readLine(line: string, image: string): PullProgress | undefined {
+  const told = parseObject(line);
+  if (told === undefined) return undefined;
+  const reason = textOf(objectOf(told.errorDetail)?.message) ?? textOf(told.error);
+  if (reason !== undefined) throw new EngineError(reason, { engineMessage: reason });
+  const status = textOf(told.status) ?? textOf(told.stream)?.trim();
+  if (status === undefined || status === "") return undefined;
+  const detail = objectOf(told.progressDetail);
+  // The first line's `id` is the tag.
+  const layer = status.startsWith("Pulling from") ? undefined : textOf(told.id);
+  const currentBytes = bytesOf(detail?.current);
+  const totalBytes = bytesOf(detail?.total);
+  return {
+    image,
+    status,
+    ...(layer !== undefined && { layer }),
+    ...(currentBytes !== undefined && { currentBytes }),
+    // 0 stands for a length that is not known.
+    ...(totalBytes !== undefined && totalBytes > 0 && { totalBytes }),
+  };
+}
+
+function pullFailure(image: string, error: unknown): ApexError {
+  const what = `cannot pull image "${image}"`;
+  const isIdle = error instanceof DeadlineExceeded ||
+    (error instanceof EngineError && error.cause instanceof DeadlineExceeded);
+  if (isIdle) {
+    const message = `${what}: the engine has said nothing for ${IDLE_TIMEOUT_MS / 1000} s`;
+    return new ApexError("timeout", message, { cause: error });
+  }
+  const reason = error instanceof EngineError ? error.engineMessage ?? error.message : messageOf(error);
+  const status = error instanceof EngineError ? error.status : undefined;
+  // No `engineMessage`: alone, the engine's words would not say that a pull is what failed, nor of which image.
+  return new EngineError(`${what}: ${reason}`, { cause: error, ...(status !== undefined && { status }) });
+}
+
+function parseObject(line: string): Record<string, unknown> | undefined {
+  try {
+    return objectOf(JSON.parse(line));
+  } catch (error) {
+    // An empty line, or one that was cut for its length: whether the pull succeeds is not in it.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function objectOf(value: unknown): Record<string, unknown> | undefined {
+  return typeof value === "object" && value !== null ? value as Record<string, unknown> : undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function bytesOf(value: unknown): number | undefined {
+  return typeof value === "number" && value >= 0 ? value : undefined;
+}

@@ -1,0 +1,56 @@
+/** What a task is: one command, run in a container workspace of its own. */
+import type { Mount } from "../containers/container_spec.ts";
+
+/** `pending` until its container runs; the last three are ends, and a task has exactly one. */
+export type TaskState = "pending" | "running" | "completed" | "failed" | "cancelled";
+
+/**
+ * Why a task ended. `exit`: its command did, by itself. `oom`: out of memory. `signal`: a signal ended it. `timeout`: it
+ * ran for too long. `lost`: its container vanished and no exit was learned. `error`: it could not be started.
+ */
+export type TaskReason = "exit" | "oom" | "signal" | "timeout" | "lost" | "error";
+
+/** What to run. */
+export interface TaskSpec {
+  /** `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`; one is made up when it is absent. */
+  readonly taskId?: string;
+  readonly image: string;
+  readonly cmd?: readonly string[];
+  readonly entrypoint?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly mounts?: readonly Mount[];
+  readonly workdir?: string;
+  readonly user?: string;
+  readonly network?: string;
+  readonly cpus?: number;
+  readonly memoryBytes?: number;
+  readonly pidsLimit?: number;
+  /** From its start; then it is stopped, and has failed with the reason `timeout`. */
+  readonly timeoutMs?: number;
+  /** A directory of this machine, to be seen at `/workspace`, which is then the working directory. */
+  readonly projectDir?: string;
+  /** Leave the container when the task has ended. */
+  readonly keep?: boolean;
+  /** Leave the container when the task has failed. */
+  readonly keepOnFailure?: boolean;
+}
+
+/** A task as it stands now. */
+export interface Task {
+  readonly taskId: string;
+  readonly state: TaskState;
+  /** Once it has ended. */
+  readonly reason?: TaskReason;
+  /** Of its command, once that has ended and when it is known. */
+  readonly exitCode?: number;
+  /** For people: why it could not be started, or what the engine said. */
+  readonly error?: string;
+  readonly image: string;
+  readonly cmd: readonly string[];
+  readonly containerId?: string;
+  /** The directory that is its `/workspace`. */
+  readonly workspacePath?: string;
+  readonly createdAt: Date;
+  readonly startedAt?: Date;
+  readonly endedAt?: Date;
+}

@@ -1,0 +1,108 @@
+/** How a task ends, from what is known of its container's end. Pure functions, no state. */
+import type { ContainerEvents } from "../containers/container_events.ts";
+import { signalName } from "../containers/signal_names.ts";
+import { messageOf } from "../platform/apex_error.ts";
+import type { Task, TaskReason } from "./task.ts";
+
+/** What makes a task one that has ended. */
+export interface TaskEnd extends Pick<Task, "reason" | "exitCode" | "error"> {
+  readonly state: "completed" | "failed" | "cancelled";
+}
+
+/** Why apex stops a task; the first cause counts. */
+export type StopCause = "cancel" | "timeout";
+
+/** One end of a container's process. */
+export interface TaskExit {
+  /** Absent when it is not known. */
+  readonly exitCode?: number;
+  readonly oomKilled: boolean;
+  /** A signal ended it. */
+  readonly bySignal: boolean;
+  readonly at: Date;
+}
+
+/** A program may well exit with 143 by itself: of a death, the event says whether a signal is likely. */
+export function exitOfDeath(event: ContainerEvents["container:died"]): TaskExit {
+  return {
+    ...codeOf(event),
+    oomKilled: event.oomKilled,
+    bySignal: event.signal !== undefined,
+    at: event.timestamp,
+  };
+}
+
+/** Of one that somebody stopped: whoever did it sent a signal. */
+export function exitOfStop(event: { readonly exitCode?: number; readonly timestamp: Date }): TaskExit {
+  return { ...codeOf(event), oomKilled: false, bySignal: isSignalCode(event.exitCode), at: event.timestamp };
+}
+
+/** The engine's own description of a container's last run. */
+export interface EngineState {
+  readonly Running: boolean;
+  readonly ExitCode: number;
+  readonly OOMKilled: boolean;
+  readonly StartedAt: string;
+  readonly FinishedAt: string;
+}
+
+/** Of one whose end was not seen. */
+export function exitOfState(state: EngineState, instead: Date): TaskExit {
+  const { ExitCode: exitCode, OOMKilled: oomKilled } = state;
+  return { exitCode, oomKilled, bySignal: isSignalCode(exitCode), at: dateOf(state.FinishedAt) ?? instead };
+}
+
+/** Of one of which not more is known than its exit code, or nothing. */
+export function exitOfCode(exitCode: number | undefined, at: Date): TaskExit {
+  return { ...codeOf({ exitCode }), oomKilled: false, bySignal: isSignalCode(exitCode), at };
+}
+
+/** How the task ends with this exit. */
+export function endOfExit(exit: TaskExit, cause?: StopCause): TaskEnd {
+  const { exitCode } = exit;
+  const code = codeOf(exit);
+  if (cause === "timeout") return { state: "failed", reason: "timeout", ...code };
+  if (cause === "cancel") {
+    return { state: "cancelled", ...(exitCode !== undefined && { reason: reasonOf(exit) }), ...code };
+  }
+  return { state: exitCode === 0 ? "completed" : "failed", reason: reasonOf(exit), ...code };
+}
+
+/** How a task ends that never ran. */
+export function endOfFailure(error: unknown, cause?: StopCause): TaskEnd {
+  if (cause === "cancel") return { state: "cancelled" };
+  const message = messageOf(error);
+  const exitCode = exitCodeOfRefusedStart(message);
+  return { state: "failed", reason: "error", ...codeOf({ exitCode }), error: message };
+}
+
+/** The engine's time, RFC 3339; undefined for its "never", which is in year 1. */
+export function dateOf(text: string): Date | undefined {
+  const date = new Date(text);
+  return date.getTime() > 0 ? date : undefined;
+}
+
+/**
+ * As shells have it: 127 for a command that is not there, 126 for one that cannot be executed. Engines tell only in the
+ * words of the OCI runtime (runc: `exec: "x": executable file not found in $PATH`, crun: ``executable file `x` not found``).
+ */
+function exitCodeOfRefusedStart(message: string): number | undefined {
+  if (/executable file .*not found|exec: .*no such file or directory/i.test(message)) return 127;
+  if (/exec: .*(permission denied|is a directory|exec format error)/i.test(message)) return 126;
+  return undefined;
+}
+
+function reasonOf({ exitCode, oomKilled, bySignal }: TaskExit): TaskReason {
+  if (exitCode === undefined) return "lost";
+  if (exitCode === 0) return "exit";
+  if (oomKilled) return "oom";
+  return bySignal ? "signal" : "exit";
+}
+
+function isSignalCode(exitCode: number | undefined): boolean {
+  return exitCode !== undefined && exitCode > 128 && signalName(exitCode - 128) !== undefined;
+}
+
+function codeOf({ exitCode }: { readonly exitCode?: number | undefined }): { readonly exitCode?: number } {
+  return exitCode === undefined ? {} : { exitCode };
+}

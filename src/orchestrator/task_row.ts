@@ -1,0 +1,58 @@
+/** Between a task as the orchestrator has it and its row. */
+import type { StoredTask } from "../storage/stored_task.ts";
+import type { Task, TaskReason, TaskState } from "./task.ts";
+import type { StopCause } from "./task_end.ts";
+import type { NamedTaskSpec } from "./task_spec.ts";
+
+/** What is kept of a task beside what everybody sees of it. */
+export interface TaskRecord {
+  readonly task: Task;
+  readonly spec: NamedTaskSpec;
+  readonly stopCause?: StopCause;
+  readonly cleanupPending: boolean;
+  /** The engine that it was given to. */
+  readonly engineId?: string;
+}
+
+/** Times in whole milliseconds. The environment, which may hold secrets, is not kept longer than it is needed. */
+export function rowOf({ task, spec, stopCause, cleanupPending, engineId }: TaskRecord): StoredTask {
+  const { image: _image, cmd: _cmd, createdAt, startedAt, endedAt, ...rest } = task;
+  const { env, ...withoutEnv } = spec;
+  return {
+    ...rest,
+    createdAtMs: createdAt.getTime(),
+    ...(startedAt !== undefined && { startedAtMs: startedAt.getTime() }),
+    ...(endedAt !== undefined && { endedAtMs: endedAt.getTime() }),
+    ...(stopCause !== undefined && { stopCause }),
+    cleanupPending,
+    ...(engineId !== undefined && { engineId }),
+    spec: endedAt === undefined && env !== undefined ? { ...withoutEnv, env } : withoutEnv,
+  };
+}
+
+export function recordOf(row: StoredTask): TaskRecord {
+  const { createdAtMs, startedAtMs, endedAtMs, stopCause, cleanupPending, engineId, ...rest } = row;
+  // Nobody else writes these rows: what stands in them is what rowOf() made of it.
+  const spec = row.spec as NamedTaskSpec;
+  const { taskId, exitCode, error, containerId, workspacePath } = rest;
+  return {
+    spec,
+    cleanupPending,
+    ...(engineId !== undefined && { engineId }),
+    ...(stopCause !== undefined && { stopCause: stopCause as StopCause }),
+    task: {
+      taskId,
+      state: rest.state as TaskState,
+      ...(rest.reason !== undefined && { reason: rest.reason as TaskReason }),
+      ...(exitCode !== undefined && { exitCode }),
+      ...(error !== undefined && { error }),
+      image: spec.image,
+      cmd: spec.cmd ?? [],
+      ...(containerId !== undefined && { containerId }),
+      ...(workspacePath !== undefined && { workspacePath }),
+      createdAt: new Date(createdAtMs),
+      ...(startedAtMs !== undefined && { startedAt: new Date(startedAtMs) }),
+      ...(endedAtMs !== undefined && { endedAt: new Date(endedAtMs) }),
+    },
+  };
+}

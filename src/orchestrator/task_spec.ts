@@ -1,0 +1,66 @@
+import { ApexError } from "../platform/apex_error.ts";
+import type { WorkspaceSpec } from "../workspaces/workspace.ts";
+import type { TaskSpec } from "./task.ts";
+
+/** A task's description with its id, as far as it can be checked without an engine. */
+export interface NamedTaskSpec extends TaskSpec {
+  readonly taskId: string;
+}
+
+const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+/** Of an id that is made up: without those that look alike. */
+const ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789";
+const ID_LENGTH = 8;
+
+/**
+ * @param isTaken whether a task of that id is known; none is made up that is
+ * @throws {ApexError} `usage` for a value that makes no sense
+ */
+export function namedTaskSpec(spec: TaskSpec, isTaken: (taskId: string) => boolean): NamedTaskSpec {
+  const { taskId, image, timeoutMs } = spec;
+  if (taskId !== undefined && !TASK_ID.test(taskId)) {
+    throw new ApexError(
+      "usage",
+      `cannot run a task named "${taskId}": a task's id is 1 to 64 letters, digits, "_", "." or "-", ` +
+        "the first a letter or a digit",
+    );
+  }
+  if (image === "") throw new ApexError("usage", "cannot run a task without an image: name one");
+  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
+    throw new ApexError(
+      "usage",
+      `cannot run a task with a timeout of ${timeoutMs} ms: it must be more than 0`,
+    );
+  }
+  return { ...spec, taskId: taskId ?? freeTaskId(isTaken) };
+}
+
+/** What its workspace has to be. */
+export function workspaceSpecOf(spec: NamedTaskSpec): WorkspaceSpec {
+  const { taskId, timeoutMs: _timeoutMs, projectDir, keep, keepOnFailure, ...container } = spec;
+  return {
+    taskId,
+    container,
+    ...(projectDir !== undefined && { projectDir }),
+    policy: cleanupPolicyOf({ keep, keepOnFailure }),
+  };
+}
+
+/** What becomes of its container in the end. */
+export function cleanupPolicyOf(
+  { keep = false, keepOnFailure = false }: {
+    readonly keep?: boolean | undefined;
+    readonly keepOnFailure?: boolean | undefined;
+  },
+): WorkspaceSpec["policy"] {
+  return { cleanupOnComplete: !keep, preserveOnFailure: keepOnFailure };
+}
+
+function freeTaskId(isTaken: (taskId: string) => boolean): string {
+  while (true) {
+    const random = crypto.getRandomValues(new Uint32Array(ID_LENGTH));
+    const taskId = Array.from(random, (number) => ID_ALPHABET[number % ID_ALPHABET.length]).join("");
+    if (!isTaken(taskId)) return taskId;
+  }
+}

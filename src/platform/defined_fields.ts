@@ -1,0 +1,7 @@
+/** The same without what is `undefined`: what a request leaves out is absent. */
+export function definedFields<T extends object>(
+  fields: T,
+): { [Key in keyof T]: Exclude<T[Key], undefined> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [Key in keyof T]: Exclude<T[Key], undefined> };
+}

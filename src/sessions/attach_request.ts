@@ -1,0 +1,92 @@
+import type { ContainerSpec, Mount } from "../containers/container_spec.ts";
+import { ApexError } from "../platform/apex_error.ts";
+import type { RestoreMode } from "../protocol/restore_mode.ts";
+
+/** What a client asks for. From `ttlMs` on it says what to create, and means nothing for a session that exists. */
+export interface AttachRequest {
+  readonly name: string;
+  /** Takes the session from the client that is attached. */
+  readonly force?: boolean;
+  /** Attaches and lets go at once. */
+  readonly background?: boolean;
+  /** Never creates it. */
+  readonly mustExist?: boolean;
+  /** What is painted of an existing session; absent: as the pool's configuration says. */
+  readonly restore?: RestoreMode;
+  /** From its creation on; then it is killed. */
+  readonly ttlMs?: number;
+  readonly image?: string;
+  readonly cmd?: readonly string[];
+  readonly network?: string;
+  readonly workdir?: string;
+  readonly user?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly mounts?: readonly Mount[];
+  /** A directory of this machine, to be seen at `/workspace`, which is then the working directory. */
+  readonly projectDir?: string;
+}
+
+/** What a session is when its request leaves it open. */
+export interface SessionDefaults {
+  readonly image: string;
+  /** Absent: the image's own command. */
+  readonly cmd?: readonly string[];
+}
+
+/** Labels of a session's container: by them a later daemon knows it. */
+export const MANAGED_LABEL = "apex.managed";
+export const SESSION_LABEL = "apex.session";
+export const TTL_LABEL = "apex.session-ttl-ms";
+
+/** In the session's own environment: `apex detach` and `apex kill` inside it mean this one. */
+const NAME_VARIABLE = "APEX_SESSION_NAME";
+
+const SESSION_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const WORKSPACE = "/workspace";
+
+/** @throws {ApexError} `usage` */
+export function checkSessionName(name: string): void {
+  if (isSessionName(name)) return;
+  throw new ApexError(
+    "usage",
+    `${JSON.stringify(name)} is no name for a session: use 1 to 64 letters, digits, "_", "." and "-", ` +
+      `beginning with a letter or digit`,
+  );
+}
+
+export function isSessionName(name: string): boolean {
+  return SESSION_NAME.test(name);
+}
+
+/** The container of a new session. */
+export function sessionContainer(
+  request: AttachRequest,
+  options: { readonly defaults: SessionDefaults; readonly containerName: string },
+): ContainerSpec {
+  const { defaults, containerName } = options;
+  const workdir = request.workdir ?? (request.projectDir === undefined ? undefined : WORKSPACE);
+  // The default command is for the default image; another image has a command of its own.
+  const cmd = request.cmd ?? (request.image === undefined ? defaults.cmd : undefined);
+  return {
+    image: request.image ?? defaults.image,
+    name: containerName,
+    tty: true,
+    openStdin: true,
+    labels: {
+      [MANAGED_LABEL]: "true",
+      [SESSION_LABEL]: request.name,
+      ...(request.ttlMs !== undefined && { [TTL_LABEL]: String(request.ttlMs) }),
+    },
+    env: { ...request.env, [NAME_VARIABLE]: request.name },
+    ...(cmd !== undefined && { cmd }),
+    ...mountsOf(request),
+    ...(workdir !== undefined && { workdir }),
+    ...(request.user !== undefined && { user: request.user }),
+    ...(request.network !== undefined && { network: request.network }),
+  };
+}
+
+function mountsOf({ mounts = [], projectDir }: AttachRequest): Pick<ContainerSpec, "mounts"> | undefined {
+  const all = projectDir === undefined ? mounts : [...mounts, { source: projectDir, target: WORKSPACE }];
+  return all.length > 0 ? { mounts: all } : undefined;
+}

@@ -1,0 +1,122 @@
+/// <reference types="./xterm.d.ts" />
+import type { BufferLine, Cell, ScreenBuffer } from "@xterm/headless";
+import { sgr } from "./sgr.ts";
+
+export interface CellsOptions {
+  /** Counted from the first line that is kept. */
+  readonly firstLine: number;
+  readonly columns: number;
+}
+
+const DEFAULT_STYLE = "\x1b[0m";
+
+/**
+ * The sequence that writes lines of a buffer, from `firstLine` to its last one, for a terminal of the same size that has its
+ * cursor at the top of an empty screen. Lines that wrapped do so again, as a terminal copies and reflows them as one.
+ */
+export function cells(buffer: ScreenBuffer, { firstLine, columns }: CellsOptions): string {
+  const writer = new CellWriter(buffer, columns);
+  for (let y = firstLine; y < buffer.length; y++) writer.writeLine(y);
+  return writer.text;
+}
+
+class CellWriter {
+  text = DEFAULT_STYLE;
+  readonly #buffer: ScreenBuffer;
+  readonly #columns: number;
+  #style = DEFAULT_STYLE;
+  /** The terminal has just begun a line by wrapping: it may have given it the background in use. */
+  #hasWrapped = false;
+
+  constructor(buffer: ScreenBuffer, columns: number) {
+    this.#buffer = buffer;
+    this.#columns = columns;
+  }
+
+  writeLine(y: number): void {
+    const line = this.#buffer.getLine(y);
+    // The lines are a ring: behind the last one is the first again.
+    const next = y + 1 < this.#buffer.length ? this.#buffer.getLine(y + 1) : undefined;
+    if (line !== undefined) this.#writeCells(line);
+    if (next === undefined) return;
+    this.#hasWrapped = line !== undefined && wrapsInto(line, { next, columns: this.#columns });
+    if (this.#hasWrapped) return;
+    this.#use(DEFAULT_STYLE);
+    this.text += "\r\n";
+  }
+
+  #writeCells(line: BufferLine): void {
+    for (let x = 0; x < this.#columns;) {
+      const cell = line.getCell(x);
+      if (cell === undefined) return;
+      const width = writtenWidth(line, x);
+      if (width > 0) {
+        this.#use(sgr(cell));
+        this.text += cell.getChars();
+        x += width;
+      } else {
+        const end = this.#endOfBlank(line, x);
+        this.#blank(cell, { cells: end - x, isLast: end === this.#columns });
+        x = end;
+      }
+    }
+  }
+
+  /** Where the cells without text and with that background end. */
+  #endOfBlank(line: BufferLine, start: number): number {
+    const style = blankStyle(line.getCell(start)!);
+    for (let x = start + 1; x < this.#columns; x++) {
+      const cell = line.getCell(x);
+      if (cell === undefined || writtenWidth(line, x) > 0 || blankStyle(cell) !== style) return x;
+    }
+    return this.#columns;
+  }
+
+  #blank(cell: Cell, { cells, isLast }: { readonly cells: number; readonly isLast: boolean }): void {
+    const style = blankStyle(cell);
+    if (style !== DEFAULT_STYLE || this.#hasWrapped) {
+      this.#use(style);
+      this.text += `\x1b[${cells}X`;
+    }
+    if (!isLast) this.text += `\x1b[${cells}C`;
+  }
+
+  #use(style: string): void {
+    if (style === this.#style) return;
+    this.#style = style;
+    this.text += style;
+  }
+}
+
+/**
+ * How many cells the text at this place takes; 0: there is none. Nor is it text when its other half has been cut off, or
+ * when it is a mark without what it should mark.
+ */
+export function writtenWidth(line: BufferLine, x: number): 0 | 1 | 2 {
+  const cell = line.getCell(x);
+  if (cell === undefined || cell.getChars() === "") return 0;
+  if (cell.getWidth() === 2) return line.getCell(x + 1)?.getWidth() === 0 ? 2 : 0;
+  return cell.getWidth() === 1 ? 1 : 0;
+}
+
+/** A cell that was erased has a background, and nothing else of a style. */
+function blankStyle(cell: Cell): string {
+  return cell.isBgRGB() || cell.isBgPalette() ? sgr(cell, { backgroundOnly: true }) : DEFAULT_STYLE;
+}
+
+/** Whether a terminal comes from the one line to the other by itself, as text goes on in the last column. */
+function wrapsInto(
+  line: BufferLine,
+  { next, columns }: { readonly next: BufferLine; readonly columns: number },
+): boolean {
+  if (!next.isWrapped) return false;
+  const first = next.getCell(0);
+  if (first === undefined || first.getChars() === "") return false;
+  // A wide character leaves the last column empty that has no room for it.
+  return isWritten(line, columns - 1) || (first.getWidth() === 2 && isWritten(line, columns - 2));
+}
+
+function isWritten(line: BufferLine, x: number): boolean {
+  const cell = line.getCell(x);
+  return cell !== undefined && (cell.getChars() !== "" || cell.getWidth() === 0);
+}

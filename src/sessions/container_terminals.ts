@@ -1,0 +1,48 @@
+import { type AttachConnection, attachContainer } from "../engine/attach_connection.ts";
+import type { EngineClient } from "../engine/engine_client.ts";
+import { engineIdentity } from "../engine/engine_identity.ts";
+import { readTtyTail } from "../engine/tty_log.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { TerminalSize } from "./terminal_size.ts";
+
+export interface ContainerTerminalsOptions {
+  /** Stays its owner's to dispose. */
+  readonly client: EngineClient;
+  readonly clock: Clock;
+}
+
+/** What an engine does with the terminals of its containers. Everything rejects with an EngineError. */
+export class ContainerTerminals {
+  readonly #client: EngineClient;
+  readonly #clock: Clock;
+
+  constructor({ client, clock }: ContainerTerminalsOptions) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  /** What tells this engine from another, also after a restart. */
+  async engineId(signal: AbortSignal): Promise<string> {
+    const { kind } = await this.#client.identify(signal);
+    return engineIdentity(kind, await this.#client.info(signal));
+  }
+
+  /** Both ways, from now on; also before the container's start. Somebody must read it: a full one stops the container. */
+  async attach(id: string, signal: AbortSignal): Promise<AttachConnection> {
+    const { apiVersion } = await this.#client.identify(signal);
+    const { socketPath } = this.#client;
+    return await attachContainer({ socketPath, apiVersion, id, stdin: true, signal, clock: this.#clock });
+  }
+
+  /** The last of what the container has said. */
+  async tail(id: string, options: { maxBytes: number; signal: AbortSignal }): Promise<Uint8Array> {
+    return await readTtyTail(this.#client, id, options);
+  }
+
+  /** Only while the container runs. */
+  async resize(id: string, { columns, rows, signal }: TerminalSize & { signal: AbortSignal }): Promise<void> {
+    const query = { w: columns, h: rows };
+    const reply = await this.#client.request("POST", `/containers/${id}/resize`, { query, signal });
+    await reply.body?.cancel();
+  }
+}

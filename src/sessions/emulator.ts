@@ -1,0 +1,77 @@
+/**
+ * The terminal emulator, made fit for output that nobody has checked: a program in a container may say anything, and the
+ * emulator runs in the daemon. Imported lazily: who attaches to nothing does not load it.
+ */
+/// <reference types="./xterm.d.ts" />
+import type { Terminal } from "@xterm/headless";
+import { characterWidths } from "./character_width.ts";
+import { printPlainTextFast } from "./plain_text.ts";
+import { terminalSize } from "./terminal_size.ts";
+
+export interface EmulatorOptions {
+  readonly columns: number;
+  readonly rows: number;
+  readonly scrollbackLines: number;
+}
+
+/** A hundred thousand lines of 200 columns are 240 MB. */
+const MAX_SCROLLBACK_LINES = 100_000;
+const OSC_HYPERLINK = 8;
+
+/**
+ * Sequences that do something as often as they say, one by one (the first parameter, up to 2³¹): insert and delete
+ * characters, lines and columns, scroll, tabulate, repeat a character.
+ */
+const COUNTED_SEQUENCES = [
+  ..."@LMPSTXZIb".split("").map((final) => ({ final })),
+  { intermediates: " ", final: "@" },
+  { intermediates: " ", final: "A" },
+  { intermediates: "'", final: "}" },
+  { intermediates: "'", final: "~" },
+];
+
+/** An empty terminal. Its size is held to what a terminal can have. */
+export async function openEmulator(options: EmulatorOptions): Promise<Terminal> {
+  const { Terminal } = await import("@xterm/headless");
+  const { columns, rows } = terminalSize(options);
+  const terminal = new Terminal({
+    cols: columns,
+    rows,
+    scrollback: Math.min(Math.max(Math.floor(options.scrollbackLines), 0), MAX_SCROLLBACK_LINES),
+    allowProposedApi: true,
+    logLevel: "off",
+  });
+  const widths = characterWidths(terminal._core.unicodeService._activeProvider);
+  terminal.unicode.register(widths);
+  terminal.unicode.activeVersion = widths.version;
+  // Each link would be kept as long as its line, also when its text has been overwritten; none is repainted.
+  terminal.parser.registerOscHandler(OSC_HYPERLINK, () => true);
+  limitCounts(terminal);
+  avoidEraseFault(terminal);
+  printPlainTextFast(terminal);
+  return terminal;
+}
+
+/** More often than there are cells in a line, or lines, changes nothing any more; a repeated character may fill both. */
+function limitCounts(terminal: Terminal): void {
+  for (const id of COUNTED_SEQUENCES) {
+    terminal._core.registerCsiHandler(id, ({ params }) => {
+      const { cols, rows } = terminal;
+      const most = id.final === "b" ? cols * rows : Math.max(cols, rows);
+      if ((params[0] ?? 0) > most) params[0] = most;
+      return false;
+    });
+  }
+}
+
+/**
+ * Erasing up to the cursor in the very last cell makes the emulator throw, as it looks for a line below the last one. It is
+ * the same as erasing everything.
+ */
+function avoidEraseFault(terminal: Terminal): void {
+  terminal._core.registerCsiHandler({ final: "J" }, ({ params }) => {
+    const { cursorX, cursorY } = terminal.buffer.active;
+    if (params[0] === 1 && cursorY === terminal.rows - 1 && cursorX >= terminal.cols - 1) params[0] = 2;
+    return false;
+  });
+}

@@ -1,0 +1,150 @@
+/**
+ * One session that exists: who is attached to it, and when it ends. Its identity is its container: another session of the
+ * same name is another object. Each change is told in the synchronous block in which it is made; nothing here waits for a
+ * client.
+ */
+import type { Clock } from "../platform/clock.ts";
+import { atTime } from "../platform/far_timer.ts";
+import type { RestoreMode } from "../protocol/restore_mode.ts";
+import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
+import type { StoredSession } from "../storage/stored_session.ts";
+import type { SessionClient } from "./session_client.ts";
+import type { SessionRecord } from "./session_record.ts";
+import type { SessionTerminal } from "./session_terminal.ts";
+
+/** What is known of a session beside who is attached. */
+export type SessionFacts = Omit<StoredSession, "state" | "isAttached" | "columns" | "rows">;
+
+export interface SessionOptions {
+  readonly facts: SessionFacts;
+  readonly terminal: SessionTerminal;
+  readonly clock: Clock;
+  /** A client came or went, just now. */
+  readonly onChange: (session: Session, change: "session:attached" | "session:detached") => void;
+  /** Its time to live is over. */
+  readonly onExpired: (session: Session) => void;
+}
+
+export interface AttachOptions {
+  readonly restore: RestoreMode;
+  /** Lets go of the client at once. */
+  readonly background: boolean;
+}
+
+export class Session {
+  readonly name: string;
+  readonly containerId: string;
+  readonly terminal: SessionTerminal;
+  readonly #options: SessionOptions;
+  readonly #ended = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<void>();
+  #lastAttachedAtMs: number | undefined;
+  #client: SessionClient | undefined;
+  #end: SessionExit | undefined;
+  #cancelExpiry: (() => void) | undefined;
+  /** While it is being killed: why, and what settles when that is done or given up. */
+  kill: { readonly reason: "killed" | "ttl"; readonly done: Promise<void> } | undefined;
+
+  constructor(options: SessionOptions) {
+    const { facts, terminal, clock, onExpired } = options;
+    this.#options = options;
+    this.name = facts.name;
+    this.containerId = facts.containerId;
+    this.terminal = terminal;
+    this.#lastAttachedAtMs = facts.lastAttachedAtMs;
+    if (facts.expiresAtMs !== undefined) {
+      this.#cancelExpiry = atTime(facts.expiresAtMs, { clock, callback: () => onExpired(this) });
+    }
+  }
+
+  get client(): SessionClient | undefined {
+    return this.#client;
+  }
+
+  /** Once its end was told. */
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Resolves when its end was told. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Resolves when its container is gone too, or could not be removed. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Takes the session for that client, from the one that has it, if any. */
+  attach(client: SessionClient, { restore, background }: AttachOptions): void {
+    const { clock, terminal, onChange } = this.#options;
+    this.release({ reason: "forced" });
+    this.#client = client;
+    this.#lastAttachedAtMs = clock.now();
+    client.attachTo({
+      onInput: (bytes) => terminal.write(bytes),
+      onResize: (size) => terminal.resize(size),
+      onLeave: (detach) => {
+        if (this.#client === client) this.release(detach);
+      },
+    });
+    if (!background) terminal.show(client, restore);
+    onChange(this, "session:attached");
+    if (background && this.#client === client) this.release({ reason: "requested" });
+  }
+
+  /** Lets go of the client; false when there is none. After the session's end nothing is told of that any more. */
+  release(detach: SessionDetach): boolean {
+    const client = this.#client;
+    if (client === undefined) return false;
+    this.#client = undefined;
+    this.terminal.hide();
+    client.finish(this.#end === undefined ? { detach } : { exit: this.#end });
+    if (this.#end === undefined) this.#options.onChange(this, "session:detached");
+    return true;
+  }
+
+  /** It is no more. Its client is told when it is released, after all output. */
+  end(exit: SessionExit): void {
+    this.#end = exit;
+    this.stopTimers();
+    this.#ended.resolve();
+  }
+
+  /** Nothing more will be done about its container. */
+  leave(): void {
+    this.#gone.resolve();
+  }
+
+  /** It goes on, but not in this process. */
+  stopTimers(): void {
+    this.#cancelExpiry?.();
+    this.#cancelExpiry = undefined;
+  }
+
+  toRecord(): SessionRecord {
+    const { facts: { name, image, containerId, createdAtMs, expiresAtMs } } = this.#options;
+    const pid = this.#client?.pid;
+    return {
+      name,
+      status: this.#client === undefined ? "detached" : "attached",
+      image,
+      containerId,
+      createdAt: new Date(createdAtMs),
+      ...(this.#lastAttachedAtMs !== undefined && { lastAttachedAt: new Date(this.#lastAttachedAtMs) }),
+      ...(pid !== undefined && { attachedPid: pid }),
+      ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs) }),
+    };
+  }
+
+  toRow(): StoredSession {
+    return {
+      ...this.#options.facts,
+      state: this.#end === undefined ? "living" : "ended",
+      isAttached: this.#client !== undefined,
+      ...this.terminal.size,
+      ...(this.#lastAttachedAtMs !== undefined && { lastAttachedAtMs: this.#lastAttachedAtMs }),
+    };
+  }
+}

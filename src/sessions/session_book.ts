@@ -1,0 +1,88 @@
+import type { AttachConnection } from "../engine/attach_connection.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { SessionExit } from "../protocol/session_messages.ts";
+import type { SessionStore } from "../storage/session_store.ts";
+import type { StoredSession } from "../storage/stored_session.ts";
+import { Session, type SessionFacts } from "./session.ts";
+import type { SessionEventName } from "./session_events.ts";
+import { SessionTerminal, type TerminalAccess } from "./session_terminal.ts";
+import type { TerminalSize } from "./terminal_size.ts";
+
+export interface SessionBookOptions {
+  readonly store: SessionStore;
+  readonly terminals: TerminalAccess;
+  readonly scrollbackLines: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called in the synchronous block of the change, when book and row agree with it. */
+  readonly tell: (event: SessionEventName, name: string) => void;
+  readonly onExpired: (session: Session) => void;
+}
+
+/** The sessions that exist. Each change of them, its row and its event are made here together, in one synchronous block. */
+export class SessionBook {
+  readonly #options: SessionBookOptions;
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(options: SessionBookOptions) {
+    this.#options = options;
+  }
+
+  get(name: string): Session | undefined {
+    return this.#sessions.get(name);
+  }
+
+  inContainer(id: string): Session | undefined {
+    return this.list().find(({ containerId }) => containerId === id);
+  }
+
+  /** In the order of their creation. */
+  list(): Session[] {
+    return [...this.#sessions.values()];
+  }
+
+  /** @param terminal `connection`: opened before the container was started */
+  create(facts: SessionFacts, terminal: { connection: AttachConnection; size: TerminalSize }): Session {
+    const session = this.#add(facts, terminal);
+    this.#options.tell("session:created", session.name);
+    return session;
+  }
+
+  /** One that was told of in an earlier life, and whose client is gone since. */
+  takeOver({ state: _, isAttached, columns, rows, ...facts }: StoredSession): Session {
+    const session = this.#add(facts, { size: { columns, rows } });
+    if (isAttached) this.#options.tell("session:detached", session.name);
+    return session;
+  }
+
+  end(session: Session, exit: SessionExit): void {
+    this.#sessions.delete(session.name);
+    session.end(exit);
+    this.#options.store.save(session.toRow());
+    this.#options.tell("session:removed", session.name);
+  }
+
+  /** One that was told of in an earlier life, and ended since. */
+  endUnseen(row: StoredSession): void {
+    this.#options.store.save({ ...row, state: "ended", isAttached: false });
+    this.#options.tell("session:removed", row.name);
+  }
+
+  #add(facts: SessionFacts, terminal: { connection?: AttachConnection; size: TerminalSize }): Session {
+    const { clock, store, tell, onExpired } = this.#options;
+    const session = new Session({
+      facts,
+      terminal: new SessionTerminal({ ...this.#options, ...terminal, containerId: facts.containerId }),
+      clock,
+      onExpired,
+      onChange: (session, change) => {
+        store.save(session.toRow());
+        tell(change, session.name);
+      },
+    });
+    this.#sessions.set(session.name, session);
+    store.save(session.toRow());
+    return session;
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * What is in the database, as the steps that lead there: step `n` turns version `n` into version `n + 1`. A step that was
+ * published is never changed; what comes later is a new step at the end.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    reason TEXT,
+    exit_code INTEGER,
+    error TEXT,
+    engine_id TEXT,
+    container_id TEXT,
+    workspace_path TEXT,
+    created_ms INTEGER NOT NULL,
+    started_ms INTEGER,
+    ended_ms INTEGER,
+    stop_cause TEXT,
+    cleanup_pending INTEGER NOT NULL,
+    spec TEXT NOT NULL
+  );
+  CREATE INDEX tasks_by_state ON tasks (state, cleanup_pending);
+  CREATE INDEX tasks_by_end ON tasks (ended_ms, seq) WHERE ended_ms IS NOT NULL;
+  `,
+  `
+  CREATE TABLE sessions (
+    container_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    engine_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    is_attached INTEGER NOT NULL,
+    image TEXT NOT NULL,
+    terminal_columns INTEGER NOT NULL,
+    terminal_rows INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    last_attached_ms INTEGER,
+    expires_ms INTEGER
+  ) WITHOUT ROWID;
+  `,
+  // An index of rowids: with `task_id` it gives the events of one task in order.
+  `
+  CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    task_id TEXT,
+    container_id TEXT,
+    line BLOB NOT NULL
+  );
+  CREATE INDEX events_by_task ON events (task_id) WHERE task_id IS NOT NULL;
+  CREATE TABLE engine_events (
+    engine_id TEXT NOT NULL,
+    time_nano REAL NOT NULL,
+    container_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    PRIMARY KEY (engine_id, time_nano, container_id, action)
+  ) WITHOUT ROWID;
+  `,
+  // In the order of `number` they became known.
+  `
+  CREATE TABLE engines (
+    engine_id TEXT PRIMARY KEY,
+    baseline_nano REAL NOT NULL,
+    followed_ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE TABLE containers (
+    number INTEGER PRIMARY KEY,
+    engine_id TEXT NOT NULL,
+    container_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    image TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    state TEXT NOT NULL,
+    health TEXT,
+    exit_code INTEGER,
+    created_nano REAL,
+    started_nano REAL,
+    finished_nano REAL,
+    details TEXT NOT NULL,
+    UNIQUE (engine_id, container_id)
+  );
+  `,
+];
+
+/** Version of a database on which every step was done. */
+export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -1,0 +1,187 @@
+/**
+ * The end of workspaces: removes their containers, and sees to it that `workspace-cleaned` is told once for each, behind
+ * the engine's event of the removal, or, where none can come, at once. It owns the removals that nobody waits for, what
+ * waits for an engine that went away, and the timers of what is looked out for, and ends them all.
+ */
+import { messageOf } from "../platform/apex_error.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { OrphanedWorkspace } from "./workspace.ts";
+import type { WorkspaceBook, WorkspaceEntry } from "./workspace_book.ts";
+import type { EngineReturns, WorkspaceContainers } from "./workspace_containers.ts";
+import { removeContainer, removeWithRetries } from "./workspace_removal.ts";
+
+/** What `rm --force` by somebody else leaves of a container's process, just before the container itself goes. */
+const KILLED = 137;
+/** So long a killed container is left alone: a removal on top of somebody else's would fail, and be told as a failure. */
+const REMOVAL_FOLLOWS_KILL_MS = 500;
+
+/** A container that may yet come to be, or whose end may yet be told, is looked out for so long. */
+const LOOK_OUT_MS = 60_000;
+
+/** An engine that did not answer may be back without having been missed: its event stream was not cut. */
+const RETRY_UNANSWERED_MS = 60_000;
+
+export interface WorkspaceCleanupOptions {
+  readonly book: WorkspaceBook;
+  readonly containers: Pick<WorkspaceContainers, "find" | "remove"> & EngineReturns;
+  /** Tells it, at once. */
+  readonly onCleaned: (entry: WorkspaceEntry, timestamp: Date) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class WorkspaceCleanup implements Disposable, AsyncDisposable {
+  readonly #options: WorkspaceCleanupOptions;
+  readonly #ended = new AbortController();
+  /** Removals that nobody waits for. */
+  readonly #background = new Set<Promise<unknown>>();
+  /** What cancels each look-out. */
+  readonly #lookOuts = new Map<WorkspaceEntry, () => void>();
+  /** Containers that are to be removed once the engine answers. */
+  readonly #unanswered = new Map<WorkspaceEntry, string>();
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(options: WorkspaceCleanupOptions) {
+    this.#options = options;
+    options.containers.on("engine:connected", this.#retryUnanswered);
+  }
+
+  /** Its container is gone. A current one stays in the book until its task is finished. */
+  cleaned(entry: WorkspaceEntry, timestamp: Date): void {
+    if (entry.isCleaned) return;
+    entry.isCleaned = true;
+    entry.onCleaned?.();
+    if (this.#options.book.get(entry.taskId) !== entry) this.forget(entry);
+    this.#options.onCleaned(entry, timestamp);
+  }
+
+  /**
+   * Removes a leaving one's container. Resolves when the engine has done that; or, with false, when it is given up: that
+   * is logged, and the container left as an orphan, or, where the engine did not answer, until it does. Never rejects.
+   */
+  async remove(entry: WorkspaceEntry, id: string): Promise<boolean> {
+    const { book, containers, clock, logger } = this.#options;
+    if (containers.find(id)?.exitCode === KILLED) await this.#untilCleaned(entry, REMOVAL_FOLLOWS_KILL_MS);
+    if (!book.isKnown(entry)) return true;
+    const { signal } = this.#ended;
+    if (signal.aborted) return false;
+    if (!this.#isGoneUntold(entry, id)) {
+      const result = await removeWithRetries(id, { containers, clock, logger, signal });
+      if (result === "left") this.forget(entry);
+      else if (result === "unanswered") this.#removeLater(entry, id);
+      if (result !== "removed") return false;
+      if (!book.isKnown(entry)) return true;
+    }
+    if (this.#isGoneUntold(entry, id)) this.cleaned(entry, new Date(clock.now()));
+    // Else the engine's event of it is still to come; that of its creation too, perhaps, and then both may be lost.
+    else if (!entry.isCreationTold) this.#lookOut(entry);
+    return true;
+  }
+
+  /** @throws whatever the engine says; then it stays an orphan */
+  async removeOrphan({ taskId, containerId, containerName }: OrphanedWorkspace): Promise<void> {
+    const policy = { cleanupOnComplete: true, preserveOnFailure: false };
+    const entry = this.#options.book.openLeaving({ taskId, containerId, containerName, policy });
+    entry.isCreationTold = true;
+    try {
+      await removeContainer(containerId, this.#options.containers);
+    } catch (error) {
+      this.forget(entry);
+      throw error;
+    }
+  }
+
+  /** Its creation was given up, and may have happened, or happen yet: then nothing of it may be left behind. */
+  abandon(entry: WorkspaceEntry): void {
+    this.#options.book.leave(entry);
+    entry.isAbandoned = true;
+    if (entry.containerId === undefined) this.#lookOut(entry);
+    else this.removeUnattended(entry, entry.containerId);
+  }
+
+  removeUnattended(entry: WorkspaceEntry, id: string): void {
+    if (this.#ended.signal.aborted) return;
+    this.#endLookOut(entry);
+    this.#begin(() => this.remove(entry, id), entry);
+  }
+
+  forget(entry: WorkspaceEntry): void {
+    this.#endLookOut(entry);
+    this.#unanswered.delete(entry);
+    this.#options.book.forget(entry);
+  }
+
+  /** Gives up what is under way. May be called again. */
+  [Symbol.dispose](): void {
+    this.#ended.abort();
+    this.#options.containers.off("engine:connected", this.#retryUnanswered);
+    this.#cancelRetry?.();
+    this.#unanswered.clear();
+    for (const cancel of this.#lookOuts.values()) cancel();
+    this.#lookOuts.clear();
+  }
+
+  /** The same, and waits for its end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    await Promise.all(this.#background);
+  }
+
+  #removeLater(entry: WorkspaceEntry, id: string): void {
+    if (this.#ended.signal.aborted) return;
+    this.#unanswered.set(entry, id);
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#options.clock.after(RETRY_UNANSWERED_MS, this.#retryUnanswered);
+  }
+
+  readonly #retryUnanswered = (): void => {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    const waiting = [...this.#unanswered];
+    this.#unanswered.clear();
+    if (this.#ended.signal.aborted || waiting.length === 0) return;
+    // One after the other: an engine that has just started has enough to do.
+    this.#begin(async () => {
+      for (const [entry, id] of waiting) await this.remove(entry, id);
+    }, waiting[0]![0]);
+  };
+
+  #begin(work: () => Promise<unknown>, { taskId }: WorkspaceEntry): void {
+    const task = work().catch((error: unknown) =>
+      this.#options.logger.error(`cannot clean up the workspace of task "${taskId}": ${messageOf(error)}`)
+    );
+    this.#background.add(task);
+    void task.finally(() => this.#background.delete(task));
+  }
+
+  /** No event will come: its container vanished while nobody followed the engine. */
+  #isGoneUntold(entry: WorkspaceEntry, id: string): boolean {
+    return entry.isCreationTold && this.#options.containers.find(id) === undefined;
+  }
+
+  #lookOut(entry: WorkspaceEntry): void {
+    if (this.#ended.signal.aborted) return;
+    this.#endLookOut(entry);
+    this.#lookOuts.set(entry, this.#options.clock.after(LOOK_OUT_MS, () => this.forget(entry)));
+  }
+
+  #endLookOut(entry: WorkspaceEntry): void {
+    this.#lookOuts.get(entry)?.();
+    this.#lookOuts.delete(entry);
+  }
+
+  #untilCleaned(entry: WorkspaceEntry, limitMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { signal } = this.#ended;
+    const settle = (): void => resolve();
+    entry.onCleaned = settle;
+    signal.addEventListener("abort", settle, { once: true });
+    if (signal.aborted) settle();
+    const cancel = this.#options.clock.after(limitMs, settle);
+    return promise.finally(() => {
+      cancel();
+      signal.removeEventListener("abort", settle);
+    });
+  }
+}

@@ -1,0 +1,61 @@
+import type { ContainerSpec } from "../containers/container_spec.ts";
+import { EngineError } from "../engine/engine_error.ts";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+import type { WorkspaceSpec } from "./workspace.ts";
+
+/** Marks what apex made, and so may clean up. */
+export const MANAGED_LABEL = "apex.managed";
+export const TASK_ID_LABEL = "apex.task-id";
+
+/** Where a container sees its project directory. */
+export const WORKSPACE_PATH = "/workspace";
+
+/**
+ * The container of a workspace, all but its name: apex's labels, and the project directory where one is asked for.
+ *
+ * @throws {ApexError} `usage` when the project directory cannot be mounted
+ */
+export async function workspaceContainer(spec: WorkspaceSpec): Promise<Omit<ContainerSpec, "name">> {
+  const { taskId, container, projectDir } = spec;
+  const labels = { ...container.labels, [MANAGED_LABEL]: "true", [TASK_ID_LABEL]: taskId };
+  if (projectDir === undefined) return { ...container, labels };
+
+  const mounts = container.mounts ?? [];
+  if (mounts.some(({ target }) => target.replace(/\/+$/, "") === WORKSPACE_PATH)) {
+    throw cannotMount(projectDir, "another mount has that target (leave one of the two out)");
+  }
+  await checkDirectory(projectDir);
+  return {
+    ...container,
+    labels,
+    workdir: container.workdir ?? WORKSPACE_PATH,
+    mounts: [...mounts, { source: projectDir, target: WORKSPACE_PATH }],
+  };
+}
+
+/** Whether a container may come to be although creating it failed: no reply came, so the engine may be at it. */
+export function mayStillCome(error: unknown): boolean {
+  if (error instanceof EngineError) return error.status === undefined;
+  return !(error instanceof ApexError) || error.code === "interrupted" || error.code === "timeout";
+}
+
+/** Asked before the engine is: Docker would make a missing directory, as root. */
+async function checkDirectory(path: string): Promise<void> {
+  if (!path.startsWith("/")) {
+    throw cannotMount(path, "not an absolute path (name the directory from the root on)");
+  }
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (cause) {
+    const why = cause instanceof Deno.errors.NotFound
+      ? "no such directory (make it first, or name another)"
+      : messageOf(cause);
+    throw cannotMount(path, why, { cause });
+  }
+  if (!info.isDirectory) throw cannotMount(path, "not a directory (name a directory)");
+}
+
+function cannotMount(path: string, why: string, options?: ErrorOptions): ApexError {
+  return new ApexError("usage", `cannot mount "${path}" at ${WORKSPACE_PATH}: ${why}`, options);
+}

@@ -1,0 +1,75 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { history, type HistoryFlags } from "../../src/cli/history.ts";
+import { historyRow } from "../../src/cli/history_row.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { resolveSockets } from "../../src/platform/directories.ts";
+import { CapturedOutput, testContext } from "../support/cli_context.ts";
+import { ScriptedDaemon } from "../support/scripted_daemon.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+const LINES = [
+  `{"seq":7,"publishedAt":"2025-01-01T10:00:00.500Z","type":"session.created"}`,
+  `{"seq":9,"publishedAt":"2025-01-01T10:00:02.000Z","type":"container.died","containerId":"4f1c","containerName":"web",` +
+  `"image":"i","taskId":"t","timestamp":"2025-01-01T10:00:01.000Z","exitCode":137,"signal":"SIGKILL","oomKilled":true}`,
+].map((line) => `${line}\n`).join("");
+const END = '{"type":"stream.bye","reason":"end"}\n';
+
+async function run(text: string, flags: HistoryFlags) {
+  await using dir = await TempDir.make();
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+    async "events.history"(connection) {
+      await connection.reply({});
+      await connection.send(new TextEncoder().encode(text));
+    },
+  });
+  const context = testContext({ stdout: new CapturedOutput(), stderr: new CapturedOutput() });
+  const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
+  await history(context, { sockets, flags });
+  return { stdout: context.stdout.text, request: await daemon.received("events.history") };
+}
+
+const local = (time: string): string => {
+  const two = (value: number) => String(value).padStart(2, "0");
+  const date = new Date(time);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+};
+
+Deno.test("history --json passes the lines on as they are, all of them", async () => {
+  const { stdout, request } = await run(LINES + END, {
+    json: true,
+    type: ["task.*"],
+    since: "1h",
+    until: "10m",
+  });
+  assertEquals(stdout, LINES);
+  const now = Date.parse("2025-01-01T00:00:00Z");
+  const { v: _v, op: _op, ...params } = request;
+  assertEquals(params, { types: ["task.*"], sinceMs: now - 3_600_000, untilMs: now - 600_000 });
+});
+
+Deno.test("history prints a table of the newest hundred in local time", async () => {
+  const { stdout, request } = await run(LINES + END, { task: "t", container: "web" });
+  assertEquals(stdout.split("\n"), [
+    "TIME                 EVENT            CONTAINER  TASK  DETAILS",
+    `${local("2025-01-01T10:00:00.500Z")}  session.created  -          -`,
+    `${
+      local("2025-01-01T10:00:01.000Z")
+    }  container.died   web        t     exit 137, SIGKILL, out of memory`,
+    "",
+  ]);
+  assertEquals([request.task, request.container, request.limit], ["t", "web", 100]);
+});
+
+Deno.test("history that breaks off is no whole history", async () => {
+  const error = await assertRejects(() => run(LINES, { json: true }), ApexError, "broke off");
+  assertEquals(error.code, "stream_cut");
+});
+
+Deno.test("historyRow() lets no control character of an event reach the terminal", () => {
+  const row = historyRow(
+    { type: "container.operation_failed", operation: "start", containerName: "a\x1b[2J", error: "no\nsuch" },
+    false,
+  );
+  assertEquals(row, ["-", "container.operation_failed", "a\\x1b[2J", "-", "start, no\\x0asuch"]);
+});

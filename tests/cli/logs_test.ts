@@ -1,0 +1,79 @@
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { logs, type LogsFlags } from "../../src/cli/logs.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { resolveSockets } from "../../src/platform/directories.ts";
+import { CapturedOutput, testContext } from "../support/cli_context.ts";
+import { type OpScript, ScriptedDaemon } from "../support/scripted_daemon.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+const NOW_MS = Date.parse("2025-01-01T00:00:00Z");
+
+async function logsOf(
+  flags: LogsFlags,
+  script: OpScript,
+): Promise<{ stdout: string; stderr: string; asked: unknown }> {
+  await using dir = await TempDir.make();
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), { "containers.logs": script });
+  const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
+  const stderr = new CapturedOutput();
+  const context = testContext({ stdout: new CapturedOutput(), stderr, now: () => NOW_MS });
+  await logs(context, { sockets, target: "t1", flags });
+  return { stdout: context.stdout.text, stderr: stderr.text, asked: daemon.requests[0] };
+}
+
+const short: OpScript = async (connection) => {
+  await connection.reply({});
+  await connection.frame("data", "out\n");
+  await connection.frame("stderr", "err\n");
+  await connection.frame("exit", {});
+};
+
+Deno.test("logs prints each stream where it belongs", async () => {
+  assertEquals(await logsOf({}, short), {
+    stdout: "out\n",
+    stderr: "err\n",
+    asked: { v: 1, op: "containers.logs", target: "t1" },
+  });
+});
+
+const asked: [flags: LogsFlags, params: Record<string, unknown>][] = [
+  [{ follow: true, timestamps: true }, { follow: true, timestamps: true }],
+  [{ tail: "0" }, { tail: 0 }],
+  [{ tail: "20" }, { tail: 20 }],
+  [{ tail: "all" }, {}],
+  [{ since: "10m" }, { sinceMs: NOW_MS - 600_000 }],
+  [{ since: "2024-12-31T12:00:00Z" }, { sinceMs: Date.parse("2024-12-31T12:00:00Z") }],
+];
+
+for (const [flags, params] of asked) {
+  Deno.test(`logs asks for what ${JSON.stringify(flags)} says`, async () => {
+    const request = { v: 1, op: "containers.logs", target: "t1", ...params };
+    assertEquals((await logsOf(flags, short)).asked, request);
+  });
+}
+
+for (
+  const [flags, message] of [
+    [{ tail: "-1" }, '--tail: "-1" is neither'],
+    [{ tail: "many" }, '--tail: "many" is neither'],
+    [{ since: "yesterday" }, '--since: "yesterday" is no length of time'],
+    [{ since: "2025-13-45" }, '--since: "2025-13-45" is no length of time'],
+  ] as const
+) {
+  Deno.test(`logs refuses ${JSON.stringify(flags)} before it asks`, async () => {
+    const asks: OpScript = () => Promise.reject(new Error("asked"));
+    assertEquals((await assertRejects(() => logsOf(flags, asks), ApexError, message)).code, "usage");
+  });
+}
+
+Deno.test("logs tells why a log broke off", async () => {
+  const broken = await assertRejects(() =>
+    logsOf({ follow: true }, async (connection) => {
+      await connection.reply({});
+      await connection.frame("exit", { error: "the engine went away" });
+    }), ApexError);
+  assertEquals(broken.code, "engine");
+  assertMatch(broken.message, /the log of t1 broke off: the engine went away/);
+  const cut = await assertRejects(() => logsOf({}, (connection) => connection.reply({})), ApexError);
+  assertEquals(cut.code, "stream_cut");
+});

@@ -1,0 +1,27 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { pointInTime } from "../../src/cli/point_in_time.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
+
+const NOW_MS = Date.parse("2025-06-01T12:00:00Z");
+
+const points: [text: string, time: Date][] = [
+  ["10m", new Date(NOW_MS - 600_000)],
+  ["1h30m", new Date(NOW_MS - 5_400_000)],
+  ["2025-01-31T12:00:00Z", new Date(Date.UTC(2025, 0, 31, 12))],
+  ["2025-01-31T12:00:00.250+02:00", new Date(Date.UTC(2025, 0, 31, 10, 0, 0, 250))],
+  ["2025-01-31 12:30", new Date(2025, 0, 31, 12, 30)],
+  ["2025-01-31T12:30:15", new Date(2025, 0, 31, 12, 30, 15)],
+  ["2025-01-31", new Date(2025, 0, 31)],
+];
+
+for (const [text, time] of points) {
+  Deno.test(`pointInTime() takes ${text}, in local time where there is no zone`, () => {
+    assertEquals(new Date(pointInTime("--since", text, NOW_MS)), time);
+  });
+}
+
+for (const text of ["yesterday", "2025-13-01", "12:00", "-5m", ""]) {
+  Deno.test(`pointInTime() refuses ${JSON.stringify(text)}, naming the flag`, () => {
+    assertThrows(() => pointInTime("--until", text, NOW_MS), ApexError, "--until: ");
+  });
+}

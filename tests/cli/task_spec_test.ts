@@ -1,0 +1,79 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { type TaskFlags, taskSpecOf } from "../../src/cli/task_spec.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import type { TaskSpecRequest } from "../../src/protocol/control.ts";
+import { CapturedOutput, testContext } from "../support/cli_context.ts";
+
+const context = testContext({
+  stdout: new CapturedOutput(),
+  cwd: "/home/me/project",
+  env: (name) => name === "FROM_HERE" ? "here=1" : undefined,
+});
+
+function specOf(flags: TaskFlags, command: string[] = []): TaskSpecRequest {
+  return taskSpecOf(flags, { command, context });
+}
+
+const cases: [name: string, flags: TaskFlags, spec: TaskSpecRequest][] = [
+  ["nothing", {}, {}],
+  ["names", { task: "t", image: "i", network: "none", user: "1:2", workdir: "/w" }, {
+    taskId: "t",
+    image: "i",
+    network: "none",
+    user: "1:2",
+    workdir: "/w",
+  }],
+  ["an entrypoint", { entrypoint: "/bin/sh" }, { entrypoint: ["/bin/sh"] }],
+  [
+    "variables, those from here among them",
+    { env: ["A=1", "B=", "C=x=y\nz", "FROM_HERE", "NOT_SET"] },
+    { env: { A: "1", B: "", C: "x=y\nz", FROM_HERE: "here=1" } },
+  ],
+  ["mounts", { volume: ["/a:/b", "./src:/src:ro", "..:/up:rw", "cache:/var/cache"] }, {
+    mounts: [
+      { source: "/a", target: "/b" },
+      { source: "/home/me/project/src", target: "/src", readOnly: true },
+      { source: "/home/me", target: "/up" },
+      { source: "cache", target: "/var/cache" },
+    ],
+  }],
+  ["limits", { cpus: "0.5", memory: "1g", pids: "100", timeout: "1h30m" }, {
+    cpus: 0.5,
+    memoryBytes: 2 ** 30,
+    pidsLimit: 100,
+    timeoutMs: 5_400_000,
+  }],
+  ["the project's directory", { mount: true }, { projectDir: "/home/me/project" }],
+  ["what is kept", { keep: true, keepOnFailure: true }, { keep: true, keepOnFailure: true }],
+];
+
+for (const [name, flags, spec] of cases) {
+  Deno.test(`taskSpecOf() takes ${name}`, () => assertEquals(specOf(flags), spec));
+}
+
+Deno.test("taskSpecOf() keeps the words of the command apart", () => {
+  assertEquals(specOf({}, ["sh", "-c", "echo a b"]), { cmd: ["sh", "-c", "echo a b"] });
+});
+
+const nonsense: [flags: TaskFlags, message: string][] = [
+  [{ memory: "12x" }, '--memory: "12x" is no size'],
+  [{ memory: "0" }, '--memory: "0" is not above 0'],
+  [{ cpus: "two" }, '--cpus: "two" is no number'],
+  [{ cpus: "0" }, '--cpus: "0" is not above 0'],
+  [{ pids: "1.5" }, '--pids: "1.5" is no whole number'],
+  [{ timeout: "soon" }, '--timeout: "soon" is no length of time'],
+  [{ timeout: "0s" }, '--timeout: "0s" is not above 0'],
+  [{ env: ["=x"] }, '-e: "=x" has no name'],
+  [{ env: [""] }, '-e: "" has no name'],
+  [{ volume: ["nonsense"] }, '-v: "nonsense" is not of the form'],
+  [{ volume: ["/a:"] }, '-v: "/a:" is not of the form'],
+  [{ volume: ["/a:/b:readonly"] }, '-v: "/a:/b:readonly" is not of the form'],
+  [{ volume: ["/a:/b:ro:z"] }, '-v: "/a:/b:ro:z" is not of the form'],
+  [{ volume: ["/a:b"] }, "b must be an absolute path"],
+];
+
+for (const [flags, message] of nonsense) {
+  Deno.test(`taskSpecOf(${JSON.stringify(flags)}) is refused by name`, () => {
+    assertEquals(assertThrows(() => specOf(flags), ApexError, message).code, "usage");
+  });
+}

@@ -1,0 +1,34 @@
+import { assertEquals } from "@std/assert";
+import { TaskAdoption } from "../../src/daemon/task_adoption.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { EmittedManager } from "../support/emitted_manager.ts";
+import { within } from "../support/within.ts";
+
+const connected = { engine: "docker", version: "1", timestamp: new Date() } as const;
+
+Deno.test("TaskAdoption takes up the tasks once, at the engine's first connection", async () => {
+  const containers = new EmittedManager();
+  let adoptions = 0;
+  const adopt = () => {
+    adoptions++;
+    return Promise.reject(new Error("no such luck"));
+  };
+  using adoption = new TaskAdoption({ containers, orchestrator: { adopt }, logger: silentLogger });
+  containers.emit("engine:connected", connected);
+  containers.emit("engine:connected", connected);
+  await within(5_000, "its end", adoption.settled);
+  assertEquals([adoptions, adoption.error], [1, "no such luck"]);
+});
+
+Deno.test("TaskAdoption lets go at once, also in the middle: what it began is the orchestrator's to end", () => {
+  const containers = new EmittedManager();
+  const adopt = () => new Promise<void>(() => {});
+  {
+    using _adoption = new TaskAdoption({ containers, orchestrator: { adopt }, logger: silentLogger });
+    containers.emit("engine:connected", connected);
+  }
+  {
+    using _adoption = new TaskAdoption({ containers, orchestrator: { adopt }, logger: silentLogger });
+  }
+  assertEquals(containers.listenerCount(), 0);
+});

@@ -1,0 +1,239 @@
+/**
+ * The daemon is killed, and ended, again and again while containers start, exit and are removed: over all its lives
+ * together each change is told once, in order, with its exit code. What was told is what the journal holds.
+ */
+import { assertEquals } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { openStream } from "../../src/client/control_stream.ts";
+import { request } from "../../src/client/request.ts";
+import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
+import { ApexHome, type ApexProcess, eventually } from "../support/apex_process.ts";
+import { ContainerDriver } from "../support/container_driver.ts";
+import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+interface Engine extends AsyncDisposable {
+  readonly socketPath: string;
+}
+
+const ENGINES: readonly { name: string; ignore: boolean; start: (dir: TempDir) => Promise<Engine> }[] = [
+  {
+    name: "the embedded engine",
+    ignore: false,
+    start: (dir) => startEmbeddedEngine({ dir: dir.join("engine"), socketPath: dir.join("engine.sock") }),
+  },
+  { name: "dockerd", ignore: !await dockerAvailable(), start: () => startDocker() },
+];
+
+/** In turns: the end of the first daemon, the second … */
+const ENDS: readonly Deno.Signal[] = ["SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM", "SIGKILL"];
+
+type Line = Readonly<Record<string, unknown>>;
+
+/** Everything that was ever told, in order. */
+function told(home: ApexHome): Line[] {
+  using stack = new DisposableStack();
+  const database = stack.adopt(
+    new DatabaseSync(`${home.dir}/state/apex.db`, { readOnly: true }),
+    (each) => each.close(),
+  );
+  const rows = database.prepare("SELECT line FROM events ORDER BY seq").all();
+  return rows.map(({ line }) => JSON.parse(new TextDecoder().decode(line as Uint8Array)));
+}
+
+/** `created`, `died 3` …: what was told of one container. */
+function storyOf(lines: readonly Line[], name: string): string[] {
+  return lines.filter((line) => line.containerName === name && String(line.type).startsWith("container."))
+    .map(({ type, exitCode }) =>
+      [String(type).slice("container.".length), exitCode].filter((word) => word !== undefined).join(" ")
+    );
+}
+
+function taskStoryOf(lines: readonly Line[], taskId: string): string[] {
+  return lines.filter((line) => line.taskId === taskId).map(({ type }) => String(type));
+}
+
+/** One test's engine and daemons. */
+class Rig {
+  readonly home: ApexHome;
+  readonly driver: ContainerDriver;
+  readonly #dir: string;
+  readonly #socketPath: string;
+
+  constructor(
+    home: ApexHome,
+    { driver, dir, socketPath }: { driver: ContainerDriver; dir: string; socketPath: string },
+  ) {
+    this.home = home;
+    this.driver = driver;
+    this.#dir = dir;
+    this.#socketPath = socketPath;
+  }
+
+  startDaemon(): Promise<ApexProcess> {
+    return this.home.startDaemon(["--engine", `unix://${this.#socketPath}`]);
+  }
+
+  async endDaemon(daemon: ApexProcess, signal: Deno.Signal): Promise<void> {
+    daemon.kill(signal);
+    await daemon[Symbol.asyncDispose]();
+  }
+
+  /** A container that exits with that code when it is told to; its id. */
+  async run(name: string, exitCode: number): Promise<string> {
+    const id = await this.driver.create({ name, ...this.#waiting(name, exitCode) });
+    await this.driver.start(id);
+    return id;
+  }
+
+  async exit(name: string, id: string): Promise<void> {
+    await this.release(name);
+    await this.driver.wait(id);
+  }
+
+  async release(name: string): Promise<void> {
+    await Deno.writeTextFile(`${this.#dir}/${name}`, "");
+  }
+
+  /** A task that exits with that code when it is told to. Resolves when its container runs; its client hangs up then. */
+  async runTask(taskId: string, exitCode: number): Promise<void> {
+    const { Cmd } = this.#waiting(taskId, exitCode);
+    const task = {
+      taskId,
+      image: "busybox:local",
+      cmd: Cmd,
+      network: "none",
+      mounts: [{ source: this.#dir, target: this.#dir }],
+    };
+    using stream = await openStream(this.home.controlSocket, "tasks.run", { task }, { timeoutMs: 20_000 });
+    for await (const { kind } of stream.frames) if (kind === "started") return;
+    throw new Error(`task ${taskId} did not start`);
+  }
+
+  /** A session with nobody attached. */
+  async createSession(name: string): Promise<void> {
+    const options = ["--background", "--image", "busybox:local", "--network", "none"];
+    const { code, stderr } = await this.home.apex(["attach", ...options, name, "--", "sleep", "600"]);
+    assertEquals(code, 0, stderr);
+  }
+
+  #waiting(name: string, exitCode: number): { Cmd: string[]; HostConfig: Record<string, unknown> } {
+    return {
+      Cmd: ["sh", "-c", `until [ -e ${this.#dir}/${name} ]; do sleep 0.02; done; exit ${exitCode}`],
+      HostConfig: { NetworkMode: "none", Binds: [`${this.#dir}:${this.#dir}`] },
+    };
+  }
+}
+
+for (const { name: engineName, ignore, start } of ENGINES) {
+  Deno.test({
+    name: `each change on ${engineName} is told once over all lives of the daemon`,
+    ignore,
+    fn: async () => {
+      await using dir = await TempDir.make();
+      await using engine = await start(dir);
+      using driver = new ContainerDriver(engine.socketPath);
+      await using home = await ApexHome.create();
+      const rig = new Rig(home, { driver, dir: dir.path, socketPath: engine.socketPath });
+      const before = await rig.run("before", 0);
+      const codes = new Map<string, number>();
+      const tasks = new Map<string, number>();
+      let daemon = await rig.startDaemon();
+      for (const [round, signal] of ENDS.entries()) {
+        const code = (index: number): number => 10 * (round + 1) + index;
+        const name = (what: string, index: number): string => {
+          codes.set(`${what}-${round}`, code(index));
+          return `${what}-${round}`;
+        };
+        const down = name("exits-while-down", 0);
+        const gone = name("goes-while-down", 1);
+        const amid = name("exits-amid", 2);
+        const lives = name("lives-while-down", 3);
+        const task = `task-${round}`;
+        tasks.set(task, code(4));
+        const [downId, goneId, amidId] = await Promise.all([
+          rig.run(down, code(0)),
+          rig.run(gone, code(1)),
+          rig.run(amid, code(2)),
+          rig.runTask(task, code(4)),
+          rig.createSession(`session-${round}`),
+        ]);
+        // In the middle of starts, exits and removals, wherever these are.
+        const amidst = [
+          rig.exit(amid, amidId).then(() => driver.remove(amidId)),
+          rig.run(lives, code(3)),
+        ] as const;
+        await rig.release(task);
+        await rig.endDaemon(daemon, signal);
+        await rig.exit(down, downId);
+        await rig.exit(gone, goneId);
+        await driver.remove(goneId);
+        await driver.kill(`apex-session-session-${round}`);
+        const livesId = await amidst[1];
+        await rig.exit(lives, livesId);
+        daemon = await rig.startDaemon();
+        await amidst[0];
+        await driver.remove(downId);
+        await driver.remove(livesId);
+      }
+      try {
+        await rig.exit("before", before);
+        for (const taskId of tasks.keys()) {
+          await eventually(
+            () => taskStoryOf(told(home), taskId).includes("workspace.cleaned"),
+            `the end of ${taskId}`,
+          );
+        }
+        for (const round of ENDS.keys()) {
+          const container = `apex-session-session-${round}`;
+          await eventually(
+            () => storyOf(told(home), container).includes("removed 137"),
+            `the removal of ${container}`,
+          );
+        }
+        // What comes after everything else is the fence.
+        await driver.remove(before);
+        await eventually(
+          () => storyOf(told(home), "before").length >= 2,
+          "the removal of the last container",
+        );
+        await request(home.controlSocket, "containers.list", {});
+      } finally {
+        await rig.endDaemon(daemon, "SIGTERM");
+      }
+      const lines = told(home);
+      assertEquals(storyOf(lines, "before"), ["died 0", "removed 0"]);
+      for (const [name, code] of codes) {
+        assertEquals(storyOf(lines, name), ["created", "started", `died ${code}`, `removed ${code}`], name);
+      }
+      for (const [taskId, code] of tasks) {
+        assertEquals(storyOf(lines, `apex-task-${taskId}`), [
+          "created",
+          "started",
+          `died ${code}`,
+          `removed ${code}`,
+        ], taskId);
+        assertEquals(taskStoryOf(lines, taskId), [
+          "task.created",
+          "container.created",
+          "workspace.created",
+          "container.started",
+          "task.started",
+          "container.died",
+          "task.failed",
+          "container.removed",
+          "workspace.cleaned",
+        ]);
+      }
+      for (const change of ["created", "attached", "detached", "removed"]) {
+        const count = lines.filter(({ type }) => type === `session.${change}`).length;
+        assertEquals(count, ENDS.length, `session.${change}`);
+      }
+      for (const round of ENDS.keys()) {
+        const story = storyOf(lines, `apex-session-session-${round}`);
+        assertEquals(story, ["created", "started", "died 137", "removed 137"], `session-${round}`);
+      }
+      assertEquals(lines.filter(({ type }) => type === "container.operation_failed"), []);
+    },
+  });
+}

@@ -1,0 +1,135 @@
+/** Nothing is lost: consumers that go on across kills of the daemon, and consumers that stand still. */
+import { assert, assertEquals } from "@std/assert";
+import { request } from "../../src/client/request.ts";
+import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/apex_process.ts";
+import { EngineLoad } from "../support/engine_load.ts";
+
+const KILLS = 12;
+const EVENTS_PER_SECOND = 2_000;
+
+Deno.test("a resuming consumer gets each event once, while the daemon is killed again and again", async () => {
+  await using home = await ApexHome.create();
+  await using load = new EngineLoad(`${home.dir}/load.sock`);
+  const engine = ["--engine", `unix://${home.dir}/load.sock`];
+  await using processes = new AsyncDisposableStack();
+  let daemon = processes.use(await home.startDaemon(engine));
+  await using consumer = home.spawn(["events", "--reconnect", "--seq", "--after", await beginning(home)]);
+  load.run(EVENTS_PER_SECOND);
+  for (let kills = 0; kills < KILLS; kills++) {
+    const before = consumer.stdoutSoFar.length;
+    await eventually(() => consumer.stdoutSoFar.length > before + 100_000, "the consumer gets events");
+    daemon.kill("SIGKILL");
+    await daemon.status;
+    daemon = processes.use(await home.startDaemon(engine));
+  }
+  await load.stop();
+  await eventually(
+    async () => cursorsIn(consumer.stdoutSoFar).at(-1) === await head(home),
+    "the consumer has caught up",
+  );
+  consumer.kill("SIGKILL");
+
+  const { code, stdout } = await home.apex(["history", "--json"]);
+  assertEquals(code, 0);
+  const told = lines(stdout).map((line) => JSON.parse(line).seq);
+  const got = cursorsIn(consumer.stdoutSoFar);
+  assert(told.length > KILLS * 100, `there was a load: ${told.length} events`);
+  assertEquals(told, Array.from(told, (_, index) => index + 1));
+  const epoch = got[0]!.split(":")[0];
+  // Not assertEquals: it would print a difference of thousands of lines.
+  assert(got.length === told.length, `${told.length} events, and ${got.length} were printed`);
+  assert(got.every((cursor, index) => cursor === `${epoch}:${told[index]}`), "each once, in order");
+});
+
+Deno.test("a cursor file lets a consumer that was ended go on where it stopped printing", async () => {
+  await using home = await ApexHome.create();
+  await using load = new EngineLoad(`${home.dir}/load.sock`);
+  await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
+  load.run(EVENTS_PER_SECOND);
+  const args = ["events", "--seq", "--cursor-file", `${home.dir}/cursor`];
+  const got: string[] = [];
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    await using consumer = home.spawn(args);
+    await eventually(() => consumer.stdoutSoFar.length > 100_000, "the consumer gets events");
+    consumer.kill(signal);
+    const { code, stdout } = await consumer.finished();
+    assertEquals(code, 128 + { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }[signal]);
+    // What it was amid of writing is not printed, as its cursor says.
+    const { seq } = cursorOf((await Deno.readTextFile(`${home.dir}/cursor`)).trim());
+    got.push(...cursorsIn(stdout).filter((cursor) => cursorOf(cursor).seq <= seq));
+  }
+  const first = cursorOf(got[0]!).seq;
+  assertEquals(got.map((cursor) => cursorOf(cursor).seq), Array.from(got, (_, index) => first + index));
+});
+
+Deno.test("a frozen subscriber gets everything later, a bare one is dropped, and a third is not delayed", async () => {
+  await using home = await ApexHome.create();
+  await using load = new EngineLoad(`${home.dir}/load.sock`);
+  await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
+  await using extended = home.spawn(["events", "--seq", "--after", await beginning(home)]);
+  await using bare = home.spawn(["events"]);
+  using reader = await EventsReader.connect(home.eventsSocket);
+  await eventually(
+    async () => (await request(home.controlSocket, "status", {})).subscribers === 3,
+    "all have subscribed",
+  );
+  for (const frozen of [extended, bare]) frozen.kill("SIGSTOP");
+  // Half as much again as the log keeps in memory. Each piece is on its way to the third one as if there were no others.
+  const slowestMs = await publish(load, { reader, containers: 28_000 / 4 });
+  assert(slowestMs < 2_000, `the third subscriber waited ${slowestMs} ms for a piece of 400 events`);
+  assert((await request(home.controlSocket, "status", {})).log.oldest > 5_000, "memory has moved on");
+  for (const frozen of [extended, bare]) frozen.kill("SIGCONT");
+
+  const dropped = await bare.finished();
+  assertEquals(dropped.code, 6);
+  const { log: { head, epoch } } = await request(home.controlSocket, "status", {});
+  await eventually(
+    () => cursorsIn(extended.stdoutSoFar).at(-1) === `${epoch}:${head}`,
+    "the extended one has caught up",
+  );
+  const got = cursorsIn(extended.stdoutSoFar);
+  assert(got.length === head, `${head} events, and ${got.length} came`);
+  assert(got.every((cursor, index) => cursor === `${epoch}:${index + 1}`), "each once, in order");
+  assert(lines(dropped.stdout).length < head, "the bare one did not get all");
+});
+
+/** The longest time in which a piece came through to the reader. */
+async function publish(
+  load: EngineLoad,
+  { reader, containers }: { readonly reader: EventsReader; readonly containers: number },
+): Promise<number> {
+  const PIECE = 100;
+  let slowestMs = 0;
+  for (let lived = 0; lived < containers; lived += PIECE) {
+    const startMs = performance.now();
+    await load.live(PIECE);
+    const last = (lived + PIECE).toString(16).padStart(64, "0");
+    await reader.until((event) => event.type === "container.removed" && event.containerId === last);
+    slowestMs = Math.max(slowestMs, performance.now() - startMs);
+  }
+  return slowestMs;
+}
+
+/** The cursor before the first event. */
+async function beginning(home: ApexHome): Promise<string> {
+  return `${(await request(home.controlSocket, "status", {})).log.epoch}:0`;
+}
+
+async function head(home: ApexHome): Promise<string> {
+  const { log: { epoch, head } } = await request(home.controlSocket, "status", {});
+  return `${epoch}:${head}`;
+}
+
+/** Of a process's output; an unfinished last line is none. */
+function lines(output: ApexProcess["stdoutSoFar"]): string[] {
+  return output.split("\n").slice(0, -1);
+}
+
+function cursorsIn(output: string): string[] {
+  return lines(output).map((line) => JSON.parse(line).cursor);
+}
+
+function cursorOf(text: string): { readonly epoch: string; readonly seq: number } {
+  const [epoch, seq] = text.split(":");
+  return { epoch: epoch!, seq: Number(seq) };
+}

@@ -1,0 +1,354 @@
+/**
+ * Tasks at the command line, from `apex run` to the last event, on the embedded engine and on a real Docker. What only
+ * one of them can do (run out of memory, for example) is at the end.
+ */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { request } from "../../src/client/request.ts";
+import type { TaskResult } from "../../src/protocol/control.ts";
+import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/apex_process.ts";
+import { ContainerDriver } from "../support/container_driver.ts";
+import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+
+/** A daemon on an engine, and how to ask for a task there. */
+interface Rig extends AsyncDisposable {
+  readonly home: ApexHome;
+  readonly engine: ContainerDriver;
+  readonly daemonArgs: readonly string[];
+  daemon: ApexProcess;
+  /** Ends the engine, whose memory of events goes with it. The embedded one is started by the next daemon. */
+  restartEngine(): Promise<void>;
+  /** `apex run` with what this engine needs. */
+  run(args: readonly string[]): ReturnType<ApexHome["apex"]>;
+  spawnRun(args: readonly string[]): ApexProcess;
+}
+
+async function startRig(kind: "embedded" | "docker"): Promise<Rig> {
+  await using stack = new AsyncDisposableStack();
+  const docker = kind === "docker" ? stack.use(await startDocker()) : undefined;
+  const home = stack.use(await ApexHome.create());
+  const daemonArgs = ["--engine", docker === undefined ? "embedded" : `unix://${docker.socketPath}`];
+  const daemon = await home.startDaemon(daemonArgs);
+  const options = docker === undefined ? [] : ["--network", "none"];
+  const engine = stack.use(new ContainerDriver(docker?.socketPath ?? home.engineSocket));
+  const runArgs = (args: readonly string[]) => ["run", "--image", "busybox:local", ...options, ...args];
+  const rig: Rig = {
+    home,
+    engine,
+    daemonArgs,
+    daemon,
+    restartEngine: async () => {
+      if (docker === undefined) return await home.endEngine();
+      await docker.stop();
+      await docker.restart();
+    },
+    run: (args) => home.apex(runArgs(args)),
+    spawnRun: (args) => home.spawn(runArgs(args)),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+  stack.defer(() => rig.daemon[Symbol.asyncDispose]());
+  const owned = stack.move();
+  return rig;
+}
+
+async function tasksOf({ home }: Rig): Promise<TaskResult[]> {
+  return (await request(home.controlSocket, "tasks.list", { all: true })).tasks;
+}
+
+async function taskOf(rig: Rig, taskId: string): Promise<TaskResult | undefined> {
+  return (await tasksOf(rig)).find((task) => task.taskId === taskId);
+}
+
+function untilState(rig: Rig, taskId: string, state: TaskResult["state"]): Promise<void> {
+  return eventually(async () => (await taskOf(rig, taskId))?.state === state, `${taskId} is ${state}`);
+}
+
+/** Containers that apex made and that are still there. */
+async function containersLeft({ engine }: Rig): Promise<string[]> {
+  const containers = await engine.client.listContainers();
+  return containers.filter(({ Labels }) => Labels?.["apex.managed"] === "true").map(({ Names }) =>
+    Names![0]!
+  );
+}
+
+function untilNothingIsLeft(rig: Rig): Promise<void> {
+  return eventually(async () => (await containersLeft(rig)).length === 0, "nothing is left behind");
+}
+
+const ENGINES = ["embedded", ...(await dockerAvailable() ? ["docker" as const] : [])] as const;
+
+for (const kind of ENGINES) {
+  Deno.test(`apex run on ${kind} passes on output and exit status, and leaves nothing`, async () => {
+    await using rig = await startRig(kind);
+    const spoken = await rig.run(["--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    assertEquals(spoken, { code: 3, stdout: "out\n", stderr: "err\n" });
+    for (const status of [0, 1]) {
+      assertEquals((await rig.run(["--", "sh", "-c", `exit ${status}`])).code, status);
+    }
+    const killed = await rig.run(["--", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"]);
+    assertEquals(killed.code, 137);
+    const long = await rig.run(["--", "sh", "-c", "seq 1 200000"]);
+    assertEquals([long.code, long.stdout.length], [0, 1_288_895]);
+    assertEquals(
+      (await tasksOf(rig)).map(({ state, reason, exitCode }) => `${state} ${reason} ${exitCode}`),
+      [
+        "completed exit 0",
+        "failed signal 137",
+        "failed exit 1",
+        "completed exit 0",
+        "failed exit 3",
+      ],
+    );
+    await untilNothingIsLeft(rig);
+  });
+
+  Deno.test(`a task on ${kind} is told in exactly this sequence`, async () => {
+    await using rig = await startRig(kind);
+    using events = await EventsReader.connect(rig.home.eventsSocket);
+    await request(rig.home.controlSocket, "status", {});
+    assertEquals((await rig.run(["--task", "t1", "--", "sh", "-c", "exit 4"])).code, 4);
+    assertEquals((await rig.run(["--task", "t2", "--", "true"])).code, 0);
+    const all = await events.until(({ type, taskId }) => type === "workspace.cleaned" && taskId === "t2");
+    const told = (id: string) => all.filter(({ taskId }) => taskId === id).map(({ type }) => type);
+    const sequence = (end: string) => [
+      "task.created",
+      "container.created",
+      "workspace.created",
+      "container.started",
+      "task.started",
+      "container.died",
+      end,
+      "container.removed",
+      "workspace.cleaned",
+    ];
+    assertEquals(told("t1"), sequence("task.failed"));
+    assertEquals(told("t2"), sequence("task.completed"));
+    const failed = all.find(({ type }) => type === "task.failed")!;
+    assertEquals([failed.exitCode, failed.reason], [4, "exit"]);
+  });
+
+  Deno.test(`apex run on ${kind} passes signals on; a second SIGINT kills`, async () => {
+    await using rig = await startRig(kind);
+    const stubborn = 'trap "echo caught" INT; echo ready; while :; do sleep 0.1; done';
+    await using run = rig.spawnRun(["--", "sh", "-c", stubborn]);
+    await eventually(() => run.stdoutSoFar.includes("ready"), "it runs");
+    run.kill("SIGINT");
+    await eventually(() => run.stdoutSoFar.includes("caught"), "it got the signal");
+    run.kill("SIGINT");
+    assertEquals((await run.finished()).code, 137);
+    await using polite = rig.spawnRun([
+      "--",
+      "sh",
+      "-c",
+      'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done',
+    ]);
+    await eventually(() => polite.stdoutSoFar.includes("ready"), "it runs");
+    polite.kill("SIGTERM");
+    assertEquals((await polite.finished()).code, 7);
+  });
+
+  Deno.test(`a task on ${kind} outlives its client; others wait for it, read it, cancel it`, async () => {
+    await using rig = await startRig(kind);
+    {
+      await using client = rig.spawnRun(["--task", "lone", "--", "sh", "-c", "echo started; sleep 600"]);
+      await eventually(() => client.stdoutSoFar.includes("started"), "it runs");
+    }
+    const id = await rig.run([
+      "-d",
+      "--task",
+      "other",
+      "--",
+      "sh",
+      "-c",
+      "echo one; echo two >&2; sleep 600",
+    ]);
+    assertEquals([id.code, id.stdout], [0, "other\n"]);
+    const { home } = rig;
+    await eventually(
+      async () => (await home.apex(["logs", "other"])).stdout === "one\n",
+      "its output is there",
+    );
+    assertEquals((await home.apex(["logs", "--tail", "1", "other"])).code, 0);
+    const table = await home.apex(["tasks"]);
+    assertMatch(table.stdout, /^lone +running /m);
+    assertMatch(table.stdout, /^other +running /m);
+    const [inspected] = JSON.parse((await home.apex(["inspect", "lone"])).stdout);
+    assertEquals(inspected.task.taskId, "lone");
+
+    await using waiting = home.spawn(["wait", "lone"]);
+    assertEquals((await home.apex(["wait", "--timeout", "50ms", "lone"])).code, 124);
+    const cancelled = await home.apex(["cancel", "lone", "nobody", "other"]);
+    assertEquals(cancelled.code, 4);
+    assertStringIncludes(cancelled.stderr, "nobody");
+    assert((await waiting.finished()).code > 128);
+    assertEquals((await tasksOf(rig)).map(({ state }) => state), ["cancelled", "cancelled"]);
+    await untilNothingIsLeft(rig);
+  });
+
+  Deno.test(`apex run on ${kind} refuses what makes no sense with 125, and leaves nothing`, async () => {
+    await using rig = await startRig(kind);
+    const taken = rig.spawnRun(["--task", "taken", "--", "sleep", "600"]);
+    await using _taken = taken;
+    await untilState(rig, "taken", "running");
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [["--memory", "12x", "--", "true"], /12x/],
+      [["--task", "no/slash", "--", "true"], /no\/slash/],
+      [["-v", "/nowhere/at/all:/data", "--", "true"], /\/nowhere\/at\/all/],
+      [["-v", "nonsense", "--", "true"], /nonsense/],
+      [["--timeout", "soon", "--", "true"], /soon/],
+      [["--task", "taken", "--", "true"], /taken/],
+    ];
+    for (const [args, said] of cases) {
+      const { code, stderr, stdout } = await rig.run(args);
+      assertEquals([code, stdout], [125, ""], args.join(" "));
+      assertMatch(stderr, said);
+      assertMatch(stderr, /^apex: [^\n]+\n$/);
+    }
+    const absent = await rig.run(["--", "/no/such/program"]);
+    assertEquals(absent.code, 127);
+    assertEquals((await rig.run(["--no-such-flag", "--", "true"])).code, 125);
+    assertEquals((await rig.home.apex(["cancel", "taken"])).code, 0);
+    await untilNothingIsLeft(rig);
+  });
+
+  Deno.test(`tasks on ${kind} keep their ends when the daemon is killed and comes back`, async () => {
+    await using rig = await startRig(kind);
+    const { home } = rig;
+    const ids = Array.from({ length: 20 }, (_, n) => `t${n}`);
+    for (const [n, id] of ids.entries()) {
+      const script = `while [ ! -e ${home.dir}/go${n} ]; do sleep 0.05; done; exit ${n}`;
+      const mount = kind === "docker" ? ["-v", `${home.dir}:${home.dir}:ro`] : [];
+      assertEquals(
+        (await rig.run(["-d", "--keep", "--task", id, ...mount, "--", "sh", "-c", script])).code,
+        0,
+      );
+    }
+    rig.daemon.kill("SIGKILL");
+    await rig.daemon.finished();
+    for (let n = 0; n < 10; n++) await Deno.writeTextFile(`${home.dir}/go${n}`, "");
+    await eventually(
+      async () =>
+        (await rig.engine.client.listContainers()).filter(({ State }) => State === "exited").length === 10,
+      "ten have ended",
+    );
+    rig.daemon = await home.startDaemon(rig.daemonArgs);
+    const ends = async () =>
+      Object.fromEntries(
+        (await tasksOf(rig)).map(({ taskId, state, exitCode }) => [taskId, `${state} ${exitCode}`]),
+      );
+    await eventually(
+      async () => Object.values(await ends()).filter((end) => !end.startsWith("running")).length === 10,
+      "told",
+    );
+    for (let n = 10; n < 20; n++) await Deno.writeTextFile(`${home.dir}/go${n}`, "");
+    await eventually(
+      async () => !Object.values(await ends()).some((end) => end.startsWith("running")),
+      "all ended",
+    );
+    assertEquals(
+      await ends(),
+      Object.fromEntries(ids.map((id, n) => [id, n === 0 ? "completed 0" : `failed ${n}`])),
+    );
+  });
+
+  Deno.test(`on ${kind} a container removed behind apex's back is failed by a signal, or lost`, async () => {
+    await using rig = await startRig(kind);
+    const run = async (task: string) => {
+      assertEquals((await rig.run(["-d", "--task", task, "--", "sleep", "600"])).code, 0);
+      return (await taskOf(rig, task))!.containerId!;
+    };
+    await rig.engine.remove(await run("seen"), { force: true });
+    await untilState(rig, "seen", "failed");
+    const removeWithoutDaemon = async (task: string, alsoBefore: () => Promise<void>) => {
+      const id = await run(task);
+      rig.daemon.kill("SIGKILL");
+      await rig.daemon.finished();
+      await rig.engine.remove(id, { force: true });
+      await alsoBefore();
+      rig.daemon = await rig.home.startDaemon(rig.daemonArgs);
+      await untilState(rig, task, "failed");
+    };
+    await removeWithoutDaemon("told-later", async () => {});
+    // Nobody remembers how that one ended.
+    await removeWithoutDaemon("vanished", () => rig.restartEngine());
+    assertEquals(
+      (await tasksOf(rig)).map(({ taskId, reason, exitCode }) => [taskId, reason, exitCode]),
+      [["vanished", "lost", undefined], ["told-later", "signal", 137], ["seen", "signal", 137]],
+    );
+  });
+
+  Deno.test(`apex workspaces on ${kind} shows what nobody owns, and cleans it when told to`, async () => {
+    await using rig = await startRig(kind);
+    const { home, engine } = rig;
+    const labels = { "apex.managed": "true", "apex.task-id": "forgotten" };
+    await engine.create({
+      name: "apex-task-forgotten",
+      Labels: labels,
+      HostConfig: { NetworkMode: "none" },
+    });
+    assertEquals((await rig.run(["--keep", "--task", "kept", "--", "true"])).code, 0);
+    await eventually(
+      async () => /^forgotten .*orphan/m.test((await home.apex(["workspaces"])).stdout),
+      "the orphan is shown",
+    );
+    assertEquals((await home.apex(["workspaces", "clean"])).code, 2);
+    const cleaned = await home.apex(["workspaces", "clean", "--yes"]);
+    assertEquals(cleaned.code, 0);
+    assertEquals(cleaned.stdout, "apex-task-forgotten\n");
+    assertMatch((await home.apex(["workspaces"])).stdout, /^kept .*kept\)/m);
+    assertEquals((await home.apex(["workspaces", "clean", "--yes", "kept"])).stdout, "apex-task-kept\n");
+    assertEquals(await containersLeft(rig), []);
+  });
+}
+
+Deno.test("apex run and apex events start a daemon that outlives them; -D does not", async () => {
+  await using home = await ApexHome.create();
+  assertEquals((await home.apex(["-D", "run", "--", "true"])).code, 125);
+  assertEquals((await home.apex(["-D", "events"])).code, 3);
+  await Deno.mkdir(`${home.dir}/config/apex`, { recursive: true });
+  await Deno.writeTextFile(`${home.dir}/config/apex/config.toml`, 'engine = "embedded"\n');
+  const runs = await Promise.all(
+    Array.from(
+      { length: 5 },
+      (_, n) => home.apex(["run", "--task", `t${n}`, "--", "sh", "-c", `echo ${n}; exit ${n}`]),
+    ),
+  );
+  assertEquals(runs.map(({ code, stdout }) => [code, stdout]), [0, 1, 2, 3, 4].map((n) => [n, `${n}\n`]));
+  assert(runs.some(({ stderr }) => /^apex: started a daemon \(pid \d+; log: .*daemon\.log\)$/m.test(stderr)));
+  const { pid } = await request(home.controlSocket, "status", {});
+  Deno.kill(pid, "SIGTERM");
+  await eventually(async () => (await home.apex(["status"])).code === 3, "it has ended");
+});
+
+Deno.test("a failed start of the daemon is told by the client that wanted it", async () => {
+  await using home = await ApexHome.create();
+  await Deno.mkdir(`${home.dir}/config/apex`, { recursive: true });
+  await Deno.writeTextFile(
+    `${home.dir}/config/apex/config.toml`,
+    'engine = "unix:///no/such.sock"\nmax_subscribers = "x"\n',
+  );
+  const { code, stderr } = await home.apex(["run", "--", "true"]);
+  assertEquals(code, 125);
+  assertStringIncludes(stderr, "max_subscribers");
+});
+
+Deno.test({
+  name: "a real Docker tells a task that ran out of memory from one that was killed",
+  ignore: !await dockerAvailable(),
+  async fn() {
+    await using rig = await startRig("docker");
+    const oom = await rig.run(["--task", "oom", "--memory", "8m", "--", "tail", "/dev/zero"]);
+    assertEquals(oom.code, 137);
+    await using killed = rig.spawnRun(["--task", "killed", "--", "sleep", "600"]);
+    await untilState(rig, "killed", "running");
+    await rig.engine.kill((await taskOf(rig, "killed"))!.containerId!);
+    assertEquals((await killed.finished()).code, 137);
+    assertEquals((await tasksOf(rig)).map(({ taskId, reason }) => [taskId, reason]), [
+      ["killed", "signal"],
+      ["oom", "oom"],
+    ]);
+    const missing = await rig.home.apex(["run", "--image", "no-such-image-anywhere:1", "--", "true"]);
+    assertEquals(missing.code, 125);
+    assertStringIncludes(missing.stderr, "no-such-image-anywhere:1");
+    await untilNothingIsLeft(rig);
+  },
+});

@@ -1,0 +1,242 @@
+/** What an engine may answer to an attach, byte by byte. With real engines: tests/engine/real_attach_test.ts. */
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
+import { attachContainer, type AttachOptions } from "../../src/engine/attach_connection.ts";
+import { EngineError } from "../../src/engine/engine_error.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { type Script, ScriptedServer, send } from "../support/scripted_server.ts";
+import { TempDir } from "../support/temp_dir.ts";
+import { within } from "../support/within.ts";
+
+const UPGRADED = "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
+
+interface Engine extends AsyncDisposable {
+  readonly options: AttachOptions;
+}
+
+async function startEngine(script: Script): Promise<Engine> {
+  await using stack = new AsyncDisposableStack();
+  const dir = stack.use(await TempDir.make());
+  const server = stack.use(new ScriptedServer(dir.join("s"), script));
+  const owned = stack.move();
+  return {
+    options: { socketPath: server.path, apiVersion: "1.41", id: "c0ffee", stdin: true },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Reads the request's head; or less, when the client goes before it is whole. */
+async function readRequest(conn: Deno.UnixConn): Promise<string> {
+  const buffer = new Uint8Array(4_096);
+  let text = "";
+  while (!text.endsWith("\r\n\r\n")) {
+    const count = await conn.read(buffer);
+    if (count === null) break;
+    text += new TextDecoder().decode(buffer.subarray(0, count));
+  }
+  return text;
+}
+
+/** Reads until the client closes, so that a script does not end before it. */
+async function untilClosed(conn: Deno.UnixConn): Promise<string> {
+  let text = "";
+  const buffer = new Uint8Array(4_096);
+  for (let count = await conn.read(buffer); count !== null; count = await conn.read(buffer)) {
+    text += new TextDecoder().decode(buffer.subarray(0, count));
+  }
+  return text;
+}
+
+async function readAll(connection: { read(buffer: Uint8Array): Promise<number | null> }): Promise<string> {
+  const buffer = new Uint8Array(3);
+  let text = "";
+  for (let count = await connection.read(buffer); count !== null; count = await connection.read(buffer)) {
+    text += new TextDecoder().decode(buffer.subarray(0, count));
+  }
+  return text;
+}
+
+function answering(reply: string): Script {
+  return async (conn) => {
+    await readRequest(conn);
+    await send(conn, reply);
+  };
+}
+
+Deno.test("attachContainer() asks for the connection and takes it over", async () => {
+  let request = "";
+  let input = "";
+  await using engine = await startEngine(async (conn) => {
+    request = await readRequest(conn);
+    await send(conn, UPGRADED);
+    input = await untilClosed(conn);
+    await send(conn, "goodbye");
+  });
+  using attached = await attachContainer(engine.options);
+  await attached.write(new TextEncoder().encode("typed"));
+  await attached.closeWrite();
+  assertEquals(await within(5_000, "the output", readAll(attached)), "goodbye");
+  assertEquals(input, "typed");
+  assertEquals(request.split("\r\n"), [
+    "POST /v1.41/containers/c0ffee/attach?stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FF,%FE HTTP/1.1",
+    "Host: localhost",
+    "Connection: Upgrade",
+    "Upgrade: tcp",
+    "Content-Length: 0",
+    "",
+    "",
+  ]);
+});
+
+Deno.test("attachContainer() keeps the output that comes together with the reply's head", async () => {
+  await using engine = await startEngine(answering(`${UPGRADED}at once`));
+  using attached = await attachContainer(engine.options);
+  assertEquals(await within(5_000, "the output", readAll(attached)), "at once");
+});
+
+Deno.test("attachContainer() reads a head that comes byte by byte", async () => {
+  await using engine = await startEngine(async (conn) => {
+    await readRequest(conn);
+    for (const character of `${UPGRADED}out`) await send(conn, character);
+  });
+  using attached = await attachContainer(engine.options);
+  assertEquals(await within(5_000, "the output", readAll(attached)), "out");
+});
+
+Deno.test("attachContainer() takes the 200 of older engines for the same", async () => {
+  await using engine = await startEngine(answering("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nout"));
+  using attached = await attachContainer({ ...engine.options, stdin: false });
+  assertEquals(await within(5_000, "the output", readAll(attached)), "out");
+});
+
+const MESSAGE = `{"message":"No such container: c0ffee"}\n`;
+
+const REFUSALS: Record<string, string> = {
+  "a length": `Content-Length: ${MESSAGE.length}\r\n\r\n${MESSAGE}`,
+  "chunks": `Transfer-Encoding: chunked\r\n\r\n${MESSAGE.length.toString(16)}\r\n${MESSAGE}\r\n0\r\n\r\n`,
+  "nothing but its end": `\r\n${MESSAGE}`,
+  "a length that it does not keep": `Content-Length: 9999\r\n\r\n${MESSAGE}`,
+};
+
+for (const [what, rest] of Object.entries(REFUSALS)) {
+  Deno.test(`attachContainer() rejects with the engine's words in a refusal with ${what}`, async () => {
+    await using engine = await startEngine(answering(`HTTP/1.1 404 Not Found\r\n${rest}`));
+    const error = await assertRejects(() => attachContainer(engine.options), EngineError);
+    assertEquals(
+      [error.code, error.status, error.engineMessage],
+      ["not_found", 404, "No such container: c0ffee"],
+    );
+    assertStringIncludes(error.message, "POST /containers/c0ffee/attach");
+  });
+}
+
+const NO_REPLIES: Record<string, readonly [string, string]> = {
+  "the connection ends before the reply": ["HTTP/1.1 101 UPGR", "ended before"],
+  "what comes is no reply": ["SSH-2.0-OpenSSH\r\n\r\n", "no HTTP reply"],
+  "the head has no end": [`HTTP/1.1 101 U\r\n${"X: y\r\n".repeat(20_000)}`, "over 65536 bytes"],
+};
+
+for (const [what, [reply, reason]] of Object.entries(NO_REPLIES)) {
+  Deno.test(`attachContainer() rejects when ${what}`, async () => {
+    await using engine = await startEngine(async (conn) => {
+      await readRequest(conn);
+      try {
+        await send(conn, reply);
+      } catch (error) {
+        // The client had seen enough.
+        if (!(error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset)) {
+          throw error;
+        }
+      }
+    });
+    await assertRejects(() => attachContainer(engine.options), EngineError, reason);
+  });
+}
+
+Deno.test("attachContainer() rejects when nobody listens", async () => {
+  await using dir = await TempDir.make();
+  const options = { socketPath: dir.join("none"), apiVersion: "1.41", id: "x", stdin: true };
+  await assertRejects(() => attachContainer(options), EngineError, "cannot reach the engine");
+});
+
+Deno.test("attachContainer() gives up on an engine that does not answer", async () => {
+  const clock = new FakeClock();
+  const asked = Promise.withResolvers<void>();
+  await using engine = await startEngine(async (conn) => {
+    await readRequest(conn);
+    asked.resolve();
+    await untilClosed(conn);
+  });
+  const attaching = attachContainer({ ...engine.options, clock, timeoutMs: 7_000 });
+  const rejected = assertRejects(() => attaching, EngineError, "did not attach to container c0ffee in 7 s");
+  await asked.promise;
+  clock.advance(7_000);
+  await within(5_000, "the rejection", rejected);
+  assertEquals(clock.pendingTimers, 0);
+});
+
+Deno.test("attachContainer() ends with its signal's reason, and closes the connection", async () => {
+  const asked = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  await using engine = await startEngine(async (conn) => {
+    await readRequest(conn);
+    asked.resolve();
+    await untilClosed(conn);
+    closed.resolve();
+  });
+  const aborting = new AbortController();
+  const attaching = attachContainer({ ...engine.options, signal: aborting.signal });
+  const rejected = assertRejects(() => attaching, Error, "never mind");
+  await asked.promise;
+  aborting.abort(new Error("never mind"));
+  await within(5_000, "the rejection", rejected);
+  await within(5_000, "the connection's end", closed.promise);
+  await assertRejects(
+    () => attachContainer({ ...engine.options, signal: aborting.signal }),
+    Error,
+    "never mind",
+  );
+});
+
+Deno.test("an attach outlives the signal and the time limit of its attempt", async () => {
+  const clock = new FakeClock();
+  await using engine = await startEngine(async (conn) => {
+    await readRequest(conn);
+    await send(conn, UPGRADED);
+    await send(conn, await untilClosed(conn));
+  });
+  const aborting = new AbortController();
+  using attached = await attachContainer({ ...engine.options, clock, signal: aborting.signal });
+  aborting.abort();
+  clock.advance(60_000);
+  await attached.write(new TextEncoder().encode("echo"));
+  await attached.closeWrite();
+  assertEquals(await within(5_000, "the output", readAll(attached)), "echo");
+});
+
+Deno.test("disposal of an attach ends its read, and the write that the container does not take", async () => {
+  await using engine = await startEngine(async (conn) => {
+    await readRequest(conn);
+    await send(conn, UPGRADED);
+    // Takes nothing until the client is gone.
+    await release.promise;
+  });
+  const release = Promise.withResolvers<void>();
+  const attached = await attachContainer(engine.options);
+  const read = attached.read(new Uint8Array(10));
+  const write = attached.write(new Uint8Array(8 * 1024 * 1024)).catch((error: unknown) => error);
+  attached[Symbol.dispose]();
+  attached[Symbol.dispose]();
+  assertEquals(await within(5_000, "the read's end", read), null);
+  assertInstanceOf(await within(5_000, "the write's end", write), EngineError);
+  assertEquals(await attached.read(new Uint8Array(10)), null);
+  await assertRejects(() => attached.write(new Uint8Array(1)), EngineError, "takes no input");
+  release.resolve();
+});
+
+Deno.test("a write to a container that is gone rejects", async () => {
+  await using engine = await startEngine(answering(UPGRADED));
+  using attached = await attachContainer(engine.options);
+  assertEquals(await within(5_000, "the end", readAll(attached)), "");
+  const error = await assertRejects(() => attached.write(new Uint8Array(1_000_000)), EngineError);
+  assert(error.message.startsWith("the container takes no input"));
+});

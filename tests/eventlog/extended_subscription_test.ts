@@ -1,0 +1,345 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import * as v from "valibot";
+import { EventLog } from "../../src/eventlog/event_log.ts";
+import { resumeCursor } from "../../src/eventlog/resume_cursor.ts";
+import type { CloseReason } from "../../src/eventlog/subscription.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { streamRecordSchemas } from "../../src/protocol/stream_record.ts";
+import { EventFilter } from "../../src/storage/event_filter.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { readText, SocketPairs } from "../support/socket_pairs.ts";
+import { TempDir } from "../support/temp_dir.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/wire_events.ts";
+import { within } from "../support/within.ts";
+import { containerEvent, JournaledLog, killedAt, settled, taskEvent } from "./journaled_log.ts";
+import { StreamTaker } from "./stream_taker.ts";
+
+const EPOCH = "00000000000000aa";
+/** Little enough for a test to fill it. */
+const SMALL = { segmentBytes: 4_096, retainedBytes: 16_384 };
+
+const numbers = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+/** Appends in blocks of 10, each in a turn of its own. */
+async function append(log: EventLog, count: number, bytes = 250): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    log.append(eventOfBytes(bytes));
+    if (n % 10 === 9) await settled(1);
+  }
+  await settled();
+}
+
+Deno.test("an extended subscriber is told where the log stands, then each event with its number", async () => {
+  await using pairs = await SocketPairs.open();
+  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, lastSeq: 7 });
+  log.append(eventOf("before"));
+  const { server, client } = await pairs.pair();
+  const snapshot = { containers: [{ id: "c" }], sessions: [], tasks: [] };
+  log.subscribeExtended({ connection: server, snapshot });
+  log.append(eventOf("after"));
+  const text = await within(5_000, "the event", readText(client, `${lineOf(eventOf("after")).slice(1)}`));
+  const cursor = `${EPOCH}:8`;
+  assertEquals(text.split("\n"), [
+    JSON.stringify({ type: "stream.hello", protocol: 1, epoch: EPOCH, cursor, oldest: `${EPOCH}:7` }),
+    JSON.stringify({ type: "stream.snapshot", ...snapshot, cursor }),
+    `{"seq":9,${JSON.stringify(eventOf("after")).slice(1)}`,
+    "",
+  ]);
+});
+
+Deno.test("an extended subscriber resumes after its cursor, from memory and from the journal", async () => {
+  await using dir = await TempDir.make();
+  await using life = new JournaledLog(dir.join("a.db"), { log: SMALL });
+  await append(life.log, 500);
+  assert(life.log.stats().oldestSeq > 400);
+  for (const seq of [0, 1, 250, 439, 499, 500]) {
+    const taker = new StreamTaker();
+    life.log.subscribeExtended({ connection: taker, after: { epoch: life.log.epoch, seq } });
+    life.log.append(eventOf("now"));
+    await settled(20);
+    const { headSeq } = life.log.stats();
+    assertEquals(taker.seqs, numbers(seq + 1, headSeq), `after ${seq}`);
+    assertEquals(taker.records.map(({ type }) => type), ["stream.hello"]);
+  }
+});
+
+Deno.test("an extended subscriber that stops taking reads on from the journal, and holds up nobody", async () => {
+  await using dir = await TempDir.make();
+  await using life = new JournaledLog(dir.join("a.db"), { log: SMALL });
+  const slow = new StreamTaker();
+  const quick = new StreamTaker();
+  for (const connection of [slow, quick]) life.log.subscribeExtended({ connection });
+  await append(life.log, 10);
+  slow.stall();
+  await append(life.log, 2_000);
+  assertEquals(quick.seqs, numbers(1, 2_010));
+  assert(slow.seqs.length < 100);
+  slow.goOn();
+  await settled(100);
+  assertEquals(slow.seqs, numbers(1, 2_010));
+  assertEquals([slow.records.length, life.log.stats().subscribersDropped], [1, 0]);
+});
+
+Deno.test("what neither memory nor journal has any more is told as a gap with its exact range", async () => {
+  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, ...SMALL });
+  const slow = new StreamTaker();
+  log.subscribeExtended({ connection: slow });
+  await append(log, 10);
+  slow.stall();
+  await append(log, 500);
+  const { oldestSeq } = log.stats();
+  slow.goOn();
+  await settled(20);
+  const [, gap, ...more] = slow.records;
+  assert(gap?.type === "stream.gap" && more.length === 0);
+  assertEquals([gap.reason, gap.to], ["evicted", `${EPOCH}:${oldestSeq - 1}`]);
+  const from = Number(gap.from.split(":")[1]);
+  assertEquals(slow.seqs, [...numbers(1, from), ...numbers(oldestSeq, 510)]);
+  // It stands where the loss is.
+  assertEquals(slow.lines.findIndex(({ type }) => type === "stream.gap"), 1 + from);
+});
+
+Deno.test("a cursor of the journal's past is a gap up to the oldest event that is kept", async () => {
+  await using dir = await TempDir.make();
+  const clock = new FakeClock();
+  await using life = new JournaledLog(dir.join("a.db"), { clock, maxAgeMs: 60_000, log: SMALL });
+  await append(life.log, 300);
+  clock.advance(300_000);
+  await append(life.log, 5);
+  assertEquals(life.journal.status.oldestSeq, 300);
+  await using next = new JournaledLog(killedAt(dir.join("a.db"), dir.join("b.db")), { clock });
+  const { epoch } = next.log;
+  const taker = new StreamTaker();
+  next.log.subscribeExtended({ connection: taker, after: { epoch, seq: 100 } });
+  await settled(20);
+  assertEquals(taker.records.slice(1), [
+    { type: "stream.gap", from: `${epoch}:100`, to: `${epoch}:299`, reason: "evicted" },
+  ]);
+  assertEquals(taker.seqs, numbers(300, 305));
+});
+
+Deno.test("a cursor from the future is a gap to the head, one of an unknown epoch a gap to the oldest", async () => {
+  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, lastSeq: 10 });
+  await append(log, 5);
+  const resume = async (after: string): Promise<StreamTaker> => {
+    const taker = new StreamTaker();
+    log.subscribeExtended({ connection: taker, after: resumeCursor(after) });
+    await settled();
+    return taker;
+  };
+  const future = await resume(`${EPOCH}:99`);
+  const foreign = await resume("00000000000000bb:12");
+  await append(log, 1);
+  assertEquals(future.records.slice(1), [
+    { type: "stream.gap", from: `${EPOCH}:99`, to: `${EPOCH}:15`, reason: "future" },
+  ]);
+  assertEquals(future.seqs, [16]);
+  assertEquals(foreign.records.slice(1), [
+    { type: "stream.gap", from: "00000000000000bb:12", to: `${EPOCH}:10`, reason: "epoch" },
+  ]);
+  assertEquals(foreign.seqs, numbers(11, 16));
+});
+
+Deno.test("a cursor of an epoch before this one loses only what the epochs do not share", async () => {
+  await using dir = await TempDir.make();
+  await using first = new JournaledLog(dir.join("a.db"), { bootId: "one" });
+  await append(first.log, 20);
+  const old = first.log.epoch;
+  await using second = new JournaledLog(killedAt(dir.join("a.db"), dir.join("b.db")), {
+    bootId: "two",
+  });
+  await append(second.log, 5);
+  const { epoch } = second.log;
+  for (const [seq, to] of [[15, 15], [20, 20], [24, 20]] as const) {
+    const taker = new StreamTaker();
+    second.log.subscribeExtended({ connection: taker, after: { epoch: old, seq } });
+    await settled(20);
+    assertEquals(taker.records.slice(1), [
+      { type: "stream.gap", from: `${old}:${seq}`, to: `${epoch}:${to}`, reason: "epoch" },
+    ]);
+    assertEquals(taker.seqs, numbers(to + 1, 25));
+  }
+});
+
+Deno.test("resumeCursor() refuses what is no cursor, and says what one is", () => {
+  const error = assertThrows(() => resumeCursor("yesterday"), ApexError, '"yesterday" is no cursor');
+  assert(error instanceof ApexError && error.code === "usage");
+});
+
+Deno.test("filters choose by type, task and container, and the cursor goes on under them", async () => {
+  await using dir = await TempDir.make();
+  const clock = new FakeClock();
+  await using life = new JournaledLog(dir.join("a.db"), { clock, log: SMALL });
+  const { log } = life;
+  const takers = new Map(
+    [
+      { types: ["container.*"] },
+      { taskId: "t7" },
+      { container: "web" },
+      { container: "cafe0" },
+      { types: ["nothing.*"] },
+    ].map((options) => [options, new StreamTaker()]),
+  );
+  const subscribe = (all: Map<object, StreamTaker>, seq: number): void => {
+    for (const [options, connection] of all) {
+      const filter = new EventFilter(options);
+      log.subscribeExtended({ connection, filter, after: { epoch: log.epoch, seq }, heartbeatMs: 10_000 });
+    }
+  };
+  subscribe(takers, 0);
+  for (let n = 1; n <= 600; n++) {
+    log.append(
+      n % 50 === 0 ? containerEvent(n === 100 ? "web" : "db", `cafe${n % 4}`) : taskEvent(`t${n % 20}`),
+    );
+    if (n % 10 === 0) await settled(1);
+  }
+  await settled();
+  const fifties = numbers(1, 12).map((n) => n * 50);
+  const expected = [
+    fifties,
+    numbers(1, 600).filter((n) => n % 20 === 7),
+    [100],
+    fifties.filter((n) => n % 4 === 0),
+    [],
+  ];
+  assertEquals([...takers.values()].map(({ seqs }) => seqs), expected);
+  // The same from the journal.
+  const late = new Map([...takers.keys()].map((options) => [options, new StreamTaker()]));
+  subscribe(late, 0);
+  await settled(200);
+  assertEquals([...late.values()].map(({ seqs }) => seqs), expected);
+  clock.advance(10_000);
+  await settled();
+  for (const taker of [...takers.values(), ...late.values()]) {
+    assertEquals(taker.records.at(-1), { type: "stream.heartbeat", cursor: `${log.epoch}:600` });
+  }
+});
+
+Deno.test("a heartbeat comes when nothing else was sent for so long, and only then", async () => {
+  const clock = new FakeClock();
+  await using log = new EventLog({ clock, epoch: EPOCH });
+  const taker = new StreamTaker();
+  log.subscribeExtended({ connection: taker, heartbeatMs: 1_000 });
+  await settled();
+  const after = async (ms: number): Promise<string[]> => {
+    const { length } = taker.lines;
+    clock.advance(ms);
+    await settled();
+    return taker.lines.slice(length).map(({ type, cursor }) => `${type} ${cursor}`);
+  };
+  assertEquals(await after(999), []);
+  assertEquals(await after(1), [`stream.heartbeat ${EPOCH}:0`]);
+  assertEquals(await after(600), []);
+  log.append(eventOf("something"));
+  await settled();
+  assertEquals(await after(999), []);
+  assertEquals(await after(1), [`stream.heartbeat ${EPOCH}:1`]);
+  // One that takes nothing has one heartbeat waiting, not many.
+  taker.stall();
+  await after(1_000);
+  await after(10_000);
+  taker.goOn();
+  await settled();
+  const beats = taker.records.filter(({ type }) => type === "stream.heartbeat");
+  assertEquals(beats.length, 4);
+  await log.close();
+  assertEquals(clock.pendingTimers, 0);
+});
+
+Deno.test("a limit ends the stream after so many events with a word, wherever they come from", async () => {
+  await using dir = await TempDir.make();
+  await using life = new JournaledLog(dir.join("a.db"), { log: SMALL });
+  await append(life.log, 300);
+  for (const seq of [0, 298]) {
+    const taker = new StreamTaker();
+    const ended = Promise.withResolvers<CloseReason>();
+    life.log.subscribeExtended({
+      connection: taker,
+      after: { epoch: life.log.epoch, seq },
+      limit: 5,
+      onClose: ended.resolve,
+    });
+    await append(life.log, 20);
+    assertEquals(await within(5_000, "its end", ended.promise), "finished");
+    assertEquals(taker.seqs, numbers(seq + 1, seq + 5));
+    assertEquals(taker.lines.at(-1), { type: "stream.bye", reason: "limit" });
+    assert(taker.isClosed);
+  }
+});
+
+Deno.test("EventLog.close() gives an extended subscriber what is pending, and says why it ends", async () => {
+  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH });
+  const [idle, busy] = [new StreamTaker(), new StreamTaker()];
+  for (const connection of [idle, busy]) log.subscribeExtended({ connection });
+  await settled();
+  busy.stall();
+  log.append(eventOf("last"));
+  const closed = log.close();
+  busy.goOn();
+  await closed;
+  for (const taker of [idle, busy]) {
+    assertEquals(taker.seqs, [1]);
+    assertEquals(taker.lines.at(-1), { type: "stream.bye", reason: "shutdown" });
+  }
+});
+
+Deno.test("an extended subscriber that takes no byte for 30 s is cut, though it were only at its first line", async () => {
+  const clock = new FakeClock();
+  await using log = new EventLog({ clock });
+  const taker = new StreamTaker();
+  taker.stall();
+  const ended: CloseReason[] = [];
+  log.subscribeExtended({ connection: taker, heartbeatMs: 1_000, onClose: (reason) => ended.push(reason) });
+  await settled();
+  for (let seconds = 0; seconds < 30; seconds++) clock.advance(1_000);
+  assertEquals(ended, []);
+  for (let seconds = 0; seconds < 10; seconds++) clock.advance(1_000);
+  assertEquals([ended, log.stats().subscribersDropped], [["stalled"], 1]);
+});
+
+Deno.test("a journal that fails while they listen renames the cursors of extended subscribers, and loses nothing", async () => {
+  await using dir = await TempDir.make();
+  await using life = new JournaledLog(dir.join("a.db"));
+  const { log } = life;
+  const old = log.epoch;
+  const taker = new StreamTaker();
+  log.subscribeExtended({ connection: taker });
+  await append(log, 20);
+  // Somebody else in the middle of a write: ours is refused.
+  using files = new DisposableStack();
+  const other = files.adopt(new DatabaseSync(dir.join("a.db")), (database) => database.close());
+  other.exec("BEGIN IMMEDIATE");
+  await append(log, 5);
+  const { headSeq } = log.stats();
+  assertEquals(taker.seqs, numbers(1, headSeq));
+  const [, gap, ...more] = taker.records;
+  assert(gap?.type === "stream.gap" && more.length === 0);
+  const seq = life.journal.lastSharedSeq(old);
+  assertEquals([headSeq, seq], [25, 20]);
+  assertEquals(gap, {
+    type: "stream.gap",
+    from: `${old}:${seq}`,
+    to: `${log.epoch}:${seq}`,
+    reason: "epoch",
+  });
+});
+
+Deno.test("every record is as its schema says", async () => {
+  const clock = new FakeClock();
+  await using log = new EventLog({ clock, epoch: EPOCH });
+  const taker = new StreamTaker();
+  const snapshot = { containers: [], sessions: [], tasks: [] };
+  const after = { epoch: EPOCH, seq: 5 };
+  log.subscribeExtended({ connection: taker, snapshot, after, limit: 1, heartbeatMs: 1_000 });
+  await settled();
+  clock.advance(1_000);
+  await settled();
+  await append(log, 1);
+  const types = taker.records.map((record) => {
+    v.parse(v.strictObject(streamRecordSchemas[record.type].entries), record);
+    return record.type;
+  });
+  assertEquals(types.toSorted(), Object.keys(streamRecordSchemas).toSorted());
+});

@@ -1,0 +1,142 @@
+/** Tasks on a real Docker: what the embedded engine cannot show, and that the rest is no different there. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { ContainerDriver } from "../support/container_driver.ts";
+import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { TempDir } from "../support/temp_dir.ts";
+import { storyOf, TaskLayers } from "./task_layers.ts";
+
+Deno.test({
+  name: "tasks on real Docker",
+  ignore: !await dockerAvailable(),
+  fn: async (t) => {
+    await using docker = await startDocker();
+    await using temp = await TempDir.make();
+    const where = { socketPath: docker.socketPath, path: temp.join("apex.db"), stopTimeoutSeconds: 1 };
+    await using layers = await TaskLayers.start(where);
+
+    const ends: [string, unknown[]][] = [
+      ["exit 0", ["completed", "exit", 0]],
+      ["exit 1", ["failed", "exit", 1]],
+      ["exit 3", ["failed", "exit", 3]],
+      // The first process of a container ignores its own SIGKILL: the engine has to send it.
+      ["exit 137", ["failed", "signal", 137]],
+    ];
+    for (const [script, end] of ends) {
+      await t.step(`"${script}" is ${end.join(", ")}`, async () => {
+        const { taskId, state, reason, exitCode } = await layers.runToEnd(script);
+        assertEquals([state, reason, exitCode], end);
+        assertEquals(await layers.until(taskId, "workspace-cleaned"), storyOf(`task:${state} ${reason}`));
+      });
+    }
+
+    await t.step("out of memory is told apart from killed", async () => {
+      const memoryBytes = 8 * 1024 * 1024;
+      const hungry = await layers.runToEnd("exec tail /dev/zero", { taskId: "hungry", memoryBytes });
+      assertEquals([hungry.state, hungry.reason, hungry.exitCode], ["failed", "oom", 137]);
+      const handle = layers.run("exec sleep 600", { taskId: "killed", memoryBytes });
+      await layers.startOf(handle);
+      await layers.orchestrator.signalTask("killed", "SIGKILL");
+      const killed = await layers.endOf(handle);
+      assertEquals([killed.state, killed.reason, killed.exitCode], ["failed", "signal", 137]);
+    });
+
+    await t.step("removed by force behind apex's back is failed by a signal", async () => {
+      const handle = layers.run("exec sleep 600", { taskId: "removed" });
+      await layers.startOf(handle);
+      await layers.byHand("DELETE", "removed", "?force=1");
+      const { state, reason } = await layers.endOf(handle);
+      assertEquals([state, reason], ["failed", "signal"]);
+      assertEquals(await layers.until("removed", "workspace-cleaned"), storyOf("task:failed signal"));
+    });
+
+    await t.step("cancelled, by its own end or the engine's", async () => {
+      const polite = layers.run("trap 'exit 0' TERM; while :; do sleep 0.1; done", { taskId: "polite" });
+      const deaf = layers.run("exec sleep 600", { taskId: "deaf" });
+      for (const handle of [polite, deaf]) await layers.startOf(handle);
+      const tasks = await Promise.all(["polite", "deaf"].map((id) => layers.orchestrator.cancelTask(id)));
+      assertEquals(tasks.map(({ state, reason, exitCode }) => [state, reason, exitCode]), [
+        ["cancelled", "exit", 0],
+        ["cancelled", "signal", 137],
+      ]);
+    });
+
+    await t.step("runs for too long", async () => {
+      const task = await layers.runToEnd("exec sleep 600", { timeoutMs: 300 });
+      assertEquals([task.state, task.reason], ["failed", "timeout"]);
+    });
+
+    for (const [command, exitCode] of [["no-such-command", 127], ["/tmp", 126]] as const) {
+      await t.step(`the command ${command}: failed with error and ${exitCode}`, async () => {
+        const task = await layers.runToEnd("", { cmd: [command] });
+        assertEquals([task.state, task.reason, task.exitCode], ["failed", "error", exitCode], task.error);
+        const story = await layers.until(task.taskId, "workspace-cleaned");
+        assertEquals(story.filter((each) => each !== "container:died"), [
+          "task:created",
+          "container:created",
+          "workspace-created",
+          "start failed",
+          "task:failed error",
+          "container:removed",
+          "workspace-cleaned",
+        ]);
+      });
+    }
+
+    await t.step("an image that is nowhere: failed with error, which names it", async () => {
+      const task = await layers.runToEnd("true", { image: "localhost:1/no/such:image" });
+      assertEquals([task.state, task.reason], ["failed", "error"]);
+      assertStringIncludes(task.error ?? "", "localhost:1/no/such:image");
+    });
+
+    await t.step("200 tasks at once, each with exactly its events in order", async () => {
+      const handles = Array.from({ length: 200 }, (_, i) => layers.run(`exit ${i % 2}`, { taskId: `t${i}` }));
+      for (const [i, handle] of handles.entries()) {
+        const { state, exitCode } = await layers.endOf(handle);
+        assertEquals([state, exitCode], i % 2 === 0 ? ["completed", 0] : ["failed", 1]);
+      }
+      for (const [i, { taskId }] of handles.entries()) {
+        const story = await layers.until(taskId, "workspace-cleaned");
+        assertEquals(story, storyOf(i % 2 === 0 ? "task:completed exit" : "task:failed exit"), taskId);
+      }
+    });
+
+    await t.step("ends that nobody saw are right in the next life", async () => {
+      const memoryBytes = 8 * 1024 * 1024;
+      layers.run("exec sleep 600", { taskId: "gone" });
+      layers.run("exec sleep 600", { taskId: "goes on".replace(" ", "-") });
+      layers.run("trap 'exit 3' USR1; while :; do sleep 0.1; done", { taskId: "exits" });
+      layers.run("trap 'exec tail /dev/zero' USR1; while :; do sleep 0.1; done", {
+        taskId: "starves",
+        memoryBytes,
+      });
+      const taskIds = ["gone", "goes-on", "exits", "starves"];
+      for (const taskId of taskIds) await layers.until(taskId, "task:started");
+      const ids = Object.fromEntries(
+        layers.orchestrator.listTasks().map((task) => [task.taskId, task.containerId!]),
+      );
+      await layers[Symbol.asyncDispose]();
+
+      using engine = new ContainerDriver(docker.socketPath);
+      for (const taskId of ["exits", "starves"]) {
+        await engine.kill(ids[taskId]!, { signal: "SIGUSR1" });
+        await engine.wait(ids[taskId]!);
+      }
+      await engine.remove(ids.gone!, { force: true });
+
+      await using next = await TaskLayers.start(where);
+      const found = taskIds.map((taskId) => {
+        const { state, reason, exitCode } = next.orchestrator.getTask(taskId)!;
+        return [taskId, state, reason, exitCode];
+      });
+      assertEquals(found, [
+        ["gone", "failed", "lost", undefined],
+        ["goes-on", "running", undefined, undefined],
+        ["exits", "failed", "exit", 3],
+        ["starves", "failed", "oom", 137],
+      ]);
+      await next.orchestrator.cancelTask("goes-on");
+      for (const taskId of taskIds.slice(1)) await next.until(taskId, "workspace-cleaned");
+      assertEquals(await next.containerNames(), []);
+    });
+  },
+});

@@ -1,0 +1,349 @@
+/** A second life on the same database and engine: where each task of the first one stands, and how it goes on. */
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { openStorage } from "../../src/storage/storage.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { TestEngine } from "../support/embedded_engine.ts";
+import { storyOf, TaskLayers } from "./task_layers.ts";
+
+/** Engine and database of one test. */
+async function place(): Promise<{ socketPath: string; path: string; engine: TestEngine } & AsyncDisposable> {
+  const engine = await TestEngine.start();
+  return {
+    engine,
+    socketPath: engine.socketPath,
+    path: `${engine.dir}/apex.db`,
+    [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+  };
+}
+
+/** A shell's wait for a file: containers of the embedded engine see this machine's. */
+function untilThere(path: string): string {
+  return `while [ ! -e ${path} ]; do sleep 0.02; done`;
+}
+
+Deno.test("a running task goes on, is told of no second start, and ends as it does", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start(where);
+  const handle = first.run(`${untilThere(`${where.engine.dir}/go`)}; exit 3`, { taskId: "t1" });
+  const { startedAt } = await first.startOf(handle);
+  await first[Symbol.asyncDispose]();
+  assertEquals((await handle.ended).state, "running", "a handle is let go as its task stands");
+
+  await using second = await TaskLayers.start(where);
+  assertEquals(second.orchestrator.getTask("t1")?.state, "running");
+  assertThrows(() => second.run("true", { taskId: "t1" }), ApexError, '"t1"');
+  await Deno.writeTextFile(`${where.engine.dir}/go`, "");
+  const task = await second.endOfId("t1");
+  assertEquals([task.state, task.exitCode, task.startedAt], ["failed", 3, startedAt]);
+  assertEquals(await second.until("t1", "workspace-cleaned"), [
+    "container:died",
+    "task:failed exit",
+    "container:removed",
+    "workspace-cleaned",
+  ]);
+  assertEquals(await second.containerNames(), []);
+});
+
+Deno.test("a task whose container ended meanwhile gets its end from the engine", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start(where);
+  const scripts = { a: "exit 0", b: "exit 3", c: "kill -9 $$", d: "exec sleep 600" };
+  for (const [taskId, script] of Object.entries(scripts)) {
+    const wait = untilThere(`${where.engine.dir}/go`);
+    await first.startOf(first.run(`${wait}; ${script}`, { taskId }));
+  }
+  const ids = Object.fromEntries(
+    first.orchestrator.listTasks().map((task) => [task.taskId, task.containerId!]),
+  );
+  await first[Symbol.asyncDispose]();
+  await Deno.writeTextFile(`${where.engine.dir}/go`, "");
+  for (const taskId of ["a", "b", "c"]) await where.engine.wait(ids[taskId]!);
+
+  await using second = await TaskLayers.start(where);
+  const ends = ["a", "b", "c"].map((taskId) => {
+    const { state, reason, exitCode } = second.orchestrator.getTask(taskId)!;
+    return [state, reason, exitCode];
+  });
+  assertEquals(ends, [["completed", "exit", 0], ["failed", "exit", 3], ["failed", "signal", 137]]);
+  assertEquals(second.orchestrator.listTasks().map(({ taskId }) => taskId), ["d"]);
+  const inspected = await where.engine.inspect(ids.d!);
+  assertEquals(inspected.State.Running, true);
+  await second.orchestrator.cancelTask("d");
+  for (const taskId of ["a", "b", "c", "d"]) await second.until(taskId, "workspace-cleaned");
+  assertEquals(second.of("b"), ["task:failed exit", "container:removed", "workspace-cleaned"]);
+  assertEquals(await second.containerNames(), []);
+});
+
+Deno.test("a task whose container vanished meanwhile has failed, lost", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start(where);
+  const { containerId } = await first.startOf(first.run("sleep 600", { taskId: "t1" }));
+  await first[Symbol.asyncDispose]();
+  await where.engine.call("DELETE", `/containers/${containerId}?force=1`);
+
+  await using second = await TaskLayers.start(where);
+  const { state, reason, exitCode } = await second.endOfId("t1");
+  assertEquals([state, reason, exitCode], ["failed", "lost", undefined]);
+  assertEquals(second.of("t1"), ["task:failed lost"]);
+});
+
+Deno.test("tasks that waited in the queue wait again, in their order", async () => {
+  await using where = await place();
+  const limited = { ...where, maxConcurrentTasks: 1 };
+  const first = await TaskLayers.start(limited);
+  await first.startOf(first.run("exec sleep 600", { taskId: "t0" }));
+  const env = { GREETING: "kept" };
+  for (const taskId of ["t1", "t2", "t3"]) first.run('[ "$GREETING" = kept ]', { taskId, env });
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.start(limited);
+  assertEquals(second.orchestrator.listTasks().map(({ taskId, state }) => `${taskId} ${state}`), [
+    "t3 pending",
+    "t2 pending",
+    "t1 pending",
+    "t0 running",
+  ]);
+  const order: string[] = [];
+  second.orchestrator.on("task:started", ({ taskId }) => order.push(taskId));
+  await second.orchestrator.cancelTask("t0");
+  for (const taskId of ["t1", "t2", "t3"]) {
+    assertEquals((await second.endOfId(taskId)).state, "completed");
+    assertEquals(await second.until(taskId, "workspace-cleaned"), storyOf("task:completed exit").slice(1));
+  }
+  assertEquals(order, ["t1", "t2", "t3"]);
+});
+
+Deno.test("a created container that never started is started; its task's row need not know its id", async () => {
+  await using where = await place();
+  const first = await TaskLayers.startWithoutAdopting(where);
+  first.manager.start = () => new Promise(() => {});
+  const handle = first.run("exit 3", { taskId: "t1" });
+  await first.until("t1", "workspace-created");
+  const row = first.storage.tasks.get("t1")!;
+  assertEquals(row.containerId, handle.task.containerId);
+  const { containerId: _containerId, ...withoutId } = row;
+  first.storage.tasks.save(withoutId);
+  // The start hangs, as if the process were killed in the middle: disposal waits for it no longer than it says.
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.start(where);
+  const task = await second.endOfId("t1");
+  assertEquals([task.state, task.exitCode, task.containerId], ["failed", 3, row.containerId]);
+  assertEquals(await second.until("t1", "workspace-cleaned"), storyOf("task:failed exit").slice(3));
+});
+
+Deno.test("a start that was not told any more is told in the next life, with the engine's time", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start(where);
+  const { startedAt } = await first.startOf(first.run("exec sleep 600", { taskId: "t1" }));
+  await first.startOf(first.run("exit 3", { taskId: "t2", keep: true }));
+  await first.endOfId("t2");
+  // Another task's whole life is the fence: the first's cleanup is over by then.
+  await first.runToEnd("exit 0", { taskId: "t3" });
+  await first.until("t3", "workspace-cleaned");
+  // As if the process had been killed before it heard of the starts.
+  for (const taskId of ["t1", "t2"]) {
+    const { startedAtMs: _s, endedAtMs: _e, reason: _r, exitCode: _x, ...row } = first.storage.tasks.get(
+      taskId,
+    )!;
+    first.storage.tasks.save({ ...row, state: "pending" });
+  }
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.start(where);
+  const running = second.orchestrator.getTask("t1")!;
+  assertEquals(running.state, "running");
+  assertEquals(Math.abs(running.startedAt!.getTime() - startedAt!.getTime()) < 1_000, true);
+  assertEquals(second.of("t1"), ["task:started"]);
+  assertEquals(second.of("t2"), ["task:started", "task:failed exit"]);
+  const ended = second.orchestrator.getTask("t2")!;
+  assertEquals([ended.state, ended.exitCode], ["failed", 3]);
+  await second.orchestrator.cancelTask("t1");
+});
+
+Deno.test("the timeout of an adopted task counts from its start", async () => {
+  await using where = await place();
+  const limits = { taskId: "t1", timeoutMs: 60_000 };
+  const first = await TaskLayers.start(where);
+  const { startedAt } = await first.startOf(first.run("exec sleep 600", limits));
+  await first[Symbol.asyncDispose]();
+
+  const clock = new FakeClock(startedAt!.getTime() + 59_000);
+  await using second = await TaskLayers.start({ ...where, clock });
+  clock.advance(999);
+  assertEquals(second.storage.tasks.get("t1")?.stopCause, undefined);
+  clock.advance(1);
+  assertEquals(second.storage.tasks.get("t1")?.stopCause, "timeout");
+  const { state, reason } = await second.endOfId("t1");
+  assertEquals([state, reason], ["failed", "timeout"]);
+});
+
+Deno.test("a cancel that was under way is finished in the next life", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start(where);
+  await first.startOf(first.run("exec sleep 600", { taskId: "t1" }));
+  await first.startOf(first.run("exec sleep 600", { taskId: "t2" }));
+  const stopped = Promise.withResolvers<void>();
+  first.manager.stop = () => stopped.promise;
+  for (const taskId of ["t1", "t2"]) {
+    const cancelled = first.orchestrator.cancelTask(taskId);
+    void assertRejects(() => cancelled, ApexError, "goes on");
+  }
+  const { containerId } = first.orchestrator.getTask("t1")!;
+  await first.orchestrator.dispose();
+  stopped.resolve();
+  await first[Symbol.asyncDispose]();
+  await where.engine.call("POST", `/containers/${containerId}/stop`);
+
+  await using second = await TaskLayers.start(where);
+  for (const taskId of ["t1", "t2"]) {
+    const { state, reason, exitCode } = await second.endOfId(taskId);
+    assertEquals([state, reason, exitCode], ["cancelled", "signal", 143], taskId);
+  }
+});
+
+Deno.test("the container of an ended task that was not removed any more is removed in the next life", async () => {
+  await using where = await place();
+  const clock = new FakeClock(Date.now());
+  const first = await TaskLayers.start({ ...where, clock });
+  const removing = Promise.withResolvers<void>();
+  first.manager.remove = () => {
+    removing.resolve();
+    return new Promise(() => {});
+  };
+  await first.runToEnd("exit 0", { taskId: "t1" });
+  await removing.promise;
+  const disposed = first.orchestrator.dispose();
+  // Disposal waits for the engine no longer than that.
+  clock.advance(5_000);
+  await disposed;
+  assertEquals(clock.pendingTimers, 0);
+  assertEquals(await first.containerNames(), ["apex-task-t1"]);
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.start(where);
+  await second.until("t1", "workspace-cleaned");
+  assertEquals(second.of("t1"), ["container:removed", "workspace-cleaned"]);
+  assertEquals(await second.containerNames(), []);
+  assertEquals(second.orchestrator.getTask("t1")?.state, "completed");
+});
+
+Deno.test("an older container that was kept is not taken for that of a new task of the same id", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start({ ...where, maxConcurrentTasks: 1 });
+  await first.runToEnd("exit 7", { taskId: "t1", keep: true });
+  const old = first.orchestrator.getTask("t1")!;
+  await first.startOf(first.run("exec sleep 600", { taskId: "t0" }));
+  first.run("exit 0", { taskId: "t1" });
+  // Engines list whole seconds: the new task's row is made to be of a later one.
+  const row = first.storage.tasks.get("t1")!;
+  first.storage.tasks.save({ ...row, createdAtMs: row.createdAtMs + 2_000 });
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.start(where);
+  const task = await second.endOfId("t1");
+  assertEquals([task.state, task.containerId === old.containerId], ["completed", false]);
+  await second.until("t1", "workspace-cleaned");
+  await second.orchestrator.cancelTask("t0");
+  await second.until("t0", "workspace-cleaned");
+  assertEquals(await second.containerNames(), ["apex-task-t1"]);
+});
+
+Deno.test("twenty tasks run and ten of them end while nobody looks: every end is right", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start(where);
+  const handles = Array.from({ length: 20 }, (_, i) => {
+    const mark = i < 10 ? "early" : "late";
+    return first.run(`${untilThere(`${where.engine.dir}/${mark}`)}; exit ${i}`, { taskId: `t${i}` });
+  });
+  for (const handle of handles) await first.startOf(handle);
+  await first[Symbol.asyncDispose]();
+  await Deno.writeTextFile(`${where.engine.dir}/early`, "");
+  for (const handle of handles.slice(0, 10)) await where.engine.wait(handle.task.containerId!);
+
+  await using second = await TaskLayers.start(where);
+  assertEquals(second.orchestrator.listTasks().length, 10);
+  await Deno.writeTextFile(`${where.engine.dir}/late`, "");
+  for (let i = 0; i < 20; i++) {
+    const { state, reason, exitCode } = await second.endOfId(`t${i}`);
+    assertEquals([state, reason, exitCode], [i === 0 ? "completed" : "failed", "exit", i]);
+    await second.until(`t${i}`, "workspace-cleaned");
+  }
+  assertEquals(await second.containerNames(), []);
+});
+
+Deno.test("a task that runs and ends before it is taken up has its end, and leaves no container", async () => {
+  await using where = await place();
+  const first = await TaskLayers.startWithoutAdopting(where);
+  first.manager.start = () => new Promise(() => {});
+  first.run("exit 3", { taskId: "t1" });
+  await first.until("t1", "workspace-created");
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.startWithoutAdopting(where);
+  await second.byHand("POST", "t1", "/start");
+  await second.until("t1", "container:died");
+  await second.orchestrator.adopt();
+  const { state, exitCode } = await second.endOfId("t1");
+  assertEquals([state, exitCode], ["failed", 3]);
+  await second.until("t1", "workspace-cleaned");
+  assertEquals(await second.containerNames(), []);
+  assertEquals(second.of("t1").filter((told) => told.startsWith("task:")), [
+    "task:started",
+    "task:failed exit",
+  ]);
+});
+
+Deno.test("tasks of another engine are left alone, and taken up in a life with that one", async () => {
+  await using where = await place();
+  await using other = await TestEngine.start();
+  const first = await TaskLayers.start({ ...where, maxConcurrentTasks: 2 });
+  await first.startOf(first.run(`${untilThere(`${where.engine.dir}/go`)}; exit 3`, { taskId: "up" }));
+  await first.startOf(first.run("exec sleep 600", { taskId: "given-up" }));
+  first.run("exit 0", { taskId: "queued" });
+  await first[Symbol.asyncDispose]();
+
+  const second = await TaskLayers.start({ socketPath: other.socketPath, path: where.path });
+  assertEquals(second.orchestrator.listTasks().map(({ taskId, state }) => [taskId, state]), [
+    ["queued", "pending"],
+    ["given-up", "running"],
+    ["up", "running"],
+  ]);
+  assertEquals(second.seen, []);
+  assertThrows(() => second.run("exit 0", { taskId: "up" }), ApexError, "is running");
+  await assertRejects(() => second.orchestrator.signalTask("up", "SIGINT"), ApexError, "not here");
+  assertEquals((await second.orchestrator.cancelTask("given-up")).state, "cancelled");
+  assertEquals((await second.runToEnd("exit 0", { taskId: "new" })).state, "completed");
+  await second.until("new", "workspace-cleaned");
+  await second[Symbol.asyncDispose]();
+
+  await using third = await TaskLayers.start(where);
+  await Deno.writeTextFile(`${where.engine.dir}/go`, "");
+  assertEquals((await third.endOfId("up")).exitCode, 3);
+  assertEquals((await third.endOfId("queued")).state, "completed");
+  await third.until("up", "workspace-cleaned");
+  await third.until("queued", "workspace-cleaned");
+  assertEquals(await third.containerNames(), ["apex-task-given-up"]);
+  await third.workspaces.removeOrphans();
+});
+
+Deno.test("an ended task whose container is another engine's to remove does not hold up a new one of its id", async () => {
+  await using where = await place();
+  await using other = await TestEngine.start();
+  const first = await TaskLayers.start(where);
+  const held = new Promise<void>(() => {});
+  await first.endOf(first.run("exit 0", { taskId: "t1" }, { holdCleanup: held }));
+  const row = first.storage.tasks.get("t1")!;
+  // As if the process had been killed before the cleanup.
+  await first[Symbol.asyncDispose]();
+  const storage = openStorage({ path: where.path, clock: systemClock, logger: silentLogger });
+  storage.tasks.save({ ...row, cleanupPending: true });
+  storage[Symbol.dispose]();
+
+  await using second = await TaskLayers.start({ socketPath: other.socketPath, path: where.path });
+  assertEquals((await second.runToEnd("exit 4", { taskId: "t1" })).exitCode, 4);
+  await second.until("t1", "workspace-cleaned");
+});

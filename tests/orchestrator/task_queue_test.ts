@@ -1,0 +1,97 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { TaskQueue } from "../../src/orchestrator/task_queue.ts";
+import { TestEngine } from "../support/embedded_engine.ts";
+import { TaskLayers } from "./task_layers.ts";
+
+Deno.test("TaskQueue lets so many in at once, the others in their order", () => {
+  const queue = new TaskQueue(2);
+  const begun: string[] = [];
+  const enter = (name: string) => queue.enter(() => void begun.push(name));
+  const tickets = ["a", "b", "c", "d", "e"].map(enter);
+  assertEquals(tickets.map(({ ahead }) => ahead), [0, 0, 1, 2, 3]);
+  assertEquals(begun, ["a", "b"]);
+  tickets[3]?.leave();
+  tickets[1]?.leave();
+  assertEquals(begun, ["a", "b", "c"]);
+  tickets[1]?.leave();
+  assertEquals(begun, ["a", "b", "c"], "a turn is given back once");
+  tickets[0]?.leave();
+  assertEquals(begun, ["a", "b", "c", "e"]);
+});
+
+Deno.test("TaskQueue counts what occupies a turn beyond its limit", () => {
+  const queue = new TaskQueue(1);
+  const [first, second] = [queue.occupy(), queue.occupy()];
+  let begun = 0;
+  assertEquals(queue.enter(() => void begun++).ahead, 1);
+  first.leave();
+  assertEquals(begun, 0);
+  second.leave();
+  assertEquals(begun, 1);
+});
+
+Deno.test("TaskQueue.during() gives the turn back when the work fails, too", async () => {
+  const queue = new TaskQueue(1);
+  const failed = queue.during(() => Promise.reject(new Error("no")));
+  const next = queue.during(() => Promise.resolve("yes"));
+  assertEquals(await failed.catch((error) => error.message), "no");
+  assertEquals(await next, "yes");
+});
+
+Deno.test("TaskQueue without a limit lets everybody in, and a limit below 1 makes no sense", () => {
+  const queue = new TaskQueue(Infinity);
+  assertEquals(Array.from({ length: 100 }, () => queue.enter(() => {}).ahead > 0).includes(true), false);
+  for (const limit of [0, -1, 1.5, NaN]) assertThrows(() => new TaskQueue(limit), RangeError);
+});
+
+Deno.test("tasks beyond the limit wait, run in the order in which they came, and never more at once", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start({ socketPath: engine.socketPath, maxConcurrentTasks: 3 });
+  let running = 0;
+  let most = 0;
+  const order: string[] = [];
+  layers.orchestrator.on("task:started", ({ taskId }) => {
+    order.push(taskId);
+    most = Math.max(most, ++running);
+  });
+  layers.orchestrator.on("task:completed", () => void running--);
+  const handles = Array.from({ length: 12 }, (_, i) => layers.run("exit 0", { taskId: `t${i}` }));
+  assertEquals(handles.map(({ queuedAhead }) => queuedAhead), [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  for (const handle of handles) assertEquals((await layers.endOf(handle)).state, "completed");
+  assertEquals(most <= 3, true, `${most} at once`);
+  // Up to three start at once, and the engine may start them in any order.
+  for (const [i, taskId] of order.entries()) {
+    assertEquals(Math.abs(Number(taskId.slice(1)) - i) < 3, true, `${order}`);
+  }
+});
+
+Deno.test("a cancelled task leaves the queue, and those behind it move up", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start({ socketPath: engine.socketPath, maxConcurrentTasks: 1 });
+  const { orchestrator } = layers;
+  const first = layers.run("exec sleep 600", { taskId: "t1" });
+  const waiting = layers.run("exit 0", { taskId: "t2" });
+  const last = layers.run("exit 0", { taskId: "t3" });
+  await layers.startOf(first);
+  const task = await orchestrator.cancelTask("t2");
+  assertEquals([task.state, task.reason, task.startedAt], ["cancelled", undefined, undefined]);
+  assertEquals(await layers.startOf(waiting), task);
+  assertEquals(layers.of("t2"), ["task:created", "task:cancelled"]);
+  assertEquals(orchestrator.listTasks().map(({ taskId, state }) => `${taskId} ${state}`), [
+    "t3 pending",
+    "t1 running",
+  ]);
+  await orchestrator.cancelTask("t1");
+  assertEquals((await layers.endOf(last)).state, "completed");
+});
+
+Deno.test("a task that could not start gives its turn to the next", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start({ socketPath: engine.socketPath, maxConcurrentTasks: 1 });
+  const bad = layers.run("", { cmd: ["no-such-command"] });
+  const worse = layers.run("true", { projectDir: "/no/such/directory" });
+  const good = layers.run("exit 0");
+  assertEquals((await layers.endOf(bad)).state, "failed");
+  assertEquals((await layers.endOf(worse)).state, "failed");
+  assertEquals((await layers.endOf(good)).state, "completed");
+});

@@ -1,0 +1,339 @@
+/** Tasks on the embedded engine: how they end, and what is told of it. */
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { eventually } from "../support/apex_process.ts";
+import { TestEngine } from "../support/embedded_engine.ts";
+import { storyOf, TaskLayers } from "./task_layers.ts";
+
+Deno.test("a task tells its story in order and leaves nothing behind", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const handle = layers.run("exit 0", { taskId: "t1" });
+  assertEquals(layers.of("t1"), ["task:created"]);
+  assertEquals([handle.task.state, handle.queuedAhead], ["pending", 0]);
+  assertEquals((await layers.startOf(handle)).startedAt instanceof Date, true);
+  const task = await layers.endOf(handle);
+  assertEquals([task.state, task.reason, task.exitCode, task.error], ["completed", "exit", 0, undefined]);
+  assert(task.createdAt <= task.startedAt! && task.startedAt! <= task.endedAt!);
+  assertEquals(await layers.until("t1", "workspace-cleaned"), storyOf("task:completed exit"));
+  assertEquals(await layers.containerNames(), []);
+  assertEquals(layers.complaints, []);
+  const [created, started, completed] = layers.taskEvents;
+  assertEquals(created, { taskId: "t1", timestamp: task.createdAt });
+  assertEquals(started, { taskId: "t1", timestamp: task.startedAt!, containerId: task.containerId! });
+  assertEquals(completed, {
+    taskId: "t1",
+    timestamp: task.endedAt!,
+    containerId: task.containerId!,
+    exitCode: 0,
+    reason: "exit",
+  });
+});
+
+const ENDS: { script: string; end: unknown[] }[] = [
+  { script: "exit 0", end: ["completed", "exit", 0] },
+  { script: "exit 1", end: ["failed", "exit", 1] },
+  { script: "exit 3", end: ["failed", "exit", 3] },
+  { script: "exit 143", end: ["failed", "exit", 143] },
+  { script: "kill -9 $$", end: ["failed", "signal", 137] },
+];
+
+for (const { script, end } of ENDS) {
+  Deno.test(`a task that does "${script}" is ${end.join(", ")}`, async () => {
+    await using engine = await TestEngine.start();
+    await using layers = await TaskLayers.start(engine);
+    const { taskId, state, reason, exitCode } = await layers.runToEnd(script);
+    assertEquals([state, reason, exitCode], end);
+    assertEquals(await layers.until(taskId, "workspace-cleaned"), storyOf(`task:${state} ${reason}`));
+  });
+}
+
+Deno.test("a task whose container is removed by force behind apex's back has failed by a signal", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const handle = layers.run("sleep 600", { taskId: "t1" });
+  await layers.startOf(handle);
+  await layers.byHand("DELETE", "t1", "?force=1");
+  const { state, reason, exitCode } = await layers.endOf(handle);
+  assertEquals([state, reason, exitCode], ["failed", "signal", 137]);
+  assertEquals(await layers.until("t1", "workspace-cleaned"), storyOf("task:failed signal"));
+  assertEquals(layers.complaints, []);
+});
+
+Deno.test("a task whose container somebody stops has failed by a signal", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const handle = layers.run("exec sleep 600", { taskId: "t1" });
+  await layers.startOf(handle);
+  await layers.byHand("POST", "t1", "/stop?t=1");
+  const { state, reason } = await layers.endOf(handle);
+  assertEquals([state, reason], ["failed", "signal"]);
+  assertEquals(
+    await layers.until("t1", "workspace-cleaned"),
+    storyOf("task:failed signal").map((each) => each === "container:died" ? "container:stopped" : each),
+  );
+});
+
+Deno.test("runTask() refuses an id that a task has, and takes it again when that has ended", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const first = layers.run("sleep 600", { taskId: "t1" });
+  const error = assertThrows(() => layers.run("true", { taskId: "t1" }), ApexError, '"t1"');
+  assertEquals(error.code, "conflict");
+  await layers.startOf(first);
+  assertThrows(() => layers.run("true", { taskId: "t1" }), ApexError, "running");
+  await layers.orchestrator.cancelTask("t1");
+  // At once: the container of the first is perhaps still being removed.
+  const again = await layers.runToEnd("exit 3", { taskId: "t1" });
+  assertEquals([again.state, again.exitCode], ["failed", 3]);
+  assertEquals(layers.orchestrator.getTask("t1"), again);
+  assertEquals(layers.orchestrator.listTasks({ all: true }), [again]);
+  await layers.untilTrue(
+    () => layers.of("t1").filter((each) => each === "workspace-cleaned").length === 2,
+    () => "two cleaned workspaces",
+  );
+  assertEquals(await layers.containerNames(), []);
+});
+
+Deno.test("the id of a task whose container was kept can be used again; that container stays", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  await layers.runToEnd("exit 0", { taskId: "t1", keep: true });
+  const again = await layers.runToEnd("exit 0", { taskId: "t1" });
+  assertEquals(again.state, "completed");
+  await layers.until("t1", "workspace-cleaned");
+  assertEquals(await layers.containerNames(), ["apex-task-t1"]);
+  assertEquals(layers.workspaces.orphans().map(({ taskId }) => taskId), ["t1"]);
+});
+
+Deno.test("keepOnFailure leaves the container of a failed task, and of no other", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  await layers.runToEnd("exit 1", { taskId: "bad", keepOnFailure: true });
+  await layers.runToEnd("exit 0", { taskId: "good", keepOnFailure: true });
+  await layers.until("good", "workspace-cleaned");
+  assertEquals(await layers.containerNames(), ["apex-task-bad"]);
+});
+
+Deno.test("200 tasks at once complete, each with exactly its events in order", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const handles = Array.from({ length: 200 }, (_, i) => layers.run(`exit ${i % 2}`, { taskId: `t${i}` }));
+  for (const [i, handle] of handles.entries()) {
+    const { state, exitCode } = await layers.endOf(handle);
+    assertEquals([state, exitCode], i % 2 === 0 ? ["completed", 0] : ["failed", 1]);
+  }
+  for (const [i, { taskId }] of handles.entries()) {
+    const story = await layers.until(taskId, "workspace-cleaned");
+    assertEquals(story, storyOf(i % 2 === 0 ? "task:completed exit" : "task:failed exit"), taskId);
+  }
+  assertEquals(await layers.containerNames(), []);
+  assertEquals(layers.orchestrator.listTasks(), []);
+  assertEquals(layers.orchestrator.listTasks({ all: true }).length, 200);
+  assertEquals(layers.complaints, []);
+});
+
+Deno.test("a task that runs for too long is stopped and has failed by timeout", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start({
+    ...engine,
+    socketPath: engine.socketPath,
+    stopTimeoutSeconds: 1,
+  });
+  const task = await layers.runToEnd("exec sleep 600", { taskId: "t1", timeoutMs: 50 });
+  assertEquals([task.state, task.reason, task.exitCode], ["failed", "timeout", 143]);
+  const story = await layers.until("t1", "workspace-cleaned");
+  assertEquals(story.filter((each) => each.startsWith("task:")), [
+    "task:created",
+    "task:started",
+    "task:failed timeout",
+  ]);
+});
+
+Deno.test("a task that ends in time is not touched by its timeout", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const task = await layers.runToEnd("exit 0", { timeoutMs: 60_000 });
+  assertEquals([task.state, task.reason], ["completed", "exit"]);
+});
+
+Deno.test("a command that is not there: failed with error and 127, told after the failed start, nothing left", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const task = await layers.runToEnd("", { taskId: "t1", cmd: ["no-such-command"] });
+  assertEquals([task.state, task.reason, task.exitCode], ["failed", "error", 127]);
+  assertStringIncludes(task.error ?? "", "no-such-command");
+  const story = await layers.until("t1", "workspace-cleaned");
+  assertEquals(story.filter((each) => each !== "container:died"), [
+    "task:created",
+    "container:created",
+    "workspace-created",
+    "start failed",
+    "task:failed error",
+    "container:removed",
+    "workspace-cleaned",
+  ]);
+  assertEquals(await layers.containerNames(), []);
+});
+
+Deno.test("a task that cannot be created has failed with error, and leaves nothing", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  for (const spec of [{ projectDir: "/no/such/directory" }, { memoryBytes: 1 }, { image: "UPPER CASE" }]) {
+    const { taskId, state, reason, error } = await layers.runToEnd("true", spec);
+    assertEquals([state, reason], ["failed", "error"]);
+    const value = String(Object.values(spec)[0]);
+    assertStringIncludes(error ?? "", value);
+    assertEquals(layers.of(taskId).filter((each) => each !== "create failed"), [
+      "task:created",
+      "task:failed error",
+    ]);
+  }
+  assertEquals(await layers.containerNames(), []);
+});
+
+Deno.test("runTask() refuses what makes no sense, names it, and tells nothing", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const refused: [Record<string, unknown>, string][] = [
+    [{ taskId: "a b" }, '"a b"'],
+    [{ taskId: "-a" }, '"-a"'],
+    [{ taskId: "x".repeat(65) }, "1 to 64"],
+    [{ image: "" }, "image"],
+    [{ timeoutMs: 0 }, "0 ms"],
+    [{ timeoutMs: NaN }, "NaN ms"],
+  ];
+  for (const [spec, words] of refused) {
+    assertEquals(assertThrows(() => layers.run("true", spec), ApexError, words).code, "usage");
+  }
+  assertEquals([layers.seen, layers.orchestrator.listTasks({ all: true })], [[], []]);
+});
+
+Deno.test("tasks without an id get ids of their own", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const handles = [layers.run("true"), layers.run("true")];
+  const ids = handles.map(({ taskId }) => taskId);
+  assertEquals(new Set(ids).size, 2);
+  assertEquals(ids.every((id) => /^[a-z2-9]{8}$/.test(id)), true);
+  for (const handle of handles) await layers.endOf(handle);
+});
+
+Deno.test("waitTask() gives the end of one that runs and of one that has ended, and knows no other", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const handle = layers.run("exit 3", { taskId: "t1" });
+  const waited = layers.orchestrator.waitTask("t1", AbortSignal.timeout(60_000));
+  const ended = await layers.endOf(handle);
+  assertEquals(await waited, ended);
+  assertEquals(await layers.orchestrator.waitTask("t1"), ended);
+  const error = await assertRejects(() => layers.orchestrator.waitTask("t2"), ApexError, '"t2"');
+  assertEquals(error.code, "not_found");
+});
+
+Deno.test("waitTask() stops waiting when its signal aborts", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  layers.run("sleep 600", { taskId: "t1" });
+  const patience = new AbortController();
+  const waited = layers.orchestrator.waitTask("t1", patience.signal);
+  patience.abort(new Error("enough"));
+  await assertRejects(() => waited, Error, "enough");
+  await layers.orchestrator.cancelTask("t1");
+});
+
+Deno.test("signalTask() reaches the command; what is no signal, no task or not running is refused", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start({ socketPath: engine.socketPath, maxConcurrentTasks: 1 });
+  const { orchestrator } = layers;
+  const listens = `${engine.dir}/listens`;
+  const script = `trap 'exit 7' INT; : > ${listens}; while :; do sleep 0.01; done`;
+  const handle = layers.run(script, { taskId: "t1" });
+  layers.run("true", { taskId: "t2" });
+  await layers.startOf(handle);
+  const refusals: [string, string, string][] = [
+    ["t1", "SIGNONSENSE", "usage"],
+    ["t2", "SIGINT", "conflict"],
+    ["t3", "SIGINT", "not_found"],
+  ];
+  for (const [taskId, signal, code] of refusals) {
+    const error = await assertRejects(() => orchestrator.signalTask(taskId, signal), ApexError);
+    assertEquals(error.code, code);
+  }
+  const files = () => Array.fromAsync(Deno.readDir(engine.dir), ({ name }) => name);
+  await eventually(async () => (await files()).includes("listens"), "the command listens for the signal");
+  await orchestrator.signalTask("t1", "SIGINT");
+  const { state, reason, exitCode } = await layers.endOf(handle);
+  assertEquals([state, reason, exitCode], ["failed", "exit", 7]);
+  await orchestrator.waitTask("t2");
+});
+
+Deno.test("a listener that throws is logged, and harms neither the task nor other listeners", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const names = [
+    "container:started",
+    "task:started",
+    "container:died",
+    "task:completed",
+    "workspace-cleaned",
+  ];
+  for (const name of names) {
+    layers.orchestrator.on(name as "task:started", () => {
+      throw new Error("no");
+    });
+  }
+  const { state } = await layers.runToEnd("exit 0", { taskId: "t1" });
+  assertEquals(state, "completed");
+  assertEquals(await layers.until("t1", "workspace-cleaned"), storyOf("task:completed exit"));
+  assertEquals(layers.complaints, names.map((name) => `a listener of ${name} failed: no`));
+});
+
+Deno.test("inside a task's event, getTask() already shows what the event says", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const states: unknown[] = [];
+  layers.orchestrator.on("task:*", ({ taskId }, name) => {
+    const { orchestrator, storage } = layers;
+    const row = storage.tasks.get(taskId)?.state;
+    states.push([name, orchestrator.getTask(taskId)?.state, row, orchestrator.listTasks().length]);
+  });
+  await layers.runToEnd("exit 0");
+  assertEquals(states, [
+    ["task:created", "pending", "pending", 1],
+    ["task:started", "running", "running", 1],
+    ["task:completed", "completed", "completed", 0],
+  ]);
+});
+
+Deno.test("the cleanup of a task waits for whoever holds it", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const held = Promise.withResolvers<void>();
+  await layers.endOf(layers.run("exit 0", { taskId: "t1" }, { holdCleanup: held.promise }));
+  // Another task's whole life is the fence: without the hold the first would be gone by then.
+  await layers.runToEnd("exit 0", { taskId: "t2" });
+  await layers.until("t2", "workspace-cleaned");
+  assertEquals(await layers.containerNames(), ["apex-task-t1"]);
+  held.resolve();
+  await layers.until("t1", "workspace-cleaned");
+});
+
+Deno.test("tasks that wait for the cleanup of earlier ones of their ids keep nobody else from the engine", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const held = Promise.withResolvers<void>();
+  // More than the engine is asked for at once.
+  const ids = Array.from({ length: 20 }, (_, i) => `t${i}`);
+  const earlier = ids.map((taskId) => layers.run("exit 0", { taskId }, { holdCleanup: held.promise }));
+  for (const handle of earlier) await layers.endOf(handle);
+  const later = ids.map((taskId) => layers.run("exit 4", { taskId }));
+  assertEquals((await layers.runToEnd("exit 0", { taskId: "other" })).state, "completed");
+  held.resolve();
+  for (const handle of later) assertEquals((await layers.endOf(handle)).exitCode, 4);
+  await layers.untilTrue(
+    () => ids.every((id) => layers.of(id).filter((told) => told === "workspace-cleaned").length === 2),
+    () => "every cleanup",
+  );
+  assertEquals(await layers.containerNames(), []);
+});

@@ -1,0 +1,28 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import * as v from "valibot";
+import { parseRestoreMode, type RestoreMode, restoreModeSchema } from "../../src/protocol/restore_mode.ts";
+
+const MODES: readonly (readonly [string, RestoreMode])[] = [
+  ["screen", { kind: "screen" }],
+  ["none", { kind: "none" }],
+  ["lines=1", { kind: "lines", lines: 1 }],
+  ["lines=200", { kind: "lines", lines: 200 }],
+];
+
+for (const [text, mode] of MODES) {
+  Deno.test(`parseRestoreMode() reads ${text}`, () => assertEquals(parseRestoreMode(text), mode));
+}
+
+for (
+  const text of ["", "Screen", "lines", "lines=", "lines=0", "lines=-1", "lines=1.5", "lines=99999999", "all"]
+) {
+  Deno.test(`parseRestoreMode() refuses ${JSON.stringify(text)} and says what is possible`, () => {
+    assertThrows(() => parseRestoreMode(text), RangeError, "use screen, lines=N (N from 1) or none");
+  });
+}
+
+Deno.test("restoreModeSchema gives the mode, or an issue with the reason", () => {
+  assertEquals(v.parse(restoreModeSchema, "lines=7"), { kind: "lines", lines: 7 });
+  const { issues } = v.safeParse(restoreModeSchema, "lines=x");
+  assertEquals(issues?.map(({ message }) => message.includes(`"lines=x" is no way`)), [true]);
+});

@@ -1,0 +1,39 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { ApexError } from "../../src/platform/apex_error.ts";
+import { checkSessionName, sessionContainer } from "../../src/sessions/attach_request.ts";
+
+const options = { defaults: { image: "base", cmd: ["bash"] }, containerName: "apex-session-dev" };
+
+Deno.test("checkSessionName() takes what is a name, and says what is one", () => {
+  for (const name of ["a", "0", "Dev_1.x-y", "a".repeat(64)]) checkSessionName(name);
+  for (const name of ["", ".a", "-a", "a b", "a/b", "é", "a".repeat(65), "a\n"]) {
+    const error = assertThrows(() => checkSessionName(name), ApexError, "no name for a session");
+    assertEquals(error.code, "usage");
+    assertStringIncludes(error.message, JSON.stringify(name));
+  }
+});
+
+Deno.test("sessionContainer() makes a terminal that is known by its labels", () => {
+  assertEquals(sessionContainer({ name: "dev", ttlMs: 5_000, env: { A: "1" } }, options), {
+    image: "base",
+    cmd: ["bash"],
+    name: "apex-session-dev",
+    tty: true,
+    openStdin: true,
+    labels: { "apex.managed": "true", "apex.session": "dev", "apex.session-ttl-ms": "5000" },
+    env: { A: "1", APEX_SESSION_NAME: "dev" },
+  });
+});
+
+Deno.test("sessionContainer() leaves another image its own command", () => {
+  assertEquals(sessionContainer({ name: "dev", image: "alpine" }, options).cmd, undefined);
+  assertEquals(sessionContainer({ name: "dev", image: "alpine", cmd: ["ash"] }, options).cmd, ["ash"]);
+});
+
+Deno.test("sessionContainer() mounts the project and works there, unless told otherwise", () => {
+  const mounts = [{ source: "/a", target: "/b", readOnly: true }];
+  const spec = sessionContainer({ name: "dev", mounts, projectDir: "/home/me/x" }, options);
+  assertEquals(spec.mounts, [...mounts, { source: "/home/me/x", target: "/workspace" }]);
+  assertEquals(spec.workdir, "/workspace");
+  assertEquals(sessionContainer({ name: "dev", projectDir: "/x", workdir: "/y" }, options).workdir, "/y");
+});

@@ -1,0 +1,129 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { SessionTerminal } from "../../src/sessions/session_terminal.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { within } from "../support/within.ts";
+import { FakeContainers } from "./fake_containers.ts";
+import { TestClient } from "./test_client.ts";
+
+const SIZE = { columns: 40, rows: 10 };
+
+/** A running container, its terminal, and a clock that goes on while something is waited for. */
+class Bed implements AsyncDisposable {
+  readonly engine = new FakeContainers();
+  readonly clock = new FakeClock();
+  readonly terminal: SessionTerminal;
+
+  private constructor(readonly id: string, { engine, connection }: {
+    engine: FakeContainers;
+    connection?: Awaited<ReturnType<FakeContainers["terminals"]["attach"]>>;
+  }) {
+    this.engine = engine;
+    this.terminal = new SessionTerminal({
+      containerId: id,
+      size: SIZE,
+      scrollbackLines: 100,
+      terminals: engine.terminals,
+      clock: this.clock,
+      logger: silentLogger,
+      ...(connection && { connection }),
+    });
+  }
+
+  /** @param isNew whether its terminal is attached from its start on */
+  static async make({ isNew }: { isNew: boolean }): Promise<Bed> {
+    const engine = new FakeContainers();
+    const { id } = await engine.create({ image: "img", tty: true });
+    const connection = isNew ? await engine.terminals.attach(id) : undefined;
+    await engine.start(id);
+    return new Bed(id, { engine, ...(connection && { connection }) });
+  }
+
+  client(): TestClient {
+    return new TestClient({ clock: this.clock, ...SIZE }).serve();
+  }
+
+  /** Waits, and lets the time go on meanwhile. */
+  async until(isSo: () => boolean, what: string): Promise<void> {
+    const waiting = async (): Promise<void> => {
+      while (!isSo()) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        this.clock.advance(20);
+      }
+    };
+    await within(5_000, what, waiting());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await within(5_000, "the terminal's end", this.terminal[Symbol.asyncDispose]());
+    assertEquals(this.clock.pendingTimers, 0, "timers are left");
+  }
+}
+
+Deno.test("SessionTerminal shows a client what was said before, then what is said, once each and in order", async () => {
+  await using bed = await Bed.make({ isNew: true });
+  bed.terminal.run();
+  bed.engine.say(bed.id, "one\r\n");
+  await using client = bed.client();
+  bed.terminal.show(client.client, { kind: "screen" });
+  for (const word of ["two", "three"]) bed.engine.say(bed.id, `${word}\r\n`);
+  await client.untilOutput("three");
+  const words = client.output.match(/one|two|three/g);
+  assertEquals(words, ["one", "two", "three"]);
+  bed.terminal.hide();
+  client.client.finish({ detach: { reason: "requested" } });
+});
+
+Deno.test("SessionTerminal rebuilds the screen of a container that runs already from its log", async () => {
+  await using bed = await Bed.make({ isNew: false });
+  bed.engine.say(bed.id, "before\r\n");
+  bed.terminal.run();
+  await bed.until(() => bed.terminal.isOpen, "the stream");
+  await using client = bed.client();
+  bed.terminal.show(client.client, { kind: "screen" });
+  bed.engine.say(bed.id, "after\r\n");
+  await bed.until(() => client.output.includes("after"), "the output");
+  assertEquals(client.output.match(/before|after/g), ["before", "after"]);
+  bed.terminal.hide();
+  client.client.finish({ detach: { reason: "requested" } });
+});
+
+Deno.test("SessionTerminal attaches again when it loses the stream, and repaints for its client what it missed", async () => {
+  await using bed = await Bed.make({ isNew: true });
+  await using client = bed.client();
+  bed.terminal.show(client.client, { kind: "screen" });
+  bed.terminal.run();
+  bed.engine.say(bed.id, "one\r\n");
+  await client.untilOutput("one");
+  bed.engine.failures.set("attach", new Error("not now"));
+  bed.engine.cutStreams(bed.id);
+  await bed.until(() => !bed.terminal.isOpen, "the loss");
+  bed.engine.say(bed.id, "missed\r\n");
+  await bed.until(() => client.output.includes("missed"), "the repaint");
+  bed.engine.say(bed.id, "three\r\n");
+  await bed.until(() => client.output.includes("three"), "what comes next");
+  assertEquals(client.output.match(/missed|three/g), ["missed", "three"]);
+  await bed.terminal.write(new TextEncoder().encode("typed"));
+  assertStringIncludes(bed.engine.typedInto(bed.id), "typed");
+  bed.terminal.hide();
+  client.client.finish({ detach: { reason: "requested" } });
+});
+
+Deno.test("SessionTerminal has passed everything on when it has ended, also when the stream does not end", async () => {
+  for (const isCut of [true, false]) {
+    await using bed = await Bed.make({ isNew: true });
+    await using client = bed.client();
+    bed.terminal.show(client.client, { kind: "none" });
+    bed.terminal.run();
+    bed.engine.say(bed.id, "last words");
+    if (isCut) bed.engine.cutStreams(bed.id);
+    let hasEnded = false;
+    const ended = bed.terminal.ended().then(() => hasEnded = true);
+    await bed.until(() => hasEnded, "the end");
+    await ended;
+    client.client.finish({ exit: { reason: "exit" } });
+    await client.untilLast();
+    assertEquals(client.output, "last words");
+    bed.terminal.hide();
+  }
+});

@@ -1,0 +1,142 @@
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { Database, RETRY_MS } from "../../src/storage/database.ts";
+import { SCHEMA_VERSION } from "../../src/storage/schema.ts";
+import { IN_MEMORY } from "../../src/storage/sqlite_connection.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { TempDir } from "../support/temp_dir.ts";
+
+function open(path: string): Database & { readonly errors: string[] } {
+  const errors: string[] = [];
+  const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
+  const database = new Database({ path, clock: new FakeClock(Date.UTC(2026, 1, 3, 4, 5, 6, 7)), logger });
+  return Object.assign(database, { errors });
+}
+
+const mode = (path: string): number => Deno.statSync(path).mode! & 0o777;
+const names = (dir: TempDir): string[] => [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
+const addMeta = (database: Database, key: string): boolean =>
+  database.write((connection) => void connection.run("INSERT INTO meta VALUES (:key, 'x')", { key }));
+const keysOf = (database: Database): unknown[] =>
+  database.read((connection) => connection.rows("SELECT key FROM meta ORDER BY key"), []).map(({ key }) =>
+    key
+  );
+
+Deno.test("Database makes a private file with a schema version, and keeps what is written", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  {
+    using database = open(path);
+    assertEquals(database.status, { state: "ok" });
+    assert(addMeta(database, "a"));
+    assertEquals(["", "-wal", "-shm"].map((suffix) => mode(path + suffix)), [0o600, 0o600, 0o600]);
+  }
+  assertEquals(names(dir), ["apex.db"]);
+  await Deno.chmod(path, 0o644);
+  using database = open(path);
+  assertEquals(keysOf(database), ["a", "schema_version"]);
+  assertEquals(mode(path), 0o600);
+  const [row] = database.read((each) => each.rows("SELECT value FROM meta WHERE key = 'schema_version'"), []);
+  assertEquals(row?.value, String(SCHEMA_VERSION));
+  const pragmas = ["journal_mode", "synchronous", "busy_timeout", "auto_vacuum"].map((pragma) =>
+    Object.values(database.read((each) => each.rows(`PRAGMA ${pragma}`), [])[0] ?? {})[0]
+  );
+  assertEquals(pragmas, ["wal", 1, 100, 2]);
+});
+
+Deno.test("Database.write() writes all or nothing, and throws what is a mistake of the program", () => {
+  using database = open(IN_MEMORY);
+  const mistake = new TypeError("a mistake");
+  assertThrows(
+    () =>
+      database.write((connection) => {
+        connection.run("INSERT INTO meta VALUES ('a', 'x')");
+        throw mistake;
+      }),
+    TypeError,
+    "a mistake",
+  );
+  assertEquals(keysOf(database), ["schema_version"]);
+});
+
+Deno.test("a file that is no database is moved aside, and a new one begins", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  await Deno.writeTextFile(path, "this is no database, and long enough to be seen as none ".repeat(20));
+  using database = open(path);
+  assert(addMeta(database, "a"));
+  assertEquals(database.status.state, "ok");
+  assertMatch(database.status.error ?? "", /not a database.*moved to/);
+  assertEquals(database.errors.length, 1);
+  assertEquals(names(dir), ["apex.db", "apex.db-shm", "apex.db-wal", "apex.db.corrupt-20260203T040506.007Z"]);
+});
+
+Deno.test("a database of a later apex is moved aside", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  {
+    using database = open(path);
+    database.write((each) => void each.run("UPDATE meta SET value = '999' WHERE key = 'schema_version'"));
+  }
+  using database = open(path);
+  assertMatch(database.errors.join(), /version 999/);
+  assertEquals(names(dir).at(-1), "apex.db.newer-20260203T040506.007Z");
+  assert(addMeta(database, "a"));
+});
+
+Deno.test("a database whose pages are damaged is moved aside when that is noticed", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  {
+    using database = open(path);
+    for (let i = 0; i < 2_000; i++) addMeta(database, `key ${i}`);
+  }
+  const bytes = await Deno.readFile(path);
+  // All pages but the first, which is all that opening reads.
+  await Deno.writeFile(path, bytes.fill(0xA5, 4_096));
+  using database = open(path);
+  assertEquals(keysOf(database).length <= 1, true);
+  assert(addMeta(database, "a"), "the new one is written");
+  assertEquals(database.errors.length, 1);
+  assertEquals(names(dir).some((name) => name.startsWith("apex.db.corrupt-")), true);
+});
+
+Deno.test("where no file can be made, the database is in memory, and says so once", async () => {
+  await using dir = await TempDir.make();
+  using database = open(dir.join("no/such/directory/apex.db"));
+  for (const key of ["a", "b"]) assert(addMeta(database, key));
+  assertEquals(keysOf(database), ["a", "b", "schema_version"]);
+  assertEquals([database.status.state, database.errors.length], ["degraded", 1]);
+  assertMatch(database.errors[0] ?? "", /nothing is kept on disk/);
+});
+
+Deno.test("a write that is refused is reported, said once, and over when one succeeds", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  using database = open(path);
+  {
+    using other = open(path);
+    other.write(() => {
+      assertEquals(addMeta(database, "a"), false);
+      assertEquals(addMeta(database, "a"), false);
+    });
+  }
+  assertEquals([database.status.state, database.errors.length], ["degraded", 1]);
+  assertMatch(database.status.error ?? "", /locked/);
+  assertMatch(database.errors[0] ?? "", new RegExp(`every ${RETRY_MS / 1_000} s`));
+  assert(addMeta(database, "a"));
+  assertEquals(database.status, { state: "ok" });
+});
+
+Deno.test("a full disk refuses writes, and loses nothing that was written", () => {
+  using database = open(IN_MEMORY);
+  assert(addMeta(database, "before"));
+  database.read((connection) => connection.rows("PRAGMA max_page_count=1"), []);
+  const big = "x".repeat(100_000);
+  assertEquals(
+    database.write((each) => void each.run("INSERT INTO meta VALUES ('big', :big)", { big })),
+    false,
+  );
+  assertMatch(database.status.error ?? "", /full/);
+  assertEquals(keysOf(database), ["before", "schema_version"]);
+});
