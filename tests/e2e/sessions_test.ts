@@ -1,0 +1,342 @@
+/** Sessions as people and scripts use them: the real program, at real terminals (of tmux) and at pipes. */
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { eventually } from "../support/apex_process.ts";
+import { dockerAvailable } from "../support/docker_engine.ts";
+import { SessionRig } from "../support/session_rig.ts";
+import { type TestTerminal, tmuxAvailable } from "../support/tmux.ts";
+
+const ENGINES = ["embedded", ...(await dockerAvailable() ? ["docker" as const] : [])] as const;
+const ignore = !await tmuxAvailable();
+
+/** Colours, wide characters, and a cursor that is not at the end. */
+const PICTURE = "printf '\\033[H\\033[2J\\033[1;31mred\\033[0m \\346\\227\\245\\346\\234\\254 " +
+  "\\033[44mblue\\033[0m\\nline\\n\\033[?1000h\\033[?1006h'";
+
+/** Leaves with the default keys. */
+async function leave(terminal: TestTerminal): Promise<void> {
+  await terminal.press("C-Space", "C-q");
+  await terminal.until(/status=0/);
+}
+
+for (const kind of ENGINES) {
+  Deno.test({
+    name: `a person works in a session on ${kind}, leaves it, and finds it as it was`,
+    ignore,
+    async fn() {
+      await using rig = await SessionRig.start(kind);
+      using events = await rig.events();
+      const first = await rig.terminal();
+      const settings = await first.settings();
+      await rig.attach(first, "dev");
+      assertNotEquals(await first.settings(), settings);
+      await first.type("echo $((6 * 7)) $APEX_SESSION_NAME; busybox stty size");
+      await first.until(/42 dev\n24 80\n/);
+      await first.resize({ columns: 60, rows: 20 });
+      await eventually(async () => {
+        await first.type("busybox stty size");
+        return /20 60/.test(await first.text());
+      }, "the program inside sees the new size");
+      await first.type(PICTURE);
+      const drawn = await first.settled(/red .*blue.*\n.*line/);
+      await leave(first);
+      assertMatch(await first.text(), /apex: detached from session dev\n/);
+      assertEquals(await first.settings(), settings);
+      assertEquals((await rig.session("dev"))?.status, "detached");
+
+      const second = await rig.terminal({ columns: 60, rows: 20 });
+      await rig.attach(second, "dev");
+      await second.untilLook(drawn);
+      await second.type("exit 7");
+      await second.until("status=7");
+      assertEquals(await second.settings(), settings);
+      assertEquals(await rig.list(), []);
+      await rig.untilLeft([]);
+      assertEquals(await rig.sessionEvents(events), [
+        "created",
+        "attached",
+        "detached",
+        "attached",
+        "removed",
+      ]);
+    },
+  });
+
+  Deno.test({
+    name: `a full-screen program on ${kind} is as it was after the daemon was killed`,
+    ignore,
+    async fn() {
+      await using rig = await SessionRig.start(kind);
+      const terminal = await rig.terminal();
+      const settings = await terminal.settings();
+      await rig.attach(terminal, "ed");
+      await terminal.type("busybox vi /tmp/none");
+      await terminal.until(/~\n~/);
+      await terminal.type("isome text");
+      await terminal.press("second", "Escape");
+      const before = await terminal.settled(/some text\nsecond/);
+      await leave(terminal);
+      assertEquals(await terminal.settings(), settings);
+      await terminal.type(`clear; ${rig.attachLine("ed")}`);
+      await terminal.untilLook(before);
+
+      await rig.killDaemon();
+      await terminal.until("the daemon went away");
+      // Not seen by the client, which waits, and to be seen by the program.
+      await terminal.resize({ columns: 70, rows: 22 });
+      await rig.startDaemon();
+      await eventually(async () => (await rig.session("ed"))?.status === "attached", "attached again");
+      await terminal.until(/^some text\nsecond\n(~\n){19}- \/tmp\/none .*$/);
+      await terminal.type(":q!");
+      await terminal.until(/^inside>$/m);
+      // To have vi draw anew, the terminal had another size for a moment.
+      await eventually(async () => {
+        await terminal.type("busybox stty size");
+        return /22 70/.test(await terminal.text());
+      }, "the program inside sees the new size");
+      await terminal.type("exit 3");
+      await terminal.until("status=3");
+      assertEquals(await terminal.settings(), settings);
+      await rig.untilLeft([]);
+    },
+  });
+
+  Deno.test({
+    name: `the terminal is given back whatever ends the client of a session on ${kind}`,
+    ignore,
+    async fn(t) {
+      await using rig = await SessionRig.start(kind);
+      const terminal = await rig.terminal();
+      const settings = await terminal.settings();
+      const restored = async () => await terminal.settings() === settings;
+      const modesOn = "printf '\\033[?1000h\\033[?1049h\\033[?25l\\033[?2004hdrawn\\n'";
+      const modesOff = async () =>
+        assertMatch(await terminal.look(), /\d+x\d+ \d+,\d+ 1 0 0 0 1 0 0 0 0 0 0 /);
+
+      await t.step("SIGTERM of the client", async () => {
+        await rig.attach(terminal, "a");
+        await terminal.type(modesOn);
+        await terminal.until(/drawn$/m);
+        Deno.kill((await rig.session("a"))!.attachedPid!, "SIGTERM");
+        await terminal.until("status=143");
+        assertEquals(await terminal.settings(), settings);
+        await modesOff();
+      });
+      await t.step("SIGKILL of the client", async () => {
+        await rig.attach(terminal, "b");
+        Deno.kill((await rig.session("b"))!.attachedPid!, "SIGKILL");
+        await terminal.until("status=137");
+        await eventually(restored, "the terminal is as it was");
+        await eventually(async () => (await rig.session("b"))?.status === "detached", "detached");
+      });
+      await t.step("another client, by force", async () => {
+        await rig.attach(terminal, "c");
+        const other = await rig.terminal();
+        await other.type(`clear; ${rig.attachLine("c")}`);
+        const { attachedPid } = (await rig.session("c"))!;
+        await other.until(/already attached \(pid \d+\); use\s+--force\nstatus=125/);
+        assert((await other.text()).replaceAll("\n", "").includes(`(pid ${attachedPid})`));
+        await rig.attach(other, "c", "-f");
+        await terminal.until(/apex: detached from session c: another client took it \(--force\)\nstatus=0/);
+        assertEquals(await terminal.settings(), settings);
+        await other.type("exit");
+        await other.until("status=0");
+      });
+      await t.step("an end of the session", async () => {
+        await rig.attach(terminal, "d");
+        assertEquals((await rig.home.apex(["kill", "d"])).code, 0);
+        await terminal.until(/apex: session d was killed\nstatus=1(37|43)$/m);
+        assertEquals(await terminal.settings(), settings);
+      });
+      await t.step("the daemon's end, and nobody waits for another", async () => {
+        await rig.attach(terminal, "e");
+        await terminal.type(modesOn);
+        await terminal.until(/drawn$/m);
+        await rig.killDaemon();
+        await terminal.until("(Ctrl-C gives up)");
+        await terminal.press("C-c");
+        await terminal.until("status=130");
+        assertEquals(await terminal.settings(), settings);
+        await modesOff();
+      });
+      await t.step("the daemon's end, and the detach keys", async () => {
+        await rig.startDaemon();
+        await rig.attach(terminal, "f");
+        await rig.stopDaemon();
+        await terminal.until("(Ctrl-C gives up)");
+        await leave(terminal);
+        assertEquals(await terminal.settings(), settings);
+      });
+      await t.step("the daemon's end, and that of the session meanwhile", async () => {
+        await rig.startDaemon();
+        await rig.attach(terminal, "g");
+        const { containerId } = (await rig.session("g"))!;
+        await rig.killDaemon();
+        await terminal.until("(Ctrl-C gives up)");
+        await rig.engine.kill(containerId, { signal: "SIGKILL" });
+        await rig.engine.wait(containerId);
+        await rig.startDaemon();
+        await terminal.until(/apex: session g ended while the daemon was away; .* not known\nstatus=125/);
+        assertEquals(await terminal.settings(), settings);
+        // The others go on, each without a client.
+        await rig.untilLeft(["a", "b", "e", "f"]);
+        assertEquals((await rig.list()).map(({ name }) => name).sort(), ["a", "b", "e", "f"]);
+      });
+    },
+  });
+}
+
+for (const kind of ENGINES) {
+  Deno.test(`apex attach on ${kind} works as a pipe, in the background, and until its time is over`, async () => {
+    await using rig = await SessionRig.start(kind);
+    using events = await rig.events();
+    assertEquals(await rig.attachPiped(["-b", "bg", "--", "cat"]), { code: 0, stdout: "", stderr: "" });
+    assertEquals(await rig.attachPiped(["-b", "bg"]), { code: 0, stdout: "", stderr: "" });
+    const [session] = JSON.parse((await rig.home.apex(["list", "--json"])).stdout);
+    assertEquals([session.name, session.status, session.image], ["bg", "detached", "busybox:local"]);
+    assertMatch((await rig.home.apex(["list"])).stdout, /^bg +detached +busybox:local +\S+ +\S+ ago +-$/m);
+
+    // What is piped in is typed, and the end of it is no end of the session.
+    const piped = rig.pipe("echo 'echo one-$((40 + 2)); exit 5' | apex attach $ARGS pipe -- sh");
+    await using _piped = piped;
+    const { code, stdout, stderr } = await piped.finished();
+    assertEquals([code, stderr], [5, ""]);
+    assertMatch(stdout, /one-42\r\n/);
+
+    await using timed = rig.spawnAttach(["--ttl", "1s500ms", "timed", "--", "sleep", "600"]);
+    await eventually(async () => (await rig.session("timed")) !== undefined, "it is there");
+    const { createdAtMs, expiresAtMs } = (await rig.session("timed"))!;
+    assertEquals(expiresAtMs! - createdAtMs, 1_500);
+    const end = await timed.finished();
+    assertEquals(end.stderr, "apex: session timed has reached the end of its time to live\n");
+    assert(end.code > 128);
+    assertEquals((await rig.home.apex(["kill", "bg"])).code, 0);
+    await rig.untilLeft([]);
+    assertEquals(await rig.sessionEvents(events), [
+      ...["created", "attached", "detached", "attached", "detached"], // bg, twice
+      ...["created", "attached", "removed"], // pipe
+      ...["created", "attached", "removed"], // timed
+      "removed", // bg
+    ]);
+  });
+
+  Deno.test(`apex detach and apex kill on ${kind} do what they can, and name the rest`, async () => {
+    await using rig = await SessionRig.start(kind);
+    using events = await rig.events();
+    await using one = rig.spawnAttach(["one", "--", "sh", "-c", "echo up; exec cat"]);
+    await eventually(() => one.stdoutSoFar.includes("up"), "it is attached");
+    assertEquals((await rig.attachPiped(["-b", "two", "--", "cat"])).code, 0);
+    const no = (what: string, name: string) =>
+      `apex: cannot ${what} session "${name}": no such session (try: apex list)\n`;
+
+    assertEquals(await rig.home.apex(["detach", "nobody", "one", "none"]), {
+      code: 4,
+      stdout: "",
+      stderr: no("detach", "nobody") + no("detach", "none"),
+    });
+    assertEquals((await one.finished()).code, 0);
+    const idle = await rig.home.apex(["detach", "one"]);
+    assertEquals(idle.code, 5);
+    assertMatch(idle.stderr, /^apex: cannot detach session "one": nobody is attached to it .*\n$/);
+    assertEquals((await rig.home.apex(["kill"])).code, 2);
+    const own = { env: { APEX_SESSION_NAME: "two" } };
+    assertEquals(await rig.home.apex(["kill"], own), { code: 0, stdout: "", stderr: "" });
+    assertEquals(await rig.home.apex(["kill", "one", "two"]), {
+      code: 4,
+      stdout: "",
+      stderr: no("kill", "two"),
+    });
+    await rig.untilLeft([]);
+    assertEquals(
+      await rig.sessionEvents(events),
+      ["created", "attached", "created", "attached", "detached", "detached", "removed", "removed"],
+    );
+    const removals = events.lines.map((line) => JSON.parse(line)).filter(({ type }) =>
+      type === "container.removed"
+    );
+    assertEquals(removals.map(({ forced }) => forced), [false, false]);
+  });
+
+  Deno.test(`apex attach on ${kind} refuses what makes no sense with 125, and leaves nothing`, async () => {
+    await using rig = await SessionRig.start(kind);
+    using events = await rig.events();
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [["a b"], /"a b" is no name for a session/],
+      [["-b", "x".repeat(65)], /is no name for a session/],
+      [["--ttl", "soon", "x"], /--ttl: "soon"/],
+      [["--ttl", "0s", "x"], /--ttl: "0s"/],
+      [["--detach-keys", "Ctrl-9", "x"], /"Ctrl-9"/],
+      [["--cmd", "sh 'x", "x"], /has a ' without its end/],
+      [["--cmd", "sh", "x", "--", "sh"], /--cmd/],
+      [["--restore", "all", "x"], /--restore: "all"/],
+      [["-v", "nonsense", "x"], /nonsense/],
+      [["x", "--", "/no/such/program"], /\/no\/such\/program/],
+      ...(kind === "docker" ? [[["--image", "no-such-image:1", "x"], /no-such-image:1/] as const] : []),
+    ];
+    for (const [args, said] of cases) {
+      const { code, stderr, stdout } = await rig.attachPiped(args);
+      assertEquals([code, stdout], [125, ""], args.join(" "));
+      assertMatch(stderr, said);
+      assertMatch(stderr, /^apex: [^\n]+\n$/);
+    }
+    assertEquals(await rig.list(), []);
+    assertEquals(await rig.containers(), []);
+    assertEquals(await rig.sessionEvents(events), []);
+  });
+}
+
+Deno.test(
+  "a key in the configuration leaves a session, and so does one on the command line",
+  { ignore },
+  async () => {
+    await using rig = await SessionRig.start("embedded", 'detach_keys = "Ctrl-] d"\n');
+    const terminal = await rig.terminal();
+    await rig.attach(terminal, "keys");
+    await terminal.press("C-Space", "C-q", "C-]", "Enter");
+    await terminal.type("echo one");
+    // What is typed ahead of the prompt is echoed before it.
+    await terminal.until(/^(inside> )?one$/m);
+    await terminal.press("C-]", "d");
+    await terminal.until("status=0");
+    await rig.attach(terminal, "keys", "--detach-keys Ctrl-x");
+    await terminal.press("C-x");
+    await terminal.until("status=0");
+    assertEquals((await rig.session("keys"))?.status, "detached");
+  },
+);
+
+Deno.test("among 50 sessions one that floods and one whose client is stopped hurt nobody", async () => {
+  await using rig = await SessionRig.start("embedded");
+  await using clients = new AsyncDisposableStack();
+  const attach = (name: string, command: string) => {
+    const client = rig.attachOver(name, ["sh", "-c", command]);
+    return client.then((attached) => clients.use(attached));
+  };
+  const quiet = [];
+  for (let n = 0; n < 48; n++) quiet.push(await attach(`quiet-${n}`, "exec cat"));
+  const flood = await attach("flood", "exec yes");
+  void flood.drain();
+  await using stopped = rig.spawnAttach(["stopped", "--", "yes"]);
+  await eventually(() => stopped.stdoutSoFar.length > 0, "it is attached");
+  stopped.kill("SIGSTOP");
+  try {
+    for (const client of quiet.slice(0, 10)) {
+      assert(await client.echoMs("ping") < QUICK_MS);
+    }
+    const startMs = performance.now();
+    assertEquals((await rig.list()).length, 50);
+    assert(performance.now() - startMs < QUICK_MS, "list is quick");
+    // It takes nothing: its session goes on without it.
+    await eventually(async () => (await rig.session("stopped"))?.status === "detached", "it was dropped");
+    assertEquals((await rig.home.apex(["kill", "stopped", "flood"])).code, 0);
+    assertEquals((await rig.list()).length, 48);
+    assert(await quiet[47]!.echoMs("pong") < QUICK_MS);
+  } finally {
+    stopped.kill("SIGCONT");
+  }
+  const { code, stderr } = await stopped.finished();
+  assertEquals(code, 125);
+  assertMatch(stderr, /did not take the output of session stopped; it goes on/);
+});
+
+/** What a person hardly notices, on a machine that does other things too. */
+const QUICK_MS = 1_000;
