@@ -12,6 +12,7 @@ import { memory } from "./memory.ts";
 import { BenchPrograms } from "./programs.ts";
 import { print } from "./report.ts";
 import { sessions } from "./sessions.ts";
+import { wholePath } from "./whole_path.ts";
 
 const PARTS: Readonly<Record<string, (programs: BenchPrograms) => Promise<void>>> = {
   "fan-out": fanOut,
@@ -20,6 +21,7 @@ const PARTS: Readonly<Record<string, (programs: BenchPrograms) => Promise<void>>
   "engine-latency": engineLatency,
   "journal": journal,
   "sessions": sessions,
+  "whole-path": wholePath,
 };
 
 const filter = Deno.args[0] ?? "";

@@ -4,12 +4,13 @@ import { EngineClient } from "../../src/engine/engine_client.ts";
 import { eventually } from "../support/apex_process.ts";
 import { ContainerDriver } from "../support/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { soakCount } from "../support/soak.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { RealBridge } from "./real_bridge.ts";
 
-const CONTAINERS = 200;
+const CONTAINERS = soakCount({ usual: 60, soak: 200 });
 /** In each of them dockerd is restarted once: killed, and ended in order, in turns. */
-const ROUNDS = 5;
+const ROUNDS = soakCount({ usual: 3, soak: 10 });
 /** More at once only make each of them slower. */
 const AT_ONCE = 8;
 

@@ -3,8 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { request } from "../../src/client/request.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/apex_process.ts";
 import { EngineLoad } from "../support/engine_load.ts";
+import { soakCount } from "../support/soak.ts";
 
-const KILLS = 12;
+const KILLS = soakCount({ usual: 12, soak: 100 });
 const EVENTS_PER_SECOND = 2_000;
 
 Deno.test("a resuming consumer gets each event once, while the daemon is killed again and again", async () => {

@@ -1,0 +1,7 @@
+/**
+ * What some tests repeat: a few times in every run, and as often as their promise has it where `APEX_SOAK=1` says that
+ * there is time.
+ */
+export function soakCount(counts: { readonly usual: number; readonly soak: number }): number {
+  return Deno.env.get("APEX_SOAK") === "1" ? counts.soak : counts.usual;
+}
