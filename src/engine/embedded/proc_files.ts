@@ -1,7 +1,4 @@
-/**
- * Linux's /proc, where what is looked at may be gone at any moment. On a machine without one there are no processes. Deno
- * lets no program read there that has not all permissions, which apex as one file has not: then `cat` reads it.
- */
+/** Linux's /proc, where what is looked at may be gone at any moment. On a machine without one there are no processes. */
 import { join } from "@std/path/posix";
 
 /** Of `/proc/<pid>/stat` (proc(5)), by the names that it has there. */
@@ -46,7 +43,6 @@ export async function readProc(paths: readonly string[]): Promise<string> {
     try {
       texts += await Deno.readTextFile(join("/proc", path));
     } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) return await run(["cat", "--", ...paths]);
       if (!isGone(error)) throw error;
     }
   }
@@ -65,23 +61,9 @@ async function readAllStats(): Promise<string> {
       if (/^\d+$/.test(name)) paths.push(`${name}/stat`);
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) return await run(["sh", "-c", "cat [0-9]*/stat"]);
     if (!isGone(error)) throw error;
   }
   return await readProc(paths);
-}
-
-/**
- * What a command prints that runs in /proc. That it fails means that something was gone. That it cannot be started says
- * nothing at all, as if nothing were there: whoever acts on an absence looks for what must be there as well.
- */
-async function run([program = "", ...args]: readonly string[]): Promise<string> {
-  const command = new Deno.Command(program, { args, cwd: "/proc", stdin: "null", stderr: "null" });
-  try {
-    return new TextDecoder().decode((await command.output()).stdout);
-  } catch {
-    return "";
-  }
 }
 
 /** A name, in parentheses, may have anything in it, but is too short to look like what follows it. */
