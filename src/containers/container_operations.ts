@@ -121,6 +121,8 @@ export class ContainerOperations {
       try {
         await this.#send("DELETE", `/containers/${encodeURIComponent(id)}`, { query: { force, v: volumes } });
       } catch (error) {
+        // Of a daemon that was killed, say: what was asked for is being done, and will be told.
+        if (isBeingRemoved(error)) return;
         takeBack();
         throw error;
       }
@@ -240,4 +242,10 @@ function withGrace(timeoutSeconds: number | undefined): SendOptions {
   if (timeoutSeconds === undefined) return { timeoutMs: 0 };
   const seconds = Math.ceil(timeoutSeconds);
   return { query: { t: seconds }, timeoutMs: seconds < 0 ? 0 : seconds * 1_000 + OPERATION_TIMEOUT_MS };
+}
+
+/** The engine's words, which it has no status of its own for. */
+function isBeingRemoved(error: unknown): boolean {
+  return error instanceof EngineError && error.code === "conflict" &&
+    /removal of container .* is already in progress/i.test(error.engineMessage ?? "");
 }

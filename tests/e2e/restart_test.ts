@@ -225,6 +225,8 @@ for (const { name: engineName, ignore, start } of ENGINES) {
           "workspace.cleaned",
         ]);
       }
+      // First, because it says why a story has a chapter too many.
+      assertEquals(lines.filter(({ type }) => type === "container.operation_failed"), []);
       for (const change of ["created", "attached", "detached", "removed"]) {
         const count = lines.filter(({ type }) => type === `session.${change}`).length;
         assertEquals(count, ENDS.length, `session.${change}`);
@@ -233,7 +235,6 @@ for (const { name: engineName, ignore, start } of ENGINES) {
         const story = storyOf(lines, `apex-session-session-${round}`);
         assertEquals(story, ["created", "started", "died 137", "removed 137"], `session-${round}`);
       }
-      assertEquals(lines.filter(({ type }) => type === "container.operation_failed"), []);
     },
   });
 }
