@@ -121,9 +121,12 @@ export class ContainerOperations {
       try {
         await this.#send("DELETE", `/containers/${encodeURIComponent(id)}`, { query: { force, v: volumes } });
       } catch (error) {
-        // Of a daemon that was killed, say: what was asked for is being done, and will be told.
+        // Somebody else's, of a daemon that was killed, say: what was asked for is being done, and will be told.
         if (isBeingRemoved(error)) return;
         takeBack();
+        // It has been done, and the engine's word of it is on the way.
+        const isGone = error instanceof EngineError && error.code === "not_found";
+        if (isGone && this.#options.targets.isThere(id)) return;
         throw error;
       }
     });

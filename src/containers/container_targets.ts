@@ -27,6 +27,12 @@ export class ContainerTargets {
     return { containerId: id, containerName: name, image, ...(taskId !== undefined && { taskId }) };
   }
 
+  /** As far as apex knows it is there: it was not told of its removal yet. */
+  isThere(id: string): boolean {
+    const record = this.#find(id);
+    return record === undefined ? this.#fresh.has(id) : record.state !== "removed";
+  }
+
   /** apex has created this one. */
   created(id: string, subject: OperationSubject): void {
     this.#fresh.set(id, subject);
