@@ -119,9 +119,10 @@ Deno.test({
       using engine = new ContainerDriver(docker.socketPath);
       for (const taskId of ["exits", "starves"]) {
         await engine.kill(ids[taskId]!, { signal: "SIGUSR1" });
-        await engine.wait(ids[taskId]!);
+        await engine.untilTold(ids[taskId]!, "die");
       }
       await engine.remove(ids.gone!, { force: true });
+      await engine.untilTold(ids.gone!, "die");
 
       await using next = await TaskLayers.start(where);
       const found = taskIds.map((taskId) => {

@@ -42,6 +42,22 @@ export class ContainerDriver implements Disposable {
     return (await within(EXITS_WITHIN_MS, `the exit of container ${id}`, reply.json())).StatusCode;
   }
 
+  /** Waits until the engine has told of it. Docker answers that a container has exited, or is gone, before it tells so. */
+  async untilTold(id: string, action: string): Promise<void> {
+    const ending = new AbortController();
+    const told = async (): Promise<void> => {
+      for await (const event of await this.client.openEvents({ sinceNano: 1e9, signal: ending.signal })) {
+        if (event.id === id && event.action === action) return;
+      }
+      throw new Error(`the engine's events ended and had not told ${action} of ${id}`);
+    };
+    try {
+      await within(EXITS_WITHIN_MS, `${action} of container ${id}`, told());
+    } finally {
+      ending.abort();
+    }
+  }
+
   /** Waits until its output contains `text`. */
   async untilLogged(id: string, text: string): Promise<void> {
     const query = { stdout: 1, follow: 1 };
