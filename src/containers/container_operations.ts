@@ -118,15 +118,15 @@ export class ContainerOperations {
   async remove(target: string, { force = false, volumes = false }: RemoveOptions = {}): Promise<void> {
     await this.#attempt({ operation: "remove", on: target }, async (id) => {
       const takeBack = this.#options.expectRemoval(id, force);
+      const wasThere = this.#options.targets.isThere(id);
       try {
         await this.#send("DELETE", `/containers/${encodeURIComponent(id)}`, { query: { force, v: volumes } });
       } catch (error) {
         // Somebody else's, of a daemon that was killed, say: what was asked for is being done, and will be told.
         if (isBeingRemoved(error)) return;
         takeBack();
-        // It has been done, and the engine's word of it is on the way.
-        const isGone = error instanceof EngineError && error.code === "not_found";
-        if (isGone && this.#options.targets.isThere(id)) return;
+        // Somebody was quicker: what was asked for has been done, and is told, or will be.
+        if (wasThere && error instanceof EngineError && error.code === "not_found") return;
         throw error;
       }
     });

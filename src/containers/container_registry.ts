@@ -90,12 +90,16 @@ export class ContainerEntry {
   }
 }
 
+interface Removal {
+  readonly forced: boolean;
+}
+
 export class ContainerRegistry {
   readonly #live = new Map<string, ContainerEntry>();
   /** Removed ones, the longest removed first. */
   readonly #tombstones = new Map<string, ContainerEntry>();
-  /** What apex itself is removing, by id, with whether that is by force. */
-  readonly #removals = new Map<string, { readonly forced: boolean }>();
+  /** apex's own removals that are under way, by the container's id: somebody may ask for several at once. */
+  readonly #removals = new Map<string, Removal[]>();
   readonly #onForgotten: (id: string) => void;
 
   /** @param options.onForgotten a container that was removed long ago is not remembered any more */
@@ -135,17 +139,19 @@ export class ContainerRegistry {
     // A name that the registry does not know yet: its removal could not be told from another one.
     if (!/^[0-9a-f]{64}$/.test(id)) return () => {};
     const removal = { forced };
-    this.#removals.set(id, removal);
+    this.#removals.set(id, [...this.#removals.get(id) ?? [], removal]);
     return () => {
-      if (this.#removals.get(id) === removal) this.#removals.delete(id);
+      const others = this.#removals.get(id)?.filter((each) => each !== removal) ?? [];
+      if (others.length > 0) this.#removals.set(id, others);
+      else this.#removals.delete(id);
     };
   }
 
   /** Whether apex has removed it, and by force; undefined: somebody else has. To be asked once. */
-  takeRemoval(id: string): { readonly forced: boolean } | undefined {
-    const removal = this.#removals.get(id);
+  takeRemoval(id: string): Removal | undefined {
+    const removals = this.#removals.get(id);
     this.#removals.delete(id);
-    return removal;
+    return removals && { forced: removals.some(({ forced }) => forced) };
   }
 
   add(entry: ContainerEntry): void {

@@ -135,6 +135,16 @@ const CHECKS: Checks = {
     await operated.until(name, "created");
   },
 
+  "of removals at the same time none has failed, and a later one has": async (operated) => {
+    const { manager } = operated;
+    const id = await run(operated, { ...SLEEPER, name: "rm-twice" });
+    await Promise.all([1, 2, 3].map(() => manager.remove(id, { force: true })));
+    await operated.until("rm-twice", "removed 137 forced");
+    assertEquals(operated.failures, []);
+    await assertRejects(() => manager.remove(id), ApexError, "No such container");
+    assertEquals(operated.failures, ["remove container:removed"]);
+  },
+
   "a container that removes itself does so": async (operated) => {
     await run(operated, { ...BASE, cmd: ["true"], name: "auto-remove", autoRemove: true });
     await operated.until("auto-remove", "removed 0");
