@@ -402,13 +402,14 @@ function buildProgram({ context, actions }: RunOptions, output: OutputConfigurat
 function finishCommand(command: CommandUnknownOpts): void {
   const isTaken = (flag: string) => command.options.some(({ short }) => short === flag);
   const verbose = isTaken("-v") ? "--verbose" : "-v, --verbose";
+  const daemonize = isTaken("-d") ? "--daemonize" : "-d, --daemonize";
   const shared = [
     new Option("--socket <path>", "the daemon's control socket; events.socket is beside it"),
     new Option("--config <file>", "the configuration, instead of ~/.config/apex/config.toml"),
     new Option(verbose, "the same as --log-level debug"),
     new Option("--log-level <level>", "how much the daemon logs").choices(LOG_LEVELS),
-    new Option("--daemonize", "run and events: start a daemon when none runs (the default)"),
-    new Option("-D, --no-daemonize", "run and events: start none"),
+    new Option(daemonize, "run, attach and events: start a daemon when none runs (the default)"),
+    new Option("-D, --no-daemonize", "run, attach and events: start none"),
   ];
   for (const option of shared) command.addOption(option.helpGroup("Global options:"));
   command.helpOption("-h, --help", "print help").allowExcessArguments(false).showHelpAfterError(

@@ -104,7 +104,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   );
   parts.use(publishSessions({ log, sessions }));
   // After `publish`, so that the engine's connection is told of before what becomes of old tasks by it.
-  const adoption = parts.use(new TaskAdoption({ containers, orchestrator, logger }));
+  const adoption = parts.use(new TaskAdoption({ containers, orchestrator, workspaces, logger }));
 
   // What is taken note of is published: the next daemon tells the rest.
   parts.defer(() => containers.stopFollowing());

@@ -1,6 +1,8 @@
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Logger } from "../platform/logger.ts";
+import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
+import { orphansOf } from "./orphans.ts";
 
 export interface TaskAdoptionOptions {
   /** The container manager, as far as it tells that the engine's containers are known. */
@@ -8,11 +10,17 @@ export interface TaskAdoptionOptions {
     once(name: "engine:connected", listener: () => void): unknown;
     off(name: "engine:connected", listener: () => void): unknown;
   };
-  readonly orchestrator: Pick<ApexOrchestrator, "adopt">;
+  readonly orchestrator: Pick<ApexOrchestrator, "adopt" | "keepsContainer">;
+  readonly workspaces: Pick<WorkspaceManager, "orphans">;
   readonly logger: Logger;
 }
 
-/** Has the tasks of an earlier daemon taken up, as soon as the engine has told of its containers for the first time. */
+const MAX_SHOWN_ORPHANS = 5;
+
+/**
+ * Has the tasks of an earlier daemon taken up, as soon as the engine has told of its containers for the first time, and
+ * says which containers are nobody's then.
+ */
 export class TaskAdoption implements Disposable {
   readonly #options: TaskAdoptionOptions;
   readonly #settled = Promise.withResolvers<void>();
@@ -38,9 +46,19 @@ export class TaskAdoption implements Disposable {
   }
 
   readonly #adopt = (): void => {
-    void this.#options.orchestrator.adopt().catch((error) => {
+    void this.#options.orchestrator.adopt().then(() => this.#tellOfOrphans(), (error) => {
       this.#error = messageOf(error);
       this.#options.logger.error(`the tasks of the last daemon could not be taken up: ${this.#error}`);
     }).finally(this.#settled.resolve);
   };
+
+  #tellOfOrphans(): void {
+    const names = orphansOf(this.#options).map(({ containerName }) => containerName);
+    if (names.length === 0) return;
+    const shown = names.slice(0, MAX_SHOWN_ORPHANS).join(", ") +
+      (names.length > MAX_SHOWN_ORPHANS ? ", …" : "");
+    this.#options.logger.warn(
+      `containers of tasks that nobody knows: ${shown} (${names.length}; remove them with: apex workspaces clean)`,
+    );
+  }
 }

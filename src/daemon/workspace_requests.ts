@@ -1,8 +1,8 @@
 /** The operations `workspaces.*`. */
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { ControlReply, ControlRequestOf } from "../protocol/control.ts";
-import type { OrphanedWorkspace } from "../workspaces/workspace.ts";
 import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
+import { orphansOf } from "./orphans.ts";
 import { abandonedResult, workspaceResult } from "./wire_results.ts";
 
 export interface WorkspaceRequestsOptions {
@@ -23,8 +23,10 @@ export class WorkspaceRequests {
   list(): ControlReply {
     const inUse = this.#workspaces.list()
       .map((workspace) => workspaceResult(workspace, this.#workspaces.container(workspace.taskId)));
-    const abandoned = this.#workspaces.orphans()
-      .map((workspace) => abandonedResult(workspace, { kept: this.#isKept(workspace) }));
+    const abandoned = this.#workspaces.orphans().map((workspace) => {
+      const { taskId, containerId } = workspace;
+      return abandonedResult(workspace, { kept: this.#orchestrator.keepsContainer(taskId, containerId) });
+    });
     return { ok: true, result: { workspaces: [...inUse, ...abandoned] } };
   }
 
@@ -33,12 +35,8 @@ export class WorkspaceRequests {
    * removed keeps none of the others. @throws {ApexError} `not_found` for a name of nothing that may be removed
    */
   async clean({ names }: ControlRequestOf<"workspaces.clean">): Promise<ControlReply> {
-    const orphans = () => this.#workspaces.orphans().filter((workspace) => !this.#isKept(workspace));
-    const chosen = names ?? orphans().map(({ containerId }) => containerId);
+    const orphans = { workspaces: this.#workspaces, orchestrator: this.#orchestrator };
+    const chosen = names ?? orphansOf(orphans).map(({ containerId }) => containerId);
     return { ok: true, result: await this.#workspaces.removeOrphans(chosen) };
-  }
-
-  #isKept({ taskId, containerId }: OrphanedWorkspace): boolean {
-    return this.#orchestrator.keepsContainer(taskId, containerId);
   }
 }

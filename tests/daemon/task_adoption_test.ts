@@ -4,6 +4,15 @@ import { silentLogger } from "../../src/platform/logger.ts";
 import { EmittedManager } from "../support/emitted_manager.ts";
 import { within } from "../support/within.ts";
 
+const orphan = (taskId: string) => ({
+  taskId,
+  containerId: `id-${taskId}`,
+  containerName: `apex-task-${taskId}`,
+  state: "exited",
+});
+const orphans = () => [orphan("t1"), orphan("kept")];
+const keepsContainer = (taskId: string) => taskId === "kept";
+
 const connected = { engine: "docker", version: "1", timestamp: new Date() } as const;
 
 Deno.test("TaskAdoption takes up the tasks once, at the engine's first connection", async () => {
@@ -13,7 +22,12 @@ Deno.test("TaskAdoption takes up the tasks once, at the engine's first connectio
     adoptions++;
     return Promise.reject(new Error("no such luck"));
   };
-  using adoption = new TaskAdoption({ containers, orchestrator: { adopt }, logger: silentLogger });
+  using adoption = new TaskAdoption({
+    containers,
+    orchestrator: { adopt, keepsContainer },
+    workspaces: { orphans },
+    logger: silentLogger,
+  });
   containers.emit("engine:connected", connected);
   containers.emit("engine:connected", connected);
   await within(5_000, "its end", adoption.settled);
@@ -24,11 +38,39 @@ Deno.test("TaskAdoption lets go at once, also in the middle: what it began is th
   const containers = new EmittedManager();
   const adopt = () => new Promise<void>(() => {});
   {
-    using _adoption = new TaskAdoption({ containers, orchestrator: { adopt }, logger: silentLogger });
+    using _adoption = new TaskAdoption({
+      containers,
+      orchestrator: { adopt, keepsContainer },
+      workspaces: { orphans },
+      logger: silentLogger,
+    });
     containers.emit("engine:connected", connected);
   }
   {
-    using _adoption = new TaskAdoption({ containers, orchestrator: { adopt }, logger: silentLogger });
+    using _adoption = new TaskAdoption({
+      containers,
+      orchestrator: { adopt, keepsContainer },
+      workspaces: { orphans },
+      logger: silentLogger,
+    });
   }
   assertEquals(containers.listenerCount(), 0);
+});
+
+Deno.test("TaskAdoption says which containers are nobody's once the tasks are taken up, without those that were kept", async () => {
+  const containers = new EmittedManager();
+  const warnings: string[] = [];
+  const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  const adopt = () => Promise.resolve();
+  using adoption = new TaskAdoption({
+    containers,
+    orchestrator: { adopt, keepsContainer },
+    workspaces: { orphans },
+    logger,
+  });
+  containers.emit("engine:connected", connected);
+  await within(5_000, "its end", adoption.settled);
+  assertEquals(warnings, [
+    "containers of tasks that nobody knows: apex-task-t1 (1; remove them with: apex workspaces clean)",
+  ]);
 });
