@@ -97,7 +97,9 @@ export class SessionReaper {
 
   /** Removes a container that is no session any more, and its row. Never rejects; what fails is done again some day. */
   async remove(containerId: string): Promise<void> {
+    this.#finishing.add(containerId);
     if (await removeContainer(containerId, this.#options)) this.#options.store.remove(containerId);
+    this.#finishing.delete(containerId);
   }
 
   async #kill(session: Session): Promise<void> {
