@@ -1,7 +1,8 @@
 /**
  * What a container's terminal has shown so far, for who attaches late: the engine's log. An attach that asks for the log as
  * well (`logs=1`) loses what is written meanwhile; so attach first, read the log then, and cut off of it what the stream
- * has said too. Docker logs by line: the last, unfinished one (a prompt) is not there before its end is.
+ * has said too. Docker logs by line: the last, unfinished one (a prompt) is not there before its end is,
+ * and only who has heard it can add it.
  */
 import { messageOf } from "../platform/apex_error.ts";
 import { ByteTail } from "./byte_tail.ts";
@@ -21,6 +22,7 @@ const LEAST_LINE_BYTES = 32;
 const CERTAIN_BYTES = 256;
 /** Of the stream's start; its search in the log takes four times as much memory. */
 const MAX_START_BYTES = 64 * 1024;
+const LF = 0x0a;
 
 /**
  * The last `maxBytes` at most of what a container with a terminal has said.
@@ -75,6 +77,23 @@ export function spliceTail(log: Uint8Array, streamStart: Uint8Array): Uint8Array
   // The log goes on behind it. A short text may well stand there by chance.
   if (start.length >= CERTAIN_BYTES) return lastWhole === undefined ? undefined : log.subarray(0, lastWhole);
   return overlap > 0 ? log.subarray(0, log.length - overlap) : undefined;
+}
+
+/**
+ * The log with the unfinished line at its end, where the engine does not log that before its end, and has not yet.
+ * @param recent the last that somebody heard, maybe long ago: some of the line before the unfinished one at least, or, where
+ *   there was none, everything
+ */
+export function withUnlogged(log: Uint8Array, recent: Uint8Array): Uint8Array {
+  const { overlap } = find(recent, log);
+  const lineStart = recent.lastIndexOf(LF) + 1;
+  // What was heard up to the line's start is logged for certain. A log that does not end within the rest went on.
+  const isBehind = overlap >= CERTAIN_BYTES || (lineStart === 0 ? log.length === 0 : overlap >= lineStart);
+  if (!isBehind) return log;
+  const whole = new Uint8Array(log.length + recent.length - overlap);
+  whole.set(log);
+  whole.set(recent.subarray(overlap), log.length);
+  return whole;
 }
 
 /**

@@ -13,7 +13,7 @@ import type { SessionRecord } from "./session_record.ts";
 import type { SessionTerminal } from "./session_terminal.ts";
 
 /** What is known of a session beside who is attached. */
-export type SessionFacts = Omit<StoredSession, "state" | "isAttached" | "columns" | "rows">;
+export type SessionFacts = Omit<StoredSession, "state" | "isAttached" | "columns" | "rows" | "recentOutput">;
 
 export interface SessionOptions {
   readonly facts: SessionFacts;
@@ -144,6 +144,7 @@ export class Session {
       state: this.#end === undefined ? "living" : "ended",
       isAttached: this.#client !== undefined,
       ...this.terminal.size,
+      recentOutput: this.terminal.recentOutput,
       ...(this.#lastAttachedAtMs !== undefined && { lastAttachedAtMs: this.#lastAttachedAtMs }),
     };
   }

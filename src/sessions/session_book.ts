@@ -6,7 +6,7 @@ import type { SessionStore } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/stored_session.ts";
 import { Session, type SessionFacts } from "./session.ts";
 import type { SessionEventName } from "./session_events.ts";
-import { SessionTerminal, type TerminalAccess } from "./session_terminal.ts";
+import { SessionTerminal, type SessionTerminalOptions, type TerminalAccess } from "./session_terminal.ts";
 import type { TerminalSize } from "./terminal_size.ts";
 
 export interface SessionBookOptions {
@@ -50,8 +50,9 @@ export class SessionBook {
   }
 
   /** One that was told of in an earlier life, and whose client is gone since. */
-  takeOver({ state: _, isAttached, columns, rows, ...facts }: StoredSession): Session {
-    const session = this.#add(facts, { size: { columns, rows } });
+  takeOver({ state: _, isAttached, columns, rows, recentOutput, ...facts }: StoredSession): Session {
+    const size = { columns, rows };
+    const session = this.#add(facts, { size, ...(recentOutput !== undefined && { recentOutput }) });
     if (isAttached) this.#options.tell("session:detached", session.name);
     return session;
   }
@@ -69,11 +70,21 @@ export class SessionBook {
     this.#options.tell("session:removed", row.name);
   }
 
-  #add(facts: SessionFacts, terminal: { connection?: AttachConnection; size: TerminalSize }): Session {
+  #add(
+    facts: SessionFacts,
+    terminal: Pick<SessionTerminalOptions, "connection" | "size" | "recentOutput">,
+  ): Session {
     const { clock, store, tell, onExpired } = this.#options;
-    const session = new Session({
+    const session: Session = new Session({
       facts,
-      terminal: new SessionTerminal({ ...this.#options, ...terminal, containerId: facts.containerId }),
+      terminal: new SessionTerminal({
+        ...this.#options,
+        ...terminal,
+        containerId: facts.containerId,
+        onKeep: () => {
+          if (this.#sessions.get(session.name) === session) store.save(session.toRow());
+        },
+      }),
       clock,
       onExpired,
       onChange: (session, change) => {

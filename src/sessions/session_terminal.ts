@@ -15,6 +15,7 @@ import type { Logger } from "../platform/logger.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";
 import { HeldOutput } from "./held_output.ts";
+import { RecentOutput } from "./recent_output.ts";
 import type { SessionClient } from "./session_client.ts";
 import { SessionScreen } from "./session_screen.ts";
 import { TerminalInput } from "./terminal_input.ts";
@@ -31,6 +32,10 @@ export interface SessionTerminalOptions {
   /** Opened before the container was started; absent for one that runs already. */
   readonly connection?: AttachConnection;
   readonly size: TerminalSize;
+  /** The last that it said in an earlier life, as far as that is known. */
+  readonly recentOutput?: Uint8Array;
+  /** What {@linkcode SessionTerminal.recentOutput} gives is to be stored. */
+  readonly onKeep: () => void;
   readonly scrollbackLines: number;
   readonly terminals: TerminalAccess;
   readonly clock: Clock;
@@ -46,6 +51,7 @@ const SILENT_AT_END_MS = 500;
 export class SessionTerminal implements AsyncDisposable {
   readonly #options: SessionTerminalOptions;
   readonly #screen: SessionScreen;
+  readonly #recent: RecentOutput;
   readonly #input = new TerminalInput();
   readonly #resizer: TerminalResizer;
   readonly #held: HeldOutput;
@@ -69,9 +75,10 @@ export class SessionTerminal implements AsyncDisposable {
 
   constructor(options: SessionTerminalOptions) {
     this.#options = options;
-    const { scrollbackLines, logger } = options;
+    const { scrollbackLines, recentOutput: bytes, clock, onKeep, logger } = options;
     const size = this.#size = terminalSize(options.size);
     this.#screen = new SessionScreen({ size, scrollbackLines, logger });
+    this.#recent = new RecentOutput({ clock, onKeep, ...(bytes !== undefined && { bytes }) });
     this.#resizer = new TerminalResizer({ ...options, signal: this.#stopping.signal });
     this.#held = new HeldOutput((output) => this.#pass(output));
   }
@@ -102,6 +109,11 @@ export class SessionTerminal implements AsyncDisposable {
 
   get size(): TerminalSize {
     return this.#size;
+  }
+
+  /** The last that it said: what an engine has not logged yet is part of it. */
+  get recentOutput(): Uint8Array {
+    return this.#recent.bytes;
   }
 
   /** Nobody sees it any more. */
@@ -156,6 +168,7 @@ export class SessionTerminal implements AsyncDisposable {
     await this.#restoring;
     await this.#resizer.settled;
     this.#screen[Symbol.dispose]();
+    this.#recent[Symbol.dispose]();
   }
 
   async #run(first: AttachConnection | undefined): Promise<void> {
@@ -217,6 +230,7 @@ export class SessionTerminal implements AsyncDisposable {
     if (this.#isHurried && this.#client?.isFull) this.#hasSkipped = true;
     else this.#client?.send(output);
     this.#screen.write(output);
+    this.#recent.push(output);
   }
 
   /** The stream begins anew: what it does not say is in the engine's log. */
@@ -226,14 +240,17 @@ export class SessionTerminal implements AsyncDisposable {
     const { containerId, terminals, clock, logger } = this.#options;
     const { signal } = this.#stopping;
     this.#whileHolding(async () => {
+      let before: Uint8Array | undefined;
       try {
         const said = () => this.#held.bytes();
-        this.#screen.restart(await tailBefore(said, { containerId, terminals, clock, signal }));
+        const recent = this.#recent.bytes;
+        before = await tailBefore(said, { containerId, terminals, recent, clock, signal });
       } catch (error) {
         if (signal.aborted) return;
         logger.warn(`cannot restore the screen of container ${containerId}: ${messageOf(error)}`);
-        this.#screen.restart();
       }
+      this.#screen.restart(before);
+      this.#recent.restart(before);
       await this.#paint();
       // An engine may log whole lines only, and a full-screen program draws without any.
       this.#resizer.redraw(this.#size);

@@ -1,11 +1,13 @@
 import { abortableWait } from "../engine/abortable_wait.ts";
-import { spliceTail } from "../engine/tty_log.ts";
+import { spliceTail, withUnlogged } from "../engine/tty_log.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";
 
 export interface TailBeforeOptions {
   readonly containerId: string;
   readonly terminals: Pick<ContainerTerminals, "tail">;
+  /** The last that was heard of it before the stream began. */
+  readonly recent: Uint8Array;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -26,11 +28,11 @@ const LF = 0x0a;
  */
 export async function tailBefore(
   said: () => Uint8Array,
-  { containerId, terminals, clock, signal }: TailBeforeOptions,
+  { containerId, terminals, recent, clock, signal }: TailBeforeOptions,
 ): Promise<Uint8Array | undefined> {
   for (let tries = 1;; tries++) {
     const maxBytes = MAX_TAIL_BYTES + said().length;
-    const log = await terminals.tail(containerId, { maxBytes, signal });
+    const log = withUnlogged(await terminals.tail(containerId, { maxBytes, signal }), recent);
     const heard = said();
     // It says so much that nothing before it matters any more.
     if (heard.length > MAX_TAIL_BYTES) return undefined;

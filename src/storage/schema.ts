@@ -82,6 +82,7 @@ export const MIGRATIONS: readonly string[] = [
     UNIQUE (engine_id, container_id)
   );
   `,
+  "ALTER TABLE sessions ADD COLUMN recent_output BLOB",
 ];
 
 /** Version of a database on which every step was done. */

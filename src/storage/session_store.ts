@@ -4,9 +4,9 @@ import type { StoredSession, StoredSessionState } from "./stored_session.ts";
 
 const UPSERT = `
   INSERT OR REPLACE INTO sessions (container_id, name, engine_id, state, is_attached, image, terminal_columns,
-    terminal_rows, created_ms, last_attached_ms, expires_ms)
+    terminal_rows, created_ms, last_attached_ms, expires_ms, recent_output)
   VALUES (:container_id, :name, :engine_id, :state, :is_attached, :image, :terminal_columns, :terminal_rows,
-    :created_ms, :last_attached_ms, :expires_ms)`;
+    :created_ms, :last_attached_ms, :expires_ms, :recent_output)`;
 
 const DELETE = "DELETE FROM sessions WHERE container_id = :container_id";
 
@@ -84,6 +84,7 @@ function parametersOf(session: StoredSession): SqlRow {
     created_ms: session.createdAtMs,
     last_attached_ms: session.lastAttachedAtMs ?? null,
     expires_ms: session.expiresAtMs ?? null,
+    recent_output: session.recentOutput ?? null,
   };
 }
 
@@ -100,5 +101,6 @@ function readSession(row: SqlRow): StoredSession {
     createdAtMs: Number(row.created_ms),
     ...(row.last_attached_ms !== null && { lastAttachedAtMs: Number(row.last_attached_ms) }),
     ...(row.expires_ms !== null && { expiresAtMs: Number(row.expires_ms) }),
+    ...(row.recent_output instanceof Uint8Array && { recentOutput: row.recent_output }),
   };
 }

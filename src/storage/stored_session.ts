@@ -15,6 +15,8 @@ export interface StoredSession {
   readonly createdAtMs: number;
   readonly lastAttachedAtMs?: number;
   readonly expiresAtMs?: number;
+  /** The last that its terminal said, which its engine may not have logged yet. */
+  readonly recentOutput?: Uint8Array;
 }
 
 export type StoredSessionState = "starting" | "living" | "ended";

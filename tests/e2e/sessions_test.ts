@@ -88,6 +88,8 @@ for (const kind of ENGINES) {
       await terminal.until(/^some text\nsecond\n(~\n){19}- \/tmp\/none .*$/);
       await terminal.type(":q!");
       await terminal.until(/^inside>$/m);
+      // Where vi had been drawn is what was there before it.
+      assert(!/some text|~/.test(await terminal.text()));
       // To have vi draw anew, the terminal had another size for a moment.
       await eventually(async () => {
         await terminal.type("busybox stty size");
@@ -97,6 +99,24 @@ for (const kind of ENGINES) {
       await terminal.until("status=3");
       assertEquals(await terminal.settings(), settings);
       await rig.untilLeft([]);
+    },
+  });
+
+  Deno.test({
+    name: `a prompt on ${kind} is still there after the daemon was killed`,
+    ignore,
+    async fn() {
+      await using rig = await SessionRig.start(kind);
+      const terminal = await rig.terminal();
+      await rig.attach(terminal, "dev");
+      await terminal.type("echo one");
+      await terminal.until(/^inside> echo one\none\ninside>$/m);
+      const before = await terminal.settled("inside>");
+      await leave(terminal);
+      await rig.killDaemon();
+      await rig.startDaemon();
+      await terminal.type(`clear; ${rig.attachLine("dev")}`);
+      await terminal.untilLook(before);
     },
   });
 

@@ -18,6 +18,8 @@ type EventName =
   | "container:died"
   | "container:removed";
 
+const LF = 0x0a;
+
 interface QueuedEvent {
   readonly name: EventName;
   readonly id: string;
@@ -203,8 +205,11 @@ export class FakeContainers {
       if (container.state === "exited") pipe.end();
       return pipe;
     },
-    tail: (id: string): Promise<Uint8Array> =>
-      Promise.resolve(new Uint8Array(this.#existing(id).output.flatMap((bytes) => [...bytes]))),
+    // Whole lines, as Docker.
+    tail: (id: string): Promise<Uint8Array> => {
+      const said = this.#existing(id).output.flatMap((bytes) => [...bytes]);
+      return Promise.resolve(new Uint8Array(said.slice(0, said.lastIndexOf(LF) + 1)));
+    },
     resize: (): Promise<void> => Promise.resolve(),
   };
 

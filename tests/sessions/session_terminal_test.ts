@@ -14,8 +14,9 @@ class Bed implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly terminal: SessionTerminal;
 
-  private constructor(readonly id: string, { engine, connection }: {
+  private constructor(readonly id: string, { engine, recentOutput, connection }: {
     engine: FakeContainers;
+    recentOutput?: Uint8Array;
     connection?: Awaited<ReturnType<FakeContainers["terminals"]["attach"]>>;
   }) {
     this.engine = engine;
@@ -26,17 +27,26 @@ class Bed implements AsyncDisposable {
       terminals: engine.terminals,
       clock: this.clock,
       logger: silentLogger,
+      onKeep: () => {},
+      ...(recentOutput && { recentOutput }),
       ...(connection && { connection }),
     });
   }
 
-  /** @param isNew whether its terminal is attached from its start on */
-  static async make({ isNew }: { isNew: boolean }): Promise<Bed> {
+  /**
+   * @param options.isNew its terminal is attached from its start on
+   * @param options.recentOutput of an earlier life
+   */
+  static async make({ isNew, recentOutput }: { isNew: boolean; recentOutput?: string }): Promise<Bed> {
     const engine = new FakeContainers();
     const { id } = await engine.create({ image: "img", tty: true });
     const connection = isNew ? await engine.terminals.attach(id) : undefined;
     await engine.start(id);
-    return new Bed(id, { engine, ...(connection && { connection }) });
+    return new Bed(id, {
+      engine,
+      ...(recentOutput && { recentOutput: new TextEncoder().encode(recentOutput) }),
+      ...(connection && { connection }),
+    });
   }
 
   client(): TestClient {
@@ -84,6 +94,22 @@ Deno.test("SessionTerminal rebuilds the screen of a container that runs already 
   bed.engine.say(bed.id, "after\r\n");
   await bed.until(() => client.output.includes("after"), "the output");
   assertEquals(client.output.match(/before|after/g), ["before", "after"]);
+  bed.terminal.hide();
+  client.client.finish({ detach: { reason: "requested" } });
+});
+
+Deno.test("SessionTerminal rebuilds the line that has not ended, which the log lacks", async () => {
+  await using bed = await Bed.make({ isNew: false, recentOutput: "before\r\n$ " });
+  bed.engine.say(bed.id, "before\r\n$ ");
+  bed.terminal.run();
+  await bed.until(() => bed.terminal.isOpen, "the stream");
+  await using client = bed.client();
+  bed.terminal.show(client.client, { kind: "screen" });
+  await bed.until(() => client.output.includes("$"), "the prompt");
+  bed.engine.say(bed.id, "after");
+  await bed.until(() => client.output.includes("after"), "the output");
+  assertEquals(client.output.match(/before|[$]|after/g), ["before", "$", "after"]);
+  assertEquals(new TextDecoder().decode(bed.terminal.recentOutput), "before\r\n$ after");
   bed.terminal.hide();
   client.client.finish({ detach: { reason: "requested" } });
 });

@@ -18,6 +18,7 @@ const DEV: StoredSession = {
   createdAtMs: 1_000,
   lastAttachedAtMs: 2_000,
   expiresAtMs: 3_000,
+  recentOutput: new Uint8Array([0, 36, 32, 255]),
 };
 
 const open = (path: string, clock = new FakeClock()) => openStorage({ path, clock, logger: silentLogger });
@@ -25,7 +26,7 @@ const open = (path: string, clock = new FakeClock()) => openStorage({ path, cloc
 Deno.test("SessionStore keeps rows across a restart, each under its container", async () => {
   await using temp = await TempDir.make();
   const path = temp.join("apex.db");
-  const { lastAttachedAtMs: _, expiresAtMs: __, ...bare } = DEV;
+  const { lastAttachedAtMs: _, expiresAtMs: __, recentOutput: ___, ...bare } = DEV;
   {
     using storage = open(path);
     storage.sessions.save({ ...DEV, isAttached: false });
