@@ -1,6 +1,7 @@
 /**
- * What the journal costs and gives: publishing with and without it (the log alone: no engine before it), a look into a million events, and reading on from
- * where one stopped, beside `tail -c` of the same bytes.
+ * What the journal costs and gives: publishing with and without it (the log alone: no engine before it), a look into a
+ * million events, reading on from where one stopped, beside `tail -c` of the same bytes, and how long the event loop stands
+ * still while a tenth of those events is forgotten.
  */
 import { setImmediate } from "node:timers";
 import { EventLog } from "../src/eventlog/event_log.ts";
@@ -21,16 +22,22 @@ const STORED = 1_000_000;
 const CONCURRENT_TASKS = 20;
 const EVENTS_PER_TASK = 100;
 const RESUMED = 100_000;
+/** How often a stall of the event loop is looked for. */
+const TICK_MS = 2;
 
 export async function journal(): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "apx-bench-" });
   try {
     await publishing(dir);
-    using storage = openStorage({ path: `${dir}/stored.db`, clock: systemClock, logger: silentLogger });
-    const { log, events } = await stored(storage);
-    await using _log = log;
-    await lookingBack(events);
-    await resuming({ log, dir });
+    const path = `${dir}/stored.db`;
+    {
+      using storage = openStorage({ path, clock: systemClock, logger: silentLogger });
+      const { log, events } = await stored(storage);
+      await using _log = log;
+      await lookingBack(events);
+      await resuming({ log, dir });
+    }
+    await forgetting(path);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -139,6 +146,34 @@ async function resuming({ log, dir }: { log: EventLog; dir: string }): Promise<v
   print(
     `Resume of ${RESUMED.toLocaleString("en")} events: ${(apex / 1e3).toFixed(0)} thousand a second; ` +
       `tail -c of the same bytes: ${(tail / 1e3).toFixed(0)} (${(apex / tail).toFixed(3)}x)`,
+  );
+}
+
+/** Beside what is published meanwhile: two events in each turn that is looked at. */
+async function forgetting(path: string): Promise<void> {
+  const { size } = await Deno.stat(path);
+  const maxBytes = Math.floor(size * 0.9);
+  using storage = openStorage({ path, clock: systemClock, logger: silentLogger });
+  const events = storage.openJournal({ maxBytes });
+  const { oldestSeq } = events.status;
+  await using log = new EventLog({ clock: systemClock, journal: events });
+  const stallsMs: number[] = [];
+  const forgets = () => events.status.oldestSeq < oldestSeq + STORED / 10;
+  for (let n = STORED; forgets(); n += 2) {
+    const startedMs = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    stallsMs.push(Math.max(performance.now() - startedMs - TICK_MS, 0));
+    log.append(eventOf(n));
+    log.append(eventOf(n + 1));
+  }
+  const verdict = verdictOf({ ratio: quantile(stallsMs, 0.99) / 20, target: 1, bound: "atMost" });
+  print(
+    `Forgetting ${(STORED / 10).toLocaleString("en")} events: the loop stands still for p50 ${
+      median(stallsMs).toFixed(1)
+    } ms, ` +
+      `p99 ${quantile(stallsMs, 0.99).toFixed(1)} ms, max ${
+        Math.max(...stallsMs).toFixed(1)
+      } ms, of 20 ms ${verdict}`,
   );
 }
 
