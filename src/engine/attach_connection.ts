@@ -5,25 +5,17 @@
  * `log_frames.ts`, which stay the caller's to take apart.
  */
 import { messageOf } from "../platform/apex_error.ts";
-import { type Clock, systemClock } from "../platform/clock.ts";
-import { DeadlineExceeded, startDeadline } from "./deadline.ts";
 import { EngineError } from "./engine_error.ts";
-import { readRefusal } from "./engine_refusal.ts";
-import { readReplyHead, readRestOfReply } from "./reply_head.ts";
+import { closeQuietly, type RawRequest, sendRawRequest, writeAll } from "./raw_request.ts";
 
-export interface AttachOptions {
-  readonly socketPath: string;
+/** An open connection ends by its disposal. */
+export interface AttachOptions extends Omit<RawRequest, "method" | "target" | "headers"> {
   /** As negotiated, `1.41`: from `EngineClient.identify()`. */
   readonly apiVersion: string;
   /** The container's name or id. */
   readonly id: string;
   /** Whether its standard input is taken too. */
   readonly stdin: boolean;
-  /** Gives up on the attempt. An open connection ends by its disposal. */
-  readonly signal?: AbortSignal | undefined;
-  readonly clock?: Clock;
-  /** Until the connection is there. Default 30 s. */
-  readonly timeoutMs?: number;
 }
 
 /** Disposal closes it; what was still being read or written ends with that. */
@@ -43,8 +35,6 @@ export interface AttachConnection extends Disposable {
   closeWrite(): Promise<void>;
 }
 
-const DEFAULT_TIMEOUT_MS = 30_000;
-
 /**
  * The sequence on which the engine lets go by itself: none can be typed away, as an empty one means the engine's own
  * (Ctrl-P Ctrl-Q). These bytes occur in no UTF-8, so in nothing that is typed or pasted.
@@ -57,65 +47,12 @@ const NEVER_TYPED = "%FF,%FE,%FF,%FE";
  * @throws the signal's reason when it aborts
  */
 export async function attachContainer(options: AttachOptions): Promise<AttachConnection> {
-  const { socketPath, signal, clock = systemClock, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  signal?.throwIfAborted();
-  const conn = await connect(socketPath);
-  let isTaken = false;
-  try {
-    using deadline = startDeadline(clock, timeoutMs, signal);
-    const close = () => closeQuietly(conn);
-    deadline.signal.addEventListener("abort", close, { once: true });
-    try {
-      const attached = await requestAttach(conn, { ...options, clock });
-      deadline.signal.throwIfAborted();
-      isTaken = true;
-      return attached;
-    } catch (error) {
-      throw deadline.signal.aborted ? explain(deadline.signal.reason, options) : error;
-    } finally {
-      deadline.signal.removeEventListener("abort", close);
-    }
-  } finally {
-    if (!isTaken) closeQuietly(conn);
-  }
-}
-
-async function connect(path: string): Promise<Deno.UnixConn> {
-  try {
-    return await Deno.connect({ transport: "unix", path });
-  } catch (error) {
-    throw new EngineError(`cannot reach the engine at ${path}: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-async function requestAttach(
-  conn: Deno.UnixConn,
-  { id, apiVersion, stdin, socketPath, clock }: AttachOptions & { readonly clock: Clock },
-): Promise<AttachConnection> {
+  const { apiVersion, id, stdin, ...request } = options;
   const target = `/v${apiVersion}/containers/${encodeURIComponent(id)}/attach` +
     `?stream=1&stdin=${stdin ? 1 : 0}&stdout=1&stderr=1&detachKeys=${NEVER_TYPED}`;
-  const head =
-    `POST ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n`;
-  try {
-    await writeAll(conn, new TextEncoder().encode(head));
-    const reply = await readReplyHead(conn);
-    if (reply.status === 101 || reply.status === 200) return new UpgradedConnection(conn, reply.rest);
-    const response = new Response(await readRestOfReply(conn, reply), { status: reply.status });
-    throw await readRefusal(response, { request: { method: "POST", target }, clock });
-  } catch (error) {
-    if (error instanceof EngineError) throw error;
-    throw new EngineError(`the engine at ${socketPath} broke off an attach: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function explain(reason: unknown, { socketPath, id }: AttachOptions): unknown {
-  if (!(reason instanceof DeadlineExceeded)) return reason;
-  const seconds = reason.timeoutMs / 1_000;
-  return new EngineError(`the engine at ${socketPath} did not attach to container ${id} in ${seconds} s`, {
-    cause: reason,
-  });
+  const headers = { Connection: "Upgrade", Upgrade: "tcp", "Content-Length": "0" };
+  const { conn, head } = await sendRawRequest({ ...request, method: "POST", target, headers });
+  return new UpgradedConnection(conn, head.rest);
 }
 
 const CLOSED = "it was closed";
@@ -183,18 +120,5 @@ class UpgradedConnection implements AttachConnection {
     } catch (error) {
       throw new EngineError(`the container takes no input: ${messageOf(error)}`, { cause: error });
     }
-  }
-}
-
-async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
-}
-
-/** Closes what the signal, or the deadline, may have closed already. */
-function closeQuietly(conn: Deno.UnixConn): void {
-  try {
-    conn.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }

@@ -29,7 +29,7 @@ export async function* readContainerLogs(
   using link = startDeadline(clock, 0, options.signal);
   const { signal } = link;
   const { Config } = await client.inspectContainer(id, signal);
-  const { body } = await client.request("GET", `/containers/${encodeURIComponent(id)}/logs`, {
+  const body = await client.openLong(`/containers/${encodeURIComponent(id)}/logs`, {
     query: {
       stdout: true,
       stderr: true,
@@ -42,5 +42,5 @@ export async function* readContainerLogs(
     // An engine may hold the headers back until there is something to follow.
     ...(follow && { timeoutMs: 0 }),
   });
-  if (body !== null) yield* readLog(body, { tty: Config.Tty === true, signal });
+  yield* readLog(body, { tty: Config.Tty === true, signal });
 }

@@ -24,6 +24,7 @@ import type {
 } from "./engine_types.ts";
 import { eventFilters } from "./event_filters.ts";
 import { readEvents } from "./event_stream.ts";
+import { openLongReply } from "./long_reply.ts";
 
 export type { EngineIdentity, EngineKind } from "./engine_types.ts";
 
@@ -165,6 +166,26 @@ export class EngineClient implements Disposable {
         body: isRaw ? options.body as BodyInit : JSON.stringify(options.body),
         headers: { "content-type": isRaw ? "application/x-tar" : "application/json", ...headers },
       }),
+    });
+  }
+
+  /**
+   * As {@linkcode request} with GET, for the body of a long reply, which comes in large pieces. Cancelling it ends it; the
+   * signal holds for the attempt alone.
+   * @param options.timeoutMs until the reply's head is here; 0: no limit
+   */
+  async openLong(
+    path: string,
+    options: Pick<EngineRequestOptions, "query" | "signal" | "timeoutMs"> = {},
+  ): Promise<ReadableStream<Uint8Array>> {
+    const { query = {}, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const target = `/v${await this.#negotiate(signal)}${path}${queryString(query)}`;
+    return await openLongReply({
+      socketPath: this.socketPath,
+      target,
+      signal,
+      timeoutMs,
+      clock: this.#clock,
     });
   }
 

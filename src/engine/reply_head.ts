@@ -9,6 +9,8 @@ export interface ReplyHead {
   readonly status: number;
   /** From the `Content-Length` header. */
   readonly bodyBytes?: number;
+  /** Its body is in chunks. */
+  readonly isChunked: boolean;
   /** What had already come behind the head. */
   readonly rest: Uint8Array;
 }
@@ -64,5 +66,10 @@ function parseHead(head: string): Omit<ReplyHead, "rest"> {
   const status = /^HTTP\/1\.\d (\d{3})(?: |\r|$)/.exec(head)?.[1];
   if (status === undefined) throw new SyntaxError("what came is no HTTP reply");
   const bodyBytes = /^content-length:[ \t]*(\d{1,9})[ \t]*$/im.exec(head)?.[1];
-  return { status: Number(status), ...(bodyBytes !== undefined && { bodyBytes: Number(bodyBytes) }) };
+  const isChunked = /^transfer-encoding:.*\bchunked[ \t]*$/im.test(head);
+  return {
+    status: Number(status),
+    isChunked,
+    ...(bodyBytes !== undefined && { bodyBytes: Number(bodyBytes) }),
+  };
 }

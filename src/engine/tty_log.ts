@@ -34,13 +34,14 @@ export async function readTtyTail(
   id: string,
   { maxBytes, signal }: TtyTailOptions,
 ): Promise<Uint8Array> {
-  const query = { stdout: 1, stderr: 1, tail: Math.ceil(maxBytes / LEAST_LINE_BYTES) };
+  // Podman logs what a terminal said piece by piece, and with `tail` it breaks lines where the pieces end.
+  const { kind } = await client.identify(signal);
+  const tailLines = kind === "podman" ? undefined : Math.ceil(maxBytes / LEAST_LINE_BYTES);
+  const query = { stdout: 1, stderr: 1, tail: tailLines };
   const path = `/containers/${encodeURIComponent(id)}/logs`;
-  const { body } = await client.request("GET", path, { query, signal });
+  const body = await client.openLong(path, { query, signal });
   const tail = new ByteTail(maxBytes);
-  if (body === null) return tail.bytes();
   const reader = body.getReader();
-  // The signal that `fetch` was given stops reaching the body once garbage has been collected.
   const giveUp = () => void cancelReader(reader);
   if (signal?.aborted) giveUp();
   signal?.addEventListener("abort", giveUp, { once: true });

@@ -1,5 +1,6 @@
 import { type AttachConnection, attachContainer } from "../engine/attach_connection.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
+import { EngineError } from "../engine/engine_error.ts";
 import { engineIdentity } from "../engine/engine_identity.ts";
 import { readTtyTail } from "../engine/tty_log.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -32,6 +33,22 @@ export class ContainerTerminals {
     const { apiVersion } = await this.#client.identify(signal);
     const { socketPath } = this.#client;
     return await attachContainer({ socketPath, apiVersion, id, stdin: true, signal, clock: this.#clock });
+  }
+
+  /**
+   * The same, of one that runs. Podman lets one attach to a container that has ended, and says that it has a while later.
+   * @throws {EngineError} `conflict` when it does not run
+   */
+  async attachRunning(id: string, signal: AbortSignal): Promise<AttachConnection> {
+    const connection = await this.attach(id, signal);
+    try {
+      const { State } = await this.#client.inspectContainer(id, signal);
+      if (State.Running) return connection;
+      throw new EngineError(`container ${id} does not run any more`, { code: "conflict" });
+    } catch (error) {
+      connection[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** The last of what the container has said. */

@@ -45,7 +45,7 @@ export interface SessionPoolConfig extends SessionDefaults {
 export interface SessionPoolOptions {
   /** Calls its listeners in the order of adding: make the pool after what publishes `container:*`, before it starts. */
   readonly containers: SessionContainers;
-  readonly terminals: TerminalAccess & Pick<ContainerTerminals, "engineId">;
+  readonly terminals: TerminalAccess & Pick<ContainerTerminals, "engineId" | "attach">;
   readonly store: SessionStore;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -25,7 +25,7 @@ import { tailBefore } from "./tail_before.ts";
 import { withinTime } from "./within_time.ts";
 
 /** What a terminal of a session needs from the engine. */
-export type TerminalAccess = Pick<ContainerTerminals, "attach" | "tail" | "resize">;
+export type TerminalAccess = Pick<ContainerTerminals, "attachRunning" | "tail" | "resize">;
 
 export interface SessionTerminalOptions {
   readonly containerId: string;
@@ -182,7 +182,7 @@ export class SessionTerminal implements AsyncDisposable {
     let connection = first;
     while (!signal.aborted) {
       try {
-        connection ??= await terminals.attach(containerId, signal);
+        connection ??= await terminals.attachRunning(containerId, signal);
         if (signal.aborted) break;
         if (connection !== first) this.#rebuild();
         if (await this.#relay(connection)) backoff.reset();

@@ -2,10 +2,16 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { eventually } from "../support/apex_process.ts";
 import { dockerAvailable } from "../support/docker_engine.ts";
-import { SessionRig } from "../support/session_rig.ts";
+import { podmanAvailable } from "../support/podman_engine.ts";
+import { type SessionEngine, SessionRig } from "../support/session_rig.ts";
 import { type TestTerminal, tmuxAvailable } from "../support/tmux.ts";
 
-const ENGINES = ["embedded", ...(await dockerAvailable() ? ["docker" as const] : [])] as const;
+const ENGINES: readonly SessionEngine[] = [
+  "embedded",
+  ...(await dockerAvailable() ? ["docker" as const] : []),
+  // The compiled binary is the same program: one real engine is enough for it.
+  ...(Deno.env.get("APEX_BIN") === undefined && await podmanAvailable() ? ["podman" as const] : []),
+];
 const ignore = !await tmuxAvailable();
 
 /** Colours, wide characters, and a cursor that is not at the end. */
@@ -212,8 +218,9 @@ for (const kind of ENGINES) {
     assertEquals(await rig.attachPiped(["-b", "bg", "--", "cat"]), { code: 0, stdout: "", stderr: "" });
     assertEquals(await rig.attachPiped(["-b", "bg"]), { code: 0, stdout: "", stderr: "" });
     const [session] = JSON.parse((await rig.home.apex(["list", "--json"])).stdout);
-    assertEquals([session.name, session.status, session.image], ["bg", "detached", "busybox:local"]);
-    assertMatch((await rig.home.apex(["list"])).stdout, /^bg +detached +busybox:local +\S+ +\S+ ago +-$/m);
+    assertEquals([session.name, session.status, session.image], ["bg", "detached", rig.image]);
+    const { stdout: table } = await rig.home.apex(["list"]);
+    assertMatch(table, new RegExp(`^bg +detached +${rig.image} +\\S+ +\\S+ ago +-$`, "m"));
 
     // What is piped in is typed, and the end of it is no end of the session.
     const piped = rig.pipe("echo 'echo one-$((40 + 2)); exit 5' | apex attach $ARGS pipe -- sh");

@@ -93,13 +93,18 @@ interface LogServer extends AsyncDisposable {
 }
 
 /** An engine whose logs are these chunks; `undefined`: the connection breaks there. */
-async function serveLog(chunks: readonly (string | undefined)[], refusal?: string): Promise<LogServer> {
+async function serveLog(
+  chunks: readonly (string | undefined)[],
+  { refusal, isPodman = false }: { refusal?: string; isPodman?: boolean } = {},
+): Promise<LogServer> {
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await TempDir.make());
   const targets: string[] = [];
+  const Components = isPodman ? [{ Name: "Podman Engine", Version: "4.3.1" }] : [];
   const server = stack.use(
     new RawHttpServer(dir.join("s"), async ({ target, write, close }) => {
       if (target === "/_ping") return await write(httpReply(200, "OK", { "Api-Version": "1.41" }));
+      if (target === "/v1.41/version") return await write(httpReply(200, { Version: "1", Components }));
       targets.push(target);
       if (refusal !== undefined) return await write(httpReply(404, { message: refusal }));
       await write(CHUNKED_HEAD);
@@ -126,6 +131,12 @@ Deno.test("readTtyTail() gives a short log whole", async () => {
   assertEquals(server.targets, ["/v1.41/containers/c0ffee/logs?stdout=1&stderr=1&tail=32"]);
 });
 
+Deno.test("readTtyTail() asks Podman for the whole log: the last lines of it would be garbled", async () => {
+  await using server = await serveLog(["$ l", "s\r\n", "$ "], { isPodman: true });
+  assertEquals(await tailOf(server, 4), "\r\n$ ");
+  assertEquals(server.targets, ["/v1.41/containers/c0ffee/logs?stdout=1&stderr=1"]);
+});
+
 Deno.test("readTtyTail() gives the last bytes of a long log", async () => {
   const chunks = Array.from({ length: 300 }, (_, index) => `${index},`.repeat(50));
   await using server = await serveLog(chunks);
@@ -143,7 +154,7 @@ Deno.test("readTtyTail() gives nothing for a container that has said nothing", a
 });
 
 Deno.test("readTtyTail() rejects when the container is gone", async () => {
-  await using server = await serveLog([], "No such container: c0ffee");
+  await using server = await serveLog([], { refusal: "No such container: c0ffee" });
   const error = await assertRejects(() => tailOf(server, 100), EngineError, "No such container");
   assertEquals(error.code, "not_found");
 });
@@ -160,6 +171,7 @@ Deno.test("readTtyTail() ends with its signal's reason", async () => {
   const server = stack.use(
     new RawHttpServer(dir.join("s"), async ({ target, write }) => {
       if (target === "/_ping") return await write(httpReply(200, "OK", { "Api-Version": "1.41" }));
+      if (target === "/v1.41/version") return await write(httpReply(200, { Version: "1" }));
       // A log without an end.
       await write(CHUNKED_HEAD + httpChunk("some"));
       aborting.abort(new Error("that's enough"));

@@ -205,6 +205,12 @@ export class FakeContainers {
       if (container.state === "exited") pipe.end();
       return pipe;
     },
+    attachRunning: async (id: string): Promise<AttachConnection> => {
+      const pipe = await this.terminals.attach(id);
+      if (this.#existing(id).state === "running") return pipe;
+      pipe[Symbol.dispose]();
+      throw new EngineError(`container ${id} does not run`, { code: "conflict" });
+    },
     // Whole lines, as Docker.
     tail: (id: string): Promise<Uint8Array> => {
       const said = this.#existing(id).output.flatMap((bytes) => [...bytes]);

@@ -4,6 +4,7 @@
  * Containers on it need `HostConfig: { NetworkMode: "none" }`. Disposal ends it by its own pid and leaves nothing.
  */
 import { EngineClient } from "../../src/engine/engine_client.ts";
+import { EngineError } from "../../src/engine/engine_error.ts";
 import { busyboxTar } from "./busybox_image.ts";
 import { isInstalled, type OwnDaemon, ownDaemon } from "./own_daemon.ts";
 import { within } from "./within.ts";
@@ -69,8 +70,13 @@ export async function startDocker(options: { readonly liveRestore?: boolean } = 
   stack.defer(async () => {
     if (daemon === undefined) return;
     for (const { Id } of await client.listContainers()) {
-      const removed = await client.request("DELETE", `/containers/${Id}`, { query: { force: 1 } });
-      await removed.body?.cancel();
+      try {
+        const removed = await client.request("DELETE", `/containers/${Id}`, { query: { force: 1 } });
+        await removed.body?.cancel();
+      } catch (error) {
+        // What a daemon was still removing, or has removed since.
+        if (!(error instanceof EngineError && error.status !== undefined)) throw error;
+      }
     }
   });
   const imported = await client.request("POST", "/images/create", {

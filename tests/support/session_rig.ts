@@ -2,11 +2,16 @@
 import { APEX_COMMAND, ApexHome, ApexProcess, EventsReader, eventually } from "./apex_process.ts";
 import { ContainerDriver } from "./container_driver.ts";
 import { startDocker } from "./docker_engine.ts";
+import { startPodman } from "./podman_engine.ts";
 import { type TestTerminal, Tmux } from "./tmux.ts";
 import { type AttachedSession, attachSession } from "../../src/client/attached_session.ts";
 import { within } from "./within.ts";
 import { request } from "../../src/client/request.ts";
 import type { SessionResult } from "../../src/protocol/session_messages.ts";
+
+export type SessionEngine = "embedded" | keyof typeof START;
+
+const START = { docker: startDocker, podman: startPodman };
 
 /** The prompt of a session's shell; that of the shell outside is another. */
 const INSIDE = "inside> ";
@@ -18,6 +23,8 @@ const AT_PROMPT = /^inside>$/m;
 export class SessionRig implements AsyncDisposable {
   readonly home: ApexHome;
   readonly engine: ContainerDriver;
+  /** That sessions have by default. */
+  readonly image: string;
   readonly #tmux: Tmux;
   readonly #daemonArgs: readonly string[];
   readonly #attachArgs: readonly string[];
@@ -29,6 +36,7 @@ export class SessionRig implements AsyncDisposable {
   private constructor(parts: {
     home: ApexHome;
     engine: ContainerDriver;
+    image: string;
     tmux: Tmux;
     daemonArgs: readonly string[];
     attachArgs: readonly string[];
@@ -38,6 +46,7 @@ export class SessionRig implements AsyncDisposable {
   }) {
     this.home = parts.home;
     this.engine = parts.engine;
+    this.image = parts.image;
     this.#tmux = parts.tmux;
     this.#daemonArgs = parts.daemonArgs;
     this.#attachArgs = parts.attachArgs;
@@ -47,22 +56,33 @@ export class SessionRig implements AsyncDisposable {
     this.#owned.defer(() => this.#daemon[Symbol.asyncDispose]());
   }
 
-  static async start(kind: "embedded" | "docker", settings = ""): Promise<SessionRig> {
+  static async start(kind: SessionEngine, settings = ""): Promise<SessionRig> {
     await using stack = new AsyncDisposableStack();
-    const docker = kind === "docker" ? stack.use(await startDocker()) : undefined;
+    const real = kind === "embedded" ? undefined : stack.use(await START[kind]());
+    const image = real !== undefined && "imageId" in real ? real.imageId : "busybox:local";
     const home = stack.use(await ApexHome.create());
     await Deno.mkdir(`${home.dir}/config/apex`, { recursive: true });
     await Deno.writeTextFile(
       `${home.dir}/config/apex/config.toml`,
-      `[session]\nimage = "busybox:local"\ncommand = ["sh"]\nkill_grace = "1s"\n${settings}`,
+      `[session]\nimage = "${image}"\ncommand = ["sh"]\nkill_grace = "1s"\n${settings}`,
     );
-    const daemonArgs = ["--engine", docker === undefined ? "embedded" : `unix://${docker.socketPath}`];
+    const daemonArgs = ["--engine", real === undefined ? "embedded" : `unix://${real.socketPath}`];
     const daemon = await home.startDaemon(daemonArgs);
     const path = await pathWithApex(home);
     const tmux = stack.use(new Tmux(home.dir, { ...home.env, PATH: path, PS1: OUTSIDE }));
-    const engine = stack.use(new ContainerDriver(docker?.socketPath ?? home.engineSocket));
-    const attachArgs = ["-e", `PS1=${INSIDE}`, ...(docker === undefined ? [] : ["--network", "none"])];
-    return new SessionRig({ home, engine, tmux, daemonArgs, attachArgs, daemon, path, owned: stack.move() });
+    const engine = stack.use(new ContainerDriver(real?.socketPath ?? home.engineSocket, { image }));
+    const attachArgs = ["-e", `PS1=${INSIDE}`, ...(real === undefined ? [] : ["--network", "none"])];
+    return new SessionRig({
+      home,
+      engine,
+      image,
+      tmux,
+      daemonArgs,
+      attachArgs,
+      daemon,
+      path,
+      owned: stack.move(),
+    });
   }
 
   get daemonPid(): number {

@@ -40,8 +40,10 @@ export class AttachSession implements Disposable {
     using _attached = this;
     const past = this.#past;
     if (past !== undefined) {
-      for await (const { stream, payload } of past.read()) {
-        if (this.#isShown(stream)) output.push(this.#framed(stream, payload));
+      for await (const pieces of past.read()) {
+        for (const { stream, payload } of pieces) {
+          if (this.#isShown(stream)) output.push(this.#framed(stream, payload));
+        }
         if (!output.hasRoom) await Promise.race([output.room(), this.#tooSlow.promise]);
       }
     }

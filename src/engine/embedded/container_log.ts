@@ -24,8 +24,8 @@ export interface ContainerLogOptions {
 
 /** The log as it stood at one moment. */
 export interface LogSnapshot {
-  /** All output up to that moment, the unfinished lines at the end. */
-  read(): AsyncIterable<Pick<LogRecord, "stream" | "payload">>;
+  /** All output up to that moment, the unfinished lines at the end; as many pieces at once as one reading brings. */
+  read(): AsyncIterable<readonly Pick<LogRecord, "stream" | "payload">[]>;
 }
 
 export interface ReadLogOptions {
@@ -83,42 +83,53 @@ export class ContainerLog {
     const read = async function* (this: ContainerLog) {
       await written;
       const { signal } = new AbortController();
-      for await (const record of this.read({ follow: false, signal })) {
-        if (record.timeNano > untilNano) break;
-        yield record;
+      for await (const records of this.read({ follow: false, signal })) {
+        const before = records.filter(({ timeNano }) => timeNano <= untilNano);
+        if (before.length > 0) yield before;
+        if (before.length < records.length) break;
       }
-      for (const rest of unfinished) if (rest.payload.length > 0) yield rest;
+      yield unfinished.filter(({ payload }) => payload.length > 0);
     };
     return { read: () => read.call(this) };
   }
 
-  /** All records from the oldest that is kept. */
-  async *read(options: ReadLogOptions): AsyncGenerator<LogRecord> {
+  /**
+   * All records from the oldest that is kept, as many at once as one reading of the file brings. Without `follow` it goes as
+   * far as the log goes when it is begun: a process that never pauses is not followed.
+   */
+  async *read(options: ReadLogOptions): AsyncGenerator<readonly LogRecord[]> {
+    const end = options.follow ? undefined : { generation: this.#generation, bytes: this.#writtenBytes };
     let generation = Math.max(0, this.#generation - 1);
     while (!options.signal.aborted) {
-      yield* this.#readGeneration(generation, options);
-      if (generation >= this.#generation) return;
+      const maxBytes = generation === end?.generation ? end.bytes : Infinity;
+      yield* this.#readGeneration(generation, { ...options, maxBytes });
+      if (generation >= (end?.generation ?? this.#generation)) return;
       generation = Math.max(generation + 1, this.#generation - 1);
     }
   }
 
   /** One file, to its end; the newest one as long as it is followed and neither full nor finished. */
-  async *#readGeneration(generation: number, { follow, signal }: ReadLogOptions): AsyncGenerator<LogRecord> {
+  async *#readGeneration(
+    generation: number,
+    { follow, signal, maxBytes }: ReadLogOptions & { readonly maxBytes: number },
+  ): AsyncGenerator<readonly LogRecord[]> {
     using file = await openOrUndefined(join(this.#dir, `${generation}.log`));
     let rest: Uint8Array = new Uint8Array(0);
+    let left = maxBytes;
     for (;;) {
       const { promise: changed } = this.#change;
       const newest = generation === this.#generation;
       const running = this.#running;
-      for (let block = await readBlock(file); block.length > 0; block = await readBlock(file)) {
+      for (let block = await readBlock(file, left); block.length > 0; block = await readBlock(file, left)) {
+        left -= block.length;
         const decoded = decodeRecords(concatBytes([rest, block]));
         rest = decoded.rest.slice();
-        yield* decoded.records;
+        yield decoded.records;
         if (signal.aborted) return;
       }
       if (!newest || !follow || !running) return;
       if (file === undefined && this.#writtenBytes > 0) {
-        return yield* this.#readGeneration(generation, { follow, signal });
+        return yield* this.#readGeneration(generation, { follow, signal, maxBytes });
       }
       await abortable(changed, signal);
       if (signal.aborted) return;
@@ -167,9 +178,9 @@ async function openOrUndefined(path: string): Promise<Deno.FsFile | undefined> {
   }
 }
 
-async function readBlock(file: Deno.FsFile | undefined): Promise<Uint8Array> {
-  if (file === undefined) return new Uint8Array(0);
-  const block = new Uint8Array(READ_SIZE_BYTES);
+async function readBlock(file: Deno.FsFile | undefined, maxBytes: number): Promise<Uint8Array> {
+  if (file === undefined || maxBytes === 0) return new Uint8Array(0);
+  const block = new Uint8Array(Math.min(READ_SIZE_BYTES, maxBytes));
   return block.subarray(0, await file.read(block) ?? 0);
 }
 

@@ -23,8 +23,12 @@ async function appendLines(log: ContainerLog, first: number, end: number): Promi
 async function readLines(log: ContainerLog, follow = false): Promise<string[]> {
   const lines: string[] = [];
   const { signal } = new AbortController();
-  for await (const { payload } of log.read({ follow, signal })) lines.push(new TextDecoder().decode(payload));
+  for await (const records of log.read({ follow, signal })) lines.push(...textsOf(records));
   return lines;
+}
+
+function textsOf(records: Iterable<{ readonly payload: Uint8Array }>): string[] {
+  return [...records].map(({ payload }) => new TextDecoder().decode(payload));
 }
 
 async function filesIn(dir: string): Promise<string[]> {
@@ -52,12 +56,12 @@ Deno.test("ContainerLog.read() follows over files, and ends with the run", async
   for (const line of linesFrom(0, 23)) { // In step, so that the reader is never two files behind.
     const next = reader.next();
     await log.append("stderr", new TextEncoder().encode(line));
-    assertEquals(new TextDecoder().decode((await next).value!.payload), line);
+    assertEquals(textsOf((await next).value!), [line]);
   }
   await log.append("stdout", new TextEncoder().encode("no end"));
   const last = reader.next();
   await log.endRun();
-  assertEquals(new TextDecoder().decode((await last).value!.payload), "no end");
+  assertEquals(textsOf((await last).value!), ["no end"]);
   assertEquals((await reader.next()).done, true);
 });
 
@@ -67,12 +71,24 @@ Deno.test("a reader that is too slow for two files goes on with what is left", a
   log.beginRun();
   await appendLines(log, 0, 1);
   const reader = log.read({ follow: true, signal: new AbortController().signal });
-  const seen = [new TextDecoder().decode((await reader.next()).value!.payload)];
+  const seen = textsOf((await reader.next()).value!);
   await appendLines(log, 1, 23);
   await log.endRun();
-  for await (const { payload } of reader) seen.push(new TextDecoder().decode(payload));
+  for await (const records of reader) seen.push(...textsOf(records));
   assertEquals(seen.slice(0, 1), linesFrom(0, 1));
   assertEquals(seen.slice(-8), linesFrom(15, 23));
+});
+
+Deno.test("ContainerLog.read() that does not follow ends where the log ended when it began", async () => {
+  await using temp = await TempDir.make();
+  const log = openLog(temp.path);
+  log.beginRun();
+  await appendLines(log, 0, 7);
+  const reader = log.read({ follow: false, signal: new AbortController().signal });
+  const seen = textsOf((await reader.next()).value!);
+  await appendLines(log, 7, 9);
+  for await (const records of reader) seen.push(...textsOf(records));
+  assertEquals(seen, linesFrom(0, 7));
 });
 
 Deno.test("ContainerLog.read() ends at once when its signal aborts", async () => {
