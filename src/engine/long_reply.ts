@@ -36,6 +36,7 @@ class LongBody {
   readonly #chunks: ChunkedDecoder | undefined;
   /** Undefined: up to the connection's end. */
   #bytesLeft: number | undefined;
+  readonly #buffer = new Uint8Array(READ_BYTES);
   /** It came together with the head. */
   #rest: Uint8Array;
 
@@ -76,13 +77,14 @@ class LongBody {
     const rest = this.#rest;
     this.#rest = new Uint8Array(0);
     if (rest.length > 0) return rest;
-    const buffer = new Uint8Array(Math.min(READ_BYTES, this.#bytesLeft ?? READ_BYTES));
+    const buffer = this.#buffer.subarray(0, this.#bytesLeft);
     const count = await this.#conn.read(buffer);
-    if (count !== null) return buffer.subarray(0, count);
+    // A copy: whoever keeps a few bytes is not to keep the whole buffer.
+    if (count !== null) return buffer.slice(0, count);
     if (this.#chunks !== undefined || this.#bytesLeft !== undefined) {
       throw new Error("the connection ended before it");
     }
     this.#bytesLeft = 0;
-    return buffer.subarray(0, 0);
+    return new Uint8Array(0);
   }
 }

@@ -2,6 +2,7 @@
  * The last of what a terminal has said, kept where the next daemon finds it: an engine that logs whole lines does not have
  * the last one, a prompt or all that a full-screen program has drawn.
  */
+import { ByteTail } from "../engine/byte_tail.ts";
 import type { Clock } from "../platform/clock.ts";
 
 export interface RecentOutputOptions {
@@ -19,29 +20,28 @@ const KEEP_AFTER_MS = 250;
 
 export class RecentOutput implements Disposable {
   readonly #options: RecentOutputOptions;
-  readonly #buffer = new Uint8Array(MAX_BYTES);
-  #length = 0;
+  #tail = new ByteTail(MAX_BYTES);
   #cancelKeep: (() => void) | undefined;
 
   constructor(options: RecentOutputOptions) {
     this.#options = options;
-    if (options.bytes !== undefined) this.#append(options.bytes);
+    if (options.bytes !== undefined) this.#tail.push(options.bytes);
   }
 
   /** A copy. */
   get bytes(): Uint8Array {
-    return this.#buffer.slice(0, this.#length);
+    return this.#tail.bytes();
   }
 
   /** Takes a copy of what of it is needed. */
   push(output: Uint8Array): void {
-    this.#append(output);
+    this.#tail.push(output);
     this.#cancelKeep ??= this.#options.clock.after(KEEP_AFTER_MS, () => this.#keep());
   }
 
   /** Forgets what came so far; begins anew behind `before`. */
   restart(before?: Uint8Array): void {
-    this.#length = 0;
+    this.#tail = new ByteTail(MAX_BYTES);
     if (before !== undefined) this.push(before);
   }
 
@@ -54,14 +54,5 @@ export class RecentOutput implements Disposable {
     this.#cancelKeep?.();
     this.#cancelKeep = undefined;
     this.#options.onKeep();
-  }
-
-  #append(output: Uint8Array): void {
-    const added = output.subarray(Math.max(output.length - MAX_BYTES, 0));
-    const surplus = Math.max(this.#length + added.length - MAX_BYTES, 0);
-    this.#buffer.copyWithin(0, surplus, this.#length);
-    this.#length -= surplus;
-    this.#buffer.set(added, this.#length);
-    this.#length += added.length;
   }
 }
