@@ -4,7 +4,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
 import { type FilterFlags, filterParams, limitOf } from "./event_flags.ts";
-import { HISTORY_HEADINGS, historyRow } from "./history_row.ts";
+import { HISTORY_HEADINGS, historyRow, type PastEvent } from "./history_row.ts";
 import { pointInTime } from "./point_in_time.ts";
 import { formatTable } from "./table.ts";
 
@@ -42,16 +42,18 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
   if (json) return await read(sockets, { params, take: (lines) => stdout.write(lines) });
   const rows: string[][] = [];
   const decoder = new TextDecoder();
+  let events = 0;
   await read(sockets, {
     params,
     take(lines) {
-      const texts = decoder.decode(lines).trimEnd().split("\n");
-      for (const text of texts) rows.push(historyRow(JSON.parse(text), stdout.colors));
+      const past: PastEvent[] = decoder.decode(lines).trimEnd().split("\n").map((text) => JSON.parse(text));
+      for (const event of past) rows.push(historyRow(event, stdout.colors));
+      events += past.filter(({ type }) => type !== "stream.gap").length;
       return Promise.resolve();
     },
   });
   await stdout.print(formatTable([HISTORY_HEADINGS, ...rows]).join("\n"));
-  if (given === undefined && rows.length === DEFAULT_ROWS) {
+  if (given === undefined && events === DEFAULT_ROWS) {
     await stderr.print(
       `apex: these are the newest ${DEFAULT_ROWS}; there may be more (see --limit, --since, --json)`,
     );
@@ -60,7 +62,7 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
 
 interface ReadOptions {
   readonly params: Parameters<typeof openLines<"events.history">>[2];
-  /** Gets one or more whole lines of events. */
+  /** Gets one or more whole lines: of events, and of gaps between them. */
   readonly take: (lines: Uint8Array) => Promise<void>;
 }
 
@@ -70,9 +72,10 @@ async function read({ controlSocket }: SocketPaths, { params, take }: ReadOption
     let length = 0;
     let hasEnded = false;
     for (const line of streamLines(piece)) {
-      // Records stand at the end only.
-      if (line.seq === undefined) hasEnded ||= line.record?.type === "stream.bye";
-      else length = line.rest.byteOffset + line.rest.length - piece.byteOffset;
+      // The bye is the last line.
+      hasEnded ||= line.seq === undefined && line.record?.type === "stream.bye";
+      const bytes = line.seq === undefined ? line.line : line.rest;
+      if (!hasEnded) length = bytes.byteOffset + bytes.length - piece.byteOffset;
     }
     if (length > 0) await take(piece.subarray(0, length));
     if (hasEnded) return;

@@ -49,8 +49,8 @@ function storageLine(
   { state, error }: NonNullable<StatusResult["storage"]>,
   colors: boolean,
 ): string {
-  if (state === "ok") return state;
   const why = error === undefined ? "" : `: ${printable(error)}`;
+  if (state === "ok") return `${state}${why}`;
   return `${colors ? red(state) : state}${why}; a restart of the daemon forgets what happens now`;
 }
 

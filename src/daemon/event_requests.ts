@@ -12,7 +12,7 @@ import type { ControlRequestOf } from "../protocol/control.ts";
 import type { Cursor } from "../protocol/cursor.ts";
 import { EventFilter } from "../storage/event_filter.ts";
 import type { EventJournal } from "../storage/event_journal.ts";
-import { historyInOrder } from "../storage/history_in_order.ts";
+import { historyInOrder, isEvent } from "../storage/history_in_order.ts";
 import type { StreamReply } from "./control_server.ts";
 import { HistoryLines } from "./history_lines.ts";
 import { LineConnection } from "./line_connection.ts";
@@ -66,7 +66,7 @@ export class EventRequests implements AsyncDisposable {
     };
   }
 
-  /** @throws {ApexError} `failed` when nothing is journaled */
+  /** @throws {ApexError} `failed` when nothing is journaled, or the journal cannot be read */
   history({ sinceMs, untilMs, limit, ...request }: ControlRequestOf<"events.history">): StreamReply {
     const { journal } = this.#options;
     this.#requireJournal("there is no history");
@@ -77,7 +77,9 @@ export class EventRequests implements AsyncDisposable {
         const { signal } = channel;
         const lines = new HistoryLines(channel);
         const options = definedFields({ sinceMs, untilMs, limit, filter: filterOf(request) });
-        for await (const event of historyInOrder(journal, { ...options, signal })) await lines.send(event);
+        for await (const past of historyInOrder(journal, { ...options, signal })) {
+          await (isEvent(past) ? lines.send(past) : lines.gap(past, journal.epoch));
+        }
         await lines.end();
       },
     };
@@ -93,11 +95,15 @@ export class EventRequests implements AsyncDisposable {
     if (sinceMs === undefined) return undefined;
     this.#requireJournal("it is not known which events are since then");
     const { journal } = this.#options;
-    return { epoch: journal.epoch, seq: journal.firstSeqAt(sinceMs) - 1 };
+    return { epoch: journal.epoch, seq: journal.seqBefore(sinceMs) };
   }
 
   #requireJournal(consequence: string): void {
-    if (this.#options.journal.status.state !== "off") return;
+    const { journal } = this.#options;
+    if (journal.status.state !== "off" && journal.isInMemory) {
+      throw new ApexError("failed", `${consequence}: the database cannot be used (see: apex status)`);
+    }
+    if (journal.status.state !== "off") return;
     throw new ApexError(
       "failed",
       `${consequence}: this daemon keeps no journal (--no-journal, or journal = false in its configuration)`,

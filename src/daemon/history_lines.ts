@@ -1,5 +1,7 @@
+import { formatCursor } from "../protocol/cursor.ts";
 import { encodeLine, enlarged } from "../protocol/jsonl.ts";
 import type { StreamRecord } from "../protocol/stream_record.ts";
+import type { SeqRange } from "../storage/event_journal.ts";
 import type { StoredEvent } from "../storage/stored_event.ts";
 import type { ControlChannel } from "./control_channel.ts";
 
@@ -29,6 +31,15 @@ export class HistoryLines {
     this.#batch.set(line.subarray(1), this.#filled + head.length);
     this.#filled += length;
     this.#batch[this.#filled - 1] = LF;
+  }
+
+  /** Says that those are missing. @throws when the client is gone */
+  async gap({ first, last }: SeqRange, epoch: string): Promise<void> {
+    await this.#flush();
+    const [from, to] = [first - 1, last].map((seq) => formatCursor({ epoch, seq })) as [string, string];
+    await this.#channel.send(
+      encodeLine({ type: "stream.gap", from, to, reason: "evicted" } satisfies StreamRecord),
+    );
   }
 
   /** Says that this was all. @throws when the client is gone */

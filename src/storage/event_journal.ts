@@ -23,6 +23,8 @@ import {
   eventsBefore,
   firstSeqAt,
   insertEvents,
+  lastDeletedMs,
+  newestBefore,
   timeAt,
 } from "./event_rows.ts";
 import {
@@ -58,6 +60,12 @@ export interface JournalStatus {
   readonly oldestSeq: number;
   /** `seq` of the newest event that is journaled. */
   readonly newestSeq: number;
+}
+
+/** Numbers of events, both ends included. */
+export interface SeqRange {
+  readonly first: number;
+  readonly last: number;
 }
 
 export class EventJournal implements RowWriter, Disposable {
@@ -166,17 +174,44 @@ export class EventJournal implements RowWriter, Disposable {
     );
   }
 
-  /** The events before `beforeSeq`, newest first, holes and all: history. Bounded like {@linkcode EventJournal.read}. */
-  readBack({ beforeSeq, ...options }: ChunkOptions & { readonly beforeSeq: number }): StoredEvent[] {
+  /** The events before `beforeSeq`, newest first, holes and all: history. Otherwise as {@linkcode EventJournal.read}. */
+  readBack(
+    { beforeSeq, ...options }: ChunkOptions & { readonly beforeSeq: number },
+  ): StoredEvent[] | undefined {
     return this.#database.read(
       (connection) => eventsBefore(connection, { ...options, seq: beforeSeq }),
-      [],
+      undefined,
     );
+  }
+
+  /** The last events that were told and never written; undefined when all are there that are not too old. */
+  get lastHole(): SeqRange | undefined {
+    if (this.#headSeq > this.#newestSeq) return { first: this.#newestSeq + 1, last: this.#headSeq };
+    return this.#holeBelowFloor;
+  }
+
+  /** Nothing reaches a disk, and nothing of an earlier life is here. */
+  get isInMemory(): boolean {
+    return this.#database.isInMemory;
   }
 
   /** The `seq` of the first event published at `timeMs` (since the Unix epoch) or later; past the newest when there is none. */
   firstSeqAt(timeMs: number): number {
     return this.#database.read((connection) => firstSeqAt(connection, timeMs), this.#headSeq + 1);
+  }
+
+  /**
+   * The `seq` after which to begin in order to miss nothing that was published at `timeMs` or later: where some of that is not
+   * kept any more, or was never written, it is so early that resuming there tells of a gap.
+   */
+  seqBefore(timeMs: number): number {
+    const firstSeq = this.firstSeqAt(timeMs);
+    if (firstSeq > this.#oldestSeq) return firstSeq - 1;
+    const deletedMs = this.#database.read(lastDeletedMs, undefined);
+    if (deletedMs !== undefined && deletedMs >= timeMs) return 0;
+    // Of what could not be written it is not known when it was told.
+    const hole = firstSeq === this.#identity.floorSeq ? this.#holeBelowFloor : undefined;
+    return (hole?.first ?? firstSeq) - 1;
   }
 
   /** For the database. */
@@ -221,6 +256,12 @@ export class EventJournal implements RowWriter, Disposable {
     this.#isIdentityChanged = true;
     this.#database.changed(this);
     this.#database.flush();
+  }
+
+  get #holeBelowFloor(): SeqRange | undefined {
+    const last = this.#identity.floorSeq - 1;
+    const before = this.#database.read((connection) => newestBefore(connection, last + 1), undefined) ?? 0;
+    return before < last ? { first: before + 1, last } : undefined;
   }
 
   /** It failed, and comes back as soon as something is written. */

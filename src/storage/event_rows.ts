@@ -80,6 +80,12 @@ export function eventRange(connection: SqliteConnection): { oldest: number; newe
   return { oldest: Number(row.oldest), newest: Number(row.newest) };
 }
 
+/** The `seq` of the newest row before `seq`; undefined when there is none. */
+export function newestBefore(connection: SqliteConnection, seq: number): number | undefined {
+  const [row] = connection.rows("SELECT max(seq) AS newest FROM events WHERE seq < :seq", { seq });
+  return row === undefined || row.newest === null ? undefined : Number(row.newest);
+}
+
 /** When the first event with that `seq` or a greater one was published. */
 export function timeAt(connection: SqliteConnection, seq: number): number | undefined {
   const [row] = connection.rows(
@@ -104,19 +110,31 @@ export function firstSeqAt(connection: SqliteConnection, timeMs: number): number
   return low;
 }
 
+const OLDEST = `time_ms < :before AND seq < (SELECT max(seq) FROM events)
+  AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT :rows)`;
+
 /**
- * Deletes the oldest rows: `maxRows` at most, only those published before `beforeMs`, never the newest.
+ * Deletes the oldest rows: `maxRows` at most, only those published before `beforeMs`, never the newest. Notes when the last
+ * of them was published.
  * @returns how many it were
  */
 export function deleteOldest(
   connection: SqliteConnection,
   { maxRows, beforeMs }: { maxRows: number; beforeMs: number },
 ): number {
-  return connection.run(
-    `DELETE FROM events WHERE time_ms < :before AND seq < (SELECT max(seq) FROM events)
-       AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT :rows)`,
-    { before: beforeMs, rows: maxRows },
-  ).changes;
+  const which = { before: beforeMs, rows: maxRows };
+  connection.run(
+    `INSERT OR REPLACE INTO meta (key, value)
+       SELECT 'deleted_ms', max(time_ms) FROM events WHERE ${OLDEST} HAVING count(*) > 0`,
+    which,
+  );
+  return connection.run(`DELETE FROM events WHERE ${OLDEST}`, which).changes;
+}
+
+/** When the newest of the events was published that were deleted for their age, or for their number; undefined: none was. */
+export function lastDeletedMs(connection: SqliteConnection): number | undefined {
+  const [row] = connection.rows("SELECT value FROM meta WHERE key = 'deleted_ms'");
+  return row === undefined ? undefined : Number(row.value);
 }
 
 function chunk(

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers";
+import { ApexError } from "../platform/apex_error.ts";
 import type { EventFilter } from "./event_filter.ts";
 import type { EventJournal } from "./event_journal.ts";
 import type { StoredEvent } from "./stored_event.ts";
@@ -21,6 +22,8 @@ export interface HistoryOptions {
 /**
  * What was told in the past, the newest first. It reads a little at a time and holds up nobody; to stop early, leave the
  * loop or abort `signal`.
+ *
+ * @throws {ApexError} `failed` when the journal cannot be read
  */
 export async function* history(
   journal: EventJournal,
@@ -32,6 +35,7 @@ export async function* history(
   while (left > 0) {
     signal?.throwIfAborted();
     const events = journal.readBack({ beforeSeq, ...CHUNK, taskId: filter?.taskId });
+    if (events === undefined) throw unreadable();
     for (const event of events) {
       if (event.seq < firstSeq || left === 0) return;
       if (filter !== undefined && !filter.matches(event)) continue;
@@ -42,4 +46,8 @@ export async function* history(
     beforeSeq = events.at(-1)!.seq;
     await new Promise<void>((resolve) => void setImmediate(resolve));
   }
+}
+
+export function unreadable(): ApexError {
+  return new ApexError("failed", "the journal cannot be read (see: apex status)");
 }

@@ -61,6 +61,18 @@ Deno.test("history prints a table of the newest hundred in local time", async ()
   assertEquals([request.task, request.container, request.limit], ["t", "web", 100]);
 });
 
+Deno.test("history tells of a gap where it is", async () => {
+  const gap =
+    '{"type":"stream.gap","from":"0123456789abcdef:7","to":"0123456789abcdef:8","reason":"evicted"}\n';
+  const [first, second] = LINES.split(/(?<=\n)/) as [string, string];
+  assertEquals((await run(first + gap + second + END, { json: true })).stdout, first + gap + second);
+  const { stdout } = await run(gap + END, {});
+  assertEquals(
+    stdout.split("\n")[1],
+    "-     stream.gap  -          -     what comes after 0123456789abcdef:7, up to 0123456789abcdef:8, is missing",
+  );
+});
+
 Deno.test("history that breaks off is no whole history", async () => {
   const error = await assertRejects(() => run(LINES, { json: true }), ApexError, "broke off");
   assertEquals(error.code, "stream_cut");

@@ -12,6 +12,8 @@ const points: [text: string, time: Date][] = [
   ["2025-01-31 12:30", new Date(2025, 0, 31, 12, 30)],
   ["2025-01-31T12:30:15", new Date(2025, 0, 31, 12, 30, 15)],
   ["2025-01-31", new Date(2025, 0, 31)],
+  ["2025-01-31t12:00:00z", new Date(Date.UTC(2025, 0, 31, 12))],
+  ["2024-02-29", new Date(2024, 1, 29)],
 ];
 
 for (const [text, time] of points) {
@@ -20,8 +22,23 @@ for (const [text, time] of points) {
   });
 }
 
-for (const text of ["yesterday", "2025-13-01", "12:00", "-5m", ""]) {
+const nonsense = [
+  "yesterday",
+  "2025-13-01",
+  "2025-02-30",
+  "2025-01-31T25:00",
+  "2025-01-31T12:00+0200",
+  "12:00",
+  "-5m",
+  "",
+];
+
+for (const text of nonsense) {
   Deno.test(`pointInTime() refuses ${JSON.stringify(text)}, naming the flag`, () => {
-    assertThrows(() => pointInTime("--until", text, NOW_MS), ApexError, "--until: ");
+    assertThrows(
+      () => pointInTime("--until", text, NOW_MS),
+      ApexError,
+      `--until: ${JSON.stringify(text)} is no point in time`,
+    );
   });
 }

@@ -77,6 +77,22 @@ Deno.test("status --json prints what the daemon said", async () => {
   assertEquals(JSON.parse(await statusOf(CONNECTED, true)), CONNECTED);
 });
 
+const storages: [NonNullable<StatusResult["storage"]>, string][] = [
+  [{ state: "ok" }, "ok"],
+  [{ state: "ok", error: "it was damaged: moved aside" }, "ok: it was damaged: moved aside"],
+  [
+    { state: "degraded", error: "disk is full" },
+    "degraded: disk is full; a restart of the daemon forgets what happens now",
+  ],
+];
+
+for (const [storage, told] of storages) {
+  Deno.test(`status tells that the storage is ${told}`, async () => {
+    const text = await statusOf({ ...CONNECTED, storage }, false);
+    assertEquals(text.split("\n").find((line) => line.startsWith("storage")), `storage      ${told}`);
+  });
+}
+
 const journals: [NonNullable<StatusResult["journal"]>, string][] = [
   [{ state: "ok", oldest: 21, bytes: 2_097_152 }, "ok, events 21 to 120 (2.0 MiB)"],
   [{ state: "ok", oldest: 121, bytes: 65_536 }, "ok, no events yet (64.0 KiB)"],

@@ -134,10 +134,16 @@ Deno.test("a commit that is refused begins a new epoch, and the journal goes on 
     { state: "on", oldestSeq: 7, newestSeq: 6 },
     "ok",
   ]);
+  clock.advance(1);
   journal.commit(linesOf(7, 8));
   assertEquals([journal.epoch, journal.covers(3), journal.covers(7)], [current, false, true]);
+  // The hole may be of that time, and of the time before.
+  assertEquals([journal.lastHole, journal.seqBefore(clock.now())], [{ first: 4, last: 6 }, 3]);
+  journal.commit(linesOf(9, 9));
+  clock.advance(1);
+  assertEquals(journal.seqBefore(clock.now()), 9);
   await using next = new JournaledLog(killedAt(path, dir.join("b.db")));
-  assertEquals([next.journal.epoch, next.journal.headSeq, next.journal.status.oldestSeq], [current, 8, 7]);
+  assertEquals([next.journal.epoch, next.journal.headSeq, next.journal.status.oldestSeq], [current, 9, 7]);
 });
 
 Deno.test("numbers that were told while nothing could be written are not given again", async () => {
@@ -199,7 +205,7 @@ Deno.test("EventJournal.read() gives at most so many rows and bytes, but always 
   assertEquals(read(0, { taskId: "t0" }), [3, 6, 9]);
   assertEquals(read(3, { taskId: "t0", maxRows: 1 }), [6]);
   assertEquals([read(9, {}), read(0, { taskId: "none" })], [[], []]);
-  const back = journal.readBack({ beforeSeq: 8, maxRows: 3, maxBytes: 1e6 }).map(({ seq }) => seq);
+  const back = journal.readBack({ beforeSeq: 8, maxRows: 3, maxBytes: 1e6 })?.map(({ seq }) => seq);
   assertEquals(back, [7, 6, 5]);
 });
 
@@ -208,7 +214,9 @@ Deno.test("EventJournal forgets what is older than the limit, in steps of under 
   const clock = new FakeClock();
   await using life = new JournaledLog(dir.join("a.db"), { clock, maxAgeMs: HOUR_MS });
   const { journal } = life;
+  const beganMs = clock.now();
   journal.commit(linesOf(1, 3_000));
+  assertEquals(journal.seqBefore(beganMs), 0);
   clock.advance(HOUR_MS / 2);
   journal.commit(linesOf(3_001, 3_010));
   clock.advance(HOUR_MS / 2 - 120_000);
@@ -222,6 +230,9 @@ Deno.test("EventJournal forgets what is older than the limit, in steps of under 
     before = oldestSeq;
   }
   assertEquals(seqsOf(journal)[0], 3_001);
+  // Some of what was told then is gone; all of what was told after it is here.
+  assertEquals([beganMs - 1, beganMs, beganMs + 1].map((ms) => journal.seqBefore(ms)), [0, 0, 3_000]);
+  assertEquals(journal.lastHole, undefined);
   clock.advance(2 * HOUR_MS);
   assertEquals([seqsOf(journal), journal.headSeq], [[3_010], 3_010]);
 });
