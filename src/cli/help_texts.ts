@@ -57,7 +57,8 @@ Should apex run itself vanish, the task goes on (see: apex wait, apex logs, apex
 Sizes: 512m, 1.5g, 64MiB. Times: 90s, 1h30m, 2d.
 
 Exit status: the command's own; 124 when --timeout stopped it; 125 for every failure of apex itself;
-126 and 127 when the command cannot be executed or is not there; 137 when it was killed.
+126 and 127 when the command cannot be executed or is not there; 137 when it was killed; 130 when it was cancelled and
+ended with 0, or never ran.
 
 Examples:
   apex run -- echo hello
@@ -79,7 +80,8 @@ Examples:
   apex tasks --json | jq -r '.[].taskId' | xargs apex cancel`;
 
 export const WAIT_HELP = `
-Exit status: the task's own, as apex run has it; 124 when --timeout is over, and the task then goes on.
+Exit status: the task's own, as apex run has it, never 0 for one that was cancelled; 124 when --timeout is over, and the
+task then goes on.
 
 Examples:
   apex wait build-7
@@ -121,7 +123,7 @@ Examples:
 export const ATTACH_HELP = `
 NAME is a session's; where there is none of that name it is created, with the options. Ctrl-Space Ctrl-q leaves it: it goes
 on, as it does when this terminal is closed, the connection is lost, or the daemon is killed. Without a terminal it works
-as a pipe, and the end of the input leaves it attached.
+as a pipe: the end of the input leaves it attached, and nothing is shown of what was there before (--restore screen does).
 
 Exit status: that of the session's command when it ended; 0 when the session goes on without this client; 125 for every
 failure of apex itself, "already attached" among them.

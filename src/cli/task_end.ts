@@ -13,7 +13,8 @@ const NO_COMMAND_STATUSES = [126, 127];
 
 /** The exit status of a verb that ran a task, or waited for it: the command's own, where it has one. */
 export function exitStatusOf({ state, reason, exitCode }: TaskResult): number {
-  if (state === "cancelled") return exitCode ?? EXIT_STATUS.interrupted;
+  // It did not do what it was run for, whatever its command made of the signal.
+  if (state === "cancelled") return exitCode || EXIT_STATUS.interrupted;
   switch (reason) {
     case "timeout":
       return EXIT_STATUS.timeout;

@@ -5,7 +5,7 @@
  */
 import type { ContainerRecord } from "./container_record.ts";
 import type { ContainerEntry, ContainerRegistry } from "./container_registry.ts";
-import type { DieSignal, Signal } from "./engine_dialect.ts";
+import type { DieSignal, HealthSignal, Signal } from "./engine_dialect.ts";
 import { baseOf, diedEvent, stoppedEvent } from "./event_payloads.ts";
 import type { Exit } from "./exit_classifier.ts";
 import type { ManagerEvents } from "./manager_events.ts";
@@ -65,7 +65,7 @@ export class EntryChanges {
         break;
       case "health": {
         if (signal.fromWatch === true && !isWatchable(entry)) return;
-        const previousStatus = entry.health;
+        const previousStatus = entry.health ?? (isFirstCheck(entry, signal) ? "starting" : undefined);
         entry.healthIsWatched = signal.fromWatch === true;
         entry.health = entry.healthIsWatched && signal.status === "none" ? undefined : signal.status;
         if (!isSilent) {
@@ -119,6 +119,11 @@ export class EntryChanges {
   #doubt(entry: ContainerEntry, signal: Signal, what: string): void {
     if (signal.origin !== "reconciled" && signal.silent !== true) this.#options.onImpossible(entry, what);
   }
+}
+
+/** Docker does not say that its checks begin: what it says first comes from there. */
+function isFirstCheck(entry: ContainerEntry, { status, fromWatch }: HealthSignal): boolean {
+  return fromWatch !== true && entry.stateWasSeen && entry.isUp && status !== "starting";
 }
 
 /** A check may be answered when its container has ended; and what the engine's own checks say counts more. */

@@ -9,7 +9,5 @@ export interface OrphansOptions {
 
 /** Containers that apex made for tasks and that no task has; one that was kept on purpose is none. */
 export function orphansOf({ workspaces, orchestrator }: OrphansOptions): OrphanedWorkspace[] {
-  return workspaces.orphans().filter(({ taskId, containerId }) =>
-    !orchestrator.keepsContainer(taskId, containerId)
-  );
+  return workspaces.orphans().filter(({ containerId }) => !orchestrator.keepsContainer(containerId));
 }

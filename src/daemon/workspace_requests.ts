@@ -23,10 +23,9 @@ export class WorkspaceRequests {
   list(): ControlReply {
     const inUse = this.#workspaces.list()
       .map((workspace) => workspaceResult(workspace, this.#workspaces.container(workspace.taskId)));
-    const abandoned = this.#workspaces.orphans().map((workspace) => {
-      const { taskId, containerId } = workspace;
-      return abandonedResult(workspace, { kept: this.#orchestrator.keepsContainer(taskId, containerId) });
-    });
+    const abandoned = this.#workspaces.orphans().map((workspace) =>
+      abandonedResult(workspace, { kept: this.#orchestrator.keepsContainer(workspace.containerId) })
+    );
     return { ok: true, result: { workspaces: [...inUse, ...abandoned] } };
   }
 

@@ -115,9 +115,9 @@ export class ApexOrchestrator implements AsyncDisposable {
     return this.#runner.get(taskId);
   }
 
-  /** Whether that task has ended and left that container on purpose, not because it could not be removed. */
-  keepsContainer(taskId: string, containerId: string): boolean {
-    return this.#runner.keeps(taskId, containerId);
+  /** Whether its task has ended and left that container on purpose, not because it could not be removed. */
+  keepsContainer(containerId: string): boolean {
+    return this.#runner.keeps(containerId);
   }
 
   /** The newest first. @param options.all ended ones too */

@@ -7,6 +7,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { TaskStore } from "../storage/task_store.ts";
+import { isKept } from "../workspaces/workspace.ts";
 import type {
   WorkspaceManager,
   WorkspaceManagerEventName,
@@ -21,7 +22,7 @@ import { TaskQueue } from "./task_queue.ts";
 import { recordOf, rowOf, type TaskRecord } from "./task_row.ts";
 import { TaskRun } from "./task_run.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
-import { namedTaskSpec } from "./task_spec.ts";
+import { cleanupPolicyOf, namedTaskSpec } from "./task_spec.ts";
 import { waitAtMost } from "./wait_at_most.ts";
 
 export interface TaskRunnerOptions {
@@ -120,9 +121,8 @@ export class TaskRunner implements AsyncDisposable {
     return row === undefined ? undefined : recordOf(row).task;
   }
 
-  keeps(taskId: string, containerId: string): boolean {
-    const row = this.#options.store.get(taskId);
-    return row?.endedAtMs !== undefined && !row.cleanupPending && row.containerId === containerId;
+  keeps(containerId: string): boolean {
+    return this.#options.store.kept.has(containerId);
   }
 
   list({ all = false }: { readonly all?: boolean }): Task[] {
@@ -167,6 +167,7 @@ export class TaskRunner implements AsyncDisposable {
       return;
     }
     if (!("success" in told.event) || !told.event.success) return;
+    if (told.name === "container:removed") this.#options.store.kept.remove(told.event.containerId);
     const run = this.#byContainer.get(told.event.containerId);
     if (run === undefined || run.task.containerId !== told.event.containerId) return;
     const { timestamp } = told.event;
@@ -203,7 +204,7 @@ export class TaskRunner implements AsyncDisposable {
 
   #changed(run: TaskRun, told?: { readonly name: TaskEventName; readonly timestamp: Date }): void {
     if (this.#isClosed) return;
-    const { taskId, containerId, exitCode, reason } = run.task;
+    const { taskId, containerId, exitCode, reason, state } = run.task;
     const hasEnded = run.task.endedAt !== undefined;
     if (containerId !== undefined) {
       if (hasEnded) this.#byContainer.delete(containerId);
@@ -213,6 +214,9 @@ export class TaskRunner implements AsyncDisposable {
       this.#living.delete(taskId);
       this.#leave(taskId, run);
     }
+    const { spec, cleanupPending } = run.record;
+    const isLeft = hasEnded && !cleanupPending && isKept(cleanupPolicyOf(spec), state);
+    if (isLeft && containerId !== undefined) this.#options.store.kept.add(containerId);
     // The row of an ended task whose id is used anew is that of the new one.
     const current = this.#living.get(taskId) ?? this.#leaving.get(taskId) ?? run;
     if (current === run) this.#options.store.save(rowOf(run.record));

@@ -83,6 +83,7 @@ export const MIGRATIONS: readonly string[] = [
   );
   `,
   "ALTER TABLE sessions ADD COLUMN recent_output BLOB",
+  "CREATE TABLE kept_containers (container_id TEXT PRIMARY KEY) WITHOUT ROWID",
 ];
 
 /** Version of a database on which every step was done. */

@@ -1,4 +1,5 @@
 import type { Database, RowWriter } from "./database.ts";
+import { KeptContainers } from "./kept_containers.ts";
 import type { SqliteConnection, SqlRow } from "./sqlite_connection.ts";
 import type { StoredTask } from "./stored_task.ts";
 
@@ -37,6 +38,8 @@ const PRUNE = `
  * which its event is told, and is written in that event's transaction.
  */
 export class TaskStore implements RowWriter {
+  /** Containers that tasks were to leave behind. */
+  readonly kept: KeptContainers;
   readonly #database: Database;
   /** Saved, but not written, by task; oldest first. */
   readonly #unwritten = new Map<string, StoredTask>();
@@ -46,6 +49,7 @@ export class TaskStore implements RowWriter {
 
   constructor({ database }: { database: Database }) {
     this.#database = database;
+    this.kept = new KeptContainers({ database });
     database.join(this);
     for (const task of this.#readUnfinished()) this.#unfinished.set(task.taskId, task);
     this.#prune();

@@ -19,6 +19,11 @@ export interface CleanupPolicy {
   readonly preserveOnFailure: boolean;
 }
 
+/** Whether the container stays when its task has ended like that. */
+export function isKept({ cleanupOnComplete, preserveOnFailure }: CleanupPolicy, outcome: string): boolean {
+  return !cleanupOnComplete || (preserveOnFailure && outcome === "failed");
+}
+
 /** What a workspace is asked to be. */
 export interface WorkspaceSpec {
   readonly taskId: string;

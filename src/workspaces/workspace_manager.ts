@@ -7,7 +7,13 @@ import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { OrphanedWorkspace, Workspace, WorkspaceEvents, WorkspaceSpec } from "./workspace.ts";
+import {
+  isKept,
+  type OrphanedWorkspace,
+  type Workspace,
+  type WorkspaceEvents,
+  type WorkspaceSpec,
+} from "./workspace.ts";
 import { toWorkspace, WorkspaceBook, type WorkspaceEntry, workspaceEvent } from "./workspace_book.ts";
 import { WorkspaceCleanup } from "./workspace_cleanup.ts";
 import { mayStillCome, workspaceContainer } from "./workspace_container.ts";
@@ -140,9 +146,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
     const entry = this.#book.get(taskId);
     if (entry === undefined) return true;
     this.#book.leave(entry);
-    const { cleanupOnComplete, preserveOnFailure } = entry.policy;
-    const isKept = !cleanupOnComplete || (preserveOnFailure && outcome === "failed");
-    if (isKept || entry.isCleaned) this.#book.forget(entry);
+    if (isKept(entry.policy, outcome) || entry.isCleaned) this.#book.forget(entry);
     else if (entry.containerId === undefined) this.#cleanup.abandon(entry);
     else return await this.#cleanup.remove(entry, entry.containerId);
     return true;

@@ -20,6 +20,7 @@ const ends: [end: End, status: number][] = [
   [{ state: "failed", reason: "error", exitCode: 126 }, 126],
   [{ state: "failed", reason: "error", exitCode: 127 }, 127],
   [{ state: "cancelled" }, 130],
+  [{ state: "cancelled", exitCode: 0 }, 130],
   [{ state: "cancelled", exitCode: 143 }, 143],
 ];
 

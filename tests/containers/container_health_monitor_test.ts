@@ -62,7 +62,7 @@ Deno.test("a container that is started anew begins with starting, which Docker d
   await feed.settle();
   assertEquals(feed.take(), [
     "started web",
-    "health web ?>healthy",
+    "health web starting>healthy",
     "died web 0",
     "started web",
     "health web starting>healthy",
@@ -83,6 +83,7 @@ Deno.test("container:health tells what the last check said, cut at 4 KiB between
     image: "busybox:local",
     timestamp: new Date(T0_MS).toISOString(),
     status: "unhealthy",
+    previousStatus: "starting",
     failingStreak: 3,
     lastCheckExitCode: 1,
     lastCheckOutput: "x" + "é".repeat(2_047),
@@ -106,7 +107,7 @@ Deno.test("what follows a change of health waits behind its details, for a secon
   assertEquals(feed.tracker.find("web")?.state, "running", "the registry says what was told");
   details.resolve(checked("healthy"));
   await feed.settle();
-  assertEquals(feed.take(), ["health web ?>healthy", "died web 3"]);
+  assertEquals(feed.take(), ["health web starting>healthy", "died web 3"]);
 
   feed.say("start", "web");
   feed.answer = () => new Promise(() => {});
@@ -138,7 +139,7 @@ Deno.test("hundreds of events behind a change of health: it goes out without det
   feed.answer = () => new Promise(() => {});
   feed.say("health_status", "web", { health_status: "healthy" });
   for (let i = 0; i < 300; i++) feed.say("rename", "web", { name: `web${i}` });
-  assertEquals(feed.take(), ["started web", "health web ?>healthy"]);
+  assertEquals(feed.take(), ["started web", "health web starting>healthy"]);
   assertEquals(feed.tracker.find("web299")?.health, "healthy");
 });
 

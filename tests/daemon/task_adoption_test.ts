@@ -11,7 +11,7 @@ const orphan = (taskId: string) => ({
   state: "exited",
 });
 const orphans = () => [orphan("t1"), orphan("kept")];
-const keepsContainer = (taskId: string) => taskId === "kept";
+const keepsContainer = (containerId: string) => containerId === "id-kept";
 
 const connected = { engine: "docker", version: "1", timestamp: new Date() } as const;
 

@@ -291,7 +291,7 @@ Deno.test("a container that cannot be removed is not one that was kept, and is t
   await script.settle();
   assertEquals(script.told.filter((told) => told === "container:removed"), []);
   assertEquals(script.storage.tasks.unfinished().map(({ taskId }) => taskId), ["t1"]);
-  assertEquals(script.orchestrator.keepsContainer("t1", "c1"), false);
+  assertEquals(script.orchestrator.keepsContainer("c1"), false);
 });
 
 Deno.test("a container that its task was to keep is kept from the task's end on", async () => {
@@ -300,10 +300,10 @@ Deno.test("a container that its task was to keep is kept from the task's end on"
   script.manager.emit("container:created", base);
   await script.settle();
   script.manager.emit("container:started", base);
-  assertEquals(script.orchestrator.keepsContainer("t1", "c1"), false);
+  assertEquals(script.orchestrator.keepsContainer("c1"), false);
   script.manager.emit("container:died", died);
   await within(5_000, "the end", handle.ended);
   await script.settle();
-  assertEquals(script.orchestrator.keepsContainer("t1", "c1"), true);
-  assertEquals(script.orchestrator.keepsContainer("t1", "c2"), false);
+  assertEquals(script.orchestrator.keepsContainer("c1"), true);
+  assertEquals(script.orchestrator.keepsContainer("c2"), false);
 });

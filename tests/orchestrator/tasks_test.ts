@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { eventually } from "../support/apex_process.ts";
 import { TestEngine } from "../support/embedded_engine.ts";
+import { TempDir } from "../support/temp_dir.ts";
 import { storyOf, TaskLayers } from "./task_layers.ts";
 
 Deno.test("a task tells its story in order and leaves nothing behind", async () => {
@@ -95,15 +96,27 @@ Deno.test("runTask() refuses an id that a task has, and takes it again when that
   assertEquals(await layers.containerNames(), []);
 });
 
-Deno.test("the id of a task whose container was kept can be used again; that container stays", async () => {
+Deno.test("the id of a task whose container was kept can be used again; that container stays, and stays kept", async () => {
   await using engine = await TestEngine.start();
-  await using layers = await TaskLayers.start(engine);
-  await layers.runToEnd("exit 0", { taskId: "t1", keep: true });
-  const again = await layers.runToEnd("exit 0", { taskId: "t1" });
+  await using temp = await TempDir.make();
+  const where = { socketPath: engine.socketPath, path: temp.join("apex.db") };
+  await using layers = await TaskLayers.start(where);
+  const { containerId: first } = await layers.runToEnd("exit 0", { taskId: "t1", keep: true });
+  const { containerId: second } = await layers.runToEnd("exit 1", { taskId: "t1", keepOnFailure: true });
+  const again = await layers.runToEnd("exit 0", { taskId: "t1", keepOnFailure: true });
   assertEquals(again.state, "completed");
   await layers.until("t1", "workspace-cleaned");
-  assertEquals(await layers.containerNames(), ["apex-task-t1"]);
-  assertEquals(layers.workspaces.orphans().map(({ taskId }) => taskId), ["t1"]);
+  const keeps = ({ orchestrator }: TaskLayers) =>
+    [first, second, again.containerId].map((id) => orchestrator.keepsContainer(id!));
+  assertEquals(layers.workspaces.orphans().map(({ containerId }) => containerId), [first, second]);
+  assertEquals(keeps(layers).slice(0, 2), [true, true]);
+  await layers[Symbol.asyncDispose]();
+
+  await using next = await TaskLayers.start(where);
+  assertEquals(keeps(next).slice(0, 2), [true, true]);
+  await next.workspaces.removeOrphans([first!]);
+  await next.until("t1", "container:removed");
+  assertEquals(keeps(next), [false, true, false]);
 });
 
 Deno.test("keepOnFailure leaves the container of a failed task, and of no other", async () => {
