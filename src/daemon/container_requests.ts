@@ -4,16 +4,12 @@ import type { ContainerRecord } from "../containers/container_record.ts";
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../orchestrator/task.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import type {
-  ContainerResult,
-  ContainersListResult,
-  ControlReply,
-  ControlRequestOf,
-} from "../protocol/control.ts";
+import type { ContainersListResult, ControlReply, ControlRequestOf } from "../protocol/control.ts";
 import { encodeJsonFrame } from "../protocol/frames.ts";
 import type { StreamReply } from "./control_server.ts";
 import type { EngineStatus } from "./engine_status.ts";
 import { sendOutput } from "./output_frames.ts";
+import { type SnapshotContainer, snapshotContainer } from "./snapshot_state.ts";
 import { containerResult, taskResult } from "./wire_results.ts";
 
 export interface ContainerRequestsOptions {
@@ -37,15 +33,15 @@ export class ContainerRequests {
   list(): ControlReply {
     const { engine } = this.#options;
     const result: ContainersListResult = {
-      containers: this.results(),
+      containers: this.#options.containers.list().map(containerResult),
       engine: engine.current.state === "connected" ? "connected" : "disconnected",
     };
     return { ok: true, result };
   }
 
-  /** What {@linkcode ContainerRequests.list} tells, as it is now. */
-  results(): ContainerResult[] {
-    return this.#options.containers.list().map(containerResult);
+  /** What events have told of them by now, for a snapshot. */
+  told(): SnapshotContainer[] {
+    return this.#options.containers.list().map(snapshotContainer);
   }
 
   /**

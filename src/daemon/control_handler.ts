@@ -91,7 +91,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
         await sessions.ready();
         // No `await` from here on: the snapshot is of the moment at which the stream begins.
         return events.subscribe(request, {
-          containers: containers.results(),
+          containers: containers.told(),
           sessions: sessions.results(),
           tasks: tasks.results({ all: false }),
         });

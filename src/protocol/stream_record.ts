@@ -28,7 +28,11 @@ export const streamRecordSchemas = {
     /** The earliest cursor that could be resumed from without a gap. */
     oldest: cursor,
   }),
-  /** State as the synchronous operations tell it, after the event that `cursor` names and before the next. */
+  /**
+   * What the events up to `cursor` have told, and no more: with the events after it, it makes every later snapshot.
+   * `containers` as `containers.list` tells them, but for `state`, `health` and `exitCode` (`snapshot_state.ts`); `sessions`
+   * and `tasks` (those that have not ended) as their lists do.
+   */
   "stream.snapshot": v.object({
     type: v.literal("stream.snapshot"),
     containers: v.array(v.unknown()),

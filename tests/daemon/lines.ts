@@ -20,11 +20,20 @@ export class Lines implements Disposable {
   }
 
   static async open<Op extends LineOp>(
-    daemon: TestDaemon,
+    { paths }: Pick<TestDaemon, "paths">,
     op: Op,
     params: ControlParamsOf<Op>,
   ): Promise<Lines> {
-    return new Lines(await openLines(daemon.paths.controlSocket, op, params, { timeoutMs: LIMIT_MS }));
+    return await Lines.openAt(paths.controlSocket, op, params);
+  }
+
+  /** Of a daemon that may be another process. */
+  static async openAt<Op extends LineOp>(
+    controlSocket: string,
+    op: Op,
+    params: ControlParamsOf<Op>,
+  ): Promise<Lines> {
+    return new Lines(await openLines(controlSocket, op, params, { timeoutMs: LIMIT_MS }));
   }
 
   /** The next line; undefined at the end. */
