@@ -48,7 +48,12 @@ export class CursorFile implements Disposable {
     else this.#cancelWrite ??= this.#clock.after(waitMs, this.#writeLater);
   }
 
-  /** Writes what is unwritten. May be called again. @throws {ApexError} `failed` when it cannot be written */
+  /** Writes what is unwritten. @throws {ApexError} `failed` when it cannot be written */
+  flush(): void {
+    this.#write();
+  }
+
+  /** As `flush` does. May be called again. */
   [Symbol.dispose](): void {
     this.#write();
   }
@@ -75,7 +80,17 @@ export class CursorFile implements Disposable {
       Deno.writeTextFileSync(temporary, `${formatCursor(cursor)}\n`);
       Deno.renameSync(temporary, this.#path);
     } catch (cause) {
+      removeTemporary(temporary);
       throw new ApexError("failed", `cannot write the cursor file: ${messageOf(cause)}`, { cause });
     }
+  }
+}
+
+function removeTemporary(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    // Most often it was never there; and why the writing failed is what has to be told.
+    if (!(error instanceof Error)) throw error;
   }
 }

@@ -58,9 +58,12 @@ const MIN_HEARTBEAT_MS = 100;
 
 /** @throws {ApexError} `usage` */
 export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptions {
-  const { after, since, timeout, heartbeat } = flags;
+  const { after, since, cursorFile, timeout, heartbeat } = flags;
   if (after !== undefined && since !== undefined) {
     throw new ApexError("usage", "--after and --since both say where to begin; give one of them");
+  }
+  if (cursorFile === "") {
+    throw new ApexError("usage", "--cursor-file: the file's name is empty; is a variable not set?");
   }
   const heartbeatMs = heartbeat === undefined ? undefined : positive("--heartbeat", heartbeat, parseDuration);
   if (heartbeatMs !== undefined && heartbeatMs < MIN_HEARTBEAT_MS) {
@@ -72,7 +75,7 @@ export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptio
     sinceMs: since === undefined ? undefined : pointInTime("--since", since, now()),
     wantsSnapshot: flags.snapshot ?? false,
     reconnects: flags.reconnect ?? false,
-    cursorFile: flags.cursorFile,
+    cursorFile,
     limit: flags.limit === undefined ? undefined : limitOf(flags.limit),
     timeout,
     timeoutMs: timeout === undefined ? undefined : positive("--timeout", timeout, parseDuration),

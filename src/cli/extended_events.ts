@@ -2,7 +2,6 @@
  * `apex events` with flags: an extended subscription, printed. It knows up to where it has printed, and so can go on there
  * in another connection, to another daemon, or in another life by its cursor file.
  */
-import { delay } from "@std/async/delay";
 import { type LineStream, openLines } from "../client/line_stream.ts";
 import { type EventLine, streamLines } from "../client/stream_lines.ts";
 import { ApexError } from "../platform/apex_error.ts";
@@ -14,17 +13,16 @@ import { PROTOCOL_VERSION } from "../protocol/version.ts";
 import type { CliContext } from "./cli_context.ts";
 import { CursorFile } from "./cursor_file.ts";
 import type { EventOptions } from "./event_flags.ts";
+import { heardLines, silenceMs } from "./heard_lines.ts";
+import { ATOMIC_BYTES, LinePrinter } from "./line_printer.ts";
 import { printedEvents } from "./printed_events.ts";
+import { reopenedStream } from "./reopened_stream.ts";
 
 /** Also without one asked for: under a filter that nothing passes, the cursor goes on by heartbeats. */
 const HEARTBEAT_MS = 15_000;
-/** A stream is broken that has missed so many of those which were asked for. */
-const MISSED_HEARTBEATS = 3;
-const FIRST_PAUSE_MS = 50;
-const MAX_PAUSE_MS = 1_000;
 
-/** How one connection ended: as a limit or a shutdown says, or without a word. */
-type StreamEnd = "limit" | "shutdown" | "cut";
+/** How one connection ended: as a limit or a shutdown says, without a word, or in silence where heartbeats were asked for. */
+type StreamEnd = "limit" | "shutdown" | "cut" | "silent";
 
 export interface ExtendedEventsOptions {
   readonly context: CliContext;
@@ -39,7 +37,8 @@ export class ExtendedEvents implements Disposable {
   readonly #options: EventOptions;
   readonly #signal: AbortSignal;
   readonly #file: CursorFile | undefined;
-  readonly #write: (bytes: Uint8Array) => Promise<void>;
+  /** Undefined where nothing ends it but the process's own end: blocking writes take a third of the time. */
+  readonly #printer: LinePrinter | undefined;
   /** Where to go on; unknown until the daemon has said where the stream begins. */
   #cursor: Cursor | undefined;
   #epoch = "";
@@ -56,10 +55,9 @@ export class ExtendedEvents implements Disposable {
     this.#cursor = this.#file?.read() ?? options.after;
     this.#left = options.limit ?? Infinity;
     this.#isSnapshotDue = options.wantsSnapshot;
-    const { stdout } = context;
     // Signals and timers have to get through to it while nobody reads.
     const isInterruptible = cursorFile !== undefined || timeoutMs !== undefined;
-    this.#write = isInterruptible ? (bytes) => stdout.relay(bytes) : (bytes) => stdout.write(bytes);
+    if (isInterruptible) this.#printer = new LinePrinter({ output: context.stdout, signal, clock });
   }
 
   /** Subscribes, from where it stands. */
@@ -78,6 +76,16 @@ export class ExtendedEvents implements Disposable {
   }
 
   /**
+   * Says that there is no daemon, and subscribes as soon as there is one.
+   *
+   * @throws what subscribing throws for good; the signal's reason
+   */
+  async waitForDaemon(sockets: SocketPaths, missing: ApexError): Promise<LineStream> {
+    await this.#context.stderr.print(`apex: ${missing.message} (--reconnect waits for it)`);
+    return await this.#reopen(sockets, "connected");
+  }
+
+  /**
    * Prints what comes, until the limit or the daemon's end.
    *
    * @throws {ApexError} `stream_cut`; the signal's reason.
@@ -89,10 +97,17 @@ export class ExtendedEvents implements Disposable {
       if (end === "limit" || this.#left === 0) return;
       if (!this.#options.reconnects) {
         if (end === "shutdown") return;
-        throw this.#cut(sockets);
+        throw this.#cut(sockets, end);
       }
-      stream = await this.#openAgain(sockets, end);
+      await this.#context.stderr.print(`apex: ${this.#whatEnded(end)}; trying to connect again`);
+      stream = await this.#reopen(sockets, "connected again");
     }
+  }
+
+  /** Once the signal is aborted: resolves when it is known what was printed, in half a second at most. */
+  async finish(): Promise<void> {
+    this.#file?.flush();
+    await this.#printer?.finish();
   }
 
   /** Writes the cursor file. */
@@ -102,7 +117,9 @@ export class ExtendedEvents implements Disposable {
 
   async #copy(stream: LineStream): Promise<StreamEnd> {
     using _ = stream;
-    for (let piece = await this.#next(stream); piece !== null; piece = await this.#next(stream)) {
+    while (true) {
+      const piece = await heardLines(stream, this.#options.heartbeatMs);
+      if (typeof piece === "string") return piece;
       let events: EventLine[] = [];
       for (const line of streamLines(piece)) {
         if (line.seq !== undefined) {
@@ -116,27 +133,23 @@ export class ExtendedEvents implements Disposable {
       }
       await this.#printEvents(events);
     }
-    return "cut";
-  }
-
-  /** Null, too, when the stream has shown no sign of life for long, where one was asked for. */
-  async #next(stream: LineStream): Promise<Uint8Array | null> {
-    const { heartbeatMs } = this.#options;
-    if (heartbeatMs === undefined) return await stream.next();
-    const cancel = systemClock.after(heartbeatMs * MISSED_HEARTBEATS, () => stream[Symbol.dispose]());
-    try {
-      return await stream.next();
-    } finally {
-      cancel();
-    }
   }
 
   async #printEvents(events: readonly EventLine[]): Promise<void> {
-    const last = events.at(-1);
-    if (last === undefined) return;
-    await this.#write(printedEvents(events, this.#options.showsCursors ? this.#epoch : undefined));
-    this.#left -= events.length;
-    this.#printed({ epoch: this.#epoch, seq: last.seq });
+    const epoch = this.#options.showsCursors ? this.#epoch : undefined;
+    const maxBytes = this.#printer === undefined ? Infinity : ATOMIC_BYTES;
+    for (const { bytes, count, seq } of printedEvents(events, { epoch, maxBytes })) {
+      await this.#print(bytes, () => {
+        this.#left -= count;
+        this.#printed({ epoch: this.#epoch, seq });
+      });
+    }
+  }
+
+  async #print(lines: Uint8Array, printed: () => void): Promise<void> {
+    if (this.#printer !== undefined) return await this.#printer.print(lines, printed);
+    await this.#context.stdout.write(lines);
+    printed();
   }
 
   async #take(record: StreamRecord, line: Uint8Array): Promise<StreamEnd | undefined> {
@@ -145,12 +158,10 @@ export class ExtendedEvents implements Disposable {
         this.#begin(record);
         return;
       case "stream.snapshot":
-        await this.#write(line);
-        this.#isSnapshotDue = false;
+        await this.#print(line, () => this.#isSnapshotDue = false);
         return;
       case "stream.gap":
-        await this.#write(line);
-        this.#printed(cursorIn(record.to));
+        await this.#print(line, () => this.#printed(cursorIn(record.to)));
         if (!this.#options.failsOnGap) return;
         throw new ApexError(
           "stream_cut",
@@ -186,43 +197,30 @@ export class ExtendedEvents implements Disposable {
     this.#file?.printed(cursor);
   }
 
-  async #openAgain(sockets: SocketPaths, end: StreamEnd): Promise<LineStream> {
+  async #reopen(sockets: SocketPaths, what: string): Promise<LineStream> {
     const { stderr } = this.#context;
-    const what = end === "shutdown" ? "the daemon has shut down" : "the event stream broke off";
-    await stderr.print(`apex: ${what}; trying to connect again`);
-    let told = "";
-    for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
-      await this.#pause(pauseMs);
-      try {
-        const stream = await this.open(sockets);
-        const where = this.#cursor === undefined ? "" : `, going on after ${formatCursor(this.#cursor)}`;
-        await stderr.print(`apex: connected again${where}`);
-        return stream;
-      } catch (error) {
-        if (!(error instanceof ApexError && IS_PASSING.has(error.code)) || this.#signal.aborted) throw error;
-        if (error.code === "no_daemon" || error.message === told) continue;
-        told = error.message;
-        await stderr.print(`apex: still trying to connect: ${told}`);
-      }
-    }
+    const stream = await reopenedStream(() => this.open(sockets), { stderr, signal: this.#signal });
+    const where = this.#cursor === undefined ? "" : `, going on after ${formatCursor(this.#cursor)}`;
+    await stderr.print(`apex: ${what}${where}`);
+    return stream;
   }
 
-  async #pause(pauseMs: number): Promise<void> {
-    try {
-      await delay(pauseMs, { signal: this.#signal });
-    } catch (error) {
-      this.#signal.throwIfAborted();
-      throw error;
-    }
+  #whatEnded(end: StreamEnd): string {
+    if (end === "shutdown") return "the daemon has shut down";
+    return end === "silent" ? this.#silence() : "the event stream broke off";
   }
 
-  #cut({ controlSocket }: SocketPaths): ApexError {
+  #silence(): string {
+    const { heartbeatMs = HEARTBEAT_MS } = this.#options;
+    return `no heartbeat came for ${silenceMs(heartbeatMs) / 1_000} s`;
+  }
+
+  #cut({ controlSocket }: SocketPaths, end: "cut" | "silent"): ApexError {
+    const why = end === "silent"
+      ? `${this.#silence()} (--heartbeat); the daemon hangs, or was stopped`
+      : "this reader took nothing for too long, or the daemon was killed";
     const where = this.#cursor === undefined ? "" : ` (to go on: --after ${formatCursor(this.#cursor)})`;
-    return new ApexError(
-      "stream_cut",
-      `the event stream from ${controlSocket} broke off: this reader took nothing for too long, or the daemon was ` +
-        `killed${where}`,
-    );
+    return new ApexError("stream_cut", `the event stream from ${controlSocket} broke off: ${why}${where}`);
   }
 }
 
@@ -231,16 +229,6 @@ const GAP_REASONS = {
   epoch: "the log has begun anew",
   future: "the log is not as far as that",
 } as const;
-
-/** Nobody there, or too busy, or about to go: another try may do. A connection that ends before its reply is `protocol`. */
-const IS_PASSING: ReadonlySet<string> = new Set([
-  "no_daemon",
-  "busy",
-  "timeout",
-  "engine",
-  "protocol",
-  "failed",
-]);
 
 function cursorIn(text: string): Cursor {
   const cursor = parseCursor(text);

@@ -1,6 +1,7 @@
+import type { LineStream } from "../client/line_stream.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { systemClock } from "../platform/clock.ts";
-import type { SocketPaths } from "../platform/directories.ts";
+import { resolveSockets } from "../platform/directories.ts";
 import { atTime } from "../platform/far_timer.ts";
 import type { CliContext } from "./cli_context.ts";
 import { type EventFlags, eventOptions, unknownTypes } from "./event_flags.ts";
@@ -12,7 +13,7 @@ import { withDaemon } from "./with_daemon.ts";
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
- * `apex events` with flags. When no daemon runs, one is started.
+ * `apex events` with flags. When no daemon runs, one is started; where none may be, `reconnect` waits for one.
  *
  * @returns the exit status: 0 when the daemon shut down, or as many came as were asked for; 128 and more for a signal.
  * @throws {ApexError} `stream_cut`, `timeout`, `no_daemon`, `usage`.
@@ -37,12 +38,18 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
       parts.defer(context.onSignal(name, () => interrupted.resolve(SIGNALS[name])));
     }
   }
+  const sockets = resolveSockets({ ...context, socket: flags.socket });
+  const open = async (): Promise<LineStream> => {
+    try {
+      return await withDaemon((sockets) => printer.open(sockets), { context, flags });
+    } catch (error) {
+      const isMissing = error instanceof ApexError && error.code === "no_daemon";
+      if (!(isMissing && options.reconnects)) throw error;
+      return await printer.waitForDaemon(sockets, error);
+    }
+  };
   const print = async (): Promise<number> => {
-    const { stream, sockets } = await withDaemon(
-      async (sockets: SocketPaths) => ({ sockets, stream: await printer.open(sockets) }),
-      { context, flags },
-    );
-    using _ = stream;
+    using stream = await open();
     await tellThatItWaits(context, sockets);
     await printer.print(stream, sockets);
     return 0;
@@ -52,6 +59,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
     return await Promise.race([print(), interrupted.promise, reasonOf(ending.signal)]);
   } finally {
     ending.abort();
+    await printer.finish();
   }
 }
 

@@ -37,3 +37,11 @@ Deno.test("CursorFile says why it cannot write, at the latest with the next even
   clock.advance(250);
   assertThrows(() => file.printed({ epoch, seq: 3 }), ApexError, "cannot write the cursor file");
 });
+
+Deno.test("CursorFile leaves nothing behind when it cannot take its place", async () => {
+  await using dir = await TempDir.make();
+  await Deno.mkdir(dir.join("cursor/full"), { recursive: true });
+  const file = new CursorFile(dir.join("cursor"), { clock: new FakeClock() });
+  assertThrows(() => file.printed({ epoch, seq: 1 }), ApexError, "cannot write the cursor file");
+  assertEquals((await Array.fromAsync(Deno.readDir(dir.path))).map(({ name }) => name), ["cursor"]);
+});

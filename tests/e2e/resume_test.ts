@@ -7,6 +7,8 @@ import { soakCount } from "../support/soak.ts";
 
 const KILLS = soakCount({ usual: 12, soak: 100 });
 const EVENTS_PER_SECOND = 2_000;
+/** More than three pipes hold. */
+const WAITING_EVENTS = 8_000;
 /** Half as much again as the log keeps in memory, at least. */
 const FROZEN_FOR_EVENTS = soakCount({ usual: 28_000, soak: 100_000 });
 
@@ -57,12 +59,39 @@ Deno.test("a cursor file lets a consumer that was ended go on where it stopped p
     consumer.kill(signal);
     const { code, stdout } = await consumer.finished();
     assertEquals(code, 128 + { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }[signal]);
-    // What it was amid of writing is not printed, as its cursor says.
-    const { seq } = cursorOf((await Deno.readTextFile(`${home.dir}/cursor`)).trim());
-    got.push(...cursorsIn(stdout).filter((cursor) => cursorOf(cursor).seq <= seq));
+    got.push(...cursorsIn(await whole(stdout, `${home.dir}/cursor`)));
   }
   const first = cursorOf(got[0]!).seq;
   assertEquals(got.map((cursor) => cursorOf(cursor).seq), Array.from(got, (_, index) => first + index));
+});
+
+Deno.test("a cursor file says exactly what a reader was given that pauses while its consumer is ended", async () => {
+  await using home = await ApexHome.create();
+  await using load = new EngineLoad(`${home.dir}/load.sock`);
+  await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
+  const cursor = `${home.dir}/cursor`;
+  await Deno.writeTextFile(cursor, await beginning(home));
+  await load.live(WAITING_EVENTS / EVENTS_PER_CONTAINER);
+  const got: string[] = [];
+  for (const [lives, signal] of (["SIGTERM", "SIGINT", "SIGHUP"] as const).entries()) {
+    const fifo = `${home.dir}/fifo${lives}`;
+    await mkfifo(fifo);
+    await using consumer = home.spawn(["events", "--seq", "--cursor-file", cursor], {
+      wrap: ["/bin/sh", "-c", 'exec "$@" >"$0"', fifo],
+    });
+    using reader = await Deno.open(fifo);
+    const first = new Uint8Array(3_000);
+    const count = (await reader.read(first))!;
+    // More than in the first piece: it was written again, long after the pipe was full.
+    const enough = got.length + 50;
+    await eventually(async () => (await seqIn(cursor)) > enough, "what the pipe took counts as printed");
+    consumer.kill(signal);
+    await consumer.finished();
+    const rest = await new Response(reader.readable).text();
+    const text = await whole(new TextDecoder().decode(first.subarray(0, count)) + rest, cursor);
+    got.push(...cursorsIn(text));
+  }
+  assertEquals(got.map((text) => cursorOf(text).seq), Array.from(got, (_, index) => index + 1));
 });
 
 Deno.test("a frozen subscriber gets everything later, a bare one is dropped, and a third is not delayed", async () => {
@@ -106,6 +135,21 @@ async function publish(
     const last = (lived + PIECE).toString(16).padStart(64, "0");
     await reader.until((event) => event.type === "container.removed" && event.containerId === last);
   }
+}
+
+/** What was printed, which has to end with a line's end, and where the cursor file says. */
+async function whole(stdout: string, cursorFile: string): Promise<string> {
+  assert(stdout.endsWith("\n"), `a line was cut: ${stdout.slice(-300)}`);
+  assertEquals(await Deno.readTextFile(cursorFile), `${cursorsIn(stdout).at(-1)}\n`);
+  return stdout;
+}
+
+async function seqIn(cursorFile: string): Promise<number> {
+  return cursorOf((await Deno.readTextFile(cursorFile)).trim()).seq;
+}
+
+async function mkfifo(path: string): Promise<void> {
+  assertEquals((await new Deno.Command("mkfifo", { args: [path] }).output()).code, 0);
 }
 
 /** The cursor before the first event. */
