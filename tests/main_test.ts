@@ -1,5 +1,5 @@
 /** Drives the real program, one process a run; what it talks to is a scripted server. */
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../src/protocol/version.ts";
 import { type OpScript, ScriptedDaemon } from "./support/scripted_daemon.ts";
 import { type Script, ScriptedServer, send } from "./support/scripted_server.ts";
@@ -61,6 +61,38 @@ Deno.test("misuse of a verb whose status is that of a command: usage on stderr, 
   const attach = await outcome({ args: ["attach"] });
   assertMatch(attach.stderr, /^apex: missing required argument 'name'\nusage: apex attach /);
   assertEquals([run.status, run.stdout, attach.status, attach.stdout], [125, "", 125, ""]);
+});
+
+const MISPLACED: readonly (readonly [readonly string[], string])[] = [
+  [["--", "ls"], "no NAME stands before --: write apex attach NAME -- ls"],
+  [["-b", "dev", "extra"], "what is to run in the session stands behind --: write apex attach dev -- extra"],
+  [["dev", "extra", "--", "ls"], "stands behind --: write apex attach dev -- extra ls"],
+  [["--", "dev", "ls"], "stands behind --: write apex attach dev -- ls"],
+  [["--", "dev", "--", "ls"], "stands behind --: write apex attach dev -- ls"],
+];
+
+for (const [args, message] of MISPLACED) {
+  Deno.test(`apex attach ${args.join(" ")}: says what to write, and has status 125`, async () => {
+    await using dir = await TempDir.make();
+    const { status, stdout, stderr } = await outcome({
+      args: ["-D", "attach", ...args],
+      env: { APEX_RUNTIME_DIR: dir.path },
+    });
+    assertMatch(stderr, /^apex: .*\nusage: apex attach \[options\] NAME \[-- COMMAND \[ARG…\]\]\n/);
+    assertStringIncludes(stderr, message);
+    assertEquals([status, stdout], [125, ""]);
+  });
+}
+
+Deno.test("apex attach takes a command behind --, whatever it looks like", async () => {
+  await using dir = await TempDir.make();
+  for (const args of [["dev"], ["dev", "--"], ["dev", "-b", "--", "--"], ["dev", "--", "ls", "--", "-l"]]) {
+    const { stderr } = await outcome({
+      args: ["-D", "attach", ...args],
+      env: { APEX_RUNTIME_DIR: dir.path },
+    });
+    assertMatch(stderr, /^apex: no daemon is running /);
+  }
 });
 
 Deno.test("apex --version and apex version print the version", async () => {

@@ -5,15 +5,16 @@
 import { type AttachedSession, type AttachParams, attachSession } from "../client/attached_session.ts";
 import { ApexError, type ErrorCode } from "../platform/apex_error.ts";
 import { resolvePaths, type SocketPaths } from "../platform/directories.ts";
-import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
-import { type AttachFlags, attachParamsOf } from "./attach_params.ts";
+import { type AttachFlags, attachParamsOf, creatingOptions } from "./attach_params.ts";
 import type { CliContext } from "./cli_context.ts";
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "./detach_keys.ts";
-import { type EndingSignal, type RelayEnd, SessionConsole, type TerminalSize } from "./session_console.ts";
+import { type RelayEnd, SessionConsole, type TerminalSize } from "./session_console.ts";
+import { tellSessionEnd } from "./session_end.ts";
 import { toStatusError } from "./status_error.ts";
-import { RUN_FAILED_STATUS } from "./task_end.ts";
 import { tellingOfDelay } from "./telling_of_delay.ts";
 import { type DaemonFlags, withDaemon } from "./with_daemon.ts";
+
+export { misplacedWords } from "./attach_params.ts";
 
 export interface AttachOptions {
   readonly flags: AttachFlags & DaemonFlags;
@@ -31,8 +32,6 @@ const RETRY_EVERY_MS = 200;
 
 /** What a daemon on its way out, or in, answers. */
 const MAY_PASS: ReadonlySet<ErrorCode> = new Set(["no_daemon", "protocol", "engine", "timeout"]);
-
-const SIGNAL_STATUS: Readonly<Record<EndingSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 /**
  * Joins this terminal to the session until it is left, or ends.
@@ -52,14 +51,47 @@ export async function attach(context: CliContext, { flags, name, command }: Atta
         context.stderr.print(`apex: waiting for session ${name}: it may be that its image is being pulled`);
       return { session: await tellingOfDelay(attaching, { afterMs: LONG_AFTER_MS, tell }), sockets };
     };
-    const { session, sockets } = await withDaemon(attachTo, { context, flags });
-    const end = params.background
+    const { session, sockets } = await withDaemon(attachTo, { context, flags }).catch((error) => {
+      throw isCutOff(error) ? lostInFlight(name, error) : error;
+    });
+    const ignored = session.created ? [] : creatingOptions(flags, command);
+    const tellIgnored = async () => {
+      if (ignored.length > 0) await context.stderr.print(`apex: ${onlyWhenMade(name, ignored)}`);
+    };
+    const isBackground = params.background ?? false;
+    // A terminal is painted over: afterwards it can be read.
+    const isPainted = context.stdout.isTerminal && !isBackground;
+    if (!isPainted) await tellIgnored();
+    const end = isBackground
       ? await waitForRelease(session)
       : await stay(session, { context, keys, params, sockets });
-    return await tell(end, { context, name, isBackground: params.background ?? false });
+    // The session's last line has no end.
+    if (isPainted && end.kind === "detach") await context.stdout.print("");
+    if (isPainted) await tellIgnored();
+    return await tellSessionEnd(end, { context, name, isBackground });
   } catch (error) {
     throw toStatusError(error, "the session goes on (see: apex list)");
   }
+}
+
+function onlyWhenMade(name: string, options: readonly string[]): string {
+  return `session ${name} exists already; what counts only when it is made was ignored: ${
+    options.join(", ")
+  }`;
+}
+
+/** The daemon was there, and was gone before it answered. */
+function isCutOff(error: unknown): boolean {
+  if (!(error instanceof ApexError) || error.code !== "protocol") return false;
+  const { cause } = error;
+  return cause instanceof Deno.errors.ConnectionReset || cause instanceof Deno.errors.UnexpectedEof;
+}
+
+function lostInFlight(name: string, cause: unknown): ApexError {
+  const message =
+    `the daemon went away before it had answered, so that session ${name} may be there or not ` +
+    `(see: apex list); try again: apex attach ${name}`;
+  return new ApexError("stream_cut", message, { cause });
 }
 
 async function configuredKeys(
@@ -151,72 +183,5 @@ async function waitForRelease(session: AttachedSession): Promise<RelayEnd> {
   while (true) {
     const message = await released.next();
     if (message.kind !== "output") return message;
-  }
-}
-
-async function tell(
-  end: RelayEnd,
-  { context, name, isBackground }: {
-    readonly context: CliContext;
-    readonly name: string;
-    readonly isBackground: boolean;
-  },
-): Promise<number> {
-  const { stderr, stdout } = context;
-  // The session's last line has no end.
-  if (end.kind === "detach" && stdout.isTerminal && !isBackground) await stdout.print("");
-  switch (end.kind) {
-    case "exit":
-      return await tellExit(end.exit, { context, name });
-    case "detach":
-      if (end.detach.reason === "requested") {
-        if (!isBackground) await stderr.print(`apex: detached from session ${name}`);
-        return 0;
-      }
-      return await tellDetach(end.detach, { context, name });
-    case "interrupted":
-      return SIGNAL_STATUS[end.signal];
-    case "lost":
-      throw new ApexError("stream_cut", `lost the daemon; session ${name} goes on: apex attach ${name}`);
-  }
-}
-
-async function tellExit(
-  { reason, exitCode }: SessionExit,
-  { context: { stderr }, name }: { readonly context: CliContext; readonly name: string },
-): Promise<number> {
-  switch (reason) {
-    case "exit":
-      break;
-    case "killed":
-      await stderr.print(`apex: session ${name} was killed`);
-      break;
-    case "ttl":
-      await stderr.print(`apex: session ${name} has reached the end of its time to live`);
-      break;
-    case "removed":
-      await stderr.print(`apex: the container of session ${name} was removed`);
-      break;
-  }
-  return exitCode ?? RUN_FAILED_STATUS;
-}
-
-async function tellDetach(
-  { reason, error }: SessionDetach,
-  { context: { stderr }, name }: { readonly context: CliContext; readonly name: string },
-): Promise<number> {
-  switch (reason) {
-    case "forced":
-      await stderr.print(`apex: detached from session ${name}: another client took it (--force)`);
-      return 0;
-    case "slow":
-      throw new ApexError(
-        "stream_cut",
-        `this terminal did not take the output of session ${name}; it goes on: apex attach ${name}`,
-      );
-    case "shutdown":
-      throw new ApexError("stream_cut", `the daemon has ended; session ${name} goes on: apex attach ${name}`);
-    default:
-      throw new ApexError("protocol", `the daemon let go of session ${name}: ${error ?? reason}`);
   }
 }

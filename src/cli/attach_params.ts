@@ -42,6 +42,8 @@ export function attachParamsOf(
   { name, command, context }: AttachParamsOptions,
 ): AttachParams {
   const { force, background, image, network, workdir, user } = flags;
+  // What paints a screen is of no use to a pipe.
+  const restore = flags.restore ?? (context.stdout.isTerminal ? undefined : "none");
   const cmd = commandOf(flags, command);
   return {
     name,
@@ -57,9 +59,36 @@ export function attachParamsOf(
     ...(flags.volume !== undefined && { mounts: flags.volume.map((text) => mount(text, context)) }),
     ...(flags.mount && { projectDir: context.cwd }),
     ...consoleSize(context),
-    ...(flags.restore !== undefined && { restore: restoreMode(flags.restore) }),
+    ...(restore !== undefined && { restore: restoreMode(restore) }),
     pid: Deno.pid,
   };
+}
+
+const CREATING = ["ttl", "image", "network", "cmd", "workdir", "user", "env", "volume", "mount"] as const;
+
+/** What was given that says how a session is to be made, and so means nothing to one that exists. */
+export function creatingOptions(flags: AttachFlags, command: readonly string[]): string[] {
+  const given = CREATING.filter((flag) => flags[flag] !== undefined).map((flag) => `--${flag}`);
+  return command.length > 0 ? [...given, "the command"] : given;
+}
+
+/**
+ * What is wrong with where the words stand, and what to write; undefined when it is all right: one name, and a command only
+ * behind `--`. The parser leaves that out of what it gives.
+ *
+ * @param args the whole command line
+ */
+export function misplacedWords(
+  args: readonly string[],
+  { name, command }: Pick<AttachParamsOptions, "name" | "command">,
+): string | undefined {
+  const marker = args.at(-command.length - 1);
+  if (command.length > 0 && marker !== "--") {
+    const words = command.filter((word) => word !== "--").join(" ");
+    return `what is to run in the session stands behind --: write apex attach ${name} -- ${words}`;
+  }
+  const isBehind = command.length === 0 && args.at(-1) === name && args.at(-2) === "--";
+  return isBehind ? `no NAME stands before --: write apex attach NAME -- ${name}` : undefined;
 }
 
 function commandOf({ cmd }: AttachFlags, command: readonly string[]): string[] | undefined {

@@ -53,7 +53,7 @@ export async function runCommandLine(args: readonly string[], options: RunOption
   const { stdout, stderr } = options.context;
   const out: string[] = [];
   const err: string[] = [];
-  const { program, outcome } = buildProgram(options, {
+  const { program, outcome } = buildProgram({ ...options, args }, {
     writeOut: (text) => out.push(text),
     writeErr: (text) => err.push(text),
     outputError: (text, write) => write(inOurWords(text)),
@@ -91,7 +91,10 @@ function inOurWords(text: string): string {
     .replace("(Did you mean", "(did you mean");
 }
 
-function buildProgram({ context, actions }: RunOptions, output: OutputConfiguration) {
+function buildProgram(
+  { context, actions, args }: RunOptions & { readonly args: readonly string[] },
+  output: OutputConfiguration,
+) {
   /** `isCommands`: the verb passes on the status of a command, so that one of apex's own must not look like it. */
   const outcome = { exitStatus: 0, isCommands: false };
   const program = new Command("apex")
@@ -242,12 +245,14 @@ function buildProgram({ context, actions }: RunOptions, output: OutputConfigurat
     .option("-w, --workdir <dir>", "the command's directory in the container")
     .option("-u, --user <user>", "name, uid or uid:gid")
     .option("--mount", "mount the current directory at /workspace, and work there")
-    .option("--restore <mode>", "what to show of it first: screen, lines=N or none")
+    .option("--restore <mode>", "what to show of it first: screen, lines=N or none (a pipe: none)")
     .option("--detach-keys <keys>", "instead of Ctrl-Space Ctrl-q")
     .addOption(engineOption("of a daemon that this starts"))
     .addHelpText("after", help.ATTACH_HELP)
     .action(async (name, words, options, command) => {
-      const { attach } = await import("./attach.ts");
+      const { attach, misplacedWords } = await import("./attach.ts");
+      const misplaced = misplacedWords(args, { name, command: words });
+      if (misplaced !== undefined) command.error(`error: ${misplaced}`);
       const flags = { ...flagsOf(command), ...options };
       outcome.exitStatus = await attach(context, { flags, name, command: words });
     });

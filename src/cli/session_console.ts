@@ -114,8 +114,7 @@ export class SessionConsole implements AsyncDisposable {
       while (true) {
         const message = await session.next();
         if (message.kind !== "output") return this.endOf(message);
-        await this.#context.stdout.write(message.bytes);
-        this.#modes.observe(message.bytes);
+        await this.#show(message.bytes);
       }
     } finally {
       this.#current = undefined;
@@ -144,10 +143,17 @@ export class SessionConsole implements AsyncDisposable {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     for (const undo of this.#undo) undo();
-    if (this.#raw === undefined) return;
-    const restoring = this.#modes.restoring();
-    await this.#raw[Symbol.asyncDispose]();
-    await this.#context.stdout.write(restoring);
+    await this.#raw?.[Symbol.asyncDispose]();
+    const { stdout } = this.#context;
+    if (stdout.isTerminal) await stdout.write(new TextEncoder().encode(this.#modes.restoring));
+  }
+
+  async #show(output: Uint8Array): Promise<void> {
+    const hadOrigin = this.#modes.hadOrigin;
+    this.#modes.observe(output);
+    // Before it is so: this process may be killed at any time.
+    if (this.#modes.hadOrigin && !hadOrigin) await this.#raw?.willHaveOrigin();
+    await this.#context.stdout.write(output);
   }
 
   #listen(signal: VerbSignal, listener: () => void): void {

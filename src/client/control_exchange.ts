@@ -37,7 +37,8 @@ export interface Answer<Op extends ControlOp> {
 /**
  * Asks on a fresh connection and reads the answer, validated.
  *
- * @throws {ApexError} the daemon's own error; `protocol` when the peer is no apex daemon, or one of another major version.
+ * @throws {ApexError} the daemon's own error; `protocol` when the peer is no apex daemon, or one of another major version,
+ * or is gone before it answered (the cause is then `UnexpectedEof` or `ConnectionReset`).
  */
 export async function exchange<Op extends ControlOp>(
   conn: Deno.Conn,
@@ -46,7 +47,7 @@ export async function exchange<Op extends ControlOp>(
   try {
     await writeRequest(conn, encodeLine({ v: PROTOCOL_VERSION, op, ...params }));
     const framed = await readLine(conn, { maxBytes: maxReplyBytes });
-    if (framed === null) throw new Error("the connection ended without one");
+    if (framed === null) throw new Deno.errors.UnexpectedEof("the connection ended without one");
     return { result: resultOf(op, decodeLine(framed.line), socketPath), rest: framed.rest };
   } catch (error) {
     if (error instanceof ApexError) throw error;

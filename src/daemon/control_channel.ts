@@ -6,12 +6,15 @@
  * although the operation has nothing to send.
  */
 import { InOrder } from "../platform/in_order.ts";
-import { type Frame, FrameError, FrameReader } from "../protocol/frames.ts";
+import { type Frame, FrameReader } from "../protocol/frames.ts";
 import { writeAll } from "./socket_io.ts";
 
 /** One stream, as an operation sees it. */
 export interface ControlChannel {
-  /** Aborted when the peer has hung up (closed its end of writing, too), sent nonsense, or the daemon ends. */
+  /**
+   * Aborted when the peer has hung up (closed its end of writing, too), or the daemon ends. Not for nonsense that it sent,
+   * of which {@linkcode frames} tells, and the operation the peer.
+   */
   readonly signal: AbortSignal;
   /**
    * Writes a frame (or several in one piece), after those sent before; resolves when the socket took all of it. Who awaits
@@ -32,7 +35,8 @@ export interface ControlChannel {
    * What the peer sends, to its end. To be called once, before the operation's first `await`: what comes while nobody has
    * asked is discarded.
    *
-   * @throws {FrameError} while iterating, for what is no frame; the stream is then at its end
+   * @throws {FrameError} while iterating, for what is no frame: nothing more will come. Who lets it pass has the peer told
+   * with a last frame `exit {error}`.
    */
   frames(): AsyncIterable<Frame>;
 }
@@ -53,12 +57,11 @@ export class SocketChannel implements ControlChannel {
   readonly #over = new AbortController();
   /** Rejects the write in flight, of which there is one at most: closing the connection does not end it in Deno 2.4. */
   #cutWrite: ((reason: Error) => void) | undefined;
-  /** Nothing is sent any more. After nonsense from the peer there is none: it can still be told. */
+  /** Nothing is sent any more. */
   #endReason: Error | undefined;
   readonly #sends = new InOrder();
   #lastRead: Promise<unknown> = Promise.resolve();
   #isRead = false;
-  #frameError: FrameError | undefined;
 
   constructor({ conn, rest }: SocketChannelOptions) {
     this.#conn = conn;
@@ -72,11 +75,6 @@ export class SocketChannel implements ControlChannel {
   /** Whether the operation has asked for what the peer sends. */
   get isRead(): boolean {
     return this.#isRead;
-  }
-
-  /** What is wrong with what the peer sent, if anything. It can still be told so. */
-  get frameError(): FrameError | undefined {
-    return this.#frameError;
   }
 
   send(frame: Uint8Array): Promise<void> {
@@ -109,15 +107,7 @@ export class SocketChannel implements ControlChannel {
 
   async *#readFrames(): AsyncGenerator<Frame> {
     const reader = new FrameReader({ read: (buffer) => this.#read(buffer) }, this.#rest);
-    try {
-      for (let frame = await reader.next(); frame !== null; frame = await reader.next()) yield frame;
-    } catch (error) {
-      if (error instanceof FrameError) {
-        this.#frameError = error;
-        this.#over.abort(error);
-      }
-      throw error;
-    }
+    for (let frame = await reader.next(); frame !== null; frame = await reader.next()) yield frame;
   }
 
   async #read(buffer: Uint8Array): Promise<number | null> {

@@ -16,7 +16,7 @@ import {
   isLineOp,
   isStreamOp,
 } from "../protocol/control.ts";
-import { encodeJsonFrame } from "../protocol/frames.ts";
+import { encodeJsonFrame, FrameError } from "../protocol/frames.ts";
 import {
   encodeLine,
   type FramedLine,
@@ -182,7 +182,7 @@ export class ControlServer implements AsyncDisposable {
     const operation = answer.stream(channel);
     const discarding = channel.isRead ? undefined : channel.discardInput();
     const lastFrame = await this.#failureFrame(operation, { channel, op: request.op });
-    if (channel.signal.aborted && channel.frameError === undefined) return;
+    if (channel.signal.aborted) return;
     // Input that is left unread at the end would reset the connection, and the client would lose its last frame.
     await connection.withinTimeout(async () => {
       if (lastFrame !== undefined) await channel.send(lastFrame);
@@ -202,13 +202,12 @@ export class ControlServer implements AsyncDisposable {
     } catch (error) {
       failure = error;
     }
-    const { signal, frameError } = channel;
-    if (frameError === undefined) {
-      if (failure === undefined || signal.aborted) return undefined;
+    if (failure === undefined || channel.signal.aborted) return undefined;
+    // What the client sent makes no sense: its own fault.
+    if (!(failure instanceof FrameError)) {
       this.#options.logger.error(`${op} failed in its stream: ${messageOf(failure)}`);
     }
-    if (isLineOp(op)) return undefined;
-    return encodeJsonFrame("exit", { error: messageOf(frameError ?? failure) });
+    return isLineOp(op) ? undefined : encodeJsonFrame("exit", { error: messageOf(failure) });
   }
 
   async #reply(

@@ -23,7 +23,8 @@ export const sessionRequestSchemas = {
   "sessions.attach": v.object({
     v: version,
     op: v.literal("sessions.attach"),
-    name: text,
+    /** Whatever it is: the daemon says which names there can be. */
+    name: v.string(),
     /** Takes it from the client that is attached. */
     force: v.optional(v.boolean()),
     /** Attaches and lets go at once. */
@@ -105,9 +106,10 @@ export type SessionExit = v.InferOutput<typeof sessionExitSchema>;
 export const sessionDetachSchema = v.object({
   /**
    * `forced`: another client took it; `requested`: somebody asked for it; `slow`: this client took nothing for too long;
-   * `shutdown`: the daemon ends; `protocol`: the client sent what is no frame of a client.
+   * `silent`: it said nothing for too long, no `ping` either; `shutdown`: the daemon ends; `protocol`: the client sent what
+   * is no frame of a client.
    */
-  reason: v.picklist(["forced", "requested", "slow", "shutdown", "protocol"]),
+  reason: v.picklist(["forced", "requested", "slow", "silent", "shutdown", "protocol"]),
   /** Of `protocol`: what was wrong. */
   error: v.optional(v.string()),
 });

@@ -42,14 +42,17 @@ export const TTL_LABEL = "apex.session-ttl-ms";
 const NAME_VARIABLE = "APEX_SESSION_NAME";
 
 const SESSION_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+/** Of a name that is none, in a message. */
+const SHOWN_LENGTH = 256;
 const WORKSPACE = "/workspace";
 
 /** @throws {ApexError} `usage` */
 export function checkSessionName(name: string): void {
   if (isSessionName(name)) return;
+  const shown = name.length > SHOWN_LENGTH ? `${name.slice(0, SHOWN_LENGTH)}…` : name;
   throw new ApexError(
     "usage",
-    `${JSON.stringify(name)} is no name for a session: use 1 to 64 letters, digits, "_", "." and "-", ` +
+    `${JSON.stringify(shown)} is no name for a session: use 1 to 64 letters, digits, "_", "." and "-", ` +
       `beginning with a letter or digit`,
   );
 }

@@ -48,6 +48,7 @@ export async function openEmulator(options: EmulatorOptions): Promise<Terminal> 
   terminal.parser.registerOscHandler(OSC_HYPERLINK, () => true);
   limitCounts(terminal);
   avoidEraseFault(terminal);
+  saveOrigin(terminal);
   printPlainTextFast(terminal);
   return terminal;
 }
@@ -74,4 +75,20 @@ function avoidEraseFault(terminal: Terminal): void {
     if (params[0] === 1 && cursorY === terminal.rows - 1 && cursorX >= terminal.cols - 1) params[0] = 2;
     return false;
   });
+}
+
+/** A saved cursor has its origin mode, which the emulator leaves out. */
+function saveOrigin({ _core: core }: Terminal): void {
+  const { _inputHandler: handler, coreService } = core;
+  const save = handler.saveCursor.bind(handler);
+  const restore = handler.restoreCursor.bind(handler);
+  handler.saveCursor = () => {
+    core.buffer.savedOrigin = coreService.decPrivateModes.origin;
+    return save();
+  };
+  // Before the cursor is put there: the mode keeps it within the margins.
+  handler.restoreCursor = () => {
+    coreService.decPrivateModes.origin = core.buffer.savedOrigin ?? false;
+    return restore();
+  };
 }

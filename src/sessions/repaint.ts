@@ -19,7 +19,7 @@ const START_AFRESH = [
 ].join("");
 
 /** Some terminals have margins for each screen. */
-const ALTERNATE_AFRESH = "\x1b[?1049h\x1b[r\x1b[m\x1b[H\x1b[2J";
+const ALTERNATE_AFRESH = "\x1b[?1049h\x1b[r\x1b[?6l\x1b[m\x1b[H\x1b[2J";
 
 const MAX_TITLE_LENGTH = 1_024;
 
@@ -34,8 +34,8 @@ export interface RepaintOptions {
 /** The bytes as a string; empty for the mode `none`. */
 export function repaint(terminal: Terminal, { mode, title }: RepaintOptions): string {
   if (mode.kind === "none") return "";
-  return START_AFRESH + normalScreen(terminal, mode) + alternateScreen(terminal) + margins(terminal) +
-    savedCursor(terminal) + cursor(terminal) + charsets(terminal) + modes(terminal.modes) + mouse(terminal) +
+  return START_AFRESH + normalScreen(terminal, mode) + alternateScreen(terminal) + savedCursor(terminal) +
+    margins(terminal) + cursor(terminal) + charsets(terminal) + modes(terminal.modes) + mouse(terminal) +
     cursorLook(terminal) + titleSequence(title);
 }
 
@@ -81,16 +81,16 @@ function margins({ rows, _core: { buffer } }: Terminal): string {
 }
 
 function savedCursor({ buffer: { active }, rows, _core: { buffer } }: Terminal): string {
-  return `${savedPlace(buffer, { baseY: active.baseY, rows })}\x1b7`;
+  return `${savedPlace(buffer, { baseY: active.baseY, rows })}\x1b7\x1b[?6l`;
 }
 
-/** Brings the cursor to where it was saved, with the style of then. */
+/** Brings the cursor to where it was saved, with style and origin mode of then. There are no margins yet. */
 function savedPlace(
-  { savedX, savedY, savedCurAttrData }: SavedCursor,
+  { savedX, savedY, savedCurAttrData, savedOrigin }: SavedCursor,
   { baseY, rows }: { readonly baseY: number; readonly rows: number },
 ): string {
   const row = Math.min(Math.max(savedY - baseY, 0), rows - 1);
-  return `${sgr(savedCurAttrData)}\x1b[${row + 1};${savedX + 1}H`;
+  return `${sgr(savedCurAttrData)}${savedOrigin ? "\x1b[?6h" : ""}\x1b[${row + 1};${savedX + 1}H`;
 }
 
 /**

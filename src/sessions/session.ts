@@ -31,6 +31,9 @@ export interface AttachOptions {
   readonly background: boolean;
 }
 
+/** What a removal by force makes of the command's status. */
+const KILLED = 137;
+
 export class Session {
   readonly name: string;
   readonly containerId: string;
@@ -110,6 +113,13 @@ export class Session {
     this.#end = exit;
     this.stopTimers();
     this.#ended.resolve();
+  }
+
+  /** Its container is gone before its client was told of the end: whoever removed it killed what ran in it. */
+  wasRemoved(): void {
+    if (this.#end?.reason === "exit" && this.#end.exitCode === KILLED) {
+      this.#end = { ...this.#end, reason: "removed" };
+    }
   }
 
   /** Nothing more will be done about its container. */

@@ -192,7 +192,7 @@ export class SessionClient {
   }
 
   #ping(): void {
-    if (this.#silenceLeftMs() <= 0) return this.#leave({ reason: "slow" });
+    if (this.#silenceLeftMs() <= 0) return this.#leave({ reason: "silent" });
     // Behind a full queue it would only come late.
     if (!this.isFull) this.#queue.push(encodeFrame("ping"));
     this.#armPing();

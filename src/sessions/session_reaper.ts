@@ -81,9 +81,11 @@ export class SessionReaper {
     const id = session.containerId;
     this.#finishing.add(id);
     await withinTime(session.terminal.ended(), { limitMs: LAST_OUTPUT_WITHIN_MS, clock });
+    // Before the client's last frame, which says whether it was that.
+    if (session.kill === undefined) await awaitForeignRemoval(id, this.#options);
+    if (containers.find(id) === undefined) session.wasRemoved();
     session.release({ reason: "requested" });
     await session.terminal[Symbol.asyncDispose]();
-    if (session.kill === undefined) await awaitForeignRemoval(id, this.#options);
     if (containers.find(id) === undefined) this.#options.store.remove(id);
     else await this.remove(id);
     this.#finishing.delete(id);

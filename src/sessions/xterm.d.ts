@@ -93,6 +93,8 @@ declare module "@xterm/headless" {
     /** Counted from the first line that is kept. */
     readonly savedY: number;
     readonly savedCurAttrData: Style;
+    /** Our own addition: whether the origin mode was on then. */
+    savedOrigin?: boolean;
   }
 
   /** Where text goes. */
@@ -114,12 +116,15 @@ declare module "@xterm/headless" {
       readonly _activeBuffer: ActiveBuffer;
       print(data: Uint32Array, start: number, end: number): void;
       parse(bytes: Uint8Array): unknown;
+      saveCursor(): boolean;
+      restoreCursor(): boolean;
     };
     readonly unicodeService: { readonly _activeProvider: WidthProvider };
     readonly coreService: {
       readonly isCursorHidden: boolean;
       readonly modes: { readonly insertMode: boolean };
       readonly decPrivateModes: {
+        origin: boolean;
         readonly cursorStyle?: "block" | "underline" | "bar";
         readonly cursorBlink?: boolean;
       };

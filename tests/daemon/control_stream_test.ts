@@ -6,6 +6,7 @@ import {
   encodeFrame,
   encodeJsonFrame,
   type Frame,
+  FrameError,
   frameJson,
   FrameReader,
   MAX_FRAME_PAYLOAD_BYTES,
@@ -123,8 +124,23 @@ Deno.test("ControlServer tells a client that sends what is no frame, and serves 
   const last = await client.next();
   assertEquals([last?.kind, frameJson(last!)], ["exit", { error: "no frame is of kind 71" }]);
   assertEquals(await client.next(), null);
-  assertEquals(await outcome.promise, ["FrameError", true]);
+  // It can still be told.
+  assertEquals(await outcome.promise, ["FrameError", false]);
   assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
+});
+
+Deno.test("ControlServer leaves it to a stream that takes what is no frame to tell the client", async () => {
+  await using server = await startControlServer({
+    handle: streaming(async (channel) => {
+      await assertRejects(async () => {
+        for await (const _ of channel.frames());
+      }, FrameError);
+      await channel.send(encodeFrame("data", bytes("what was that?")));
+    }),
+  });
+  using client = await StreamClient.open(server, bytes("GET / HTTP/1.1\r\n\r\n"));
+  assertEquals(await client.text(), "data what was that?");
+  assertEquals(await client.next(), null);
 });
 
 Deno.test("ControlServer discards what a stream did not ask for, and the last frame arrives all the same", async () => {

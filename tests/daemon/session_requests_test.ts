@@ -155,6 +155,8 @@ Deno.test("sessions.attach refuses a name that is none, a busy session, what mus
   using _client = await daemon.attach("dev", { pid: 4711 });
   const cases: [string, Record<string, unknown>, string, string][] = [
     ["no name", {}, "usage", "no name for a session"],
+    ["", {}, "usage", '"" is no name for a session: use 1 to 64 letters'],
+    ["x".repeat(9_000), {}, "usage", `"${"x".repeat(256)}…" is no name for a session`],
     ["dev", { restore: "lines=x" }, "usage", "lines=x"],
     ["dev", {}, "busy", "already attached (pid 4711); use --force"],
     ["other", { mustExist: true }, "not_found", 'cannot attach to session "other": no such session'],
@@ -201,6 +203,22 @@ Deno.test("a client of a session that hangs up is detached, and may come back", 
   using again = await daemon.attach("dev");
   assertEquals(again.stream.result, { name: "dev", created: false, containerId });
   await again.read("before");
+});
+
+Deno.test("a client of a session that sends nonsense hears what was wrong, as its last frame, and may come back", async () => {
+  await using daemon = await Daemon.start();
+  const cases: readonly (readonly [readonly number[], string])[] = [
+    [[0x63, 1, 0, 0, 0, 0x7a], "no frame is of kind 99"],
+    [[1, 0xff, 0xff, 0xff, 0xff], "a frame of 4294967295 bytes is longer than any (65536)"],
+    [[7, 3, 0, 0, 0, 1, 2, 3], "a resize has 4 bytes, this one 3"],
+    [[2, 0, 0, 0, 0], "a client has no stderr to send"],
+  ];
+  for (const [sent, error] of cases) {
+    using client = await daemon.attach("dev");
+    await client.stream.send(new Uint8Array(sent));
+    assertEquals(await client.read(), ["detach", { reason: "protocol", error }]);
+    assertEquals(await within(LIMIT_MS, "the end", client.stream.next()), null);
+  }
 });
 
 Deno.test("the daemon's end tells the clients of sessions, and leaves the sessions", async () => {

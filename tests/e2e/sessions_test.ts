@@ -135,9 +135,30 @@ for (const kind of ENGINES) {
       const settings = await terminal.settings();
       const restored = async () => await terminal.settings() === settings;
       const modesOn = "printf '\\033[?1000h\\033[?1049h\\033[?25l\\033[?2004hdrawn\\n'";
-      const modesOff = async () =>
-        assertMatch(await terminal.look(), /\d+x\d+ \d+,\d+ 1 0 0 0 1 0 0 0 0 0 0 /);
+      const areOff = async () => /\d+x\d+ \d+,\d+ 1 0 0 0 1 0 0 0 0 0 0 0-23\n/.test(await terminal.look());
+      const modesOff = async () => assert(await areOff(), await terminal.look());
+      const disorderOn =
+        "printf '\\033[5;12r\\033[4h\\033[31;4m\\033[?6h\\033[5 q\\033[2Jdrawn\\n\\033(0'; busybox sleep 1000";
 
+      await terminal.type("clear");
+      const blank = await terminal.settled(/^outside>$/);
+      await t.step("the detach keys", async () => {
+        await rig.attach(terminal, "plain");
+        await leave(terminal);
+        assertMatch(
+          await terminal.text(),
+          /^inside>\napex: detached from session plain\nstatus=0\noutside>$/m,
+        );
+        await rig.attach(terminal, "disorder");
+        await terminal.type(disorderOn);
+        await terminal.until(/drawn$/m);
+        await leave(terminal);
+        assertEquals(await terminal.settings(), settings);
+        await modesOff();
+        await terminal.type("clear");
+        await terminal.untilLook(blank);
+        assertEquals((await rig.home.apex(["kill", "plain", "disorder"])).code, 0);
+      });
       await t.step("SIGTERM of the client", async () => {
         await rig.attach(terminal, "a");
         await terminal.type(modesOn);
@@ -148,9 +169,21 @@ for (const kind of ENGINES) {
         await modesOff();
       });
       await t.step("SIGKILL of the client", async () => {
+        for (const modes of [modesOn, disorderOn]) {
+          await rig.attach(terminal, "b");
+          await terminal.type(modes);
+          await terminal.until(/drawn$/m);
+          Deno.kill((await rig.session("b"))!.attachedPid!, "SIGKILL");
+          // The shell's prompt may come before that.
+          await eventually(async () => await restored() && await areOff(), "the terminal is as it was");
+          await terminal.type("clear");
+          await terminal.untilLook(blank);
+          await eventually(async () => (await rig.session("b"))?.status === "detached", "detached");
+          await rig.home.apex(["kill", "b"]);
+        }
         await rig.attach(terminal, "b");
         Deno.kill((await rig.session("b"))!.attachedPid!, "SIGKILL");
-        await terminal.until("status=137");
+        await terminal.until(/^inside>[^]*status=137\s+outside>$/m);
         await eventually(restored, "the terminal is as it was");
         await eventually(async () => (await rig.session("b"))?.status === "detached", "detached");
       });
@@ -216,7 +249,11 @@ for (const kind of ENGINES) {
     await using rig = await SessionRig.start(kind);
     using events = await rig.events();
     assertEquals(await rig.attachPiped(["-b", "bg", "--", "cat"]), { code: 0, stdout: "", stderr: "" });
-    assertEquals(await rig.attachPiped(["-b", "bg"]), { code: 0, stdout: "", stderr: "" });
+    const ignored = "apex: session bg exists already; what counts only when it is made was ignored: ";
+    const { code: status, stderr: told } = await rig.attachPiped(["-b", "bg", "--image", "x", "--", "ls"]);
+    assertEquals(status, 0);
+    assertMatch(told, new RegExp(`^${ignored}--image, (--network, )?--env, the command\n$`));
+    assertEquals(await rig.home.apex(["attach", "-b", "bg"]), { code: 0, stdout: "", stderr: "" });
     const [session] = JSON.parse((await rig.home.apex(["list", "--json"])).stdout);
     assertEquals([session.name, session.status, session.image], ["bg", "detached", rig.image]);
     const { stdout: table } = await rig.home.apex(["list"]);
@@ -239,7 +276,7 @@ for (const kind of ENGINES) {
     assertEquals((await rig.home.apex(["kill", "bg"])).code, 0);
     await rig.untilLeft([]);
     assertEquals(await rig.sessionEvents(events), [
-      ...["created", "attached", "detached", "attached", "detached"], // bg, twice
+      ...["created", ...Array(3).fill(["attached", "detached"]).flat()], // bg, three times
       ...["created", "attached", "removed"], // pipe
       ...["created", "attached", "removed"], // timed
       "removed", // bg

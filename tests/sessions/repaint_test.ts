@@ -70,6 +70,10 @@ const OUTPUTS: Record<string, string> = {
   "origin without margins": "\x1b[?6h\x1b[3;3H",
   "margins with the cursor behind the last column": `\x1b[2;4r\x1b[?6h\x1b[2;1H${"x".repeat(20)}`,
   "a saved cursor": "\x1b[1;35m\x1b[4;9H\x1b7\x1b[0m\x1b[H",
+  "a cursor saved with its origin": "\x1b[2;5r\x1b[?6h\x1b[2;4H\x1b7\x1b[?6l\x1b[H",
+  "a cursor saved with an origin outside of the margins": "\x1b[?6h\x1b[6;3H\x1b7\x1b[2;4r",
+  "an origin behind the alternate screen": "\x1b[?6h\x1b[3;3H\x1b[?1049h\x1b[?6lx",
+  "a cursor saved with its origin after a full reset": "\x1bc\x1b[2;5r\x1b[?6h\x1b[2;4H\x1b7\x1b[?6lx",
   "line drawing in use": "\x1b(0lqqk\r\nx",
   "line drawing to shift to": "\x1b)0text",
   "line drawing shifted to": "\x1b)0\x0eqqq",
@@ -83,7 +87,7 @@ for (const [what, output] of Object.entries(OUTPUTS)) {
 
   Deno.test(`repaint() lets output go on as before after ${what}`, async () => {
     const { from, to } = await repainted(output);
-    for (const next of ["世!\r\n\x1b8more\x0fq\x1b[0m", "\x1b[?1049l", "\n\n\n\nlast"]) {
+    for (const next of ["世!\r\n\x1b8more\x0fq\x1b[0m", "\x1b[?1049l", "\n\n\n\nlast", "\x1b[1;1Ho"]) {
       show(from, next);
       show(to, next);
       const [was, is] = [terminalState(from), terminalState(to)];

@@ -125,7 +125,8 @@ Deno.test("SessionClient pings every 3 s, and takes a client that is silent for 
   clock.advance(9_999);
   assertEquals(left, []);
   clock.advance(1);
-  assertEquals(left.length, 1);
+  assertEquals(left, [{ reason: "silent" }]);
+  assertEquals(await peer.untilLast(), { kind: "detach", value: { reason: "silent" } });
   await peer.served;
 });
 
@@ -144,7 +145,7 @@ Deno.test("SessionClient does not take a client for dead whose input it holds ba
   clock.advance(9_999);
   assertEquals(left, []);
   clock.advance(3_001);
-  assertEquals(left.length, 1);
+  assertEquals(left, [{ reason: "silent" }]);
 });
 
 Deno.test("SessionClient.serve() rejects with what is wrong inside, and lets go of the session", async () => {

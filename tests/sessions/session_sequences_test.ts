@@ -101,6 +101,13 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals(bed.of(name).slice(-3), ["died", "session:removed", "removed"]);
   });
 
+  await step("a SIGKILL from elsewhere while attached: removed, and the status of that", async (name) => {
+    await using client = await bed.attach({ name });
+    await act(bed.client, "POST", `/containers/${bed.containerIdOf(name)}/kill`, { signal: "KILL" });
+    assertEquals(await client.untilLast(), { kind: "exit", value: { exitCode: 137, reason: "exit" } });
+    assertEquals(await events(name), "created attached removed");
+  });
+
   await step("kill while attached: removed", async (name) => {
     await using client = await bed.attach({ name });
     await bed.pool.kill(name);
@@ -139,6 +146,11 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     await act(bed.client, "DELETE", `/containers/${bed.containerIdOf(name)}`, { force: 1 });
     await bed.until(`session:removed ${name}`);
     assertEquals(await events(name), "created attached detached removed");
+    const busy = `${name}-busy`;
+    await using client = await bed.attach({ name: busy });
+    await act(bed.client, "DELETE", `/containers/${bed.containerIdOf(busy)}`, { force: 1 });
+    assertEquals(await client.untilLast(), { kind: "exit", value: { exitCode: 137, reason: "removed" } });
+    assertEquals(await events(busy), "created attached removed");
     assertEquals(bed.log.filter((line) => line.startsWith("failed:")).length, failures);
   });
 

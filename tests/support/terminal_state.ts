@@ -25,6 +25,7 @@ export function terminalState(terminal: Terminal): Record<string, unknown> {
       Math.min(core.buffer.savedX, terminal.cols - 1),
       Math.max(core.buffer.savedY - active.baseY, 0),
       sgr(core.buffer.savedCurAttrData),
+      core.buffer.savedOrigin ?? false,
     ],
     charsets: [0, 1, 2, 3].map((slot) => core._charsetService._charsets[slot]?.["q"] === "─"),
     shift: core._charsetService.glevel,
