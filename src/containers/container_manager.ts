@@ -82,6 +82,7 @@ export class ContainerManager implements AsyncDisposable {
       targets,
       emitter: this.#emitter,
       expectRemoval: (id, forced) => this.#tracker.expectRemoval(id, forced),
+      expectKill: (id, signal) => this.#tracker.expectKill(id, signal),
       clock,
       logger,
     });

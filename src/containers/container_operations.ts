@@ -16,12 +16,20 @@ import type { ContainerOperation } from "./container_events.ts";
 import type { ContainerSpec } from "./container_spec.ts";
 import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
 import { createBody, environment } from "./create_body.ts";
+import { isBeingRemoved, isMissingImage } from "./engine_refusals.ts";
 import type { ManagerEvents } from "./manager_events.ts";
-import { describe, failureEventName, type OperationSubject, withContext } from "./operation_failure.ts";
+import {
+  describe,
+  failureEventName,
+  type OperationSubject,
+  subjectOfSpec,
+  withContext,
+} from "./operation_failure.ts";
 import type {
   CreatedContainer,
   CreateOptions,
   ExecOptions,
+  FailureOptions,
   KillOptions,
   PullImageOptions,
   RemoveOptions,
@@ -29,7 +37,6 @@ import type {
   StartOptions,
   StopOptions,
 } from "./operation_options.ts";
-import { taskIdOf } from "./task_id.ts";
 import type { TypedEmitter } from "./typed_emitter.ts";
 
 export interface ContainerOperationsOptions {
@@ -38,6 +45,8 @@ export interface ContainerOperationsOptions {
   readonly emitter: TypedEmitter<ManagerEvents>;
   /** Notes that apex itself removes that container; what it returns takes that back. */
   readonly expectRemoval: (id: string, forced: boolean) => () => void;
+  /** Notes that apex itself sends that container a signal, in any spelling; what it returns takes that back. */
+  readonly expectKill: (id: string, signal: string) => () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -48,6 +57,7 @@ interface Attempt {
   /** What is known of the container, or what somebody named it. */
   readonly on: OperationSubject | string;
   readonly signal?: AbortSignal | undefined;
+  readonly isTold?: FailureOptions["isTold"];
 }
 
 interface SendOptions {
@@ -99,8 +109,16 @@ export class ContainerOperations {
     await this.#post("restart", target, withGrace(timeoutSeconds));
   }
 
-  async kill(target: string, { signal }: KillOptions = {}): Promise<void> {
-    await this.#post("kill", target, { query: { signal } });
+  async kill(target: string, { signal, isTold }: KillOptions = {}): Promise<void> {
+    await this.#attempt({ operation: "kill", on: target, isTold }, async (id) => {
+      const takeBack = this.#options.expectKill(id, signal ?? "SIGKILL");
+      try {
+        await this.#send("POST", `/containers/${encodeURIComponent(id)}/kill`, { query: { signal } });
+      } catch (error) {
+        takeBack();
+        throw error;
+      }
+    });
   }
 
   async rename(target: string, name: string): Promise<void> {
@@ -115,8 +133,9 @@ export class ContainerOperations {
     await this.#post("unpause", target, {});
   }
 
-  async remove(target: string, { force = false, volumes = false }: RemoveOptions = {}): Promise<void> {
-    await this.#attempt({ operation: "remove", on: target }, async (id) => {
+  async remove(target: string, options: RemoveOptions = {}): Promise<void> {
+    const { force = false, volumes = false, isTold } = options;
+    await this.#attempt({ operation: "remove", on: target, isTold }, async (id) => {
       const takeBack = this.#options.expectRemoval(id, force);
       const wasThere = this.#options.targets.isThere(id);
       try {
@@ -168,7 +187,7 @@ export class ContainerOperations {
   }
 
   /** The failure is told before its caller learns of it. */
-  async #attempt<T>({ operation, on, signal }: Attempt, act: (id: string) => Promise<T>): Promise<T> {
+  async #attempt<T>({ operation, on, signal, isTold }: Attempt, act: (id: string) => Promise<T>): Promise<T> {
     let subject = typeof on === "string" ? { containerName: on } : on;
     try {
       if (typeof on === "string") subject = this.#options.targets.subjectOf(on);
@@ -177,6 +196,7 @@ export class ContainerOperations {
       if (signal?.aborted && error === signal.reason) throw error;
       const verb = operation === "exec" ? "run a command in" : operation;
       const explained = withContext(`${verb} ${describe(subject)}`, error);
+      if (isTold?.(explained) === false) throw explained;
       this.#options.emitter.emit(failureEventName(operation), {
         success: false,
         operation,
@@ -225,30 +245,9 @@ interface CreateReply {
   readonly Warnings: readonly string[] | null;
 }
 
-function subjectOfSpec({ name, image, labels = {} }: ContainerSpec): OperationSubject {
-  const taskId = taskIdOf(name ?? "", labels);
-  return {
-    ...(name !== undefined && { containerName: name }),
-    image,
-    ...(taskId !== undefined && { taskId }),
-  };
-}
-
-/** The engine has 404 for other things too, a network for example. */
-function isMissingImage(error: unknown): boolean {
-  return error instanceof EngineError && error.status === 404 &&
-    /no such image|image not known/i.test(error.engineMessage ?? "");
-}
-
 /** The engine answers when it has ended; without a number only the engine knows how long that may take. */
 function withGrace(timeoutSeconds: number | undefined): SendOptions {
   if (timeoutSeconds === undefined) return { timeoutMs: 0 };
   const seconds = Math.ceil(timeoutSeconds);
   return { query: { t: seconds }, timeoutMs: seconds < 0 ? 0 : seconds * 1_000 + OPERATION_TIMEOUT_MS };
-}
-
-/** The engine's words, which it has no status of its own for. */
-function isBeingRemoved(error: unknown): boolean {
-  return error instanceof EngineError && error.code === "conflict" &&
-    /removal of container .* is already in progress/i.test(error.engineMessage ?? "");
 }

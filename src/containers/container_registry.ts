@@ -8,6 +8,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import type { HealthStatus } from "../protocol/wire_event.ts";
 import type { ContainerRecord, ContainerState } from "./container_record.ts";
 import { type ClassifierSnapshot, ExitClassifier } from "./exit_classifier.ts";
+import { OwnKills } from "./own_kills.ts";
 import { taskIdOf } from "./task_id.ts";
 
 /** Removed containers that are remembered; beyond that the oldest is forgotten. Their late events come within seconds. */
@@ -100,6 +101,7 @@ export class ContainerRegistry {
   readonly #tombstones = new Map<string, ContainerEntry>();
   /** apex's own removals that are under way, by the container's id: somebody may ask for several at once. */
   readonly #removals = new Map<string, Removal[]>();
+  readonly ownKills = new OwnKills();
   readonly #onForgotten: (id: string) => void;
 
   /** @param options.onForgotten a container that was removed long ago is not remembered any more */
@@ -177,6 +179,7 @@ export class ContainerRegistry {
   /** Forgets everything. */
   clear(): void {
     this.#removals.clear();
+    this.ownKills.clear();
     for (const entries of [this.#live, this.#tombstones]) {
       for (const entry of entries.values()) entry.isDiscarded = true;
       entries.clear();

@@ -23,6 +23,7 @@ import type { ManagerEvents } from "./manager_events.ts";
 import { fill, readSummary, runFactsOf } from "./container_differences.ts";
 import { reconcileContainers } from "./reconcile.ts";
 import { isRepetition } from "./repetition.ts";
+import { signalNumber } from "./signal_names.ts";
 import type { TypedEmitter } from "./typed_emitter.ts";
 
 export interface ContainerTrackerOptions {
@@ -104,6 +105,15 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     return this.#registry.expectRemoval(id, forced);
   }
 
+  /** apex itself sends that signal, in any spelling, now; the returned function takes that back. */
+  expectKill(id: string, signal: string): () => void {
+    const number = signalNumber(signal);
+    // Podman's kills name no signal, and no verdict waits for them.
+    const isOfUse = this.#engine !== undefined && stopFollowsDie(this.#engine.kind);
+    if (number === undefined || !isOfUse || this.#registry.get(id) === undefined) return () => {};
+    return this.#registry.ownKills.expect(id, number);
+  }
+
   /** What apex's own watch found about a container's health; takes its place among the container's signals. */
   reportHealth(id: string, health: WatchedHealth): void {
     const entry = this.#registry.get(id);
@@ -149,7 +159,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#options.memory?.note(engine.id, event);
     const entry = known ?? this.#add(signal);
     if (isRepetition(entry, signal)) return;
-    this.#driver.signal(entry, signal);
+    this.#driver.signal(entry, this.#registry.ownKills.see(signal));
   }
 
   async reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<void> {
@@ -278,7 +288,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
       if (signal.kind === "start") entry.inferredStartNano = signal.timeNano;
       if (signal.kind === "die") entry.inferredExitNano = signal.timeNano;
       if (signal.kind === "remove") entry.inferredRemoval = true;
-      this.#driver.signal(entry, signal);
+      this.#driver.signal(entry, this.#registry.ownKills.see(signal));
     }
     if (inspect !== undefined) fill(entry, inspect);
     if (inspect !== undefined || signals.length > 0) this.#save(entry);

@@ -35,6 +35,8 @@ export interface KillSignal extends SignalBase {
   readonly kind: "kill";
   /** Absent when the engine does not say (Podman) or a label hides it. */
   readonly signal?: number;
+  /** apex itself has sent it. */
+  readonly isOwn?: true;
 }
 
 export interface DieSignal extends SignalBase {

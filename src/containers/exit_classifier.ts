@@ -5,9 +5,10 @@
  *
  * The engine says `die` for both kinds of end. Docker says `stop` after it, Podman before. So:
  * - a `stop` since the last start → stopped, at once;
- * - Docker, and a kill since the last start that may be part of a stop (its first signal is not 9, is not known, or the
- *   container's stop signal is 9) → the verdict is held until `stop` (stopped), a signal of another run (died), or the
- *   deadline (died). A removal does not end the hold: an auto-removed container's `destroy` may come before its `stop`;
+ * - Docker, and a kill since the last start that may be part of a stop (the first signal that apex did not send itself is
+ *   not 9, is not known, or the container's stop signal is 9) → the verdict is held until `stop` (stopped), a signal of
+ *   another run (died), or the deadline (died). A removal does not end the hold: an auto-removed container's `destroy` may
+ *   come before its `stop`;
  * - else died, at once.
  *
  * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order. That is
@@ -101,6 +102,7 @@ export interface ClassifierSnapshot {
 
 /** What was seen since the last start. */
 interface Run {
+  /** Of those that apex did not send itself: they alone may be part of a stop. */
   firstKill?: number | "unknown";
   readonly kills: Set<number>;
   unknownKill: boolean;
@@ -137,7 +139,8 @@ export class ExitClassifier {
   /** Undefined when it stands where a new one does. */
   toSnapshot(): ClassifierSnapshot | undefined {
     const run = this.#run;
-    const hasSeen = run.firstKill !== undefined || run.stopSeen || run.oomSeen || run.ended;
+    const hasSeen = run.firstKill !== undefined || run.kills.size > 0 || run.stopSeen || run.oomSeen ||
+      run.ended;
     const snapshot = definedFields({
       stopSignal: this.#stopSignal,
       run: hasSeen ? { ...run, kills: [...run.kills] } : undefined,
@@ -257,10 +260,11 @@ export class ExitClassifier {
     steps.push({ do: "apply", signal });
     const run = this.#run;
     if (run.ended) return;
-    const isFirst = run.firstKill === undefined;
-    run.firstKill ??= signal.signal ?? "unknown";
     if (signal.signal === undefined) run.unknownKill = true;
     else run.kills.add(signal.signal);
+    if (signal.isOwn === true) return;
+    const isFirst = run.firstKill === undefined;
+    run.firstKill ??= signal.signal ?? "unknown";
     if (!isFirst || run.firstKill !== SIGKILL || !this.#stopFollowsDie || this.#stopSignal !== undefined) {
       return;
     }

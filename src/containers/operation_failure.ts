@@ -6,12 +6,24 @@ import type {
   ContainerOperation,
   ContainerOperationFailedEvent,
 } from "./container_events.ts";
+import type { ContainerSpec } from "./container_spec.ts";
+import { taskIdOf } from "./task_id.ts";
 
 /** What an operation was asked for, as far as it is known. */
 export type OperationSubject = Pick<
   ContainerOperationFailedEvent,
   "containerId" | "containerName" | "image" | "taskId"
 >;
+
+/** What is known of a container that is to be created. */
+export function subjectOfSpec({ name, image, labels = {} }: ContainerSpec): OperationSubject {
+  const taskId = taskIdOf(name ?? "", labels);
+  return {
+    ...(name !== undefined && { containerName: name }),
+    image,
+    ...(taskId !== undefined && { taskId }),
+  };
+}
 
 /** The event's name under which each operation's failure is told: that of what would have happened. */
 const EVENT_NAMES = {

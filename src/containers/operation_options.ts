@@ -21,6 +21,14 @@ export interface CreatedContainer {
   readonly warnings: readonly string[];
 }
 
+export interface FailureOptions {
+  /**
+   * Whether this failure is told to everybody, by default each; its caller learns of it anyhow, as the same error. For who
+   * goes on from it: tries again, or has what was asked for.
+   */
+  readonly isTold?: ((error: unknown) => boolean) | undefined;
+}
+
 export interface StartOptions {
   /** Gives up waiting; the engine goes on. */
   readonly signal?: AbortSignal | undefined;
@@ -33,12 +41,12 @@ export interface RestartOptions {
 
 export interface StopOptions extends StartOptions, RestartOptions {}
 
-export interface KillOptions {
+export interface KillOptions extends FailureOptions {
   /** A name or a number, SIGKILL by default. */
   readonly signal?: string | undefined;
 }
 
-export interface RemoveOptions {
+export interface RemoveOptions extends FailureOptions {
   /** Kill it if it runs. */
   readonly force?: boolean | undefined;
   /** Its anonymous volumes too. */

@@ -22,7 +22,7 @@ export class WorkspaceRequests {
   /** Those of tasks that have not ended, then those that no task needs. */
   list(): ControlReply {
     const inUse = this.#workspaces.list()
-      .map((workspace) => workspaceResult(workspace, this.#workspaces.container(workspace.taskId)));
+      .map((workspace) => workspaceResult(workspace, this.#workspaces.containerOf(workspace)));
     const abandoned = this.#workspaces.orphans().map((workspace) =>
       abandonedResult(workspace, { kept: this.#orchestrator.keepsContainer(workspace.containerId) })
     );

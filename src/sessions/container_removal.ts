@@ -34,10 +34,12 @@ export async function removeContainer(id: string, options: ContainerRemovalOptio
     try {
       // By force only where it has to be: `container.removed` says so, and means that something was cut short.
       const force = tries > 1 || !hasEnded(containers.find(id));
-      await containers.remove(id, { force, volumes: true });
+      // A failure that another try may mend is nobody's business.
+      const isTold = (error: unknown): boolean => tries === MAX_TRIES && !isGone(error);
+      await containers.remove(id, { force, volumes: true, isTold });
       return true;
     } catch (error) {
-      if (error instanceof ApexError && error.code === "not_found") return true;
+      if (isGone(error)) return true;
       if (tries === MAX_TRIES) {
         logger.error(`cannot remove the container ${id.slice(0, 12)} of a session: ${messageOf(error)}`);
         return false;
@@ -55,6 +57,10 @@ export async function awaitForeignRemoval(id: string, options: ContainerRemovalO
   if (containers.find(id)?.exitCode !== KILLED) return;
   // Rejects when it is to end.
   await abortableWait(REMOVAL_FOLLOWS_KILL_MS, { clock, signal }).catch(() => {});
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ApexError && error.code === "not_found";
 }
 
 /** What is not known to have ended may run. */

@@ -2,6 +2,7 @@ import type { ContainerEventName, ContainerEvents } from "../containers/containe
 import type { CreateOptions } from "../containers/operation_options.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { type ContainerEventSource, ForwardingSet } from "../containers/forwarding.ts";
+import { hasNoProcess } from "../containers/engine_refusals.ts";
 import { type ListenerOf, TypedEmitter } from "../containers/typed_emitter.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
@@ -133,9 +134,18 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
     await this.#containers.stop(this.#containerId(taskId), options);
   }
 
-  /** @param signal `SIGINT` for example */
+  /**
+   * One whose process has just ended gets no signal, and that is no failure: its end is on its way here.
+   *
+   * @param signal `SIGINT` for example
+   */
   async signal(taskId: string, signal: string): Promise<void> {
-    await this.#containers.kill(this.#containerId(taskId), { signal });
+    const isTold = (error: unknown): boolean => !hasNoProcess(error);
+    try {
+      await this.#containers.kill(this.#containerId(taskId), { signal, isTold });
+    } catch (error) {
+      if (isTold(error)) throw error;
+    }
   }
 
   /**
@@ -209,13 +219,21 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
 
   /** Those whose removal is under way, too. */
   list(): Workspace[] {
-    return this.#book.list().filter((entry) => !entry.isCleaned).map(toWorkspace);
+    // A creation that was given up has left nothing, as far as is known.
+    const isThere = ({ isCleaned, isAbandoned, containerId }: WorkspaceEntry): boolean =>
+      !isCleaned && !(isAbandoned && containerId === undefined);
+    return this.#book.list().filter(isThere).map(toWorkspace);
   }
 
   /** What the registry knows of the task's container. */
   container(taskId: string): ContainerRecord | undefined {
     const id = this.#book.get(taskId)?.containerId;
     return id === undefined ? undefined : this.#containers.find(id);
+  }
+
+  /** The same of a workspace, also of one that is no task's any more. */
+  containerOf({ containerId }: Workspace): ContainerRecord | undefined {
+    return containerId === undefined ? undefined : this.#containers.find(containerId);
   }
 
   /**

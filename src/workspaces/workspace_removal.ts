@@ -1,3 +1,4 @@
+import type { RemoveOptions } from "../containers/operation_options.ts";
 import { abortableWait } from "../engine/abortable_wait.ts";
 import { JitteredBackoff } from "../engine/jittered_backoff.ts";
 import { EngineError } from "../engine/engine_error.ts";
@@ -24,7 +25,10 @@ export interface RemovalOptions {
   readonly signal: AbortSignal;
 }
 
-/** Removes a container and its anonymous volumes. What fails in the end is logged. Never throws. */
+/**
+ * Removes a container and its anonymous volumes. A try that fails is logged; everybody is told of the last one alone, once
+ * nobody tries again. Never throws.
+ */
 export async function removeWithRetries(id: string, options: RemovalOptions): Promise<RemovalResult> {
   const { clock, logger, signal } = options;
   const backoff = new JitteredBackoff({
@@ -34,7 +38,8 @@ export async function removeWithRetries(id: string, options: RemovalOptions): Pr
   });
   for (let tries = 1; !signal.aborted; tries++) {
     try {
-      await removeContainer(id, options.containers, { force: tries > 1 });
+      const isTold = (error: unknown): boolean => tries === MAX_TRIES && !hasNoAnswer(error);
+      await removeContainer(id, options.containers, { force: tries > 1, isTold });
       return "removed";
     } catch (error) {
       const failure = `cannot remove container ${nameOf(id, options.containers)}`;
@@ -59,16 +64,24 @@ export async function removeWithRetries(id: string, options: RemovalOptions): Pr
 export async function removeContainer(
   id: string,
   containers: Pick<WorkspaceContainers, "find" | "remove">,
-  options: { force: boolean } = { force: false },
+  { force = false, isTold = () => true }: Pick<RemoveOptions, "force" | "isTold"> = {},
 ): Promise<void> {
   const state = containers.find(id)?.state;
   // What is not known to have ended may run.
   const hasEnded = state === "created" || state === "exited";
   try {
-    await containers.remove(id, { force: options.force || !hasEnded, volumes: true });
+    await containers.remove(id, {
+      force: force || !hasEnded,
+      volumes: true,
+      isTold: (error) => !isGone(error) && isTold(error),
+    });
   } catch (error) {
-    if (!(error instanceof ApexError && error.code === "not_found")) throw error;
+    if (!isGone(error)) throw error;
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ApexError && error.code === "not_found";
 }
 
 /** The engine did not refuse it: it was not there, or broke off. */

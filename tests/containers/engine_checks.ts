@@ -1,6 +1,7 @@
 /** Checks of a ContainerManager's operations that hold on every engine, and what they do with containers. */
 import type { ContainerSpec } from "../../src/containers/container_spec.ts";
 import type { LogsOptions } from "../../src/engine/container_logs.ts";
+import type { Clock } from "../../src/platform/clock.ts";
 import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
 import { TestEngine } from "../support/embedded_engine.ts";
 import { within } from "../support/within.ts";
@@ -20,21 +21,28 @@ export function shell(script: string): ContainerSpec {
   return { ...BASE, cmd: ["sh", "-c", script] };
 }
 
+export interface EngineChecks {
+  readonly checks: Checks;
+  readonly onDocker?: Checks;
+  /** Of a manager; the system's by default. */
+  readonly clock?: () => Clock;
+}
+
 /** Makes a test of the checks for each engine; each check gets a manager of its own, and an engine without containers. */
 export async function testOnEngines(
   what: string,
-  { checks, onDocker = {} }: { checks: Checks; onDocker?: Checks },
+  { checks, onDocker = {}, clock }: EngineChecks,
 ): Promise<void> {
   Deno.test(`${what} on the embedded engine`, async (t) => {
     await using engine = await TestEngine.start();
-    await runChecks(t, checks, engine.socketPath);
+    await runChecks(t, { checks, clock, socketPath: engine.socketPath });
   });
   Deno.test({
     name: `${what} on Docker`,
     ignore: !await dockerAvailable(),
     fn: async (t) => {
       await using docker = await startDocker();
-      await runChecks(t, { ...checks, ...onDocker }, docker.socketPath);
+      await runChecks(t, { checks: { ...checks, ...onDocker }, clock, socketPath: docker.socketPath });
     },
   });
 }
@@ -76,10 +84,13 @@ export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-async function runChecks(t: Deno.TestContext, checks: Checks, socketPath: string): Promise<void> {
+async function runChecks(
+  t: Deno.TestContext,
+  { checks, clock, socketPath }: { checks: Checks; clock: EngineChecks["clock"]; socketPath: string },
+): Promise<void> {
   for (const [name, check] of Object.entries(checks)) {
     await t.step(name, async () => {
-      await using operated = await OperatedManager.on(socketPath);
+      await using operated = await OperatedManager.on(socketPath, clock?.());
       try {
         await check(operated);
       } finally {

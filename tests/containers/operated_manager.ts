@@ -3,7 +3,7 @@ import type { ContainerEvents } from "../../src/containers/container_events.ts";
 import { CONTAINER_EVENT_NAMES } from "../../src/containers/container_events.ts";
 import { ContainerManager } from "../../src/containers/container_manager.ts";
 import { EngineClient } from "../../src/engine/engine_client.ts";
-import { systemClock } from "../../src/platform/clock.ts";
+import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { within } from "../support/within.ts";
 
@@ -22,9 +22,9 @@ export class OperatedManager implements AsyncDisposable {
   readonly told: ToldEvent[] = [];
   readonly #waiting = new Set<() => void>();
 
-  private constructor(socketPath: string) {
+  private constructor(socketPath: string, clock: Clock) {
     this.client = new EngineClient({ socketPath });
-    this.manager = new ContainerManager({ client: this.client, clock: systemClock, logger: silentLogger });
+    this.manager = new ContainerManager({ client: this.client, clock, logger: silentLogger });
     for (const name of CONTAINER_EVENT_NAMES) {
       if (name === "container:health") continue;
       this.manager.on(name, (event) => {
@@ -35,8 +35,8 @@ export class OperatedManager implements AsyncDisposable {
   }
 
   /** Resolves when the engine's containers are known. */
-  static async on(socketPath: string): Promise<OperatedManager> {
-    const operated = new OperatedManager(socketPath);
+  static async on(socketPath: string, clock: Clock = systemClock): Promise<OperatedManager> {
+    const operated = new OperatedManager(socketPath, clock);
     const connected = Promise.withResolvers<void>();
     operated.manager.once("engine:connected", () => connected.resolve());
     operated.manager.follow();

@@ -131,6 +131,11 @@ const STEPS: Record<string, Steps> = {
     await on.workspaces.signal("signalled", "SIGKILL");
     await on.until("died signalled");
     assertEquals(on.workspaces.container("signalled")?.exitCode, 137);
+    // Too late: its process has ended, then it is gone.
+    await on.workspaces.signal("signalled", "SIGINT");
+    await on.removeByHand(on.workspaces.get("signalled")!.containerId!);
+    await on.workspaces.signal("signalled", "SIGINT");
+    assertEquals(on.seen.filter((each) => each.includes("failed")), []);
     for (const id of ["stopped", "signalled"]) await on.workspaces.finish(id, "cancelled");
     await on.until("workspace-cleaned signalled");
   },

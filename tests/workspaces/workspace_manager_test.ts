@@ -54,8 +54,8 @@ class Fixture implements AsyncDisposable {
 
   constructor() {
     this.manager.create = ({ name }) => Promise.resolve({ id: ID, name: name ?? "", warnings: [] });
-    this.manager.remove = (_id, options = {}) => {
-      this.removals.push(options);
+    this.manager.remove = (_id, { force, volumes } = {}) => {
+      this.removals.push({ force, volumes });
       return Promise.resolve();
     };
     for (const name of ["container:created", "container:removed", "container:health"] as const) {
@@ -152,8 +152,8 @@ Deno.test("finish() tries a failing removal again with growing waits, then by fo
   await using f = new Fixture();
   await f.workspaces.create(spec);
   f.created();
-  f.manager.remove = (_id, options = {}) => {
-    f.removals.push(options);
+  f.manager.remove = (_id, { force, volumes } = {}) => {
+    f.removals.push({ force, volumes });
     if (f.removals.length === 3) f.removed();
     return f.removals.length < 3
       ? Promise.reject(new EngineError("busy", { status: 500 }))
@@ -315,11 +315,27 @@ Deno.test("a creation that was given up does not hold its task's name for ever",
   await using f = new Fixture();
   f.manager.create = () => Promise.reject(new EngineError("connection lost"));
   await assertRejects(() => f.workspaces.create(spec), EngineError);
-  assertEquals(f.workspaces.list().length, 1);
+  assertEquals(f.workspaces.list(), [], "nothing of it is known to be there");
   f.clock.advance(60_000);
-  assertEquals(f.workspaces.list(), []);
   f.created();
   assertEquals(f.workspaces.orphans().length, 1);
+});
+
+Deno.test("one that is leaving is listed with its container, beside a new one of the same task", async () => {
+  await using f = new Fixture();
+  await f.workspaces.create(spec);
+  f.created();
+  const removed = Promise.withResolvers<void>();
+  f.manager.remove = () => removed.promise;
+  const finished = f.workspaces.finish("t1", "cancelled");
+  const states = () => f.workspaces.list().map((each) => f.workspaces.containerOf(each)?.state);
+  assertEquals([states(), f.workspaces.container("t1")], [["exited"], undefined]);
+  f.manager.create = ({ name = "" }) => Promise.resolve({ id: "d".repeat(64), name, warnings: [] });
+  await f.workspaces.create(spec);
+  assertEquals([states(), f.workspaces.container("t1")], [["exited", undefined], undefined]);
+  removed.resolve();
+  await finished;
+  f.removed();
 });
 
 Deno.test("an end of everything ends the waits of finish()", async () => {
