@@ -56,8 +56,8 @@ for (
   const [flags, message] of [
     [{ tail: "-1" }, '--tail: "-1" is neither'],
     [{ tail: "many" }, '--tail: "many" is neither'],
-    [{ since: "yesterday" }, '--since: "yesterday" is no length of time'],
-    [{ since: "2025-13-45" }, '--since: "2025-13-45" is no length of time'],
+    [{ since: "yesterday" }, '--since: "yesterday" is no point in time'],
+    [{ since: "2025-13-45" }, '--since: "2025-13-45" is no point in time'],
   ] as const
 ) {
   Deno.test(`logs refuses ${JSON.stringify(flags)} before it asks`, async () => {
