@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "
 import { type DaemonFlags, withDaemon } from "../../src/cli/with_daemon.ts";
 import { connect } from "../../src/client/connect.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { APEX_COMMAND, type ApexHome } from "../support/apex_process.ts";
+import { APEX_COMMAND } from "../support/apex_process.ts";
 import { CapturedOutput, testContext } from "../support/cli_context.ts";
 import { StartedDaemons } from "../support/started_daemons.ts";
 
@@ -26,11 +26,6 @@ async function failureOf(daemons: StartedDaemons, flags: DaemonFlags): Promise<A
   const context = contextIn(daemons, TELLS_ARGUMENTS);
   const connects = () => withDaemon(({ controlSocket }) => connect(controlSocket), { context, flags });
   return await assertRejects(connects, ApexError);
-}
-
-async function configure(home: ApexHome, text: string): Promise<void> {
-  await Deno.mkdir(`${home.dir}/config/apex`, { recursive: true });
-  await Deno.writeTextFile(`${home.dir}/config/apex/config.toml`, text);
 }
 
 Deno.test("withDaemon() starts a daemon when none runs, names it on stderr, and connects to it", async () => {
@@ -65,7 +60,7 @@ Deno.test("withDaemon() starts none when the command line, or else the configura
   await using daemons = await StartedDaemons.make();
   const { home } = daemons;
   assertEquals((await failureOf(daemons, { daemonize: false })).code, "no_daemon");
-  await configure(home, "daemonize = false\n");
+  await home.configure("daemonize = false\n");
   assertEquals((await failureOf(daemons, {})).code, "no_daemon");
   assertStringIncludes((await failureOf(daemons, { daemonize: true })).message, "started with: daemon");
 });
@@ -73,7 +68,7 @@ Deno.test("withDaemon() starts none when the command line, or else the configura
 Deno.test("withDaemon() names what makes no sense in the configuration, only when it is needed", async () => {
   await using daemons = await StartedDaemons.make();
   const { home } = daemons;
-  await configure(home, 'max_subscribers = "x"\n');
+  await home.configure('max_subscribers = "x"\n');
   assertMatch((await failureOf(daemons, {})).message, /max_subscribers must be/);
   assertEquals((await failureOf(daemons, { daemonize: false })).code, "no_daemon");
 });

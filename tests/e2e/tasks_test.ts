@@ -26,6 +26,8 @@ async function startRig(kind: "embedded" | "docker"): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const docker = kind === "docker" ? stack.use(await startDocker()) : undefined;
   const home = stack.use(await ApexHome.create());
+  // Some commands here heed no SIGTERM.
+  await home.configure('stop_timeout = "1s"\n');
   const daemonArgs = ["--engine", docker === undefined ? "embedded" : `unix://${docker.socketPath}`];
   const daemon = await home.startDaemon(daemonArgs);
   const options = docker === undefined ? [] : ["--network", "none"];
@@ -304,8 +306,7 @@ Deno.test("apex run and apex events start a daemon that outlives them; -D does n
   await using home = await ApexHome.create();
   assertEquals((await home.apex(["-D", "run", "--", "true"])).code, 125);
   assertEquals((await home.apex(["-D", "events"])).code, 3);
-  await Deno.mkdir(`${home.dir}/config/apex`, { recursive: true });
-  await Deno.writeTextFile(`${home.dir}/config/apex/config.toml`, 'engine = "embedded"\n');
+  await home.configure('engine = "embedded"\n');
   const runs = await Promise.all(
     Array.from(
       { length: 5 },
@@ -324,9 +325,7 @@ Deno.test("apex run and apex events start a daemon that outlives them; -D does n
 
 Deno.test("a failed start of the daemon is told by the client that wanted it", async () => {
   await using home = await ApexHome.create();
-  await Deno.mkdir(`${home.dir}/config/apex`, { recursive: true });
-  await Deno.writeTextFile(
-    `${home.dir}/config/apex/config.toml`,
+  await home.configure(
     'engine = "unix:///no/such.sock"\nmax_subscribers = "x"\n',
   );
   const { code, stderr } = await home.apex(["run", "--", "true"]);

@@ -45,6 +45,12 @@ export class ApexHome implements AsyncDisposable {
     return new ApexHome(await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" }));
   }
 
+  /** Writes the configuration of its daemons, and of its clients. @param toml all of it */
+  async configure(toml: string): Promise<void> {
+    await Deno.mkdir(`${this.dir}/config/apex`, { recursive: true });
+    await Deno.writeTextFile(`${this.dir}/config/apex/config.toml`, toml);
+  }
+
   /** Runs a verb to its end. */
   async apex(
     args: readonly string[],

@@ -61,9 +61,7 @@ export class SessionRig implements AsyncDisposable {
     const real = kind === "embedded" ? undefined : stack.use(await START[kind]());
     const image = real !== undefined && "imageId" in real ? real.imageId : "busybox:local";
     const home = stack.use(await ApexHome.create());
-    await Deno.mkdir(`${home.dir}/config/apex`, { recursive: true });
-    await Deno.writeTextFile(
-      `${home.dir}/config/apex/config.toml`,
+    await home.configure(
       `[session]\nimage = "${image}"\ncommand = ["sh"]\nkill_grace = "1s"\n${settings}`,
     );
     const daemonArgs = ["--engine", real === undefined ? "embedded" : `unix://${real.socketPath}`];
