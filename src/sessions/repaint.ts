@@ -140,7 +140,7 @@ function cursorLook({ _core: { coreService } }: Terminal): string {
 }
 
 function titleSequence(title: string): string {
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- they are what must not be in a title
   const text = title.slice(0, MAX_TITLE_LENGTH).replace(/[\x00-\x1f\x7f-\x9f]/g, "");
   return text === "" ? "" : `\x1b]2;${text}\x1b\\`;
 }
