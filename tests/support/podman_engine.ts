@@ -2,6 +2,7 @@
  * A Podman API service of a test's own, with storage and socket in a temporary directory. It holds one image, to be
  * named by `imageId` (its name differs between Podman and the compatible API). Containers need `NetworkMode: "none"`.
  */
+import { delay } from "@std/async/delay";
 import { EngineClient } from "../../src/engine/engine_client.ts";
 import { busyboxTar } from "./busybox_image.ts";
 import { isInstalled, ownDaemon } from "./own_daemon.ts";
@@ -28,6 +29,8 @@ export interface PodmanEngine extends AsyncDisposable {
   readonly imageId: string;
 }
 
+const REMOVED_WITHIN_MS = 20_000;
+
 /** What lets Podman 4.3 run inside an unprivileged virtual machine: no raised limits, runc, events in a file. */
 const CONTAINERS_CONF = `[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -51,7 +54,7 @@ export async function startPodman(): Promise<PodmanEngine> {
     return new TextDecoder().decode(result.stdout).trim();
   };
   await Deno.writeTextFile(env.CONTAINERS_CONF, CONTAINERS_CONF);
-  stack.defer(() => Deno.remove(dir, { recursive: true }));
+  stack.defer(() => within(REMOVED_WITHIN_MS, `the removal of ${dir}`, removeWhenFree(dir)));
   stack.defer(async () => void await podman("rm", "--all", "--force", "--time", "0"));
   await Deno.writeFile(`${dir}/busybox.tar`, await busyboxTar(dir));
   const imageId = (await podman("import", "--quiet", `${dir}/busybox.tar`, "busybox:local")).split("\n").at(
@@ -70,4 +73,17 @@ export async function startPodman(): Promise<PodmanEngine> {
   );
   const owned = stack.move();
   return { socketPath, client, imageId, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** What Podman starts at a container's end may still unmount, and write, when `rm` is through. */
+async function removeWhenFree(dir: string): Promise<void> {
+  while (true) {
+    try {
+      return await Deno.remove(dir, { recursive: true });
+    } catch (error) {
+      // Busy, or not empty.
+      if (!/\(os error (16|39)\)/.test(String(error))) throw error;
+      await delay(50);
+    }
+  }
 }
