@@ -284,7 +284,8 @@ export class EventJournal implements RowWriter, Disposable {
     this.#changeEpoch({ isJournaled: false });
     this.#mark.clear();
     this.#database.changed(this);
-    this.#logger.warn(
+    // The database has said loudly why.
+    this.#logger.info(
       `events are not journaled since number ${this.#headSeq}; the event log goes on in epoch ${this.epoch}`,
     );
   }
