@@ -19,9 +19,11 @@ export class EngineTime {
     this.#clock = clock;
   }
 
-  next(): bigint {
+  /** @param stepNano how far it is from the look before, at least */
+  next(stepNano = 1n): bigint {
     const now = BigInt(Math.round(this.#clock.now())) * NANO_PER_MS;
-    this.#last = now > this.#last ? now : this.#last + 1n;
+    const earliest = this.#last + stepNano;
+    this.#last = now > earliest ? now : earliest;
     return this.#last;
   }
 }
