@@ -1,44 +1,35 @@
 /**
  * Carries out what exit classifiers ask for: hands each signal to its container's classifier and does the steps that
  * come out, at once and in their order. It owns what takes time in them, the deadlines of held verdicts and the
- * inspects under way, and ends both; whatever they bring goes back into the classifier they were for.
+ * inspects, and ends both; whatever they bring goes back into the classifier they were for.
  */
-import type { ContainerInspect } from "../engine/engine_types.ts";
-import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { Logger } from "../platform/logger.ts";
 import { runFactsOf } from "./container_differences.ts";
 import type { ContainerEntry } from "./container_registry.ts";
 import type { HealthSignal, Signal } from "./engine_dialect.ts";
 import type { EntryChanges } from "./entry_changes.ts";
-import { HOLD_MS, INSPECT_MS, type InspectAnswer, type Step } from "./exit_classifier.ts";
+import { HOLD_MS, INSPECT_MS, type Step } from "./exit_classifier.ts";
 import { healthDetailsOf } from "./health_details.ts";
+import { type InspectResult, PatientInspects, type PatientInspectsOptions } from "./patient_inspects.ts";
 
-export interface ClassifierDriverOptions {
+export interface ClassifierDriverOptions extends PatientInspectsOptions {
   readonly changes: EntryChanges;
   /** Called when all that follows at once from a signal or an answer is done. */
   readonly onChanged: (entry: ContainerEntry) => void;
-  /** Undefined: no such container. Throws when the engine cannot be asked. */
-  readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect | undefined>;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
-
-/** What an inspect brings. */
-type Answer = ContainerInspect | "gone" | "unanswered";
 
 export class ClassifierDriver implements AsyncDisposable {
   readonly #options: ClassifierDriverOptions;
+  readonly #inspects: PatientInspects;
   /** Verdicts are held for time in which the engine can be heard. */
   #isHearing = false;
   #isOver = false;
   /** Of held verdicts, by container. */
   readonly #deadlines = new Map<ContainerEntry, { cancel: () => void }>();
-  /** Each inspect under way, with what ends it. */
-  readonly #inspects = new Map<Promise<void>, AbortController>();
 
   constructor(options: ClassifierDriverOptions) {
     this.#options = options;
+    this.#inspects = new PatientInspects(options);
   }
 
   /** Something happened to a container. */
@@ -53,15 +44,17 @@ export class ClassifierDriver implements AsyncDisposable {
     this.#run(entry, entry.classifier.resume());
   }
 
-  /** The engine can be heard (again): every deadline begins anew. */
+  /** The engine can be heard (again): every deadline begins anew, and so does every inspect without an answer. */
   resume(): void {
     this.#isHearing = true;
+    this.#inspects.resume();
     for (const entry of [...this.#deadlines.keys()]) this.#arm(entry, HOLD_MS);
   }
 
-  /** The engine cannot be heard: deadlines stand still. */
+  /** The engine cannot be heard: deadlines and inspects stand still. */
   pause(): void {
     this.#isHearing = false;
+    this.#inspects.pause();
     for (const deadline of this.#deadlines.values()) deadline.cancel();
   }
 
@@ -75,8 +68,7 @@ export class ClassifierDriver implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     this.forget();
-    for (const abort of this.#inspects.values()) abort.abort();
-    await Promise.all(this.#inspects.keys());
+    await this.#inspects[Symbol.asyncDispose]();
   }
 
   #run(entry: ContainerEntry, steps: readonly Step[]): void {
@@ -89,7 +81,9 @@ export class ClassifierDriver implements AsyncDisposable {
           this.#options.changes.exit(entry, step.exit);
           break;
         case "inspect":
-          this.#inspect(entry, (answer) => entry.classifier.inspected(runFacts(answer)));
+          this.#inspect(entry, step.ms, (result) => {
+            return entry.classifier.inspected(typeof result === "object" ? runFactsOf(result) : result);
+          });
           break;
         case "describe":
           this.#describe(entry, step.signal);
@@ -121,41 +115,19 @@ export class ClassifierDriver implements AsyncDisposable {
   /** Podman reports at every probe: only a change is worth a question. */
   #describe(entry: ContainerEntry, signal: HealthSignal): void {
     if (entry.health === signal.status) return this.#run(entry, entry.classifier.described(signal));
-    this.#inspect(entry, (answer) => {
-      const details = typeof answer === "object" ? healthDetailsOf(answer, signal.status) : undefined;
+    this.#inspect(entry, INSPECT_MS, (result) => {
+      const details = typeof result === "object" ? healthDetailsOf(result, signal.status) : undefined;
       return entry.classifier.described(signal, details);
     });
   }
 
-  #inspect(entry: ContainerEntry, take: (answer: Answer) => Step[]): void {
-    const abort = new AbortController();
-    let isAnswered = false;
-    const answer = (answer: Answer): void => {
-      if (isAnswered) return;
-      isAnswered = true;
-      cancelDeadline();
+  #inspect(entry: ContainerEntry, patienceMs: number, take: (result: InspectResult) => Step[]): void {
+    const { id, name } = entry;
+    const answer = (result: InspectResult): void => {
       if (entry.isDiscarded || this.#isOver) return;
       entry.revision++;
-      this.#run(entry, take(answer));
+      this.#run(entry, take(result));
     };
-    const cancelDeadline = this.#options.clock.after(INSPECT_MS, () => {
-      answer("unanswered");
-      abort.abort();
-    });
-    const task = this.#options.inspect(entry.id, abort.signal).then(
-      (inspect) => answer(inspect ?? "gone"),
-      (error: unknown) => {
-        if (!abort.signal.aborted) {
-          this.#options.logger.warn(`cannot inspect container ${entry.name}: ${messageOf(error)}`);
-        }
-        answer("unanswered");
-      },
-    );
-    this.#inspects.set(task, abort);
-    void task.finally(() => this.#inspects.delete(task));
+    this.#inspects.ask({ id, name, patienceMs, answer });
   }
-}
-
-function runFacts(answer: Answer): InspectAnswer {
-  return typeof answer === "object" ? runFactsOf(answer) : answer;
 }

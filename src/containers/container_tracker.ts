@@ -152,7 +152,6 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     const signal = toSignal(event, {
       engine: engine.kind,
       silent,
-      isAfterCut: this.#wasInterrupted,
       ...(known !== undefined && { knownLabels: known.labels }),
     });
     if (signal === undefined) return;

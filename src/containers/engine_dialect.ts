@@ -43,7 +43,7 @@ export interface DieSignal extends SignalBase {
   readonly kind: "die";
   /** Absent when a label hides it. */
   readonly exitCode?: number;
-  /** The engine is known to say so where it does not know better: an inspect tells. */
+  /** The engine is known to say so also where it does not know: an inspect tells. */
   readonly isCodeDoubtful?: true;
   /** Absent when the engine's event does not say (Docker). */
   readonly oomKilled?: boolean;
@@ -84,13 +84,14 @@ interface Dialect {
   readonly labelsHideAttributes: boolean;
   /** Attribute of `die` that tells whether the kernel killed it for want of memory. */
   readonly oomAttribute?: string;
-  /** What `die` gives as the exit code of a process that ended while the engine was down, though inspect knows the real one. */
+  /** What `die` gives as the exit code of a process whose end the engine did not see; an inspect may know the real one. */
   readonly codeOfUnseenExit?: string;
   /** Attributes of every event that are no labels. */
   readonly ownAttributes: readonly string[];
 }
 
-// 255: seen on 20.10, when dockerd is back and finds that its containerd had lost the process.
+// 255: seen on 20.10, when dockerd goes down and its containerd a moment before it, and when it is back and finds that
+// its containerd had lost the process.
 const DOCKER: Dialect = {
   labelsHideAttributes: true,
   codeOfUnseenExit: "255",
@@ -119,8 +120,6 @@ export function toSignal(
     readonly engine: EngineKind;
     readonly knownLabels?: Readonly<Record<string, string>>;
     readonly silent?: boolean;
-    /** The engine was not heard for a while just before; it may have been down. */
-    readonly isAfterCut?: boolean;
   },
 ): Signal | undefined {
   if (event.type !== "container") return undefined;
@@ -151,8 +150,7 @@ export function toSignal(
     case "die": {
       const code = attribute("exitCode") ?? podmanExitCode(attributes, dialect);
       const exitCode = integer(code);
-      const isCodeDoubtful = context.isAfterCut === true && code !== undefined &&
-        code === dialect.codeOfUnseenExit;
+      const isCodeDoubtful = code !== undefined && code === dialect.codeOfUnseenExit;
       const oomKilled = dialect.oomAttribute === undefined
         ? undefined
         : attributes[dialect.oomAttribute] === "true";

@@ -26,8 +26,14 @@ export const HOLD_MS = 2_000;
 /** Once the container is gone too, `stop` came 19 ms later at most. */
 export const HOLD_AFTER_REMOVE_MS = 1_000;
 
-/** Longest wait for an inspect. */
+/** Longest wait for an inspect, while the engine can be heard. */
 export const INSPECT_MS = 1_000;
+
+/**
+ * The same, where the engine is known to say a wrong code while it goes down: until it is down. That took 1 s after the
+ * `die`, in which it did not answer; it gives its own helper 15 s to end.
+ */
+const DOUBT_MS = 20_000;
 
 /** So many signals wait behind a verdict; one more, and the verdict falls with what is known. */
 const MAX_WAITING = 256;
@@ -64,8 +70,8 @@ export interface Exit {
 export type Step =
   | { readonly do: "apply"; readonly signal: Exclude<Signal, DieSignal> }
   | { readonly do: "exit"; readonly exit: Exit }
-  /** Inspect the container and answer with {@linkcode ExitClassifier.inspected} within {@linkcode INSPECT_MS}. */
-  | { readonly do: "inspect" }
+  /** Inspect the container and answer with {@linkcode ExitClassifier.inspected} within `ms`. */
+  | { readonly do: "inspect"; readonly ms: number }
   /**
    * Ask what the container's checks said, and answer with {@linkcode ExitClassifier.described} within
    * {@linkcode INSPECT_MS}; at once where the status is no news. Always the last step.
@@ -156,7 +162,7 @@ export class ExitClassifier {
   resume(): Step[] {
     if (this.#asking !== undefined) {
       const asking = this.#asking;
-      if (typeof asking !== "object" || asking.kind === "die") return [{ do: "inspect" }];
+      if (typeof asking !== "object" || asking.kind === "die") return [inspectStep(asking)];
       return [{ do: "describe", signal: asking }];
     }
     return this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
@@ -274,7 +280,7 @@ export class ExitClassifier {
     } else {
       // Asked now rather than at `die`, so that a killed container's `die` need not wait, and may be gone.
       this.#asking = "stop-signal";
-      steps.push({ do: "inspect" });
+      steps.push(inspectStep(this.#asking));
     }
   }
 
@@ -283,7 +289,7 @@ export class ExitClassifier {
     const isCodeUnclear = die.exitCode === undefined || die.isCodeDoubtful === true;
     if ((isCodeUnclear || oomUnclear) && die.silent !== true) {
       this.#asking = die;
-      steps.push({ do: "inspect" });
+      steps.push(inspectStep(die));
     } else {
       this.#conclude(die, undefined, steps);
     }
@@ -365,6 +371,11 @@ function revived<S extends Signal>(signal: S): S {
   if (signal.kind !== "health" || signal.details?.lastCheckTime === undefined) return signal;
   const lastCheckTime = new Date(signal.details.lastCheckTime);
   return { ...signal, details: { ...signal.details, lastCheckTime } };
+}
+
+function inspectStep(asking: "stop-signal" | DieSignal): Step {
+  const isDoubtful = asking !== "stop-signal" && asking.isCodeDoubtful === true;
+  return { do: "inspect", ms: isDoubtful ? DOUBT_MS : INSPECT_MS };
 }
 
 function newRun(): Run {

@@ -1,7 +1,8 @@
 /** Orders of events that no recording has, and what slow or missing inspects do to them. */
 import { assertEquals } from "@std/assert";
+import { EngineError } from "../../src/engine/engine_error.ts";
 import type { ContainerInspect } from "../../src/engine/engine_types.ts";
-import { EngineFeed, inspectOf } from "./engine_feed.ts";
+import { EngineFeed, inspectOf, summaryOf } from "./engine_feed.ts";
 
 /** One line of a scenario: wait so many milliseconds, then this event. */
 type Line = readonly [afterMs: number, action: string, attributes?: Record<string, string>];
@@ -283,6 +284,77 @@ Deno.test("an inspect that takes more than a second is not waited for", async ()
   assertEquals(feed.take(), ["started hog"]);
   feed.clock.advance(1);
   assertEquals(feed.take(), ["died hog 137 SIGKILL oom", "removed hog 137"]);
+});
+
+Deno.test("a code of 255 is looked up, and believed where there is no other", async () => {
+  await using feed = new EngineFeed();
+  feed.connect();
+  feed.answer = (id) => inspectOf(id, { status: "exited", exitCode: 255, started: 0 });
+  feed.say("start", "web");
+  feed.say("die", "web", code(255));
+  await feed.settle();
+  assertEquals(feed.take(), ["started web", "died web 255"]);
+  assertEquals(feed.inspected, ["web"]);
+});
+
+Deno.test("a code of 255 from an engine that goes down is looked up when it is back", async (t) => {
+  const untilDown: Record<string, (feed: EngineFeed) => Promise<void>> = {
+    "it is cut off while it does not answer": async (feed) => {
+      feed.answer = () => new Promise(() => {});
+      feed.say("die", "web", code(255));
+      await feed.settle();
+      feed.clock.advance(1_004);
+    },
+    "it refuses connections before it is cut off": async (feed) => {
+      feed.answer = () => Promise.reject(new EngineError("connection refused"));
+      for (let tries = 1; tries <= 5; tries++) {
+        if (tries === 1) feed.say("die", "web", code(255));
+        else feed.clock.advance(100);
+        await feed.settle();
+        assertEquals(feed.inspected.length, tries);
+      }
+    },
+  };
+  for (const [name, goDown] of Object.entries(untilDown)) {
+    await t.step(name, async () => {
+      await using feed = new EngineFeed();
+      feed.connect();
+      feed.say("start", "web");
+      await goDown(feed);
+      feed.tracker.disconnected("dockerd is down");
+      feed.clock.advance(3_600_000);
+      await feed.settle();
+      assertEquals(feed.take(), ["started web"]);
+      feed.answer = (id) => inspectOf(id, { status: "exited", exitCode: 75, started: 0, finished: 1 });
+      feed.connect([], { first: false });
+      await feed.reconcile([summaryOf("web", { state: "exited", status: "Exited (75) 1 hour ago" })]);
+      assertEquals(feed.take(), ["died web 75"]);
+      assertEquals(feed.clock.pendingTimers, 0);
+    });
+  }
+});
+
+Deno.test("an engine that can be heard and tells nothing better is not asked for ever", async () => {
+  await using feed = new EngineFeed();
+  feed.connect();
+  feed.answer = () => new Promise(() => {});
+  feed.say("start", "web");
+  feed.say("die", "web", code(255));
+  feed.clock.advance(19_999);
+  assertEquals(feed.take(), ["started web"]);
+  feed.clock.advance(1);
+  assertEquals(feed.take(), ["died web 255"]);
+});
+
+Deno.test("an engine that refuses to tell is not asked again", async () => {
+  await using feed = new EngineFeed();
+  feed.connect();
+  feed.answer = () => Promise.reject(new EngineError("the engine's server error", { status: 500 }));
+  feed.say("start", "web");
+  feed.say("die", "web", code(255));
+  await feed.settle();
+  assertEquals(feed.take(), ["started web", "died web 255"]);
+  assertEquals(feed.inspected, ["web"]);
 });
 
 Deno.test("with an unknown stop signal, kill 9 may be a stop: late rather than wrong", async () => {

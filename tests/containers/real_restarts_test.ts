@@ -84,16 +84,18 @@ Deno.test({
       await driver.remove(id);
       await bridge.until(name, 4);
     }
+    let lost = 0;
     for (const { name, code, isFence, engineSays } of ended) {
+      assert(engineSays === code || engineSays === LOST_BY_ENGINE, `${name} ended with ${engineSays}`);
       // Whether the stream told it or a comparison found it out is another matter; so is which signal a code may stand for.
       const told = bridge.of(name).map((event) => event.replace(" reconciled", "").replace(/ SIG[A-Z]+/, ""));
-      const removed = isFence ? [`removed ${engineSays}`] : [];
-      assertEquals(told, ["created", "started", `died ${engineSays}`, ...removed]);
-      assert(engineSays === code || engineSays === LOST_BY_ENGINE, `${name} ended with ${engineSays}`);
+      // What dockerd has lost it may have told before.
+      const said = told.includes(`died ${code}`) ? code : engineSays;
+      const removed = isFence ? [`removed ${said}`] : [];
+      assertEquals(told, ["created", "started", `died ${said}`, ...removed], name);
+      if (said !== code) lost++;
     }
-    assert(
-      ended.filter(({ code, engineSays }) => engineSays === code).length >= CONTAINERS - MAX_LOST_BY_ENGINE,
-    );
+    assert(lost <= MAX_LOST_BY_ENGINE, `${lost} codes were lost`);
     assertEquals(bridge.losses, ROUNDS);
   },
 });
