@@ -1,9 +1,9 @@
 /** Nothing is lost: consumers that go on across kills of the daemon, and consumers that stand still. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { request } from "../../src/client/request.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/apex_process.ts";
 import { EngineLoad, EVENTS_PER_CONTAINER } from "../support/engine_load.ts";
-import { soakCount } from "../support/soak.ts";
+import { isSoak, soakCount } from "../support/soak.ts";
 
 const KILLS = soakCount({ usual: 12, soak: 100 });
 const EVENTS_PER_SECOND = 2_000;
@@ -124,6 +124,38 @@ Deno.test("a frozen subscriber gets everything later, a bare one is dropped, and
   assert(lines(dropped.stdout).length < head, "the bare one did not get all");
 });
 
+Deno.test({
+  name: "a subscriber that is frozen until the daemon gives it up goes on by its cursor",
+  ignore: !isSoak(),
+  fn: async () => {
+    await using home = await ApexHome.create();
+    await using load = new EngineLoad(`${home.dir}/load.sock`);
+    await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
+    await using frozen = home.spawn(["events", "--reconnect", "--seq", "--after", await beginning(home)]);
+    await using reader = await EventsReader.connect(home.eventsSocket);
+    const untilSubscribed = (count: number): Promise<void> =>
+      eventually(
+        async () => (await request(home.controlSocket, "status", {})).subscribers === count,
+        `${count} subscribers`,
+        { limitMs: 60_000 },
+      );
+    await untilSubscribed(2);
+    frozen.kill("SIGSTOP");
+    await publish(load, { reader, containers: WAITING_EVENTS / EVENTS_PER_CONTAINER });
+    await untilSubscribed(1);
+    await publish(load, { reader, containers: 2 * WAITING_EVENTS / EVENTS_PER_CONTAINER });
+    frozen.kill("SIGCONT");
+
+    const { log: { head, epoch } } = await request(home.controlSocket, "status", {});
+    await eventually(() => cursorsIn(frozen.stdoutSoFar).at(-1) === `${epoch}:${head}`, "it has caught up");
+    assertMatch(frozen.stderrSoFar, /connected again, going on after/);
+    const got = cursorsIn(frozen.stdoutSoFar);
+    assert(got.length === head, `${head} events, and ${got.length} came`);
+    assert(got.every((cursor, index) => cursor === `${epoch}:${index + 1}`), "each once, in order");
+    await untilSubscribed(2);
+  },
+});
+
 /** Piece by piece, each of which the reader gets before the next. */
 async function publish(
   load: EngineLoad,
@@ -132,7 +164,7 @@ async function publish(
   const PIECE = 100;
   for (let lived = 0; lived < containers; lived += PIECE) {
     await load.live(PIECE);
-    const last = (lived + PIECE).toString(16).padStart(64, "0");
+    const last = (load.told / EVENTS_PER_CONTAINER).toString(16).padStart(64, "0");
     await reader.until((event) => event.type === "container.removed" && event.containerId === last);
   }
 }

@@ -279,8 +279,12 @@ export class EventsReader implements Disposable {
 }
 
 /** Looks again and again until `condition` holds: for what only the outside world can tell. */
-export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  { limitMs = 20_000 }: { readonly limitMs?: number } = {},
+): Promise<void> {
+  const deadline = Date.now() + limitMs;
   while (!await condition()) {
     if (Date.now() > deadline) throw new Error(`still not: ${what}`);
     await pause(20);

@@ -3,5 +3,10 @@
  * there is time.
  */
 export function soakCount(counts: { readonly usual: number; readonly soak: number }): number {
-  return Deno.env.get("APEX_SOAK") === "1" ? counts.soak : counts.usual;
+  return isSoak() ? counts.soak : counts.usual;
+}
+
+/** There is time, also for tests that have to wait for half a minute. */
+export function isSoak(): boolean {
+  return Deno.env.get("APEX_SOAK") === "1";
 }
