@@ -1,35 +1,50 @@
 /**
  * Carries out what exit classifiers ask for: hands each signal to its container's classifier and does the steps that
  * come out, at once and in their order. It owns what takes time in them, the deadlines of held verdicts and the
- * inspects, and ends both; whatever they bring goes back into the classifier they were for.
+ * inspects under way, and ends both; whatever they bring goes back into the classifier they were for.
  */
+import type { ContainerInspect } from "../engine/engine_types.ts";
+import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
 import { runFactsOf } from "./container_differences.ts";
 import type { ContainerEntry } from "./container_registry.ts";
 import type { HealthSignal, Signal } from "./engine_dialect.ts";
 import type { EntryChanges } from "./entry_changes.ts";
-import { HOLD_MS, INSPECT_MS, type Step } from "./exit_classifier.ts";
+import { HOLD_MS } from "./exit_classifier.ts";
+import { INSPECT_MS, type InspectAnswer, type InspectStep, type Step } from "./exit_steps.ts";
 import { healthDetailsOf } from "./health_details.ts";
-import { type InspectResult, PatientInspects, type PatientInspectsOptions } from "./patient_inspects.ts";
+import { PatientInspects } from "./patient_inspects.ts";
 
-export interface ClassifierDriverOptions extends PatientInspectsOptions {
+export interface ClassifierDriverOptions {
   readonly changes: EntryChanges;
   /** Called when all that follows at once from a signal or an answer is done. */
   readonly onChanged: (entry: ContainerEntry) => void;
+  /** Called when an inspect has been answered and all that follows from it is done. */
+  readonly onAnswered: () => void;
+  /** Undefined: no such container. Throws when the engine cannot be asked. */
+  readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect | undefined>;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
+
+/** What an inspect brings. */
+type Answer = ContainerInspect | "gone" | "unanswered";
 
 export class ClassifierDriver implements AsyncDisposable {
   readonly #options: ClassifierDriverOptions;
-  readonly #inspects: PatientInspects;
+  readonly #patient: PatientInspects;
   /** Verdicts are held for time in which the engine can be heard. */
   #isHearing = false;
   #isOver = false;
   /** Of held verdicts, by container. */
   readonly #deadlines = new Map<ContainerEntry, { cancel: () => void }>();
+  /** Each inspect under way, with what ends it. */
+  readonly #inspects = new Map<Promise<void>, AbortController>();
 
   constructor(options: ClassifierDriverOptions) {
     this.#options = options;
-    this.#inspects = new PatientInspects(options);
+    this.#patient = new PatientInspects(options);
   }
 
   /** Something happened to a container. */
@@ -44,17 +59,17 @@ export class ClassifierDriver implements AsyncDisposable {
     this.#run(entry, entry.classifier.resume());
   }
 
-  /** The engine can be heard (again): every deadline begins anew, and so does every inspect without an answer. */
+  /** The engine can be heard (again): every deadline begins anew. */
   resume(): void {
     this.#isHearing = true;
-    this.#inspects.resume();
+    this.#patient.resume();
     for (const entry of [...this.#deadlines.keys()]) this.#arm(entry, HOLD_MS);
   }
 
-  /** The engine cannot be heard: deadlines and inspects stand still. */
+  /** The engine cannot be heard: deadlines stand still. */
   pause(): void {
     this.#isHearing = false;
-    this.#inspects.pause();
+    this.#patient.pause();
     for (const deadline of this.#deadlines.values()) deadline.cancel();
   }
 
@@ -68,7 +83,8 @@ export class ClassifierDriver implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     this.forget();
-    await this.#inspects[Symbol.asyncDispose]();
+    for (const abort of this.#inspects.values()) abort.abort();
+    await Promise.all([...this.#inspects.keys(), this.#patient[Symbol.asyncDispose]()]);
   }
 
   #run(entry: ContainerEntry, steps: readonly Step[]): void {
@@ -81,9 +97,7 @@ export class ClassifierDriver implements AsyncDisposable {
           this.#options.changes.exit(entry, step.exit);
           break;
         case "inspect":
-          this.#inspect(entry, step.ms, (result) => {
-            return entry.classifier.inspected(typeof result === "object" ? runFactsOf(result) : result);
-          });
+          this.#inspectFor(entry, step);
           break;
         case "describe":
           this.#describe(entry, step.signal);
@@ -97,7 +111,8 @@ export class ClassifierDriver implements AsyncDisposable {
           break;
       }
     }
-    if (steps.length > 0) this.#options.onChanged(entry);
+    // Also without a step: a signal that waits behind a question is remembered, as the engine will not say it again.
+    this.#options.onChanged(entry);
   }
 
   #arm(entry: ContainerEntry, ms: number): void {
@@ -115,19 +130,57 @@ export class ClassifierDriver implements AsyncDisposable {
   /** Podman reports at every probe: only a change is worth a question. */
   #describe(entry: ContainerEntry, signal: HealthSignal): void {
     if (entry.health === signal.status) return this.#run(entry, entry.classifier.described(signal));
-    this.#inspect(entry, INSPECT_MS, (result) => {
-      const details = typeof result === "object" ? healthDetailsOf(result, signal.status) : undefined;
+    this.#inspect(entry, (answer) => {
+      const details = typeof answer === "object" ? healthDetailsOf(answer, signal.status) : undefined;
       return entry.classifier.described(signal, details);
     });
   }
 
-  #inspect(entry: ContainerEntry, patienceMs: number, take: (result: InspectResult) => Step[]): void {
-    const { id, name } = entry;
-    const answer = (result: InspectResult): void => {
-      if (entry.isDiscarded || this.#isOver) return;
-      entry.revision++;
-      this.#run(entry, take(result));
-    };
-    this.#inspects.ask({ id, name, patienceMs, answer });
+  #inspectFor(entry: ContainerEntry, { question, outlivesCut }: InspectStep): void {
+    const take = (answer: Answer): Step[] => entry.classifier.inspected(question, runFacts(answer));
+    if (!outlivesCut) return this.#inspect(entry, take);
+    this.#patient.ask({
+      id: entry.id,
+      name: entry.name,
+      isOpen: () => !entry.isDiscarded && entry.classifier.asks(question),
+      answer: (answer) => this.#answered(entry, () => take(answer)),
+    });
   }
+
+  #inspect(entry: ContainerEntry, take: (answer: Answer) => Step[]): void {
+    const abort = new AbortController();
+    let isAnswered = false;
+    const answer = (answer: Answer): void => {
+      if (isAnswered) return;
+      isAnswered = true;
+      cancelDeadline();
+      this.#answered(entry, () => take(answer));
+    };
+    const cancelDeadline = this.#options.clock.after(INSPECT_MS, () => {
+      answer("unanswered");
+      abort.abort();
+    });
+    const task = this.#options.inspect(entry.id, abort.signal).then(
+      (inspect) => answer(inspect ?? "gone"),
+      (error: unknown) => {
+        if (!abort.signal.aborted) {
+          this.#options.logger.warn(`cannot inspect container ${entry.name}: ${messageOf(error)}`);
+        }
+        answer("unanswered");
+      },
+    );
+    this.#inspects.set(task, abort);
+    void task.finally(() => this.#inspects.delete(task));
+  }
+
+  #answered(entry: ContainerEntry, take: () => Step[]): void {
+    if (entry.isDiscarded || this.#isOver) return;
+    entry.revision++;
+    this.#run(entry, take());
+    this.#options.onAnswered();
+  }
+}
+
+function runFacts(answer: Answer): InspectAnswer {
+  return typeof answer === "object" ? runFactsOf(answer) : answer;
 }

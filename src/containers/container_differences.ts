@@ -8,7 +8,7 @@ import type { HealthStatus } from "../protocol/wire_event.ts";
 import type { ContainerEntry, EntryFacts } from "./container_registry.ts";
 import type { ContainerState } from "./container_record.ts";
 import { healthStatus, type Signal } from "./engine_dialect.ts";
-import type { RunFacts } from "./exit_classifier.ts";
+import type { RunFacts } from "./exit_steps.ts";
 import { healthDetailsOf } from "./health_details.ts";
 import { signalNumber } from "./signal_names.ts";
 

@@ -52,6 +52,8 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   #engine: { readonly kind: EngineKind; readonly id: string } | undefined;
   /** The stream was cut since the last reconciling. */
   #wasInterrupted = false;
+  /** The last comparison had to leave out a container about which the engine was being asked. */
+  #isComparisonOpen = false;
   /** Engine time of the newest event, ns; and what it was at the last cut. */
   #newestNano: number | undefined;
   #seenUntilNano: number | undefined;
@@ -71,6 +73,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#driver = new ClassifierDriver({
       changes,
       onChanged: (entry) => this.#save(entry),
+      onAnswered: () => this.#compareTheRest(),
       inspect: (id, signal) => this.#inspectIfThere(id, signal),
       clock: options.clock,
       logger: options.logger,
@@ -177,6 +180,11 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
         this.#wasInterrupted = false;
         this.#caughtUp();
         break;
+      case "waiting":
+        this.#isComparisonOpen = true;
+        this.#caughtUp(); // what is waited for is told when it comes
+        if (!this.#registry.live().some((entry) => entry.classifier.asking)) this.#compareTheRest();
+        break;
       case "moving":
         this.#caughtUp(); // what moves is being told
         this.#options.requestReconcile();
@@ -210,6 +218,13 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     this.#forgetAll();
+  }
+
+  /** What could not be compared because the engine was being asked about it. */
+  #compareTheRest(): void {
+    if (!this.#isComparisonOpen) return;
+    this.#isComparisonOpen = false;
+    this.#options.requestReconcile();
   }
 
   #caughtUp(): void {

@@ -7,7 +7,7 @@ import type { ContainerRecord } from "./container_record.ts";
 import type { ContainerEntry, ContainerRegistry } from "./container_registry.ts";
 import type { DieSignal, HealthSignal, Signal } from "./engine_dialect.ts";
 import { baseOf, diedEvent, stoppedEvent } from "./event_payloads.ts";
-import type { Exit } from "./exit_classifier.ts";
+import type { Exit } from "./exit_steps.ts";
 import type { ManagerEvents } from "./manager_events.ts";
 import type { TypedEmitter } from "./typed_emitter.ts";
 

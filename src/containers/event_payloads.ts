@@ -3,7 +3,7 @@ import { NANO_PER_MS } from "../engine/engine_time.ts";
 import type { ContainerDiedEvent, ContainerEventBase, ContainerStoppedEvent } from "./container_events.ts";
 import { type ContainerEntry, dateOfNano } from "./container_registry.ts";
 import type { DieSignal, Signal } from "./engine_dialect.ts";
-import type { Exit } from "./exit_classifier.ts";
+import type { Exit } from "./exit_steps.ts";
 
 export function baseOf(entry: ContainerEntry, signal: Signal): ContainerEventBase {
   return {

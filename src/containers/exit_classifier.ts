@@ -17,6 +17,7 @@
  */
 import { definedFields } from "../platform/defined_fields.ts";
 import type { DieSignal, HealthSignal, KillSignal, Signal } from "./engine_dialect.ts";
+import type { Exit, InspectAnswer, InspectStep, RunFacts, Step } from "./exit_steps.ts";
 import type { HealthDetails } from "./health_details.ts";
 import { SIGKILL, signalName } from "./signal_names.ts";
 
@@ -25,15 +26,6 @@ export const HOLD_MS = 2_000;
 
 /** Once the container is gone too, `stop` came 19 ms later at most. */
 export const HOLD_AFTER_REMOVE_MS = 1_000;
-
-/** Longest wait for an inspect, while the engine can be heard. */
-export const INSPECT_MS = 1_000;
-
-/**
- * The same, where the engine is known to say a wrong code while it goes down: until it is down. That took 1 s after the
- * `die`, in which it did not answer; it gives its own helper 15 s to end.
- */
-const DOUBT_MS = 20_000;
 
 /** So many signals wait behind a verdict; one more, and the verdict falls with what is known. */
 const MAX_WAITING = 256;
@@ -50,51 +42,6 @@ const ENDS_HOLD: ReadonlySet<Signal["kind"]> = new Set([
   "pause",
   "unpause",
 ]);
-
-/** One end of a container's process. */
-export interface Exit {
-  readonly verdict: "stopped" | "died";
-  /** The `die` it follows from; its time is the exit's time. */
-  readonly die: DieSignal;
-  /** Absent only when a label hides it and the container was gone before it could be asked. */
-  readonly exitCode?: number;
-  /** Of a death by signal: `SIGKILL`. */
-  readonly signal?: string;
-  readonly oomKilled: boolean;
-  /** It ended without SIGKILL. */
-  readonly graceful: boolean;
-  readonly error?: string;
-}
-
-/** What is to be done, at once and in order. */
-export type Step =
-  | { readonly do: "apply"; readonly signal: Exclude<Signal, DieSignal> }
-  | { readonly do: "exit"; readonly exit: Exit }
-  /** Inspect the container and answer with {@linkcode ExitClassifier.inspected} within `ms`. */
-  | { readonly do: "inspect"; readonly ms: number }
-  /**
-   * Ask what the container's checks said, and answer with {@linkcode ExitClassifier.described} within
-   * {@linkcode INSPECT_MS}; at once where the status is no news. Always the last step.
-   */
-  | { readonly do: "describe"; readonly signal: HealthSignal }
-  /** Call {@linkcode ExitClassifier.deadline} after `ms`; replaces an earlier one. */
-  | { readonly do: "arm"; readonly ms: number }
-  | { readonly do: "disarm" };
-
-/** What an inspect tells about the container and its last run. */
-export interface RunFacts {
-  /** Number of the signal that the engine stops it with. */
-  readonly stopSignal: number;
-  /** Its last run has ended, and the rest is about that. */
-  readonly ended: boolean;
-  readonly startedAtNano?: number;
-  readonly exitCode: number;
-  readonly oomKilled: boolean;
-  readonly error?: string;
-}
-
-/** `gone`: no such container any more; `unanswered`: too late, or the engine could not tell. */
-export type InspectAnswer = RunFacts | "gone" | "unanswered";
 
 /** Where a classifier stands, as plain JSON; made to go on from it in another life. */
 export interface ClassifierSnapshot {
@@ -123,6 +70,8 @@ export class ExitClassifier {
   #run = newRun();
   /** An inspect is under way: for the container's stop signal, or for the facts of this exit or health. */
   #asking: "stop-signal" | DieSignal | HealthSignal | undefined;
+  /** Number of the last inspect that was asked for. */
+  #question = 0;
   /** Died, unless a `stop` comes. */
   #held: Exit | undefined;
   /** Not looked at yet, in order; more than one only while an inspect is under way. */
@@ -162,7 +111,7 @@ export class ExitClassifier {
   resume(): Step[] {
     if (this.#asking !== undefined) {
       const asking = this.#asking;
-      if (typeof asking !== "object" || asking.kind === "die") return [inspectStep(asking)];
+      if (typeof asking !== "object" || asking.kind === "die") return [this.#inspectStep(asking)];
       return [{ do: "describe", signal: asking }];
     }
     return this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
@@ -192,9 +141,15 @@ export class ExitClassifier {
     return steps;
   }
 
-  /** The answer to an `inspect` step. */
-  inspected(answer: InspectAnswer): Step[] {
+  /** Nobody has answered that `inspect` step, and the answer still matters. */
+  asks(question: number): boolean {
+    return question === this.#question && this.#asking !== undefined;
+  }
+
+  /** The answer to an `inspect` step. One that comes when its question was given up says nothing any more. */
+  inspected(question: number, answer: InspectAnswer): Step[] {
     const steps: Step[] = [];
+    if (!this.asks(question)) return steps;
     this.#answer(answer, steps);
     this.#drain(steps);
     return steps;
@@ -216,6 +171,11 @@ export class ExitClassifier {
     this.#settle("died", steps);
     this.#drain(steps);
     return steps;
+  }
+
+  #inspectStep(asking: "stop-signal" | DieSignal): InspectStep {
+    const outlivesCut = asking !== "stop-signal" && isCodeUnclear(asking);
+    return { do: "inspect", question: ++this.#question, outlivesCut };
   }
 
   #drain(steps: Step[]): void {
@@ -280,16 +240,15 @@ export class ExitClassifier {
     } else {
       // Asked now rather than at `die`, so that a killed container's `die` need not wait, and may be gone.
       this.#asking = "stop-signal";
-      steps.push(inspectStep(this.#asking));
+      steps.push(this.#inspectStep(this.#asking));
     }
   }
 
   #takeDie(die: DieSignal, steps: Step[]): void {
     const oomUnclear = this.#run.oomSeen && die.oomKilled === undefined;
-    const isCodeUnclear = die.exitCode === undefined || die.isCodeDoubtful === true;
-    if ((isCodeUnclear || oomUnclear) && die.silent !== true) {
+    if ((isCodeUnclear(die) || oomUnclear) && die.silent !== true) {
       this.#asking = die;
-      steps.push(inspectStep(die));
+      steps.push(this.#inspectStep(die));
     } else {
       this.#conclude(die, undefined, steps);
     }
@@ -297,6 +256,7 @@ export class ExitClassifier {
 
   #giveUpAsking(steps: Step[]): void {
     const asking = this.#asking;
+    this.#question++;
     if (typeof asking !== "object" || asking.kind !== "health") return this.#answer("unanswered", steps);
     this.#asking = undefined;
     steps.push({ do: "apply", signal: asking });
@@ -373,9 +333,8 @@ function revived<S extends Signal>(signal: S): S {
   return { ...signal, details: { ...signal.details, lastCheckTime } };
 }
 
-function inspectStep(asking: "stop-signal" | DieSignal): Step {
-  const isDoubtful = asking !== "stop-signal" && asking.isCodeDoubtful === true;
-  return { do: "inspect", ms: isDoubtful ? DOUBT_MS : INSPECT_MS };
+function isCodeUnclear(die: DieSignal): boolean {
+  return die.exitCode === undefined || die.isCodeDoubtful === true;
 }
 
 function newRun(): Run {

@@ -1,15 +1,23 @@
 /**
- * Inspects that wait for their engine. One that does not reach it is made again, and time in which the engine cannot be
- * heard does not count: an engine that goes down breaks its connections in any order.
+ * Inspects whose answer is worth waiting for, also while the engine is away: one that brings nothing is made again, a few
+ * times while the engine can be heard, and once more each time it is back.
  */
 import type { ContainerInspect } from "../engine/engine_types.ts";
-import { EngineError } from "../engine/engine_error.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 
-/** Between a try that did not reach the engine and the next one. */
-const RETRY_MS = 100;
+/** At once: when an engine goes down, all of its containers may be asked about together. */
+const MAX_AT_ONCE = 8;
+
+/** Longest wait for one answer. */
+const TRY_MS = 1_000;
+
+/** Between a try that brought nothing and the next one. */
+const RETRY_MS = 1_000;
+
+/** Those that were ended by a cut do not count. A dockerd that goes down gives its helper 15 s to end. */
+const MAX_TRIES = 10;
 
 export interface PatientInspectsOptions {
   /** Undefined: no such container. Throws when the engine cannot be asked. */
@@ -18,109 +26,107 @@ export interface PatientInspectsOptions {
   readonly logger: Logger;
 }
 
-/** What an inspect brings. `unanswered`: too late, or the engine could not tell. */
-export type InspectResult = ContainerInspect | "gone" | "unanswered";
-
 export interface Inquiry {
   readonly id: string;
   /** Of the container, for the log. */
   readonly name: string;
-  /** How long the engine is asked, in milliseconds in which it can be heard. */
-  readonly patienceMs: number;
-  /** Called once, never from within {@linkcode PatientInspects.ask}; not at all after disposal. */
-  readonly answer: (result: InspectResult) => void;
+  /** Somebody still wants to know. */
+  readonly isOpen: () => boolean;
+  /** Called once at most, never from within {@linkcode PatientInspects.ask}. */
+  readonly answer: (result: ContainerInspect | "gone" | "unanswered") => void;
 }
 
-/** An inquiry that can be heard, and what ends its try or its wait for the next one. */
-interface Asking {
-  readonly abort: AbortController;
-  cancelTimers: () => void;
+interface Waiting {
+  readonly inquiry: Inquiry;
+  tries: number;
 }
 
 export class PatientInspects implements AsyncDisposable {
   readonly #options: PatientInspectsOptions;
   #isHearing = false;
-  #isOver = false;
-  /** Those without an answer; undefined while the engine cannot be heard. */
-  readonly #open = new Map<Inquiry, Asking | undefined>();
-  readonly #underWay = new Set<Promise<void>>();
+  /** Those whose turn it is, in order. */
+  readonly #waiting: Waiting[] = [];
+  /** Those that are tried again later, with what cancels that. */
+  readonly #later = new Map<Waiting, () => void>();
+  /** Each try under way, with what ends it. */
+  readonly #underWay = new Map<Promise<void>, AbortController>();
 
   constructor(options: PatientInspectsOptions) {
     this.#options = options;
   }
 
   ask(inquiry: Inquiry): void {
-    if (this.#isOver) return;
-    this.#open.set(inquiry, undefined);
-    if (this.#isHearing) this.#begin(inquiry);
+    this.#waiting.push({ inquiry, tries: 0 });
+    this.#fill();
   }
 
-  /** The engine can be heard (again): all that is open is asked anew. */
+  /** The engine can be heard (again). */
   resume(): void {
     this.#isHearing = true;
-    for (const [inquiry, asking] of this.#open) if (asking === undefined) this.#begin(inquiry);
+    this.#fill();
   }
 
-  /** The engine cannot be heard: it is not asked, and no patience runs out. */
+  /** The engine cannot be heard, and is not asked. */
   pause(): void {
     this.#isHearing = false;
-    for (const [inquiry, asking] of this.#open) {
-      asking?.cancelTimers();
-      asking?.abort.abort();
-      this.#open.set(inquiry, undefined);
+    for (const [each, cancel] of this.#later) {
+      cancel();
+      this.#waiting.push(each);
     }
+    this.#later.clear();
+    for (const abort of this.#underWay.values()) abort.abort();
   }
 
-  /** Ends all that is under way, without an answer. May be called again. */
+  /** Ends all that is under way, without an answer; nothing may be asked any more. May be called again. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isOver = true;
     this.pause();
-    this.#open.clear();
-    await Promise.all(this.#underWay);
+    await Promise.all(this.#underWay.keys());
   }
 
-  #begin(inquiry: Inquiry): void {
-    const { clock } = this.#options;
-    const abort = new AbortController();
-    const cancelDeadline = clock.after(inquiry.patienceMs, () => {
-      this.#answer(inquiry, asking, "unanswered");
-      abort.abort();
-    });
-    const asking: Asking = { abort, cancelTimers: cancelDeadline };
-    this.#open.set(inquiry, asking);
-    const attempt = (): void => {
-      const task = this.#attempt(inquiry, asking, () => {
-        const cancelRetry = clock.after(RETRY_MS, attempt);
-        asking.cancelTimers = () => {
-          cancelDeadline();
-          cancelRetry();
-        };
+  #fill(): void {
+    while (this.#isHearing && this.#underWay.size < MAX_AT_ONCE) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      if (!next.inquiry.isOpen()) continue;
+      const cut = new AbortController();
+      const task = this.#try(next, cut);
+      this.#underWay.set(task, cut);
+      void task.finally(() => {
+        this.#underWay.delete(task);
+        this.#fill();
       });
-      this.#underWay.add(task);
-      void task.finally(() => this.#underWay.delete(task));
-    };
-    attempt();
-  }
-
-  async #attempt(inquiry: Inquiry, asking: Asking, retryLater: () => void): Promise<void> {
-    const { id, name } = inquiry;
-    let result: InspectResult;
-    try {
-      result = await this.#options.inspect(id, asking.abort.signal) ?? "gone";
-    } catch (error) {
-      if (asking.abort.signal.aborted) return;
-      const isRefused = error instanceof EngineError && error.status !== undefined;
-      if (!isRefused) return retryLater();
-      this.#options.logger.warn(`cannot inspect container ${name}: ${messageOf(error)}`);
-      result = "unanswered";
     }
-    this.#answer(inquiry, asking, result);
   }
 
-  #answer(inquiry: Inquiry, asking: Asking, result: InspectResult): void {
-    if (this.#open.get(inquiry) !== asking) return;
-    asking.cancelTimers();
-    this.#open.delete(inquiry);
-    inquiry.answer(result);
+  async #try(waiting: Waiting, cut: AbortController): Promise<void> {
+    const { inquiry } = waiting;
+    const { inspect, clock, logger } = this.#options;
+    const late = new AbortController();
+    const cancelDeadline = clock.after(TRY_MS, () => late.abort(new Error("no answer came in time")));
+    try {
+      const answer = await inspect(inquiry.id, AbortSignal.any([cut.signal, late.signal]));
+      if (!cut.signal.aborted) inquiry.answer(answer ?? "gone");
+      else this.#waiting.push(waiting);
+    } catch (error) {
+      if (cut.signal.aborted) {
+        this.#waiting.push(waiting);
+      } else if (++waiting.tries < MAX_TRIES) {
+        this.#tryLater(waiting);
+      } else {
+        logger.warn(`cannot inspect container ${inquiry.name}: ${messageOf(error)}`);
+        inquiry.answer("unanswered");
+      }
+    } finally {
+      cancelDeadline();
+    }
+  }
+
+  #tryLater(waiting: Waiting): void {
+    const cancel = this.#options.clock.after(RETRY_MS, () => {
+      this.#later.delete(waiting);
+      this.#waiting.push(waiting);
+      this.#fill();
+    });
+    this.#later.set(waiting, cancel);
   }
 }

@@ -35,9 +35,12 @@ export interface ReconcileOptions extends Omit<ComparisonContext, "nowNano"> {
   readonly signal: AbortSignal;
 }
 
-/** How a comparison ended. `moving`: some containers kept changing; `failed`: some could not be inspected. */
+/**
+ * How a comparison ended. `waiting`: about some containers the engine is being asked already, and until it has answered
+ * they cannot be compared; `moving`: some kept changing; `failed`: some could not be inspected.
+ */
 export type ReconcileOutcome =
-  | { readonly result: "settled" | "moving" | "aborted" }
+  | { readonly result: "settled" | "waiting" | "moving" | "aborted" }
   | { readonly result: "failed"; readonly error: unknown };
 
 /** Inspects each container about which list and registry disagree, and applies what really differs. Never throws. */
@@ -75,7 +78,9 @@ export async function reconcileContainers(
       options.apply(entry, signals, inspect);
       return;
     }
-    if (outcome.result === "settled") outcome = { result: "moving" };
+    const isWaiting = options.find(id)?.classifier.asking === true;
+    if (!isWaiting && outcome.result !== "failed") outcome = { result: "moving" };
+    else if (outcome.result === "settled") outcome = { result: "waiting" };
   };
   // One wait for all: what differs at the end of it has had its time, however many containers differ.
   let graceOver: Promise<void> | undefined;

@@ -1,7 +1,7 @@
 /** What comparing with the engine makes of an interrupted stream, and what late events of that stream may still add. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { readSummary } from "../../src/containers/container_differences.ts";
-import type { ContainerSummary } from "../../src/engine/engine_types.ts";
+import type { ContainerInspect, ContainerSummary } from "../../src/engine/engine_types.ts";
 import { engineEvent, EngineFeed, type InspectFacts, inspectOf, summaryOf, T0_MS } from "./engine_feed.ts";
 
 type Event = readonly [atMs: number, action: string, attributes?: Record<string, string>];
@@ -427,4 +427,25 @@ Deno.test("readSummary() reads Docker's and Podman's lists", () => {
   assertEquals(readSummary(summaryOf("web", { state: "removing" })).state, undefined);
   assertEquals(readSummary({ ...summaryOf("web"), Names: ["/other/alias", "/web"] }).name, "web");
   assertEquals(readSummary({ ...summaryOf("web"), Names: null }).name, "");
+});
+
+Deno.test("a container about which the engine is being asked is compared when it has answered", async () => {
+  await using feed = new EngineFeed();
+  feed.connect();
+  feed.say("start", "web");
+  feed.tracker.disconnected("cut");
+  const list = [exited("Exited (7) 1 second ago")];
+  feed.connect(list, { first: false });
+  const slow = Promise.withResolvers<ContainerInspect>();
+  const facts = { status: "exited", exitCode: 7, started: 0, finished: 0 };
+  feed.answer = (id) => feed.inspected.length === 1 ? slow.promise : inspectOf(id, facts);
+  feed.say("die", "web", code(255));
+  await feed.reconcile(list);
+  assertEquals([feed.take(), feed.reconcileRequests], [["started web"], 0], "nobody is asked in circles");
+  assertEquals(feed.tracker.isCaughtUp, true);
+  slow.resolve(inspectOf("web", facts));
+  await feed.settle();
+  assertEquals([feed.take(), feed.reconcileRequests], [["died web 7"], 1]);
+  await feed.reconcile(list);
+  assertEquals([feed.take(), feed.reconcileRequests], [[], 1]);
 });

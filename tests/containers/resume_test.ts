@@ -200,3 +200,43 @@ Deno.test("a code of 255 that one life could not look up is looked up by the nex
   await third.feed.reconcile([exited("Exited (160) 5 seconds ago")]);
   assertEquals(third.feed.take(), []);
 });
+
+Deno.test("what waits behind a code that is looked up is not forgotten by the next life", async (t) => {
+  const TERM = { signal: "15" };
+  const stories: Record<string, { events: ReturnType<typeof at>[]; told: string[] }> = {
+    "a stop": {
+      events: [at(1_000, "kill", TERM), at(1_100, "die", { exitCode: "255" }), at(1_200, "stop")],
+      told: ["stopped web 160"],
+    },
+    "another run": {
+      events: [
+        at(1_100, "die", { exitCode: "255" }),
+        at(1_200, "start"),
+        at(1_300, "die", { exitCode: "3" }),
+      ],
+      told: ["died web 255", "started web", "died web 3"],
+    },
+    "its removal": {
+      events: [at(1_100, "die", { exitCode: "255" }), at(1_200, "destroy")],
+      told: ["died web 255", "removed web 255"],
+    },
+  };
+  for (const [what, { events, told }] of Object.entries(stories)) {
+    await t.step(what, async () => {
+      await using lives = await livesWithWeb();
+      {
+        await using second = lives.begin(900, { answer: () => new Promise(() => {}) });
+        for (const event of events) await second.say(event);
+        second.feed.tracker.disconnected("dockerd goes down");
+        assertEquals(second.feed.take(), []);
+      }
+      const [started, exitCode] = what === "another run" ? [1_200, 3] : [200, 160];
+      const facts = { status: "exited", exitCode, started, finished: started + 100 };
+      await using third = lives.begin(60_000, {
+        answer: (id) => what === "its removal" ? undefined : inspectOf(id, facts),
+      });
+      await third.replay(events);
+      assertEquals(third.feed.take(), told);
+    });
+  }
+});
