@@ -1,5 +1,10 @@
 /** Signals to more than one process. */
-import { allProcesses, isOutOfDescriptors } from "./proc_files.ts";
+import { allProcesses, isOutOfDescriptors, processStat } from "./proc_files.ts";
+
+/** A process that does not stop within that time waits for a disk, or the machine has other worries. */
+const STOPS_WITHIN_MS = 200;
+/** What is started while others are being stopped is stopped too, unless it goes on like that. */
+const MAX_ROUNDS = 5;
 
 /** Signals the process group `pid`, or as much of it as there is. */
 export function signalGroup(pid: number, signal: Deno.Signal): void {
@@ -22,6 +27,38 @@ export async function signalSession(
   } catch (error) {
     if (!isOutOfDescriptors(error)) throw error;
   }
+}
+
+/**
+ * Stops every process of the session that `pid` leads, the oldest first, and each before the next one: a parent that has
+ * got its signal and has not stopped yet may still see that its child has.
+ */
+export async function stopSession(pid: number): Promise<void> {
+  try {
+    for (let rounds = 0; rounds < MAX_ROUNDS; rounds++) {
+      const running = (await allProcesses()).filter(({ session, state }) =>
+        session === pid && !isStill(state)
+      );
+      if (running.length === 0) return;
+      for (const each of running) {
+        sendIfThere(each.pid, "SIGSTOP");
+        await untilStill(each.pid);
+      }
+    }
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error;
+  }
+}
+
+async function untilStill(pid: number): Promise<void> {
+  for (const deadline = Date.now() + STOPS_WITHIN_MS; Date.now() < deadline;) {
+    const stat = await processStat(pid);
+    if (stat === undefined || isStill(stat.state)) return;
+  }
+}
+
+function isStill(state: string): boolean {
+  return state === "T" || state === "Z";
 }
 
 /** Signals one process that may have ended. */

@@ -17,6 +17,8 @@ export interface ScriptWatchOptions {
   readonly scriptPid: number;
   /** Leads the session at the terminal. */
   readonly commandPid: number;
+  /** Whether it may be let go on while its child lives: not when it stands still because that was paused. */
+  readonly mayWake: () => boolean;
   /** Pieces of output that have come; undefined while one is still being taken. */
   readonly outputs: () => number | undefined;
   /** The command has ended with that code, and `script` will never know. */
@@ -72,12 +74,15 @@ export class ScriptWatch implements AsyncDisposable {
   }
 
   async #look(outputsBefore: number | undefined): Promise<Finding> {
-    const { scriptPid, commandPid, outputs } = this.#options;
+    const { scriptPid, commandPid, mayWake, outputs } = this.#options;
     const stats = await processStats([scriptPid, commandPid]);
     const script = stats.find(({ pid }) => pid === scriptPid);
     const command = stats.find(({ pid }) => pid === commandPid);
     if (this.#isOver || script === undefined) return "runs";
-    if (script.state === "T" && command?.state !== "T") sendIfThere(scriptPid, "SIGCONT");
+    const hasEnded = command === undefined || command.state === "Z";
+    if (script.state === "T" && command?.state !== "T" && (hasEnded || mayWake())) {
+      sendIfThere(scriptPid, "SIGCONT");
+    }
     if (command === undefined) return "gone";
     // It has ended and nobody has asked after it, though `script` sleeps; and not because its output is not taken.
     const isIdle = script.state === "S" && outputsBefore !== undefined && outputsBefore === outputs();

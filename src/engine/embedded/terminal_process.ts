@@ -9,7 +9,8 @@ import { ProcessInput } from "./process_input.ts";
 import { sendIfThere, signalGroup, signalSession } from "./process_signals.ts";
 import { drained, pump } from "./pump.ts";
 import { ScriptWatch } from "./script_watch.ts";
-import { exitCodeOfSignal, SIGCONT, SIGKILL, signalName, SIGSTOP } from "./signals.ts";
+import { exitCodeOfSignal, SIGCONT, SIGKILL, signalName } from "./signals.ts";
+import { TerminalPause } from "./terminal_pause.ts";
 import { GO_AHEAD, resizePlan, terminalPlan } from "./terminal_plan.ts";
 import type { TerminalSize } from "./terminal_size.ts";
 import { concatBytes } from "./concat_bytes.ts";
@@ -42,11 +43,11 @@ export class TerminalProcess implements ContainerProcess {
   /** Pieces of output so far, and whether one of them is still being taken. */
   #outputs = 0;
   #isTaking = false;
+  readonly #pause: TerminalPause;
   readonly #watch: ScriptWatch;
   /** Of a command whose end `script` has missed. */
   #missedExitCode: number | undefined;
-  /** Background tasks, one after the other: pauses with their ends, and new sizes. */
-  #pausing: Promise<void> = Promise.resolve();
+  /** New sizes, one after the other. */
   #resizing: Promise<boolean> = Promise.resolve(true);
   #nextSize: TerminalSize | undefined;
 
@@ -81,9 +82,11 @@ export class TerminalProcess implements ContainerProcess {
     void this.#typed.write(GO_AHEAD); // It never rejects, and what is typed later comes later.
     this.input = options.stdin ? this.#typed : undefined;
     this.mainExited = script.status.then(() => {});
+    const pids = { scriptPid: script.pid, commandPid: this.pid };
+    this.#pause = new TerminalPause(pids);
     this.#watch = new ScriptWatch({
-      scriptPid: script.pid,
-      commandPid: this.pid,
+      ...pids,
+      mayWake: () => this.#pause.isOver,
       outputs: () => this.#isTaking ? undefined : this.#outputs,
       onMissedEnd: (exitCode) => this.#missedExitCode = exitCode,
     });
@@ -111,18 +114,14 @@ export class TerminalProcess implements ContainerProcess {
     return true;
   }
 
-  /** A shell's jobs have groups of their own. Those who watch over others stop first, lest they see them stopped. */
   pause(): void {
-    this.signal(SIGSTOP);
-    this.#pausing = this.#pausing.then(() => signalSession(this.pid, "SIGSTOP"));
+    if (!this.#ended) this.#pause.pause();
   }
 
-  /** In the opposite order. */
   resume(): void {
-    this.#pausing = this.#pausing.then(async () => {
-      await signalSession(this.pid, "SIGCONT", { youngestFirst: true });
-      this.signal(SIGCONT);
-    });
+    if (this.#ended) return;
+    this.#pause.resume();
+    this.#watch.hurry();
   }
 
   /** Sizes that come while one is being set: only the last counts. */
@@ -145,7 +144,7 @@ export class TerminalProcess implements ContainerProcess {
     this.#ended = true;
     void this.#typed.end(); // It has gone: there is nothing to wait for.
     await this.#watch[Symbol.asyncDispose]();
-    await this.#pausing;
+    await this.#pause.settled;
     await signalSession(this.pid, "SIGKILL");
     await drained(outputs, cut);
     await this.#resizing;

@@ -200,7 +200,7 @@ Deno.test("a pause freezes all jobs at a terminal, and none of them sees it", as
   await stream.until("job=");
   const job = Number((await stream.until("\r\n")).trim());
   const main = (await engine.inspect(id)).State["Pid"] as number;
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 20; round++) {
     assertEquals((await engine.call("POST", `/containers/${id}/pause`)).status, 204);
     await until("the job's stop", async () => await stateOf(job) === "T" && await stateOf(main) === "T");
     assertEquals((await engine.call("POST", `/containers/${id}/unpause`)).status, 204);
