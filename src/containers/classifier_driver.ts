@@ -37,6 +37,8 @@ export class ClassifierDriver implements AsyncDisposable {
   /** Verdicts are held for time in which the engine can be heard. */
   #isHearing = false;
   #isOver = false;
+  /** Who waits until another container's end has been told, by that other one. */
+  readonly #parked = new Map<ContainerEntry, ContainerEntry[]>();
   /** Of held verdicts, by container. */
   readonly #deadlines = new Map<ContainerEntry, { cancel: () => void }>();
   /** Each inspect under way, with what ends it. */
@@ -52,6 +54,12 @@ export class ClassifierDriver implements AsyncDisposable {
     if (this.#isOver) return;
     entry.revision++;
     this.#run(entry, entry.classifier.signal(signal));
+  }
+
+  /** Nothing of it is told before the removal of the other one. */
+  park(entry: ContainerEntry, other: ContainerEntry): void {
+    entry.classifier.park();
+    this.#parked.set(other, [...this.#parked.get(other) ?? [], entry]);
   }
 
   /** The container is known from an earlier life: what was waited for then is waited for anew. */
@@ -73,8 +81,9 @@ export class ClassifierDriver implements AsyncDisposable {
     for (const deadline of this.#deadlines.values()) deadline.cancel();
   }
 
-  /** Gives up all deadlines: their containers are not tracked any more. */
+  /** Gives up all that is waited for: the containers are not tracked any more. */
   forget(): void {
+    this.#parked.clear();
     for (const deadline of this.#deadlines.values()) deadline.cancel();
     this.#deadlines.clear();
   }
@@ -113,6 +122,22 @@ export class ClassifierDriver implements AsyncDisposable {
     }
     // Also without a step: a signal that waits behind a question is remembered, as the engine will not say it again.
     this.#options.onChanged(entry);
+    if (!entry.classifier.isLeaving) this.#unpark(entry);
+  }
+
+  #unpark(other: ContainerEntry): void {
+    const parked = this.#parked.get(other) ?? [];
+    this.#parked.delete(other);
+    let last = other;
+    for (const entry of parked) {
+      // They all wanted the same name, one after the other.
+      if (last.classifier.isLeaving) {
+        this.park(entry, last);
+        continue;
+      }
+      this.#answered(entry, () => entry.classifier.unpark());
+      last = entry;
+    }
   }
 
   #arm(entry: ContainerEntry, ms: number): void {

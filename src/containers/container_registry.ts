@@ -136,6 +136,11 @@ export class ContainerRegistry {
     return matches[0];
   }
 
+  /** Another container that had that name and is gone, which cannot be told yet. */
+  findLeaving(name: string, entry: ContainerEntry): ContainerEntry | undefined {
+    return this.live().find((each) => each.name === name && each !== entry && each.classifier.isLeaving);
+  }
+
   /** apex itself removes that container now; the returned function takes that back. */
   expectRemoval(id: string, forced: boolean): () => void {
     // A name that the registry does not know yet: its removal could not be told from another one.

@@ -161,6 +161,11 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#options.memory?.note(engine.id, event);
     const entry = known ?? this.#add(signal);
     if (isRepetition(entry, signal)) return;
+    if (signal.kind === "create" || signal.kind === "rename") {
+      // One who knows containers by their names must hear of the old one's end first.
+      const leaving = this.#registry.findLeaving(signal.name, entry);
+      if (leaving !== undefined) this.#driver.park(entry, leaving);
+    }
     this.#driver.signal(entry, this.#registry.ownKills.see(signal));
   }
 

@@ -74,6 +74,8 @@ export class ExitClassifier {
   #question = 0;
   /** Died, unless a `stop` comes. */
   #held: Exit | undefined;
+  /** What happens to this container follows from what has not been told of another one. */
+  #isParked = false;
   /** Not looked at yet, in order; more than one only while an inspect is under way. */
   readonly #inbox: Signal[] = [];
   /** Came while the verdict was held, in order. */
@@ -114,7 +116,9 @@ export class ExitClassifier {
       if (typeof asking !== "object" || asking.kind === "die") return [this.#inspectStep(asking)];
       return [{ do: "describe", signal: asking }];
     }
-    return this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
+    const steps: Step[] = this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
+    this.#drain(steps);
+    return steps;
   }
 
   /** An exit is known whose verdict is not. */
@@ -122,9 +126,27 @@ export class ExitClassifier {
     return this.#held !== undefined || (typeof this.#asking === "object" && this.#asking.kind === "die");
   }
 
-  /** An inspect is under way, and signals may wait for its answer. */
+  /** Signals may wait: for an inspect that is under way, or for another container. */
   get asking(): boolean {
-    return this.#asking !== undefined;
+    return this.#asking !== undefined || this.#isParked;
+  }
+
+  /** The container is gone, and that cannot be told yet. */
+  get isLeaving(): boolean {
+    const isRemoval = ({ kind }: Signal): boolean => kind === "remove";
+    return this.#behind.some(isRemoval) || this.#inbox.some(isRemoval);
+  }
+
+  /** Nothing of it is told until {@linkcode ExitClassifier.unpark}. */
+  park(): void {
+    this.#isParked = true;
+  }
+
+  unpark(): Step[] {
+    const steps: Step[] = [];
+    this.#isParked = false;
+    this.#drain(steps);
+    return steps;
   }
 
   /** The container's stop signal, learned on another occasion. It never changes. */
@@ -136,7 +158,10 @@ export class ExitClassifier {
   signal(signal: Signal): Step[] {
     const steps: Step[] = [];
     this.#inbox.push(signal);
-    if (this.#inbox.length > MAX_WAITING) this.#giveUpAsking(steps);
+    if (this.#inbox.length > MAX_WAITING) {
+      this.#isParked = false;
+      this.#giveUpAsking(steps);
+    }
     this.#drain(steps);
     return steps;
   }
@@ -179,7 +204,7 @@ export class ExitClassifier {
   }
 
   #drain(steps: Step[]): void {
-    while (this.#asking === undefined) {
+    while (this.#asking === undefined && !this.#isParked) {
       const signal = this.#inbox.shift();
       if (signal === undefined) return;
       if (this.#held === undefined) {

@@ -494,3 +494,86 @@ Deno.test("every change of state is a lifecycle event, in the engine's order", a
     "create start pause unpause rename kill die stop start restart oom remove",
   );
 });
+
+Deno.test("who takes over a name is told of after the end of the one that had it", async (t) => {
+  const web = (attributes: Record<string, string> = {}) => ({ name: "web", ...attributes });
+  const next = (feed: EngineFeed, id: string): void => {
+    feed.say("create", id, web());
+    feed.say("start", id, web());
+  };
+  const story = ["died web 143 SIGTERM", "removed web 143", "created web", "started web"];
+
+  await t.step("killed and removed by itself: its verdict is held", async () => {
+    await using feed = new EngineFeed();
+    feed.connect();
+    feed.say("start", "old", web());
+    feed.say("kill", "old", web(TERM));
+    feed.say("die", "old", web(code(143)));
+    feed.say("destroy", "old", web());
+    next(feed, "new");
+    assertEquals(feed.take(), ["started web"]);
+    feed.say("die", "other", { name: "db", ...code(0) });
+    assertEquals(feed.take(), ["died db 0"], "others do not wait");
+    feed.clock.advance(1_000);
+    assertEquals(feed.take(), story);
+    feed.say("die", "new", web(code(0)));
+    assertEquals(feed.take(), ["died web 0"]);
+    assertEquals(feed.clock.pendingTimers, 0);
+  });
+
+  await t.step("stopped and removed by itself: its stop comes late", async () => {
+    await using feed = new EngineFeed();
+    feed.connect();
+    feed.say("start", "old", web());
+    feed.say("kill", "old", web(TERM));
+    feed.say("die", "old", web(code(0)));
+    feed.say("destroy", "old", web());
+    next(feed, "new");
+    feed.clock.advance(19);
+    feed.say("stop", "old", web());
+    assertEquals(feed.take(), [
+      "started web",
+      "stopped web 0",
+      "removed web 0",
+      "created web",
+      "started web",
+    ]);
+  });
+
+  await t.step("removed by force: its stop signal is asked for", async () => {
+    await using feed = new EngineFeed();
+    feed.connect();
+    feed.say("start", "old", web());
+    feed.say("kill", "old", web(KILL));
+    feed.say("die", "old", web(code(137)));
+    feed.say("destroy", "old", web());
+    next(feed, "new");
+    await feed.settle();
+    const told = ["started web", "died web 137 SIGKILL", "removed web 137", "created web", "started web"];
+    assertEquals(feed.take(), told);
+  });
+
+  await t.step("two in a row, and one that is renamed", async () => {
+    await using feed = new EngineFeed();
+    feed.connect();
+    for (const id of ["first", "second"]) {
+      next(feed, id);
+      feed.say("kill", id, web(TERM));
+      feed.say("die", id, web(code(143)));
+      feed.say("destroy", id, web());
+    }
+    feed.say("create", "third", { name: "temporary" });
+    feed.say("rename", "third", web());
+    feed.say("start", "third", web());
+    assertEquals(feed.take(), ["created web", "started web", "created temporary"]);
+    feed.clock.advance(1_000);
+    assertEquals(feed.take(), story);
+    feed.clock.advance(1_000);
+    assertEquals(feed.take(), ["died web 143 SIGTERM", "removed web 143", "started web"]);
+    assertEquals(feed.tracker.list().map(({ id, name, state }) => [id, name, state]), [[
+      "third",
+      "web",
+      "running",
+    ]]);
+  });
+});

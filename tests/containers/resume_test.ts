@@ -240,3 +240,24 @@ Deno.test("what waits behind a code that is looked up is not forgotten by the ne
     });
   }
 });
+
+Deno.test("what waits for another container's end is told by the next life", async () => {
+  await using lives = await livesWithWeb();
+  {
+    await using second = lives.begin(900);
+    await second.say(at(1_000, "kill", { signal: "15" }));
+    await second.say(at(1_100, "die", { exitCode: "143" }));
+    await second.say(at(1_110, "destroy"));
+    await second.say(at(1_200, "create", { name: "web" }, "next"));
+    await second.say(at(1_300, "start", { name: "web" }, "next"));
+    assertEquals(second.feed.take(), []);
+  }
+  await using third = lives.begin(2_000);
+  third.feed.clock.advance(2_000);
+  assertEquals(third.feed.take().toSorted(), [
+    "created web",
+    "died web 143 SIGTERM",
+    "removed web 143",
+    "started web",
+  ]);
+});
