@@ -74,6 +74,11 @@ export class ContainerEntry {
     return this.state === "running" || this.state === "paused";
   }
 
+  /** Nothing has been told of it yet: it waits for the end of another container. */
+  get isUntold(): boolean {
+    return this.classifier.isParked && !this.inBaseline && !this.creationTold && !this.stateWasSeen;
+  }
+
   toRecord(): ContainerRecord {
     return {
       id: this.id,

@@ -90,7 +90,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   }
 
   list(): ContainerRecord[] {
-    return this.#registry.live().map((entry) => entry.toRecord());
+    return this.#registry.live().filter((entry) => !entry.isUntold).map((entry) => entry.toRecord());
   }
 
   /** @throws {ApexError} `conflict` for the beginning of several ids */

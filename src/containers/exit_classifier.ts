@@ -137,6 +137,10 @@ export class ExitClassifier {
     return this.#behind.some(isRemoval) || this.#inbox.some(isRemoval);
   }
 
+  get isParked(): boolean {
+    return this.#isParked;
+  }
+
   /** Nothing of it is told until {@linkcode ExitClassifier.unpark}. */
   park(): void {
     this.#isParked = true;

@@ -512,6 +512,7 @@ Deno.test("who takes over a name is told of after the end of the one that had it
     feed.say("destroy", "old", web());
     next(feed, "new");
     assertEquals(feed.take(), ["started web"]);
+    assertEquals(feed.tracker.list().map(({ id }) => id), ["old"], "the list is in step with what is told");
     feed.say("die", "other", { name: "db", ...code(0) });
     assertEquals(feed.take(), ["died db 0"], "others do not wait");
     feed.clock.advance(1_000);

@@ -23,7 +23,7 @@ const KILLS = soakCount({ usual: 2, soak: 5 });
 const STEPS = 25;
 const CONTAINERS = ["c0", "c1", "c2", "c3"];
 /** Fewer, and it would prove little. */
-const MIN_MOMENTS = 20;
+const MIN_MOMENTS = 10;
 const MIN_EVENTS = 200;
 
 /** What a consumer asks for, and what follows for what it gets and can know. */
