@@ -1,12 +1,17 @@
 /**
  * A file that says up to where events were printed. It is replaced as a whole, never half written, and not for each event:
- * what was printed since the last time is written at the end, too, unless the process is killed.
+ * what was printed since the last time is written at the end, too, unless the process is killed. Behind a symbolic link it
+ * is the file there that is replaced; its permissions stay.
  */
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type Cursor, formatCursor, parseCursor } from "../protocol/cursor.ts";
+import { regularFile } from "./regular_file.ts";
 
+const FLAG = "--cursor-file";
 const WRITE_EVERY_MS = 250;
+/** A cursor has 33 characters at most; the rest is for blanks around it. */
+const MAX_FILE_BYTES = 1_024;
 
 export class CursorFile implements Disposable {
   readonly #path: string;
@@ -21,21 +26,26 @@ export class CursorFile implements Disposable {
     this.#clock = clock;
   }
 
-  /** Undefined when there is no such file, or nothing in it. @throws {ApexError} `usage` for what is no cursor */
+  /**
+   * Undefined when there is no such file, or nothing in it.
+   *
+   * @throws {ApexError} `usage` for what is no cursor, or no regular file; `failed` when it cannot be read
+   */
   read(): Cursor | undefined {
-    let text: string;
+    let text: string | undefined;
     try {
-      text = Deno.readTextFileSync(this.#path).trim();
+      const { path, mode } = regularFile(this.#path);
+      text = mode === undefined ? "" : readShortText(path);
     } catch (cause) {
-      if (cause instanceof Deno.errors.NotFound) return undefined;
+      if (cause instanceof ApexError) throw new ApexError(cause.code, `${FLAG}: ${cause.message}`, { cause });
       throw new ApexError("failed", `cannot read the cursor file: ${messageOf(cause)}`, { cause });
     }
     if (text === "") return undefined;
-    const cursor = parseCursor(text);
+    const cursor = text === undefined ? undefined : parseCursor(text);
     if (cursor !== undefined) return cursor;
     throw new ApexError(
       "usage",
-      `--cursor-file: what is in ${this.#path} is no cursor; was it written by apex events?`,
+      `${FLAG}: what is in ${this.#path} is no cursor; was it written by apex events?`,
     );
   }
 
@@ -75,14 +85,41 @@ export class CursorFile implements Disposable {
     if (cursor === undefined) return;
     this.#unwritten = undefined;
     this.#writtenAtMs = this.#clock.now();
-    const temporary = `${this.#path}.${Deno.pid}.tmp`;
     try {
-      Deno.writeTextFileSync(temporary, `${formatCursor(cursor)}\n`);
-      Deno.renameSync(temporary, this.#path);
+      replaceFile(this.#path, `${formatCursor(cursor)}\n`);
     } catch (cause) {
-      removeTemporary(temporary);
       throw new ApexError("failed", `cannot write the cursor file: ${messageOf(cause)}`, { cause });
     }
+  }
+}
+
+/** Without the blanks around it; undefined for a file that is longer than any that holds a cursor. */
+function readShortText(path: string): string | undefined {
+  using file = Deno.openSync(path);
+  const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const count = file.readSync(buffer.subarray(length));
+    if (count === null) break;
+    length += count;
+  }
+  return length > MAX_FILE_BYTES ? undefined : new TextDecoder().decode(buffer.subarray(0, length)).trim();
+}
+
+function replaceFile(name: string, text: string): void {
+  const { path, mode } = regularFile(name);
+  // Beside it: what is renamed must not leave its file system.
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  // Of an earlier process of that number, which was killed.
+  removeTemporary(temporary);
+  try {
+    Deno.writeTextFileSync(temporary, text, { createNew: true, ...(mode !== undefined && { mode }) });
+    // The umask may have taken some of it.
+    if (mode !== undefined) Deno.chmodSync(temporary, mode);
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    removeTemporary(temporary);
+    throw error;
   }
 }
 

@@ -1,8 +1,13 @@
 /** What the flags of `apex events` and `apex history` mean. */
 import { ApexError } from "../platform/apex_error.ts";
-import { parseDuration } from "../platform/durations.ts";
+import { formatDuration, parseDuration } from "../platform/durations.ts";
 import { type Cursor, parseCursor } from "../protocol/cursor.ts";
-import { wireEventSchemas, type WireEventType } from "../protocol/wire_event.ts";
+import {
+  MAX_FILTER_LENGTH,
+  MAX_HEARTBEAT_MS,
+  MAX_TYPES,
+  MIN_HEARTBEAT_MS,
+} from "../protocol/event_messages.ts";
 import type { CliContext } from "./cli_context.ts";
 import { positive } from "./container_flags.ts";
 import { pointInTime } from "./point_in_time.ts";
@@ -53,9 +58,6 @@ export interface EventOptions {
   readonly heartbeatMs: number | undefined;
 }
 
-/** Shorter, and the daemon would refuse it. */
-const MIN_HEARTBEAT_MS = 100;
-
 /** @throws {ApexError} `usage` */
 export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptions {
   const { after, since, cursorFile, timeout, heartbeat } = flags;
@@ -64,10 +66,6 @@ export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptio
   }
   if (cursorFile === "") {
     throw new ApexError("usage", "--cursor-file: the file's name is empty; is a variable not set?");
-  }
-  const heartbeatMs = heartbeat === undefined ? undefined : positive("--heartbeat", heartbeat, parseDuration);
-  if (heartbeatMs !== undefined && heartbeatMs < MIN_HEARTBEAT_MS) {
-    throw new ApexError("usage", `--heartbeat: ${heartbeat} is too often; at least ${MIN_HEARTBEAT_MS}ms`);
   }
   return {
     filter: filterParams(flags),
@@ -81,11 +79,18 @@ export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptio
     timeoutMs: timeout === undefined ? undefined : positive("--timeout", timeout, parseDuration),
     showsCursors: flags.seq ?? false,
     failsOnGap: flags.failOnGap ?? false,
-    heartbeatMs,
+    heartbeatMs: heartbeat === undefined ? undefined : heartbeatOf(heartbeat),
   };
 }
 
+/** @throws {ApexError} `usage` for what the daemon would refuse */
 export function filterParams({ type, task, container }: FilterFlags): FilterParams {
+  if (type !== undefined && type.length > MAX_TYPES) {
+    throw new ApexError("usage", `--type: that is ${type.length} times; at most ${MAX_TYPES}`);
+  }
+  for (const glob of type ?? []) checkWord("--type", "glob", glob);
+  checkWord("--task", "id", task);
+  checkWord("--container", "name or id", container);
   return {
     ...(type !== undefined && { types: [...type] }),
     ...(task !== undefined && { task }),
@@ -99,14 +104,27 @@ export function limitOf(text: string): number {
   throw new ApexError("usage", `--limit: ${JSON.stringify(text)} is no number of events, 1 or more`);
 }
 
-/** Those of the types that no event of this version has: a newer daemon may know them, a slip of the pen is likelier. */
-export function unknownTypes({ type = [] }: FilterFlags): string[] {
-  const known = Object.keys(wireEventSchemas) as WireEventType[];
-  return type.filter((glob) => {
-    const parts = glob.split(/\*+/).map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
-    const pattern = new RegExp(`^${parts.join(".*")}$`);
-    return !known.some((name) => pattern.test(name));
-  });
+function checkWord(flag: string, what: string, word: string | undefined): void {
+  if (word === "") {
+    throw new ApexError("usage", `${flag}: the ${what} is empty; is a variable not set?`);
+  }
+  if (word === undefined || word.length <= MAX_FILTER_LENGTH) return;
+  throw new ApexError(
+    "usage",
+    `${flag}: the ${what} has ${word.length} characters; at most ${MAX_FILTER_LENGTH} are taken`,
+  );
+}
+
+function heartbeatOf(text: string): number {
+  const heartbeatMs = positive("--heartbeat", text, parseDuration);
+  if (heartbeatMs < MIN_HEARTBEAT_MS) {
+    throw new ApexError("usage", `--heartbeat: ${text} is too often; at least ${MIN_HEARTBEAT_MS}ms`);
+  }
+  if (heartbeatMs <= MAX_HEARTBEAT_MS) return heartbeatMs;
+  throw new ApexError(
+    "usage",
+    `--heartbeat: ${text} is too seldom; at most ${formatDuration(MAX_HEARTBEAT_MS)}`,
+  );
 }
 
 function cursorOf(text: string): Cursor {

@@ -8,7 +8,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import { type Cursor, formatCursor, parseCursor } from "../protocol/cursor.ts";
-import type { StreamRecord, StreamRecordOf } from "../protocol/stream_record.ts";
+import type { ReceivedRecord, StreamRecordOf } from "../protocol/stream_record.ts";
 import { PROTOCOL_VERSION } from "../protocol/version.ts";
 import type { CliContext } from "./cli_context.ts";
 import { CursorFile } from "./cursor_file.ts";
@@ -17,12 +17,11 @@ import { heardLines, silenceMs } from "./heard_lines.ts";
 import { ATOMIC_BYTES, LinePrinter } from "./line_printer.ts";
 import { printedEvents } from "./printed_events.ts";
 import { reopenedStream } from "./reopened_stream.ts";
+import { endOf, gapReason, type StreamEnd } from "./stream_end.ts";
+import { printable } from "./table.ts";
 
 /** Also without one asked for: under a filter that nothing passes, the cursor goes on by heartbeats. */
 const HEARTBEAT_MS = 15_000;
-
-/** How one connection ended: as a limit or a shutdown says, without a word, or in silence where heartbeats were asked for. */
-type StreamEnd = "limit" | "shutdown" | "cut" | "silent";
 
 export interface ExtendedEventsOptions {
   readonly context: CliContext;
@@ -36,6 +35,7 @@ export class ExtendedEvents implements Disposable {
   readonly #context: CliContext;
   readonly #options: EventOptions;
   readonly #signal: AbortSignal;
+  readonly #clock: Clock;
   readonly #file: CursorFile | undefined;
   /** Undefined where nothing ends it but the process's own end: blocking writes take a third of the time. */
   readonly #printer: LinePrinter | undefined;
@@ -45,11 +45,12 @@ export class ExtendedEvents implements Disposable {
   #left: number;
   #isSnapshotDue: boolean;
 
-  /** @throws {ApexError} `usage` for a cursor file with something else in it */
+  /** @throws {ApexError} `usage` for a cursor file with something else in it, or that is no regular file */
   constructor({ context, options, signal, clock = systemClock }: ExtendedEventsOptions) {
     this.#context = context;
     this.#options = options;
     this.#signal = signal;
+    this.#clock = clock;
     const { cursorFile, timeoutMs } = options;
     if (cursorFile !== undefined) this.#file = new CursorFile(cursorFile, { clock });
     this.#cursor = this.#file?.read() ?? options.after;
@@ -117,8 +118,9 @@ export class ExtendedEvents implements Disposable {
 
   async #copy(stream: LineStream): Promise<StreamEnd> {
     using _ = stream;
+    const options = { heartbeatMs: this.#options.heartbeatMs, clock: this.#clock };
     while (true) {
-      const piece = await heardLines(stream, this.#options.heartbeatMs);
+      const piece = await heardLines(stream, options);
       if (typeof piece === "string") return piece;
       let events: EventLine[] = [];
       for (const line of streamLines(piece)) {
@@ -152,7 +154,7 @@ export class ExtendedEvents implements Disposable {
     printed();
   }
 
-  async #take(record: StreamRecord, line: Uint8Array): Promise<StreamEnd | undefined> {
+  async #take(record: ReceivedRecord, line: Uint8Array): Promise<StreamEnd | undefined> {
     switch (record.type) {
       case "stream.hello":
         this.#begin(record);
@@ -166,7 +168,7 @@ export class ExtendedEvents implements Disposable {
         throw new ApexError(
           "stream_cut",
           `events are missing (${
-            GAP_REASONS[record.reason]
+            gapReason(record.reason)
           }): those after ${record.from}, up to ${record.to} ` +
             "(--fail-on-gap)",
         );
@@ -174,7 +176,7 @@ export class ExtendedEvents implements Disposable {
         this.#printed(cursorIn(record.cursor));
         return;
       case "stream.bye":
-        return record.reason === "limit" || record.reason === "shutdown" ? record.reason : "cut";
+        return endOf(record.reason);
     }
   }
 
@@ -207,6 +209,7 @@ export class ExtendedEvents implements Disposable {
 
   #whatEnded(end: StreamEnd): string {
     if (end === "shutdown") return "the daemon has shut down";
+    if (typeof end === "object") return `the daemon ended the event stream (${printable(end.reason)})`;
     return end === "silent" ? this.#silence() : "the event stream broke off";
   }
 
@@ -215,20 +218,16 @@ export class ExtendedEvents implements Disposable {
     return `no heartbeat came for ${silenceMs(heartbeatMs) / 1_000} s`;
   }
 
-  #cut({ controlSocket }: SocketPaths, end: "cut" | "silent"): ApexError {
+  #cut({ controlSocket }: SocketPaths, end: Exclude<StreamEnd, "limit" | "shutdown">): ApexError {
     const why = end === "silent"
       ? `${this.#silence()} (--heartbeat); the daemon hangs, or was stopped`
-      : "this reader took nothing for too long, or the daemon was killed";
+      : end === "cut"
+      ? "this reader took nothing for too long, or the daemon was killed"
+      : `the daemon ended it (${printable(end.reason)})`;
     const where = this.#cursor === undefined ? "" : ` (to go on: --after ${formatCursor(this.#cursor)})`;
     return new ApexError("stream_cut", `the event stream from ${controlSocket} broke off: ${why}${where}`);
   }
 }
-
-const GAP_REASONS = {
-  evicted: "they are not kept any more",
-  epoch: "the log has begun anew",
-  future: "the log is not as far as that",
-} as const;
 
 function cursorIn(text: string): Cursor {
   const cursor = parseCursor(text);

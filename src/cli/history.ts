@@ -4,9 +4,10 @@ import { ApexError } from "../platform/apex_error.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
 import { type FilterFlags, filterParams, limitOf } from "./event_flags.ts";
-import { HISTORY_HEADINGS, historyRow, type PastEvent } from "./history_row.ts";
+import { HISTORY_HEADINGS, historyRow, pastEvent } from "./history_row.ts";
 import { pointInTime } from "./point_in_time.ts";
 import { formatTable } from "./table.ts";
+import { tellOfUnknownTypes } from "./tell_of_unknown_types.ts";
 
 export interface HistoryFlags extends FilterFlags {
   readonly since?: string | undefined;
@@ -26,7 +27,8 @@ const DEFAULT_ROWS = 100;
 /**
  * `apex history`: events of the past, oldest first.
  *
- * @throws {ApexError} `usage`, `no_daemon`; `failed` when there is no journal; `stream_cut` when the daemon went away.
+ * @throws {ApexError} `usage`, `no_daemon`; `failed` when there is no journal; `stream_cut` when the daemon went away;
+ * `protocol` for a line that makes no sense.
  */
 export async function history(context: CliContext, { sockets, flags }: HistoryOptions): Promise<void> {
   const { stdout, stderr, now } = context;
@@ -39,6 +41,7 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
     ...(until !== undefined && { untilMs: pointInTime("--until", until, now()) }),
     ...(limit !== undefined && { limit }),
   };
+  await tellOfUnknownTypes(flags, context);
   if (json) return await read(sockets, { params, take: (lines) => stdout.write(lines) });
   const rows: string[][] = [];
   const decoder = new TextDecoder();
@@ -46,7 +49,7 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
   await read(sockets, {
     params,
     take(lines) {
-      const past: PastEvent[] = decoder.decode(lines).trimEnd().split("\n").map((text) => JSON.parse(text));
+      const past = decoder.decode(lines).trimEnd().split("\n").map(pastEvent);
       for (const event of past) rows.push(historyRow(event, stdout.colors));
       events += past.filter(({ type }) => type !== "stream.gap").length;
       return Promise.resolve();
@@ -70,15 +73,16 @@ async function read({ controlSocket }: SocketPaths, { params, take }: ReadOption
   using stream = await openLines(controlSocket, "events.history", params);
   for (let piece = await stream.next(); piece !== null; piece = await stream.next()) {
     let length = 0;
-    let hasEnded = false;
+    let bye: string | undefined;
     for (const line of streamLines(piece)) {
       // The bye is the last line.
-      hasEnded ||= line.seq === undefined && line.record?.type === "stream.bye";
+      if (line.seq === undefined && line.record?.type === "stream.bye") bye = line.record.reason;
       const bytes = line.seq === undefined ? line.line : line.rest;
-      if (!hasEnded) length = bytes.byteOffset + bytes.length - piece.byteOffset;
+      if (bye === undefined) length = bytes.byteOffset + bytes.length - piece.byteOffset;
     }
     if (length > 0) await take(piece.subarray(0, length));
-    if (hasEnded) return;
+    if (bye === "end") return;
+    if (bye !== undefined) break;
   }
   throw new ApexError(
     "stream_cut",

@@ -1,4 +1,6 @@
 import { green, red } from "@std/fmt/colors";
+import * as v from "valibot";
+import { senselessLine } from "../client/stream_lines.ts";
 import { printable } from "./table.ts";
 
 export const HISTORY_HEADINGS = ["TIME", "EVENT", "CONTAINER", "TASK", "DETAILS"];
@@ -9,6 +11,21 @@ export interface PastEvent {
   readonly publishedAt?: string;
   readonly timestamp?: string;
   readonly [field: string]: unknown;
+}
+
+const PAST_EVENT = v.looseObject({
+  type: v.string(),
+  publishedAt: v.exactOptional(v.string()),
+  timestamp: v.exactOptional(v.string()),
+});
+
+/** @param line of a history @throws {ApexError} `protocol` for what is no event */
+export function pastEvent(line: string): PastEvent {
+  try {
+    return v.parse(PAST_EVENT, JSON.parse(line));
+  } catch (error) {
+    throw senselessLine(error);
+  }
 }
 
 /** One row of the table, in local time. */

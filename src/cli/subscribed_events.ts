@@ -4,9 +4,10 @@ import { systemClock } from "../platform/clock.ts";
 import { resolveSockets } from "../platform/directories.ts";
 import { atTime } from "../platform/far_timer.ts";
 import type { CliContext } from "./cli_context.ts";
-import { type EventFlags, eventOptions, unknownTypes } from "./event_flags.ts";
+import { type EventFlags, eventOptions } from "./event_flags.ts";
 import { ExtendedEvents } from "./extended_events.ts";
 import { tellThatItWaits } from "./tell_that_it_waits.ts";
+import { tellOfUnknownTypes } from "./tell_of_unknown_types.ts";
 import { withDaemon } from "./with_daemon.ts";
 
 /** Exit statuses of what a signal ended. */
@@ -21,9 +22,7 @@ const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
  */
 export async function subscribedEvents(context: CliContext, flags: EventFlags): Promise<number> {
   const options = eventOptions(flags, context);
-  for (const type of unknownTypes(flags)) {
-    await context.stderr.print(`apex: no event that is known here has a type like ${type} (see EVENTS.md)`);
-  }
+  await tellOfUnknownTypes(flags, context);
   const ending = new AbortController();
   using parts = new DisposableStack();
   if (options.timeoutMs !== undefined) {

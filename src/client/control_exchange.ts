@@ -10,6 +10,7 @@ import {
 } from "../protocol/control.ts";
 import { decodeLine, encodeLine, readLine } from "../protocol/jsonl.ts";
 import { PROTOCOL_VERSION } from "../protocol/version.ts";
+import { RefusedError } from "./refused_error.ts";
 
 /** What an operation is asked with, beside its name; `{}` where it takes nothing. */
 export type ControlParamsOf<Op extends ControlOp> = keyof RequestFieldsOf<Op> extends never
@@ -37,8 +38,8 @@ export interface Answer<Op extends ControlOp> {
 /**
  * Asks on a fresh connection and reads the answer, validated.
  *
- * @throws {ApexError} the daemon's own error; `protocol` when the peer is no apex daemon, or one of another major version,
- * or is gone before it answered (the cause is then `UnexpectedEof` or `ConnectionReset`).
+ * @throws {RefusedError} the daemon's own error. {ApexError} `protocol` when the peer is no apex daemon, or one of another
+ * major version, or is gone before it answered (the cause is then `UnexpectedEof` or `ConnectionReset`).
  */
 export async function exchange<Op extends ControlOp>(
   conn: Deno.Conn,
@@ -77,7 +78,7 @@ async function writeRequest(conn: Deno.Conn, line: Uint8Array): Promise<void> {
 
 function resultOf<Op extends ControlOp>(op: Op, value: unknown, socketPath: string): ControlResultOf<Op> {
   const reply = v.parse(replySchema, value);
-  if (!reply.ok) throw new ApexError(knownCode(reply.error.code), reply.error.message);
+  if (!reply.ok) throw new RefusedError(knownCode(reply.error.code), reply.error.message);
   refuseOtherProtocol(reply.result, socketPath);
   return v.parse(resultSchemas[op], reply.result) as ControlResultOf<Op>;
 }

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { decodeLine } from "../protocol/jsonl.ts";
-import { type StreamRecord, streamRecordSchemas } from "../protocol/stream_record.ts";
+import { type ReceivedRecord, receivedRecordSchemas } from "../protocol/stream_record.ts";
 
 /** One event, or one record. */
 export type StreamLine = EventLine | RecordLine;
@@ -16,7 +16,7 @@ export interface EventLine {
 export interface RecordLine {
   readonly seq?: undefined;
   /** Undefined for one that this version does not know. */
-  readonly record: StreamRecord | undefined;
+  readonly record: ReceivedRecord | undefined;
   /** With its newline. */
   readonly line: Uint8Array;
 }
@@ -49,15 +49,20 @@ function eventLine(line: Uint8Array): EventLine | undefined {
   return line[at] === COMMA ? { seq, rest: line.subarray(at + 1) } : undefined;
 }
 
-function recordOf(line: Uint8Array): StreamRecord | undefined {
+function recordOf(line: Uint8Array): ReceivedRecord | undefined {
   try {
     const value = decodeLine(line);
     const { type } = v.parse(v.object({ type: v.string() }), value);
-    if (!Object.hasOwn(streamRecordSchemas, type)) return undefined;
-    return v.parse(streamRecordSchemas[type as keyof typeof streamRecordSchemas], value);
+    if (!Object.hasOwn(receivedRecordSchemas, type)) return undefined;
+    return v.parse(receivedRecordSchemas[type as keyof typeof receivedRecordSchemas], value);
   } catch (error) {
-    throw new ApexError("protocol", `the daemon sent a line that makes no sense: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw senselessLine(error);
   }
+}
+
+/** What is told of a line that is not as it should be. @param cause what makes it so */
+export function senselessLine(cause: unknown): ApexError {
+  return new ApexError("protocol", `the daemon sent a line that makes no sense: ${messageOf(cause)}`, {
+    cause,
+  });
 }

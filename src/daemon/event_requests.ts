@@ -41,10 +41,11 @@ export class EventRequests implements AsyncDisposable {
    * Registers at once: what is told after the reply comes.
    *
    * @param snapshot as it is in this very block
-   * @throws {ApexError} `failed` when it asks for the past of a log that has no journal
+   * @throws {ApexError} `failed` when it asks for the past of a log that has no journal; `busy`, for that passes, when the
+   * daemon is ending.
    */
   subscribe(request: ControlRequestOf<"events.subscribe">, snapshot?: SnapshotState): StreamReply {
-    if (this.#isEnding) throw new ApexError("failed", "the daemon is ending");
+    if (this.#isEnding) throw new ApexError("busy", "the daemon is ending");
     const { log, logger } = this.#options;
     const { heartbeatMs, limit } = request;
     const after = this.#start(request);

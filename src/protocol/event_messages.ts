@@ -7,13 +7,17 @@ import { parseCursor } from "./cursor.ts";
 import { PROTOCOL_VERSION } from "./version.ts";
 
 const version = v.literal(PROTOCOL_VERSION);
-const name = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
+/** The longest of a filter's words, in UTF-16 code units; none is empty. */
+export const MAX_FILTER_LENGTH = 256;
+/** How many globs a filter may have; one at least. */
+export const MAX_TYPES = 64;
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_FILTER_LENGTH));
 /** Milliseconds since the Unix epoch. */
 const time = v.pipe(v.number(), v.minValue(0));
 const atLeastOne = v.pipe(v.number(), v.integer(), v.minValue(1));
 /** A subscriber that asks for less than this wants to keep the daemon busy. */
-const MIN_HEARTBEAT_MS = 100;
-const MAX_HEARTBEAT_MS = 24 * 60 * 60 * 1_000;
+export const MIN_HEARTBEAT_MS = 100;
+export const MAX_HEARTBEAT_MS = 24 * 60 * 60 * 1_000;
 
 const cursor = v.pipe(
   v.string(),
@@ -28,7 +32,7 @@ const cursor = v.pipe(
 /** Which events; what is asked of types, task and container must all be so. */
 const filter = {
   /** Globs, `container.*` for example; one that matches is enough. */
-  types: v.optional(v.pipe(v.array(name), v.minLength(1), v.maxLength(64))),
+  types: v.optional(v.pipe(v.array(name), v.minLength(1), v.maxLength(MAX_TYPES))),
   /** A task's id. */
   task: v.optional(name),
   /** The exact name of a container, or a prefix of its id of four digits at least. */

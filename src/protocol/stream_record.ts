@@ -14,7 +14,7 @@ const cursor = v.pipe(
   ),
 );
 
-/** One schema for each record. */
+/** One schema for each record, as the daemon writes it. */
 export const streamRecordSchemas = {
   /** The first line. */
   "stream.hello": v.object({
@@ -70,3 +70,15 @@ export type StreamRecord = { [T in StreamRecordType]: StreamRecordOf<T> }[Stream
 
 export type GapReason = StreamRecordOf<"stream.gap">["reason"];
 export type ByeReason = StreamRecordOf<"stream.bye">["reason"];
+
+/** As a client takes them: the daemon may be newer and have other reasons. */
+export const receivedRecordSchemas = {
+  ...streamRecordSchemas,
+  "stream.gap": v.object({ ...streamRecordSchemas["stream.gap"].entries, reason: v.string() }),
+  "stream.bye": v.object({ ...streamRecordSchemas["stream.bye"].entries, reason: v.string() }),
+} as const;
+
+/** Any record, as a client finds it. */
+export type ReceivedRecord = {
+  [T in StreamRecordType]: v.InferOutput<(typeof receivedRecordSchemas)[T]>;
+}[StreamRecordType];

@@ -22,10 +22,15 @@ async function run(text: string, flags: HistoryFlags) {
       await connection.send(new TextEncoder().encode(text));
     },
   });
-  const context = testContext({ stdout: new CapturedOutput(), stderr: new CapturedOutput() });
+  const stderr = new CapturedOutput();
+  const context = testContext({ stdout: new CapturedOutput(), stderr });
   const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
   await history(context, { sockets, flags });
-  return { stdout: context.stdout.text, request: await daemon.received("events.history") };
+  return {
+    stdout: context.stdout.text,
+    stderr: stderr.text,
+    request: await daemon.received("events.history"),
+  };
 }
 
 const local = (time: string): string => {
@@ -77,6 +82,36 @@ Deno.test("history that breaks off is no whole history", async () => {
   const error = await assertRejects(() => run(LINES, { json: true }), ApexError, "broke off");
   assertEquals(error.code, "stream_cut");
 });
+
+Deno.test("history that ends with another farewell than its own is no whole history", async () => {
+  const slow = '{"type":"stream.bye","reason":"of_the_future"}\n';
+  await assertRejects(() => run(LINES + slow, { json: true }), ApexError, "broke off");
+});
+
+for (const line of ['{"seq":7,"type":', '{"seq":7,"x":1}', '{"seq":7,"type":"t","timestamp":5}', "oops"]) {
+  Deno.test(`history says of ${line} that it makes no sense`, async () => {
+    const error = await assertRejects(
+      () => run(`${line}\n${END}`, {}),
+      ApexError,
+      "the daemon sent a line that makes no sense",
+    );
+    assertEquals(error.code, "protocol");
+  });
+}
+
+Deno.test("history warns of a type that no event has", async () => {
+  const { stderr } = await run(END, { type: ["nope", "task.*"] });
+  assertEquals(stderr, "apex: no event that is known here has a type like nope (see EVENTS.md)\n");
+});
+
+for (const flags of [{ task: "" }, { container: "" }, { type: [""] }]) {
+  Deno.test(`history refuses ${JSON.stringify(flags)} before it asks`, async () => {
+    const context = testContext({ stdout: new CapturedOutput() });
+    const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: "/nowhere" });
+    const error = await assertRejects(() => history(context, { sockets, flags }), ApexError, "is empty");
+    assertEquals(error.code, "usage");
+  });
+}
 
 Deno.test("historyRow() lets no control character of an event reach the terminal", () => {
   const row = historyRow(

@@ -148,3 +148,46 @@ Deno.test("events refuses a cursor file that holds something else", async () => 
   const error = await assertRejects(() => given.run({ cursorFile }), ApexError, "is no cursor");
   assertEquals([error.code, given.daemon.requests], ["usage", []]);
 });
+
+for (const code of ["protocol", "failed", "usage", "of_the_future"]) {
+  Deno.test(`events --reconnect ends when the daemon refuses it with ${code}`, async () => {
+    await using given = await subscriptions(
+      says(HELLO, event(5)),
+      (connection) => connection.refuse(code, "not with me"),
+    );
+    const error = await assertRejects(() => given.run({ reconnect: true }), ApexError, "not with me");
+    assertEquals(error.code, code === "of_the_future" ? "failed" : code);
+    assertEquals([given.stdout.text, given.daemon.requests.length], [BARE, 2]);
+  });
+}
+
+Deno.test("events --reconnect tries again after a refusal that passes, and a connection that ends without a reply", async () => {
+  await using given = await subscriptions(
+    says(HELLO, event(5)),
+    (connection) => connection.refuse("busy", "too many"),
+    () => Promise.resolve(),
+    (connection) => connection.send(new TextEncoder().encode('{"ok":tr')),
+    says(HELLO, event(6), LIMIT),
+  );
+  assertEquals(await given.run({ reconnect: true, limit: "2" }), 0);
+  assertEquals([given.stdout.text, given.daemon.requests.length], [BARE + BARE, 5]);
+});
+
+Deno.test("events --reconnect ends at what is no apex daemon", async () => {
+  await using given = await subscriptions(
+    says(HELLO, event(5)),
+    (connection) => connection.send(new TextEncoder().encode("220 mail.example ESMTP\n")),
+  );
+  const error = await assertRejects(() => given.run({ reconnect: true }), ApexError, "no valid reply");
+  assertEquals(error.code, "protocol");
+});
+
+Deno.test("events refuses a cursor file that is none before it asks for a daemon", async () => {
+  const context = testContext({ stdout: new CapturedOutput() });
+  const error = await assertRejects(
+    () => events(context, { flags: { socket: "/nowhere", cursorFile: "/dev/null" } }),
+    ApexError,
+    "--cursor-file: /dev/null is a device, and no regular file",
+  );
+  assertEquals(error.code, "usage");
+});

@@ -77,6 +77,35 @@ Deno.test("events --heartbeat takes three that are missing for the stream's end"
   assertEquals((await given.daemon.received("events.subscribe")).heartbeatMs, 100);
 });
 
+Deno.test("events takes reasons that a newer daemon may have", async () => {
+  const gap = GAP.replace('"epoch"}', '"of\\u001bnow"}');
+  await using given = await subscriptions(
+    says(HELLO, gap, event(10), '{"type":"stream.bye","reason":"moved"}'),
+    says(HELLO, gap),
+  );
+  const moved = await assertRejects(
+    () => given.run({ type: ["*"] }),
+    ApexError,
+    "the daemon ended it (moved)",
+  );
+  assertEquals([moved.code, given.stdout.text], ["stream_cut", `${gap}\n${BARE}`]);
+  const missing = await assertRejects(
+    () => given.run({ failOnGap: true }),
+    ApexError,
+    "events are missing (of\\x1bnow)",
+  );
+  assertEquals(missing.code, "stream_cut");
+});
+
+Deno.test("events --reconnect goes on after a farewell that it does not know", async () => {
+  await using given = await subscriptions(
+    says(HELLO, event(5), '{"type":"stream.bye","reason":"moved"}'),
+    says(HELLO, event(6), LIMIT),
+  );
+  assertEquals(await given.run({ reconnect: true, limit: "2" }), 0);
+  assertMatch(given.stderr.text, /^apex: the daemon ended the event stream \(moved\); trying/);
+});
+
 Deno.test("events warns of a type that no event has", async () => {
   await using given = await subscriptions(says(HELLO, SHUTDOWN));
   await given.run({ type: ["container:died", "task.*"] });
@@ -93,11 +122,17 @@ const nonsense: [EventFlags, RegExp][] = [
   [{ limit: "0" }, /^--limit: "0" is no number of events/],
   [{ timeout: "0s" }, /^--timeout: "0s" is not above 0/],
   [{ heartbeat: "1ms" }, /^--heartbeat: 1ms is too often/],
+  [{ heartbeat: "25h" }, /^--heartbeat: 25h is too seldom; at most 1d$/],
   [{ cursorFile: "" }, /^--cursor-file: the file's name is empty/],
+  [{ task: "" }, /^--task: the id is empty; is a variable not set\?$/],
+  [{ container: "" }, /^--container: the name or id is empty; is a variable not set\?$/],
+  [{ type: ["task.*", ""] }, /^--type: the glob is empty; is a variable not set\?$/],
+  [{ task: "t".repeat(257) }, /^--task: the id has 257 characters; at most 256 are taken$/],
+  [{ type: Array(65).fill("task.*") }, /^--type: that is 65 times; at most 64$/],
 ];
 
 for (const [flags, message] of nonsense) {
-  Deno.test(`events refuses ${JSON.stringify(flags)} before it asks`, async () => {
+  Deno.test(`events refuses ${JSON.stringify(flags).slice(0, 60)} before it asks`, async () => {
     const context = testContext({ stdout: new CapturedOutput() });
     const error = await assertRejects(
       () => events(context, { flags: { socket: "/nowhere", ...flags } }),
