@@ -9,8 +9,7 @@ export type StreamEnd = "limit" | "shutdown" | "cut" | "silent" | { readonly rea
 
 /** What the reason of a `stream.bye` means. */
 export function endOf(reason: string): StreamEnd {
-  if (reason === "limit" || reason === "shutdown") return reason;
-  return reason === "slow" ? "cut" : { reason };
+  return reason === "limit" || reason === "shutdown" ? reason : { reason };
 }
 
 /** What the reason of a `stream.gap` means, in words. */

@@ -89,7 +89,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   );
   const engineStatus = parts.use(new EngineStatus({ containers, engine }));
   const journal = storage.openJournal({ ...config.journal });
-  const log = parts.use(new EventLog({ clock, journal }));
+  const log = parts.use(new EventLog({ clock, logger, journal }));
   parts.use(publish({ log, containers, orchestrator, engine, logger }));
   // After `publish` too: what happens to a session follows what happens to its container.
   const sessions = parts.use(

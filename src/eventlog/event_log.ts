@@ -10,6 +10,7 @@
  * looks after those that take nothing, and it runs only while somebody is busy.
  */
 import type { Clock } from "../platform/clock.ts";
+import { type Logger, silentLogger } from "../platform/logger.ts";
 import type { Cursor } from "../protocol/cursor.ts";
 import type { WireEvent } from "../protocol/wire_event.ts";
 import type { EventFilter } from "../storage/event_filter.ts";
@@ -39,6 +40,8 @@ const DRAIN_LIMIT_MS = 2_000;
 
 export interface EventLogOptions {
   readonly clock: Clock;
+  /** Told of subscribers that had to be cut off because of a mistake or a damage here; nobody is by default. */
+  readonly logger?: Logger;
   /** Makes each batch durable before any subscriber sees it, says where the log goes on, and has what memory has not. */
   readonly journal?: EventJournal;
   /** Without a journal. 16 hex digits; with `seq` they make a cursor. A new one by default. */
@@ -93,6 +96,7 @@ export interface EventLogStats {
 /** The shared, segmented event log. */
 export class EventLog implements AsyncDisposable {
   readonly #clock: Clock;
+  readonly #logger: Logger;
   readonly #commit: ((lines: Iterable<LogLine>) => void) | undefined;
   readonly #retainedBytes: number;
   readonly #segments: SegmentList;
@@ -113,6 +117,7 @@ export class EventLog implements AsyncDisposable {
 
   constructor(options: EventLogOptions) {
     this.#clock = options.clock;
+    this.#logger = options.logger ?? silentLogger;
     const { journal } = options;
     this.#journal = journal;
     this.#ownEpoch = options.epoch ?? newEpoch();
@@ -236,6 +241,10 @@ export class EventLog implements AsyncDisposable {
         this.#idle = this.#idle.filter(({ closed }) => !closed);
       }
       if (reason === "slow" || reason === "stalled") this.#subscribersDropped++;
+    },
+    failed: (error: unknown): void => {
+      const details = error instanceof Error ? error.stack ?? error.message : String(error);
+      this.#logger.error(`disconnected a subscriber that could not be given the next events: ${details}`);
     },
   };
 

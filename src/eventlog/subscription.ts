@@ -19,7 +19,8 @@ export type SubscriberConnection = Pick<Deno.Conn, "write" | "close">;
 
 /**
  * Why a subscription ended. `gone`: the peer hung up. `slow`: the log moved on without it. `stalled`: it took nothing
- * for 30 seconds. `finished`: it got everything, then the log closed it. `closed`: its owner ended it.
+ * for 30 seconds. `finished`: it got everything, then the log closed it. `closed`: its owner ended it, or
+ * its feed failed.
  */
 export type CloseReason = "gone" | "slow" | "stalled" | "finished" | "closed";
 
@@ -47,13 +48,15 @@ export interface SubscriptionHost {
   /** It has caught up, and wants to be woken when there is more. */
   idle(subscription: Subscription): void;
   closed(subscription: Subscription, reason: CloseReason): void;
+  /** A subscription's feed threw `error`; that one is closed next. */
+  failed(error: unknown): void;
 }
 
 export interface SubscriptionOptions {
   readonly connection: SubscriberConnection;
   readonly feed: Feed;
   readonly host: SubscriptionHost;
-  /** Called once, when it is over. `error` is what the failed write said. */
+  /** Called once, when it is over. `error` is what the failed write said, or the feed. */
   readonly onClose?: ((reason: CloseReason, error?: unknown) => void) | undefined;
   /**
    * Called once, at or after `onClose`, when no write is in flight any more. In Deno 2.4 closing does not end a write, and
@@ -145,6 +148,17 @@ export class Subscription {
 
   /** Settles every error itself; what remains in flight after `close` is the runtime's to end. */
   async #pump(): Promise<void> {
+    try {
+      await this.#pumpAll();
+    } catch (error) {
+      // Nothing of the feed can be relied on any more, and the others have feeds of their own.
+      this.#host.failed(error);
+      this.#close("closed", error);
+    }
+  }
+
+  /** @throws what the feed does */
+  async #pumpAll(): Promise<void> {
     for (let bytes = this.#next(); bytes !== undefined; bytes = this.#next()) {
       let written = 0;
       this.#writing = true;

@@ -56,7 +56,7 @@ export const streamRecordSchemas = {
   /** The last line. `end`: of the past (`events.history`), there is no more of it. */
   "stream.bye": v.object({
     type: v.literal("stream.bye"),
-    reason: v.picklist(["shutdown", "slow", "limit", "end"]),
+    reason: v.picklist(["shutdown", "limit", "end"]),
   }),
 } as const;
 

@@ -4,7 +4,8 @@
  *   every {@linkcode RowWriter} writes what it has to keep;
  * - a file that cannot be opened leaves the database in memory;
  * - a refused write (full disk, no permission, locked) leaves the rows with their writers, and is tried again after
- *   {@linkcode RETRY_MS}.
+ *   {@linkcode RETRY_MS}; where nobody has rows (it was a step of tidying up), a row of its own is tried;
+ * - a file that was deleted or replaced by somebody is told of, when {@linkcode Database.checkFile} looks.
  * Each of these is one loud line in the log, not one for each write, and `status` tells of it.
  *
  * Rows that change in one synchronous block are written in one transaction, with the events that the block tells: the
@@ -14,13 +15,17 @@
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import { IN_MEMORY, SqliteConnection } from "./sqlite_connection.ts";
-import { type SqliteFailure, sqliteFailureOf } from "./sqlite_failure.ts";
+import type { FileChange } from "./database_file.ts";
+import { beginAnew, failureOf, openDatabase, type OpenedDatabase } from "./open_database.ts";
+import { IN_MEMORY, type SqliteConnection } from "./sqlite_connection.ts";
 
 /** Between two tries of a write that was refused. */
 export const RETRY_MS = 5_000;
 
-/** How the file stands. `degraded`: it is not written. `error` says why, or what became of an unusable one. */
+/** Shows that the database can be written again. */
+const PROBE = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probed_ms', :now)";
+
+/** How the file stands. `degraded`: it is not written, or nobody finds it. `error` says why, or what became of an unusable one. */
 export interface StorageStatus {
   readonly state: "ok" | "degraded";
   readonly error?: string;
@@ -47,26 +52,32 @@ export class Database implements Disposable {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  #connection: SqliteConnection;
+  #opened: OpenedDatabase;
   readonly #writers = new Set<RowWriter>();
   /** Those with unwritten rows. */
   readonly #changed = new Set<RowWriter>();
   #isScheduled = false;
   #cancelRetry: (() => void) | undefined;
   #isClosed = false;
-  #status: StorageStatus = { state: "ok" };
-  /** The last write was refused. */
-  #isRefused = false;
+  /** What SQLite said to the last write; undefined when it was not refused. */
+  #refusal: string | undefined;
+  #fileChange: FileChange | undefined;
 
   constructor({ path, clock, logger }: DatabaseOptions) {
     this.#path = path;
     this.#clock = clock;
     this.#logger = logger;
-    this.#connection = this.#open();
+    this.#opened = openDatabase({ path, clock, logger });
   }
 
   get status(): StorageStatus {
-    return this.#status;
+    const error = this.#refusal ?? (this.#fileChange && changeText(this.#fileChange));
+    return error === undefined ? this.#opened.standing : { state: "degraded", error };
+  }
+
+  /** There was a file that could not be used: a new one, or none, has taken its place. */
+  get hasLostPast(): boolean {
+    return this.#opened.hasLostPast;
   }
 
   /** Nothing reaches a disk. */
@@ -76,7 +87,24 @@ export class Database implements Disposable {
 
   /** The last write was refused; the next try is the database's own to make. */
   get isRefused(): boolean {
-    return this.#isRefused;
+    return this.#refusal !== undefined;
+  }
+
+  /** What befell the file since it was opened. It looks now; a change is told in the log, once, and in the status. */
+  checkFile(): FileChange | undefined {
+    const change = this.#isClosed ? this.#fileChange : this.#opened.file.change;
+    if (change === this.#fileChange) return change;
+    this.#fileChange = change;
+    if (change === undefined) this.#logger.info(`the database ${this.#path} is back in its place`);
+    else {
+      this.#logger.error(
+        `the database ${this.#path}: ${
+          changeText(change)
+        }; what happens goes into the file that was there, and is lost ` +
+          "when apex ends (restart it to begin with what is there)",
+      );
+    }
+    return change;
   }
 
   /** Adds one that is to be told of a new database. */
@@ -106,7 +134,7 @@ export class Database implements Disposable {
       }
       if (before === this.#connection) break;
     }
-    this.#cancelRetry ??= this.#clock.after(RETRY_MS, () => this.#retry());
+    this.#retryLater();
     return false;
   }
 
@@ -123,7 +151,7 @@ export class Database implements Disposable {
       this.#fail(error);
       return false;
     }
-    if (this.#isRefused) this.#recovered();
+    if (this.#refusal !== undefined) this.#recovered();
     return true;
   }
 
@@ -149,6 +177,10 @@ export class Database implements Disposable {
     this.#connection[Symbol.dispose]();
   }
 
+  get #connection(): SqliteConnection {
+    return this.#opened.connection;
+  }
+
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -161,9 +193,14 @@ export class Database implements Disposable {
     );
   }
 
-  #retry(): void {
-    this.#cancelRetry = undefined;
-    this.flush();
+  #retryLater(): void {
+    this.#cancelRetry ??= this.#clock.after(RETRY_MS, () => {
+      this.#cancelRetry = undefined;
+      if (this.#changed.size > 0) this.flush();
+      else if (this.isRefused) {
+        this.write((connection) => void connection.run(PROBE, { now: String(this.#clock.now()) }));
+      }
+    });
   }
 
   #allWritten(): void {
@@ -174,21 +211,13 @@ export class Database implements Disposable {
     for (const writer of written) writer.rowsWritten();
   }
 
-  #open(): SqliteConnection {
-    try {
-      return new SqliteConnection(this.#path);
-    } catch (error) {
-      const failure = failureOf(error);
-      return failure === "refused" ? this.#openInMemory(error) : this.#beginAnew(error, failure);
-    }
-  }
-
   #fail(error: unknown): void {
     const failure = failureOf(error);
     if (failure === "refused") return this.#refused(error);
     this.#connection[Symbol.dispose]();
-    this.#isRefused = false;
-    this.#connection = this.#beginAnew(error, failure);
+    this.#refusal = this.#fileChange = undefined;
+    const options = { path: this.#path, clock: this.#clock, logger: this.#logger };
+    this.#opened = beginAnew(options, { error, failure });
     for (const writer of this.#writers) {
       writer.databaseBegun();
       this.#changed.add(writer);
@@ -197,7 +226,7 @@ export class Database implements Disposable {
   }
 
   #refused(error: unknown): void {
-    if (!this.#isRefused) {
+    if (this.#refusal === undefined) {
       this.#logger.error(
         `cannot write to the database ${this.#path}: ${
           messageOf(error)
@@ -205,60 +234,17 @@ export class Database implements Disposable {
           `for a short time, and writing is tried again every ${RETRY_MS / 1_000} s`,
       );
     }
-    this.#isRefused = true;
-    this.#status = { state: "degraded", error: messageOf(error) };
+    this.#refusal = messageOf(error);
+    this.#retryLater();
   }
 
   #recovered(): void {
-    this.#isRefused = false;
-    this.#status = { state: "ok" };
+    this.#refusal = undefined;
+    if (this.#changed.size === 0) this.#cancelRetry = void this.#cancelRetry?.();
     this.#logger.info(`the database ${this.#path} is written again`);
   }
-
-  #beginAnew(error: unknown, failure: Exclude<SqliteFailure, "refused">): SqliteConnection {
-    const time = new Date(this.#clock.now()).toISOString().replaceAll(/[-:]/g, "");
-    const aside = `${this.#path}.${failure === "damaged" ? "corrupt" : "newer"}-${time}`;
-    try {
-      if (this.#path !== IN_MEMORY) {
-        for (const suffix of ["", "-wal", "-shm"]) renameIfThere(this.#path + suffix, aside + suffix);
-      }
-      const connection = new SqliteConnection(this.#path);
-      const what = `${messageOf(error)}: it was moved to ${aside}, and a new one began`;
-      this.#status = { state: "ok", error: what };
-      this.#logger.error(
-        `the database ${this.#path} cannot be used, ${what}; what it told of the past is gone`,
-      );
-      return connection;
-    } catch (cause) {
-      if (sqliteFailureOf(cause) === undefined) throw cause;
-      return this.#openInMemory(cause);
-    }
-  }
-
-  #openInMemory(error: unknown): SqliteConnection {
-    this.#status = { state: "degraded", error: messageOf(error) };
-    this.#logger.error(
-      `cannot open the database ${this.#path}: ${
-        messageOf(error)
-      }; nothing is kept on disk until apex is started ` +
-        "again (see that its directory can be written and has space)",
-    );
-    return new SqliteConnection(IN_MEMORY);
-  }
 }
 
-/** @throws what is no failure of the database */
-function failureOf(error: unknown): SqliteFailure {
-  const failure = sqliteFailureOf(error);
-  if (failure === undefined) throw error;
-  return failure;
-}
-
-function renameIfThere(from: string, to: string): void {
-  try {
-    Deno.renameSync(from, to);
-  } catch (error) {
-    // SQLite makes the -wal and -shm files only when it needs them.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+function changeText(change: FileChange): string {
+  return `its file was ${change} while apex ran`;
 }

@@ -6,7 +6,8 @@
  * daemons. A new epoch begins where that cannot be promised: with a new database; after a machine's sudden end, which
  * may have undone the last commits; after events that were told but not written. A refused or failed commit is such a
  * case: from then on the journal is `failed`, and the log goes on without it, in a new epoch. Once the database is
- * written again, so is the journal, from the next event on; what it holds from before the hole is history only.
+ * written again, so is the journal, from the next event on; what it holds from before the hole is history only. Where a
+ * life ends without that, the next one cannot know how much was told: it leaves out one number, which is told as the hole.
  *
  *     on ──commit refused──► failed (new epoch) ──database written again──► on
  *     on ──database damaged, a new one begun──► on (new epoch, nothing before)
@@ -16,6 +17,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Database, RowWriter } from "./database.ts";
+import type { FileChange } from "./database_file.ts";
 import {
   type ChunkOptions,
   eventRange,
@@ -25,7 +27,6 @@ import {
   insertEvents,
   lastDeletedMs,
   newestBefore,
-  timeAt,
 } from "./event_rows.ts";
 import {
   type JournalIdentity,
@@ -33,7 +34,7 @@ import {
   newEpoch,
   nextIdentity,
   readBootId,
-  readIdentity,
+  readPast,
   withPastEpoch,
   writeIdentity,
 } from "./journal_identity.ts";
@@ -96,26 +97,33 @@ export class EventJournal implements RowWriter, Disposable {
     this.#clock = clock;
     this.#logger = logger;
     this.#mark = new JournalMark(options.path);
-    const stored = database.read(readIdentity, undefined);
-    const range = database.read(eventRange, undefined);
-    // Events that were told but not journaled have had their numbers, too.
-    this.#headSeq = this.#newestSeq = Math.max(range?.newest ?? 0, (stored?.floorSeq ?? 1) - 1);
-    this.#lastTimeMs = range === undefined
-      ? 0
-      : database.read((connection) => timeAt(connection, range.newest), undefined) ?? 0;
+    // All at once: of a file that is damaged somewhere nothing counts.
+    const { stored, range, lastTimeMs = 0 } = database.read(readPast, {});
+    this.#lastTimeMs = lastTimeMs;
     this.#state = !isKept || options.path === IN_MEMORY ? "off" : database.isInMemory ? "failed" : "on";
+    const isMarked = this.#mark.exists;
+    const { hasLostPast } = database;
     this.#identity = nextIdentity(stored, {
       bootId,
       isJournaled: this.#state === "on",
-      headSeq: this.#headSeq,
-      isMarked: this.#mark.exists,
+      // Events that were told but not journaled have had their numbers, too.
+      headSeq: Math.max(range?.newest ?? 0, (stored?.floorSeq ?? 1) - 1),
+      isMarked,
+      hasLostPast,
     });
+    if (stored === undefined && isMarked && !hasLostPast && !database.isInMemory) {
+      logger.warn(
+        `the database ${options.path} is gone: what it told of the past is missing, and a new one began`,
+      );
+    }
+    this.#headSeq = this.#newestSeq = Math.max(range?.newest ?? 0, this.#identity.floorSeq - 1);
     this.#oldestSeq = Math.max(this.#identity.floorSeq, range?.oldest ?? this.#newestSeq + 1);
     database.join(this);
     this.#begin();
     if (this.#state !== "off") {
       const onDeleted = (): void => this.#deletedOldest();
-      this.#retention = new JournalRetention({ database, clock, limits: options, onDeleted });
+      const onFileChanged = (change: FileChange): void => this.#fileChanged(change);
+      this.#retention = new JournalRetention({ database, clock, limits: options, onDeleted, onFileChanged });
     }
   }
 
@@ -226,7 +234,9 @@ export class EventJournal implements RowWriter, Disposable {
   /** For the database. */
   rowsWritten(): void {
     if (this.#canRecover) this.#recovered();
-    if (this.#isIdentityChanged && this.#state === "on") this.#mark.set();
+    if (this.#isIdentityChanged && this.#state === "on" && this.#database.checkFile() !== "replaced") {
+      this.#mark.set();
+    }
     this.#isIdentityChanged = false;
     const last = this.#batch.at(-1);
     if (last === undefined || this.#state !== "on") return;
@@ -271,7 +281,6 @@ export class EventJournal implements RowWriter, Disposable {
 
   /** Says on disk that this life has begun: before the first event, and so that a power failure cannot undo it. */
   #begin(): void {
-    if (this.#database.isInMemory && this.#state === "off") return;
     if (this.#state !== "on") this.#mark.clear();
     if (this.#database.isInMemory) return;
     this.#isIdentityChanged = true;
@@ -308,6 +317,11 @@ export class EventJournal implements RowWriter, Disposable {
     const pastEpochs = withPastEpoch(this.#identity.pastEpochs, [this.epoch, this.#headSeq]);
     this.#identity = { ...this.#identity, pastEpochs, ...changes, epoch: newEpoch() };
     this.#isIdentityChanged = true;
+  }
+
+  /** What takes the file's place lacks what is told; where there is none, the next life knows by the mark. */
+  #fileChanged(change: FileChange): void {
+    if (change === "replaced") this.#mark.clear();
   }
 
   #deletedOldest(): void {

@@ -2,8 +2,19 @@
  * The statements on the `events` table. Each one takes a bounded number of rows and of bytes, because it holds up the event
  * loop: whoever wants more calls again.
  */
-import type { SqliteConnection, SqlRow } from "./sqlite_connection.ts";
+import type { SqliteConnection, SqlRow, SqlValue } from "./sqlite_connection.ts";
+import { DamageError } from "./sqlite_failure.ts";
 import { type JournalLine, StoredEvent } from "./stored_event.ts";
+
+/** No event has a greater number: there is room for a million a second for a century. */
+export const MAX_SEQ = 2 ** 52;
+
+/** Beyond it is no date. */
+const MAX_TIME_MS = 8.64e15;
+
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+const NEWLINE = 0x0a;
 
 /** How much one call may read. One event is always read, whatever its size. */
 export interface ChunkOptions {
@@ -70,29 +81,29 @@ export function eventsBefore(
   return chunk(connection, options.taskId === undefined ? SQL.before : SQL.taskBefore, { ...options, seq });
 }
 
-/** The `seq` of the oldest and of the newest row; undefined when there is none. */
+/** The `seq` of the oldest and of the newest row; undefined when there is none. @throws {DamageError} */
 export function eventRange(connection: SqliteConnection): { oldest: number; newest: number } | undefined {
   // Two subqueries: for both at once SQLite would read the whole table.
   const [row] = connection.rows(
     "SELECT (SELECT min(seq) FROM events) AS oldest, (SELECT max(seq) FROM events) AS newest",
   );
   if (row === undefined || row.oldest === null) return undefined;
-  return { oldest: Number(row.oldest), newest: Number(row.newest) };
+  return { oldest: seqOf(row.oldest), newest: seqOf(row.newest) };
 }
 
 /** The `seq` of the newest row before `seq`; undefined when there is none. */
 export function newestBefore(connection: SqliteConnection, seq: number): number | undefined {
   const [row] = connection.rows("SELECT max(seq) AS newest FROM events WHERE seq < :seq", { seq });
-  return row === undefined || row.newest === null ? undefined : Number(row.newest);
+  return row === undefined || row.newest === null ? undefined : seqOf(row.newest);
 }
 
-/** When the first event with that `seq` or a greater one was published. */
+/** When the first event with that `seq` or a greater one was published. @throws {DamageError} */
 export function timeAt(connection: SqliteConnection, seq: number): number | undefined {
   const [row] = connection.rows(
     "SELECT time_ms FROM events WHERE seq >= :seq ORDER BY seq LIMIT 1",
     { seq },
   );
-  return row === undefined ? undefined : Number(row.time_ms);
+  return row === undefined ? undefined : timeOf(row.time_ms);
 }
 
 /** The `seq` of the first event that was published at `timeMs` or later; one past the newest when there is none. */
@@ -134,7 +145,7 @@ export function deleteOldest(
 /** When the newest of the events was published that were deleted for their age, or for their number; undefined: none was. */
 export function lastDeletedMs(connection: SqliteConnection): number | undefined {
   const [row] = connection.rows("SELECT value FROM meta WHERE key = 'deleted_ms'");
-  return row === undefined ? undefined : Number(row.value);
+  return row === undefined ? undefined : timeOf(Number(row.value));
 }
 
 function chunk(
@@ -149,13 +160,40 @@ function chunk(
   return connection.rows(sql.chunk, { from: seq, to, ...task }).map(readEvent);
 }
 
+/** @throws {DamageError} for a row that was not written so: whoever reads relies on what is here */
 function readEvent(row: SqlRow): StoredEvent {
+  const { seq, type, task_id: taskId, container_id: containerId, line } = row;
+  if (
+    typeof type !== "string" || !isTextOrNull(taskId) || !isTextOrNull(containerId) || !isObjectLine(line)
+  ) {
+    throw new DamageError(`its event number ${seq} is none`);
+  }
   return new StoredEvent({
-    seq: Number(row.seq),
-    timeMs: Number(row.time_ms),
-    type: String(row.type),
-    taskId: row.task_id === null ? undefined : String(row.task_id),
-    containerId: row.container_id === null ? undefined : String(row.container_id),
-    line: row.line as Uint8Array,
+    seq: seqOf(seq),
+    timeMs: timeOf(row.time_ms),
+    type,
+    taskId: taskId ?? undefined,
+    containerId: containerId ?? undefined,
+    line,
   });
+}
+
+function seqOf(value: SqlValue | undefined): number {
+  if (Number.isInteger(value) && Number(value) > 0 && Number(value) <= MAX_SEQ) return Number(value);
+  throw new DamageError(`it has an event with the number ${value}`);
+}
+
+function timeOf(value: SqlValue | undefined): number {
+  if (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_TIME_MS) return Number(value);
+  throw new DamageError(`it has an event of the time ${value}`);
+}
+
+function isTextOrNull(value: SqlValue | undefined): value is string | null {
+  return value === null || typeof value === "string";
+}
+
+/** One line that may be a JSON object: to parse each would make resuming several times as slow. */
+function isObjectLine(value: SqlValue | undefined): value is Uint8Array {
+  return value instanceof Uint8Array && value.length > 2 && value[0] === OPENING_BRACE &&
+    value.at(-1) === CLOSING_BRACE && !value.includes(NEWLINE);
 }

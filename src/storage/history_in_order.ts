@@ -36,10 +36,11 @@ export async function* historyInOrder(
     else if (sinceMs === undefined) afterSeq = endSeq - 1;
   }
   const taskId = filter?.taskId;
+  // A hole right before the oldest event is: what came before it may be lost, too.
   const hole = journal.lastHole;
   /** Of one task there are only its own numbers to see, so only the last hole is known. */
   const missingBefore = (seq: number): SeqRange | undefined => {
-    const first = (lookedTo ?? seq - 1) + 1;
+    const first = (lookedTo ?? (hole?.last === seq - 1 ? hole.first : seq) - 1) + 1;
     if (taskId === undefined) return first < seq ? { first, last: seq - 1 } : undefined;
     return hole !== undefined && first <= hole.first && hole.last < seq ? hole : undefined;
   };

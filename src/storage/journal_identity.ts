@@ -3,7 +3,10 @@
  * mark, a file that is there exactly while the journal takes all that is told. The mark is a file of its own because it
  * must go when nothing can be written, on a full disk above all.
  */
-import type { SqliteConnection } from "./sqlite_connection.ts";
+import * as v from "valibot";
+import { eventRange, MAX_SEQ, timeAt } from "./event_rows.ts";
+import { IN_MEMORY, type SqliteConnection } from "./sqlite_connection.ts";
+import { DamageError } from "./sqlite_failure.ts";
 
 /** Epochs of the past whose cursors can still be placed. */
 const MAX_PAST_EPOCHS = 32;
@@ -24,20 +27,60 @@ export interface JournalIdentity {
   readonly pastEpochs: ReadonlyMap<string, number>;
 }
 
-/** Undefined in a new database. */
-export function readIdentity(connection: SqliteConnection): JournalIdentity | undefined {
+const flagSchema = v.optional(v.picklist(["0", "1"]), "0");
+const seqSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_SEQ));
+
+/** Rows of `meta`, by key. */
+const metaSchema = v.object({
+  epoch: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+  boot_id: v.optional(v.string(), ""),
+  is_clean: flagSchema,
+  is_journaled: flagSchema,
+  floor_seq: v.optional(v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number), seqSchema), "1"),
+  past_epochs: v.optional(
+    v.pipe(v.string(), v.parseJson(), v.array(v.tuple([v.string(), seqSchema]))),
+    "[]",
+  ),
+});
+
+/** What an earlier life left: nothing in a new database. */
+export interface Past {
+  readonly stored?: JournalIdentity | undefined;
+  readonly range?: ReturnType<typeof eventRange>;
+  /** Of the newest event. */
+  readonly lastTimeMs?: number | undefined;
+}
+
+/** @throws {DamageError} */
+export function readPast(connection: SqliteConnection): Past {
+  const range = eventRange(connection);
+  return {
+    stored: readIdentity(connection),
+    range,
+    lastTimeMs: range === undefined ? undefined : timeAt(connection, range.newest),
+  };
+}
+
+/** Undefined in a new database. @throws {DamageError} for what was not written so */
+function readIdentity(connection: SqliteConnection): JournalIdentity | undefined {
   const rows = connection.rows("SELECT key, value FROM meta");
-  const values = new Map(rows.map(({ key, value }) => [String(key), String(value)]));
-  const epoch = values.get("epoch");
-  if (epoch === undefined) return undefined;
-  const bootId = values.get("boot_id");
+  const values = new Map(rows.map(({ key, value }) => [key, value]));
+  if (!values.has("epoch")) return undefined;
+  const parsed = v.safeParse(metaSchema, Object.fromEntries(values));
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    throw new DamageError(
+      `what it says of the journal (${v.getDotPath(issue)}) makes no sense: ${issue.message}`,
+    );
+  }
+  const { epoch, boot_id, is_clean, is_journaled, floor_seq, past_epochs } = parsed.output;
   return {
     epoch,
-    ...(bootId !== undefined && bootId !== "" && { bootId }),
-    isClean: values.get("is_clean") === "1",
-    isJournaled: values.get("is_journaled") === "1",
-    floorSeq: Number(values.get("floor_seq") ?? 1),
-    pastEpochs: new Map(JSON.parse(values.get("past_epochs") ?? "[]")),
+    ...(boot_id !== "" && { bootId: boot_id }),
+    isClean: is_clean === "1",
+    isJournaled: is_journaled === "1",
+    floorSeq: floor_seq,
+    pastEpochs: new Map(past_epochs),
   };
 }
 
@@ -64,25 +107,31 @@ export interface JournalStart {
   readonly headSeq: number;
   /** The {@linkcode JournalMark} is there. */
   readonly isMarked: boolean;
+  /** There was a database, which could not be used. */
+  readonly hasLostPast: boolean;
 }
 
-/** What this life is, after the one that `stored` tells of. */
+/**
+ * What this life is, after the one that `stored` tells of. Where events may be missing, its floor leaves out one number
+ * after `headSeq`: a hole that readers are told of.
+ */
 export function nextIdentity(
   stored: JournalIdentity | undefined,
-  { bootId, isJournaled, headSeq, isMarked }: JournalStart,
+  { bootId, isJournaled, headSeq, isMarked, hasLostPast }: JournalStart,
 ): JournalIdentity {
   const mine = { ...(bootId !== undefined && { bootId }), isClean: false, isJournaled };
   if (stored === undefined) {
-    return { ...mine, epoch: newEpoch(), floorSeq: headSeq + 1, pastEpochs: new Map() };
+    const wasOne = isMarked || hasLostPast;
+    return { ...mine, epoch: newEpoch(), floorSeq: headSeq + (wasOne ? 2 : 1), pastEpochs: new Map() };
   }
-  // Events were told that are not here: what is here is before them.
+  // Events may have been told that are not here: what is here is before them.
   const hasHole = !stored.isJournaled || !isMarked;
   const isSure = stored.isClean || (stored.bootId !== undefined && stored.bootId === bootId);
   if (isJournaled && isSure && !hasHole) return { ...stored, ...mine };
   return {
     ...mine,
     epoch: newEpoch(),
-    floorSeq: hasHole ? headSeq + 1 : stored.floorSeq,
+    floorSeq: hasHole ? headSeq + 2 : stored.floorSeq,
     pastEpochs: withPastEpoch(stored.pastEpochs, [stored.epoch, headSeq]),
   };
 }
@@ -113,14 +162,16 @@ export function readBootId(): string | undefined {
 
 /** The file that says that the journal beside it has no hole. */
 export class JournalMark {
-  readonly #path: string;
+  /** Undefined: beside a database in memory there is none. */
+  readonly #path: string | undefined;
 
   /** @param databasePath the mark is beside it */
   constructor(databasePath: string) {
-    this.#path = `${databasePath}-journaled`;
+    this.#path = databasePath === IN_MEMORY ? undefined : `${databasePath}-journaled`;
   }
 
   get exists(): boolean {
+    if (this.#path === undefined) return false;
     try {
       return Deno.statSync(this.#path).isFile;
     } catch (error) {
@@ -131,6 +182,7 @@ export class JournalMark {
 
   /** Where it cannot be set, the next start begins a new epoch: safe, though not needed. */
   set(): void {
+    if (this.#path === undefined) return;
     try {
       Deno.openSync(this.#path, { write: true, create: true, mode: 0o600 }).close();
     } catch (error) {
@@ -140,6 +192,7 @@ export class JournalMark {
 
   /** Where it cannot be cleared, the file system is not writable at all, and then not by the next start either. */
   clear(): void {
+    if (this.#path === undefined) return;
     try {
       Deno.removeSync(this.#path);
     } catch (error) {

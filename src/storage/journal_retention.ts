@@ -1,5 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Database } from "./database.ts";
+import type { FileChange } from "./database_file.ts";
 import { deleteOldest } from "./event_rows.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -33,18 +34,29 @@ export class JournalRetention implements Disposable {
   readonly #maxAgeMs: number;
   readonly #maxBytes: number;
   readonly #onDeleted: () => void;
+  readonly #onFileChanged: (change: FileChange) => void;
   #cancelStep: () => void;
   #isSoon = true;
 
-  /** @param options.onDeleted rows are gone */
+  /**
+   * @param options.onDeleted rows are gone
+   * @param options.onFileChanged the file is not the one that was opened; called at each look
+   */
   constructor(
-    options: { database: Database; clock: Clock; limits: RetentionLimits; onDeleted: () => void },
+    options: {
+      database: Database;
+      clock: Clock;
+      limits: RetentionLimits;
+      onDeleted: () => void;
+      onFileChanged: (change: FileChange) => void;
+    },
   ) {
     this.#database = options.database;
     this.#clock = options.clock;
     this.#maxAgeMs = options.limits.maxAgeMs ?? 7 * DAY_MS;
     this.#maxBytes = options.limits.maxBytes ?? 256 * MIB;
     this.#onDeleted = options.onDeleted;
+    this.#onFileChanged = options.onFileChanged;
     this.#cancelStep = this.#clock.after(STEP_PAUSE_MS, this.#step);
   }
 
@@ -58,6 +70,8 @@ export class JournalRetention implements Disposable {
   }
 
   readonly #step = (): void => {
+    const change = this.#database.checkFile();
+    if (change !== undefined) this.#onFileChanged(change);
     const hasMore = !this.#database.isRefused && (this.#deleteSome() || this.#vacuumSome());
     this.#next(hasMore ? STEP_PAUSE_MS : LOOK_EVERY_MS);
   };

@@ -1,6 +1,6 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
-import { NewerSchemaError } from "./sqlite_failure.ts";
+import { DamageError, NewerSchemaError } from "./sqlite_failure.ts";
 
 /** A path that is no file: the database is gone with its connection. */
 export const IN_MEMORY = ":memory:";
@@ -107,6 +107,9 @@ export class SqliteConnection implements Disposable {
     this.#database.exec("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)");
     const [row] = this.#database.prepare("SELECT value FROM meta WHERE key = 'schema_version'").all();
     const version = Number(row?.value ?? 0);
+    if (!Number.isSafeInteger(version) || version < 0) {
+      throw new DamageError(`its schema has the version ${JSON.stringify(row?.value)}`);
+    }
     if (version > SCHEMA_VERSION) {
       throw new NewerSchemaError(
         `its schema has version ${version}, and this apex knows ${SCHEMA_VERSION} at most`,

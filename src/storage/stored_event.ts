@@ -37,7 +37,17 @@ export class StoredEvent implements EventFacts {
   get containerName(): string | undefined {
     const text = decoder.decode(this.line);
     if (!text.includes(NAME_FIELD)) return undefined;
-    const { containerName } = JSON.parse(text);
+    const containerName = nameIn(text);
     return typeof containerName === "string" ? containerName : undefined;
+  }
+}
+
+function nameIn(text: string): unknown {
+  try {
+    return JSON.parse(text).containerName;
+  } catch (error) {
+    // Damage within the line, which nobody has looked for: it names no container.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
   }
 }

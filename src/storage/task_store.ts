@@ -119,13 +119,14 @@ export class TaskStore implements RowWriter {
   #prune(): void {
     this.#endedSincePrune = 0;
     if (this.#database.isRefused) return;
+    let isWritten: boolean;
     let deleted = 0;
     do {
-      this.#database.write((connection) => {
+      isWritten = this.#database.write((connection) => {
         deleted = connection.run(PRUNE, { step: PRUNE_STEP, kept: MAX_ENDED_TASKS }).changes;
       });
       if (deleted > 0) this.#database.read((connection) => connection.rows(VACUUM), []);
-    } while (deleted === PRUNE_STEP);
+    } while (isWritten && deleted === PRUNE_STEP);
   }
 
   #readUnfinished(): StoredTask[] {

@@ -1,8 +1,10 @@
+import { DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
 import { EventLog, type EventLogOptions } from "../../src/eventlog/event_log.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import type { EventJournal, JournalOptions } from "../../src/storage/event_journal.ts";
+import { historyInOrder, type HistoryInOrderOptions, isEvent } from "../../src/storage/history_in_order.ts";
 import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
@@ -17,22 +19,50 @@ export interface JournaledLogOptions extends JournalOptions {
 export class JournaledLog implements AsyncDisposable {
   readonly clock: FakeClock;
   readonly errors: string[] = [];
+  readonly warnings: string[] = [];
   readonly storage: Storage;
   readonly journal: EventJournal;
   readonly log: EventLog;
 
   constructor(path: string, { clock = new FakeClock(), log, ...journal }: JournaledLogOptions = {}) {
     this.clock = clock;
-    const logger = { ...silentLogger, error: (message: string) => void this.errors.push(message) };
+    const logger = {
+      ...silentLogger,
+      error: (message: string) => void this.errors.push(message),
+      warn: (message: string) => void this.warnings.push(message),
+    };
     this.storage = openStorage({ path, clock, logger });
     this.journal = this.storage.openJournal(journal);
-    this.log = new EventLog({ clock, journal: this.journal, ...log });
+    this.log = new EventLog({ clock, logger, journal: this.journal, ...log });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.log.close(0);
     this.storage[Symbol.dispose]();
   }
+}
+
+/** Somebody else in the middle of a write: whoever wants to write is refused. */
+export function holdLock(path: string): Disposable {
+  const database = new DatabaseSync(path);
+  database.exec("BEGIN IMMEDIATE");
+  return { [Symbol.dispose]: () => database.close() };
+}
+
+/** What nobody but a stranger, or a flipped bit, does to the file. */
+export function withRaw(path: string, sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
+}
+
+/** The past as text: `4` for an event, `5-7` for a gap. */
+export async function pastOf(journal: EventJournal, options: HistoryInOrderOptions = {}): Promise<string[]> {
+  const past: string[] = [];
+  for await (const each of historyInOrder(journal, options)) {
+    past.push(isEvent(each) ? String(each.seq) : `${each.first}-${each.last}`);
+  }
+  return past;
 }
 
 /**

@@ -3,13 +3,17 @@ import { Database, RETRY_MS } from "../../src/storage/database.ts";
 import { SCHEMA_VERSION } from "../../src/storage/schema.ts";
 import { IN_MEMORY } from "../../src/storage/sqlite_connection.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
+import { holdLock, JournaledLog } from "../eventlog/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-function open(path: string): Database & { readonly errors: string[] } {
+function open(
+  path: string,
+  clock = new FakeClock(Date.UTC(2026, 1, 3, 4, 5, 6, 7)),
+): Database & { readonly errors: string[] } {
   const errors: string[] = [];
   const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
-  const database = new Database({ path, clock: new FakeClock(Date.UTC(2026, 1, 3, 4, 5, 6, 7)), logger });
+  const database = new Database({ path, clock, logger });
   return Object.assign(database, { errors });
 }
 
@@ -126,6 +130,69 @@ Deno.test("a write that is refused is reported, said once, and over when one suc
   assertMatch(database.errors[0] ?? "", new RegExp(`every ${RETRY_MS / 1_000} s`));
   assert(addMeta(database, "a"));
   assertEquals(database.status, { state: "ok" });
+});
+
+Deno.test("what was refused is tried again by itself, though nobody has anything to write", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  const clock = new FakeClock();
+  using database = open(path, clock);
+  {
+    using _lock = holdLock(path);
+    assertEquals(addMeta(database, "a"), false);
+    clock.advance(2 * RETRY_MS);
+    assertEquals([database.status.state, database.isRefused, database.errors.length], ["degraded", true, 1]);
+  }
+  clock.advance(RETRY_MS);
+  assertEquals([database.status, database.isRefused, clock.pendingTimers], [{ state: "ok" }, false, 0]);
+});
+
+Deno.test("a refused step of tidying up does not leave an idle journal degraded", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("a.db");
+  await using life = new JournaledLog(path);
+  const { epoch } = life.journal;
+  {
+    using _lock = holdLock(path);
+    life.clock.advance(60_000);
+    assertEquals(life.storage.status.state, "degraded");
+  }
+  life.clock.advance(RETRY_MS);
+  assertEquals([life.storage.status, life.journal.status.state, life.journal.epoch], [
+    { state: "ok" },
+    "on",
+    epoch,
+  ]);
+});
+
+Deno.test("a database in memory, for want of a file, does not become well by a write", () => {
+  using database = open("/no/such/directory/apex.db");
+  database.read((connection) => connection.rows("PRAGMA max_page_count=1"), []);
+  assertEquals(
+    database.write((each) =>
+      void each.run("INSERT INTO meta VALUES ('big', :big)", { big: "x".repeat(99_999) })
+    ),
+    false,
+  );
+  assert(addMeta(database, "small"));
+  assertEquals(database.status.state, "degraded");
+});
+
+Deno.test("a file that is deleted or replaced is told of once, in the status until it is back", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  using database = open(path);
+  assertEquals([database.checkFile(), database.status], [undefined, { state: "ok" }]);
+  await Deno.rename(path, dir.join("elsewhere"));
+  for (let look = 0; look < 2; look++) assertEquals(database.checkFile(), "deleted");
+  assertEquals(database.errors.length, 1);
+  assertMatch(database.errors[0]!, /apex\.db: its file was deleted/);
+  assertEquals(database.status, { state: "degraded", error: "its file was deleted while apex ran" });
+  await Deno.writeTextFile(path, "");
+  assertEquals([database.checkFile(), database.errors.length], ["replaced", 2]);
+  assertMatch(database.status.error!, /replaced/);
+  await Deno.rename(dir.join("elsewhere"), path);
+  assertEquals([database.checkFile(), database.status], [undefined, { state: "ok" }]);
 });
 
 Deno.test("a full disk refuses writes, and loses nothing that was written", () => {

@@ -2,10 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { EventFilter } from "../../src/storage/event_filter.ts";
 import { history, type HistoryOptions } from "../../src/storage/history.ts";
-import { historyInOrder, type HistoryInOrderOptions, isEvent } from "../../src/storage/history_in_order.ts";
 import { RETRY_MS } from "../../src/storage/database.ts";
 import { DatabaseSync } from "node:sqlite";
-import { containerEvent, JournaledLog, settled, taskEvent } from "../eventlog/journaled_log.ts";
+import { containerEvent, JournaledLog, pastOf, settled, taskEvent } from "../eventlog/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
@@ -60,15 +59,6 @@ Deno.test("history() lets others have their turn, and ends when it is told to", 
   await assertRejects(() => seqsOf(life, { signal: stop.signal }), Error, "enough");
 });
 
-/** `4` for an event, `5-7` for a gap. */
-async function pastOf(life: JournaledLog, options: HistoryInOrderOptions = {}): Promise<string[]> {
-  const past: string[] = [];
-  for await (const each of historyInOrder(life.journal, options)) {
-    past.push(isEvent(each) ? String(each.seq) : `${each.first}-${each.last}`);
-  }
-  return past;
-}
-
 Deno.test("historyInOrder() tells what could not be written as missing, in its place", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
@@ -82,21 +72,21 @@ Deno.test("historyInOrder() tells what could not be written as missing, in its p
   const other = new DatabaseSync(path);
   other.exec("BEGIN IMMEDIATE");
   await tell("a", "b", "a");
-  assertEquals(await pastOf(life), ["1", "2", "3-5"]);
-  assertEquals(await pastOf(life, { filter: new EventFilter({ taskId: "a" }) }), ["1", "3-5"]);
+  assertEquals(await pastOf(life.journal), ["1", "2", "3-5"]);
+  assertEquals(await pastOf(life.journal, { filter: new EventFilter({ taskId: "a" }) }), ["1", "3-5"]);
   other.exec("ROLLBACK");
   other.close();
   clock.advance(RETRY_MS);
   await tell("a", "b");
-  assertEquals(await pastOf(life), ["1", "2", "3-5", "6", "7"]);
-  assertEquals(await pastOf(life, { filter: new EventFilter({ taskId: "b" }) }), ["2", "3-5", "7"]);
-  assertEquals(await pastOf(life, { filter: new EventFilter({ types: ["nothing"] }) }), ["3-5"]);
-  assertEquals(await pastOf(life, { limit: 2 }), ["6", "7"]);
-  assertEquals(await pastOf(life, { limit: 3 }), ["2", "3-5", "6", "7"]);
-  assertEquals(await pastOf(life, { sinceMs: clock.now() }), ["3-5", "6", "7"]);
-  assertEquals(await pastOf(life, { untilMs: clock.now() }), ["1", "2"]);
+  assertEquals(await pastOf(life.journal), ["1", "2", "3-5", "6", "7"]);
+  assertEquals(await pastOf(life.journal, { filter: new EventFilter({ taskId: "b" }) }), ["2", "3-5", "7"]);
+  assertEquals(await pastOf(life.journal, { filter: new EventFilter({ types: ["nothing"] }) }), ["3-5"]);
+  assertEquals(await pastOf(life.journal, { limit: 2 }), ["6", "7"]);
+  assertEquals(await pastOf(life.journal, { limit: 3 }), ["2", "3-5", "6", "7"]);
+  assertEquals(await pastOf(life.journal, { sinceMs: clock.now() }), ["3-5", "6", "7"]);
+  assertEquals(await pastOf(life.journal, { untilMs: clock.now() }), ["1", "2"]);
   clock.advance(1);
-  assertEquals(await pastOf(life, { sinceMs: clock.now() }), []);
+  assertEquals(await pastOf(life.journal, { sinceMs: clock.now() }), []);
 });
 
 Deno.test("historyInOrder() throws when the journal cannot be read, with a limit and without", async () => {
@@ -106,6 +96,6 @@ Deno.test("historyInOrder() throws when the journal cannot be read, with a limit
   await settled();
   life.storage[Symbol.dispose]();
   for (const options of [{}, { limit: 1 }]) {
-    await assertRejects(() => pastOf(life, options), ApexError, "cannot be read");
+    await assertRejects(() => pastOf(life.journal, options), ApexError, "cannot be read");
   }
 });

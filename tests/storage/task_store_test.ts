@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { DatabaseSync } from "node:sqlite";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { RETRY_MS } from "../../src/storage/database.ts";
 import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import type { StoredTask } from "../../src/storage/stored_task.ts";
 import { MAX_ENDED_TASKS } from "../../src/storage/task_store.ts";
+import { holdLock, withRaw } from "../eventlog/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
@@ -159,17 +159,3 @@ Deno.test("a row whose description is no JSON any more is damage, too", async ()
   storage.tasks.save(ended("b", 2));
   assertEquals(idsOf(storage.tasks.ended()), ["b"]);
 });
-
-/** Somebody else who is in the middle of a write. */
-function holdLock(path: string): Disposable {
-  const database = new DatabaseSync(path);
-  database.exec("BEGIN IMMEDIATE");
-  return { [Symbol.dispose]: () => database.close() };
-}
-
-/** What nobody but a stranger does to the file. */
-function withRaw(path: string, sql: string): void {
-  const database = new DatabaseSync(path);
-  database.exec(sql);
-  database.close();
-}

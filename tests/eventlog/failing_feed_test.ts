@@ -1,0 +1,39 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { EventLog } from "../../src/eventlog/event_log.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { EventFilter } from "../../src/storage/event_filter.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { eventOf } from "../support/wire_events.ts";
+import { settled } from "./journaled_log.ts";
+import { StreamTaker } from "./stream_taker.ts";
+
+/** A mistake in what makes a subscriber's stream. */
+class BrokenFilter extends EventFilter {
+  override matches(): boolean {
+    throw new TypeError("broken");
+  }
+}
+
+Deno.test("a subscriber whose events cannot be had is closed and told of; the others go on", async () => {
+  const errors: string[] = [];
+  const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
+  await using log = new EventLog({ clock: new FakeClock(), logger });
+  const [broken, other] = [new StreamTaker(), new StreamTaker()];
+  const closed: unknown[] = [];
+  log.subscribeExtended({
+    connection: broken,
+    filter: new BrokenFilter({}),
+    onClose: (reason, error) => void closed.push(reason, error),
+    onReleased: () => void closed.push("released"),
+  });
+  log.subscribeExtended({ connection: other });
+  for (const text of ["one", "two"]) {
+    log.append(eventOf(text));
+    await settled();
+  }
+  assertEquals([closed[0], closed[2], broken.isClosed], ["closed", "released", true]);
+  assertMatch(String(closed[1]), /broken/);
+  assertEquals(errors.length, 1);
+  assertMatch(errors[0]!, /disconnected a subscriber.*broken/);
+  assertEquals([other.seqs, log.stats().subscribers], [[1, 2], 1]);
+});
