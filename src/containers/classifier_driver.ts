@@ -52,8 +52,11 @@ export class ClassifierDriver implements AsyncDisposable {
   /** Something happened to a container. */
   signal(entry: ContainerEntry, signal: Signal): void {
     if (this.#isOver) return;
+    const wasAsking = entry.classifier.asking;
     entry.revision++;
     this.#run(entry, entry.classifier.signal(signal));
+    // So many signals wait that the question was given up.
+    if (wasAsking && !entry.classifier.asking) this.#options.onAnswered();
   }
 
   /** Nothing of it is told before the removal of the other one. */

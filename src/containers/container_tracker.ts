@@ -260,9 +260,21 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     }
     // Where they stood when they were last told of: what has changed since is told from there.
     const options = { baselineNano: known.baselineNano, stopFollowsDie: stopFollowsDie(kind) };
-    for (const entry of memory.resume(engineId, options)) {
-      this.#registry.add(entry);
-      this.#driver.restored(entry);
+    const entries = memory.resume(engineId, options);
+    for (const entry of entries) this.#registry.add(entry);
+    this.#parkAgain(entries);
+    for (const entry of entries) this.#driver.restored(entry);
+  }
+
+  /** Who waited for the end of another container when the last life ended. */
+  #parkAgain(entries: readonly ContainerEntry[]): void {
+    const waiting = entries.filter(({ classifier }) => classifier.untoldCreationNano !== undefined)
+      .sort((a, b) => a.classifier.untoldCreationNano! - b.classifier.untoldCreationNano!);
+    for (const entry of waiting) {
+      const leaving = entries.find((each) =>
+        each.name === entry.name && each.classifier.isLeaving && !waiting.includes(each)
+      );
+      if (leaving !== undefined) this.#driver.park(entry, leaving);
     }
   }
 

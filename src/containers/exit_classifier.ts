@@ -13,7 +13,7 @@
  *
  * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order. That is
  * why health goes through here too: what its checks said has to be asked for. (One file though long: every transition
- * reads or writes the same five pieces of state.)
+ * reads or writes the same few pieces of state.)
  */
 import { definedFields } from "../platform/defined_fields.ts";
 import type { DieSignal, HealthSignal, KillSignal, Signal } from "./engine_dialect.ts";
@@ -141,6 +141,12 @@ export class ExitClassifier {
     return this.#isParked;
   }
 
+  /** When it was created, ns, where that waits to be told. */
+  get untoldCreationNano(): number | undefined {
+    const [first] = this.#inbox;
+    return first?.kind === "create" ? first.timeNano : undefined;
+  }
+
   /** Nothing of it is told until {@linkcode ExitClassifier.unpark}. */
   park(): void {
     this.#isParked = true;
@@ -197,7 +203,8 @@ export class ExitClassifier {
   /** The time of an `arm` step has passed. */
   deadline(): Step[] {
     const steps: Step[] = [];
-    this.#settle("died", steps);
+    // Behind another container its `stop` may have come, and wait.
+    this.#settle(this.#isStopWaiting() ? "stopped" : "died", steps);
     this.#drain(steps);
     return steps;
   }

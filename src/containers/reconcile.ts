@@ -52,8 +52,9 @@ export async function reconcileContainers(
   const listed = list.map(readSummary);
   const listedIds = new Set(listed.map((container) => container.id));
   const doubtful = [
-    ...listed.filter((container) => isInDoubt(options.find(container.id), container, context())),
+    // Those that are gone first: others may have their names by now.
     ...options.known().filter((entry) => !listedIds.has(entry.id)),
+    ...listed.filter((container) => isInDoubt(options.find(container.id), container, context())),
   ].map(({ id }) => id);
 
   let outcome: ReconcileOutcome = { result: "settled" };

@@ -449,3 +449,19 @@ Deno.test("a container about which the engine is being asked is compared when it
   await feed.reconcile(list);
   assertEquals([feed.take(), feed.reconcileRequests], [[], 1]);
 });
+
+Deno.test("what could not be compared is, once so many signals wait that nobody is asked any more", async () => {
+  await using feed = new EngineFeed();
+  feed.connect();
+  feed.say("start", "web");
+  feed.tracker.disconnected("cut");
+  const list = [exited("Exited (7) 1 second ago")];
+  feed.connect(list, { first: false });
+  const facts = { status: "exited", exitCode: 7, started: 0, finished: 0 };
+  feed.answer = (id) => feed.inspected.length === 1 ? new Promise(() => {}) : inspectOf(id, facts);
+  feed.say("die", "web", code(255));
+  await feed.reconcile(list);
+  assertEquals(feed.reconcileRequests, 0);
+  for (let i = 0; i < 257; i++) feed.say("rename", "web", { name: "web" });
+  assertEquals([feed.take(), feed.reconcileRequests], [["started web", "died web 255"], 1]);
+});
