@@ -76,7 +76,7 @@ export class ContainerEntry {
 
   /** Nothing has been told of it yet: it waits for the end of another container. */
   get isUntold(): boolean {
-    return this.classifier.isParked && !this.inBaseline && !this.creationTold && !this.stateWasSeen;
+    return this.classifier.untoldCreationNano !== undefined;
   }
 
   toRecord(): ContainerRecord {

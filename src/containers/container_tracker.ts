@@ -268,7 +268,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
 
   /** Who waited for the end of another container when the last life ended. */
   #parkAgain(entries: readonly ContainerEntry[]): void {
-    const waiting = entries.filter(({ classifier }) => classifier.untoldCreationNano !== undefined)
+    const waiting = entries.filter(({ isUntold }) => isUntold)
       .sort((a, b) => a.classifier.untoldCreationNano! - b.classifier.untoldCreationNano!);
     for (const entry of waiting) {
       const leaving = entries.find((each) =>

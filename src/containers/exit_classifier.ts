@@ -137,10 +137,6 @@ export class ExitClassifier {
     return this.#behind.some(isRemoval) || this.#inbox.some(isRemoval);
   }
 
-  get isParked(): boolean {
-    return this.#isParked;
-  }
-
   /** When it was created, ns, where that waits to be told. */
   get untoldCreationNano(): number | undefined {
     const [first] = this.#inbox;
