@@ -2,6 +2,7 @@ import { request } from "../client/request.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
 import { eachTarget } from "./each_target.ts";
+import { otherTargetsNote } from "./other_targets.ts";
 
 export interface InspectOptions {
   readonly sockets: SocketPaths;
@@ -22,8 +23,13 @@ export async function inspect(context: CliContext, { sockets, targets }: Inspect
   const { results, exitStatus } = await eachTarget(targets, {
     failure: "cannot inspect",
     stderr,
-    work: (target) =>
-      request(sockets.controlSocket, "containers.inspect", { target }, { timeoutMs: INSPECT_TIMEOUT_MS }),
+    work: async (target) => {
+      const options = { timeoutMs: INSPECT_TIMEOUT_MS };
+      const result = await request(sockets.controlSocket, "containers.inspect", { target }, options);
+      const note = otherTargetsNote({ target, shown: result.container?.name, others: result.others });
+      if (note !== undefined) await stderr.print(`apex: ${note}`);
+      return result;
+    },
   });
   await stdout.print(JSON.stringify(results, null, 2));
   return exitStatus;

@@ -3,6 +3,7 @@ import { logErrorOf } from "../client/frame_payloads.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
+import { otherTargetsNote } from "./other_targets.ts";
 import { pointInTime } from "./point_in_time.ts";
 
 export interface LogsFlags {
@@ -36,6 +37,8 @@ export async function logs(context: CliContext, { sockets, target, flags }: Logs
     ...(flags.timestamps && { timestamps: true }),
   };
   using stream = await openStream(sockets.controlSocket, "containers.logs", params);
+  const note = otherTargetsNote({ ...stream.result, target });
+  if (note !== undefined) await stderr.print(`apex: ${note}`);
   for await (const frame of stream.frames) {
     if (frame.kind === "data") await stdout.write(frame.payload);
     else if (frame.kind === "stderr") await stderr.write(frame.payload);

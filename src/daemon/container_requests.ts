@@ -1,7 +1,5 @@
 /** The operations `containers.*`. */
 import type { ContainerManager } from "../containers/container_manager.ts";
-import type { ContainerRecord } from "../containers/container_record.ts";
-import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../orchestrator/task.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { ContainersListResult, ControlReply, ControlRequestOf } from "../protocol/control.ts";
@@ -10,18 +8,14 @@ import type { StreamReply } from "./control_server.ts";
 import type { EngineStatus } from "./engine_status.ts";
 import { sendOutput } from "./output_frames.ts";
 import { type SnapshotContainer, snapshotContainer } from "./snapshot_state.ts";
+import type { Targets } from "./targets.ts";
 import { containerResult, taskResult } from "./wire_results.ts";
 
 export interface ContainerRequestsOptions {
   readonly containers: ContainerManager;
-  readonly orchestrator: ApexOrchestrator;
+  readonly targets: Targets;
   readonly engine: EngineStatus;
 }
-
-/** What a request is about. */
-type Target =
-  | { readonly container: ContainerRecord; readonly task?: Task }
-  | { readonly container: undefined; readonly task: Task };
 
 export class ContainerRequests {
   readonly #options: ContainerRequestsOptions;
@@ -53,23 +47,24 @@ export class ContainerRequests {
     { target }: ControlRequestOf<"containers.inspect">,
     signal: AbortSignal,
   ): Promise<ControlReply> {
-    const { container, task } = this.#find(target);
+    const { container, task, others } = this.#options.targets.find(target);
     const result = {
       engine: container === undefined ? {} : await this.#options.containers.inspect(container.id, signal),
       ...(container && { container: containerResult(container) }),
       ...(task && { task: taskResult(task) }),
+      ...(others.length > 0 && { others }),
     };
     return { ok: true, result };
   }
 
   /** @throws {ApexError} `not_found`; `conflict` for an ambiguous id */
   logs({ target, follow, tail, sinceMs, timestamps }: ControlRequestOf<"containers.logs">): StreamReply {
-    const { container, task } = this.#find(target);
+    const { container, task, others } = this.#options.targets.find(target);
     if (container === undefined) throw noContainer(task);
     const { containers } = this.#options;
     return {
       ok: true,
-      result: {},
+      result: { shown: container.name, ...(others.length > 0 && { others }) },
       async stream(channel) {
         const chunks = containers.logs(container.id, {
           ...(follow !== undefined && { follow }),
@@ -89,26 +84,6 @@ export class ContainerRequests {
       },
     };
   }
-
-  /** A task's id wins over a container's name, that over an id. */
-  #find(target: string): Target {
-    const { containers, orchestrator } = this.#options;
-    const task = orchestrator.getTask(target);
-    if (task === undefined) {
-      const container = containers.find(target);
-      if (container === undefined) throw noSuchTarget(target);
-      return { container };
-    }
-    const container = task.containerId === undefined ? undefined : containers.find(task.containerId);
-    return { container, task };
-  }
-}
-
-function noSuchTarget(target: string): ApexError {
-  return new ApexError(
-    "not_found",
-    `no such task or container: ${JSON.stringify(target)} (try: apex tasks --all, apex ps)`,
-  );
 }
 
 function noContainer({ taskId, state, containerId }: Task): ApexError {

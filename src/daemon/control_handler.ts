@@ -16,6 +16,7 @@ import { Readiness } from "./readiness.ts";
 import type { SessionRequests } from "./session_requests.ts";
 import { statusResult } from "./status_request.ts";
 import type { TaskAdoption } from "./task_adoption.ts";
+import { Targets } from "./targets.ts";
 import { TaskRequests } from "./task_requests.ts";
 import { WorkspaceRequests } from "./workspace_requests.ts";
 
@@ -41,8 +42,9 @@ export interface ControlHandlerOptions {
 export function controlHandler(options: ControlHandlerOptions): ControlHandler {
   const startedAtMs = options.clock.now();
   const ready = new Readiness(options);
-  const containers = new ContainerRequests(options);
-  const tasks = new TaskRequests(options);
+  const targets = new Targets(options);
+  const containers = new ContainerRequests({ ...options, targets });
+  const tasks = new TaskRequests({ ...options, targets });
   const workspaces = new WorkspaceRequests(options);
   const { events, sessions } = options;
   return async (request, signal) => {

@@ -10,12 +10,14 @@ import type { ControlReply, ControlRequestOf, TaskResult, TaskSpecRequest } from
 import { encodeJsonFrame } from "../protocol/frames.ts";
 import type { StreamReply } from "./control_server.ts";
 import { PullProgressFrames } from "./pull_progress_frames.ts";
+import type { Targets } from "./targets.ts";
 import { TaskStream } from "./task_stream.ts";
 import { taskResult } from "./wire_results.ts";
 
 export interface TaskRequestsOptions {
   readonly orchestrator: ApexOrchestrator;
   readonly containers: ContainerManager;
+  readonly targets: Targets;
   /** For tasks that name none. */
   readonly defaultImage: string;
   readonly clock: Clock;
@@ -67,8 +69,13 @@ export class TaskRequests {
     return this.#options.orchestrator.listTasks(options).map(taskResult);
   }
 
-  /** Resolves when it has ended. @throws {ApexError} `not_found`; `conflict` when it had ended before */
+  /**
+   * Resolves when it has ended.
+   *
+   * @throws {ApexError} `not_found`; `conflict` when it had ended before, or is not apex's to end
+   */
   async cancel({ task }: ControlRequestOf<"tasks.cancel">): Promise<ControlReply> {
+    this.#options.targets.refuseUnmanaged(task, "cancel");
     return { ok: true, result: { task: taskResult(await this.#options.orchestrator.cancelTask(task)) } };
   }
 

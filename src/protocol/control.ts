@@ -234,6 +234,9 @@ export const workspaceSchema = v.object({
 
 export type WorkspaceResult = v.InferOutput<typeof workspaceSchema>;
 
+/** What else belongs to the task id that was asked for, each a target of its own, newest first. */
+const otherTargets = v.optional(v.array(v.string()));
+
 /**
  * The schema of each operation's result. After the reply line of `containers.logs`, `tasks.run` and `tasks.wait` frames
  * follow (`frames.ts`), the last of which is `exit`.
@@ -246,8 +249,13 @@ export const resultSchemas = {
     engine: v.record(v.string(), v.unknown()),
     container: v.optional(containerSchema),
     task: v.optional(taskSchema),
+    others: otherTargets,
   }),
-  "containers.logs": v.object({}),
+  "containers.logs": v.object({
+    /** The task (`build-7@2`) or container whose output follows. */
+    shown: v.optional(v.string()),
+    others: otherTargets,
+  }),
   "tasks.run": v.object({ taskId: v.string() }),
   "tasks.list": v.object({ tasks: v.array(taskSchema) }),
   "tasks.cancel": v.object({ task: taskSchema }),
