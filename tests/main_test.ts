@@ -32,6 +32,11 @@ async function outcome(run: Run): Promise<{ status: number; stdout: string; stde
 const misuses: [args: string[], stderr: RegExp][] = [
   [[], /^Usage: apex .*[^]*Tasks:\n {2}run/],
   [["evnts"], /^apex: unknown verb 'evnts'\n\(did you mean events\?\)\nusage: apex \[options\] <verb>\n/],
+  [["rnu", "ls"], /^apex: unknown verb 'rnu'\n\(did you mean run\?\)\nusage: /],
+  [["kil", "dev"], /^apex: unknown verb 'kil'\nusage: /],
+  [["help", "foo"], /^apex: unknown verb 'foo'\nusage: apex \[options\] <verb>\ntry: apex --help\n$/],
+  [["help", "hisotry"], /^apex: unknown verb 'hisotry'\n\(did you mean history\?\)\nusage: /],
+  [["help", "workspaces", "claen"], /^apex: unknown verb 'claen'\nusage: apex workspaces /],
   [["ps", "--jsn"], /^apex: unknown option '--jsn'\n\(did you mean --json\?\)\nusage: apex ps \[options\]\n/],
   [["wait"], /^apex: missing required argument 'task'\nusage: apex wait \[options\] <task>\n/],
   [["workspaces", "clean", "--yse"], /\(did you mean --yes\?\)\nusage: apex workspaces clean /],
@@ -101,6 +106,16 @@ Deno.test("apex --version and apex version print the version", async () => {
   }
   const { version } = JSON.parse((await outcome({ args: ["version", "--json"] })).stdout);
   assertEquals(version, VERSION);
+});
+
+Deno.test("apex help prints what --help prints, of a verb of a verb, too", async () => {
+  for (const verb of [[], ["events"], ["workspaces", "clean"], ["help"]]) {
+    const [help, flag] = [
+      await outcome({ args: ["help", ...verb] }),
+      await outcome({ args: [...verb, "--help"] }),
+    ];
+    assertEquals([help.status, help], [0, flag]);
+  }
 });
 
 Deno.test("apex --help and a verb's --help go to stdout with status 0", async () => {
@@ -184,7 +199,7 @@ Deno.test("apex run: every failure of apex itself is 125, in one line", async ()
   const cases: [args: string[], stderr: RegExp][] = [
     [["-D", "run", "--", "true"], /^apex: no daemon is running .*\n$/],
     [["run", "-D", "true"], /^apex: no daemon is running .*\n$/],
-    [["run", "--memory", "12x", "--", "true"], /^apex: --memory: "12x" is no size .*\n$/],
+    [["run", "--memory", "12x", "--", "true"], /^apex: --memory: invalid size "12x" .*\n$/],
     [["run", "-v", "/a:b", "true"], /^apex: -v: "\/a:b": .*\n$/],
     [
       ["run", "--socket", `/tmp/${"x".repeat(120)}/s`, "true"],

@@ -20,6 +20,7 @@ import type { CliContext } from "./cli_context.ts";
 import * as help from "./help_texts.ts";
 import { StatusError } from "./status_error.ts";
 import { RUN_FAILED_STATUS } from "./task_end.ts";
+import { unknownVerb } from "./unknown_verb.ts";
 import type { DaemonFlags } from "./with_daemon.ts";
 
 export type { DaemonFlags };
@@ -87,8 +88,7 @@ export class UsageError extends ApexError {
 const HELP_COLUMNS = 100;
 
 function inOurWords(text: string): string {
-  return text.replace(/^error: /, "apex: ").replace(/^apex: unknown command/, "apex: unknown verb")
-    .replace("(Did you mean", "(did you mean");
+  return text.replace(/^error: /, "apex: ").replace("(Did you mean", "(did you mean");
 }
 
 function buildProgram(
@@ -380,7 +380,17 @@ function buildProgram(
     .option("--dir <path>", "where it keeps its containers, instead of the state directory")
     .action((_, command) => actions.engine(flagsOf(command)));
 
-  program.commandsGroup("About:").helpCommand("help [verb]", "print help for a verb");
+  program.commandsGroup("About:").helpCommand(false);
+
+  program.command("help")
+    .summary("print help for a verb")
+    .description("Prints help for a verb.")
+    .argument("[verb...]")
+    .action((words) => {
+      let about: CommandUnknownOpts = program;
+      for (const word of words) about = verbOf(about, word);
+      about.help();
+    });
 
   program.command("demo")
     .summary("show what apex does; needs nothing installed")
@@ -399,6 +409,7 @@ function buildProgram(
       await version(context, { json });
     });
 
+  program.on("command:*", ([word]: string[]) => void verbOf(program, word ?? ""));
   finishCommand(program);
   return { program, outcome };
 }
@@ -421,6 +432,13 @@ function finishCommand(command: CommandUnknownOpts): void {
     usageLine(command),
   );
   for (const subcommand of command.commands) finishCommand(subcommand);
+}
+
+/** @throws {CommanderError} where the command has no such verb */
+function verbOf(command: CommandUnknownOpts, word: string): CommandUnknownOpts {
+  const verb = command.commands.find((each) => each.name() === word);
+  const names = command.commands.map((each) => each.name());
+  return verb ?? command.error(`error: ${unknownVerb(word, names)}`);
 }
 
 function usageLine(command: CommandUnknownOpts): string {

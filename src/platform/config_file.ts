@@ -1,9 +1,9 @@
 /** What `config.toml` may say, and what is told of it when it says something else. */
-import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { ApexError } from "./apex_error.ts";
 import { parseByteSize } from "./byte_size.ts";
+import { closestName } from "./closest_name.ts";
 import { parseDuration } from "./durations.ts";
 import { ENGINE_CHOICES, isEngineChoice } from "./engine_choice.ts";
 import { LOG_LEVELS } from "./log_level.ts";
@@ -188,11 +188,7 @@ function hasEntries(schema: unknown): schema is Entries {
 }
 
 function unknownKey(key: string, { parent, known }: { parent: string; known: readonly string[] }): string {
-  const closest = known
-    .map((name) => ({ name, distance: levenshteinDistance(key, name) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  // A third of the letters wrong is a slip of the pen; more is another word.
-  const meant = closest && closest.distance <= Math.ceil(closest.name.length / 3) ? closest.name : undefined;
+  const meant = closestName(key, known);
   const hint = meant ? `did you mean ${JSON.stringify(parent + meant)}?` : `there are: ${known.join(", ")}`;
   return `unknown key ${JSON.stringify(parent + key)} (${hint})`;
 }
