@@ -15,7 +15,7 @@ export interface ListOptions {
 export async function list(context: CliContext, { sockets, json }: ListOptions): Promise<void> {
   const { stdout } = context;
   const { sessions } = await request(sockets.controlSocket, "sessions.list", {});
-  const oldestFirst = sessions.toSorted((a, b) => a.createdAtMs - b.createdAtMs);
+  const oldestFirst = sessions.toSorted((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt));
   if (json) return await stdout.print(JSON.stringify(oldestFirst, null, 2));
   const rows = oldestFirst.map((session) => row(session, context));
   await stdout.print(formatTable([HEADINGS, ...rows]).join("\n"));
@@ -24,14 +24,14 @@ export async function list(context: CliContext, { sockets, json }: ListOptions):
 const HEADINGS = ["NAME", "STATUS", "IMAGE", "AGE", "LAST ATTACHED", "ENDS IN"];
 
 function row(session: SessionResult, { now, stdout }: CliContext): string[] {
-  const { name, status, image, createdAtMs, lastAttachedAtMs, attachedPid, expiresAtMs } = session;
+  const { name, status, image, createdAt, lastAttachedAt, attachedPid, expiresAt } = session;
   const paint = stdout.colors && status === "attached" ? green : (text: string) => text;
   return [
     printable(name),
     paint(attachedPid === undefined ? status : `${status} (pid ${attachedPid})`),
     printable(image),
-    formatDuration(now() - createdAtMs),
-    lastAttachedAtMs === undefined ? "-" : `${formatDuration(now() - lastAttachedAtMs)} ago`,
-    expiresAtMs === undefined ? "-" : formatDuration(expiresAtMs - now()),
+    formatDuration(now() - Date.parse(createdAt)),
+    lastAttachedAt === undefined ? "-" : `${formatDuration(now() - Date.parse(lastAttachedAt))} ago`,
+    expiresAt === undefined ? "-" : formatDuration(Date.parse(expiresAt) - now()),
   ];
 }

@@ -143,8 +143,8 @@ function sessionResult(
 ): SessionResult {
   return {
     ...session,
-    createdAtMs: createdAt.getTime(),
-    ...(lastAttachedAt && { lastAttachedAtMs: lastAttachedAt.getTime() }),
-    ...(expiresAt && { expiresAtMs: expiresAt.getTime() }),
+    createdAt: createdAt.toISOString(),
+    ...(lastAttachedAt && { lastAttachedAt: lastAttachedAt.toISOString() }),
+    ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
   };
 }

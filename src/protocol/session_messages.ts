@@ -7,6 +7,7 @@ import { PROTOCOL_VERSION } from "./version.ts";
 
 const version = v.literal(PROTOCOL_VERSION);
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
+const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
 const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0));
 const pid = v.pipe(v.number(), v.integer(), v.minValue(1));
 /** Of a terminal: what fits into a resize frame. */
@@ -68,11 +69,10 @@ export const sessionSchema = v.object({
   status: v.picklist(["attached", "detached"]),
   image: v.string(),
   containerId: v.string(),
-  /** Milliseconds since the Unix epoch, like all times here. */
-  createdAtMs: milliseconds,
-  lastAttachedAtMs: v.optional(milliseconds),
+  createdAt: rfc3339,
+  lastAttachedAt: v.optional(rfc3339),
   attachedPid: v.optional(pid),
-  expiresAtMs: v.optional(milliseconds),
+  expiresAt: v.optional(rfc3339),
 });
 
 export type SessionResult = v.InferOutput<typeof sessionSchema>;

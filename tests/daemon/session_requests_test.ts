@@ -138,7 +138,10 @@ Deno.test("sessions.attach creates, carries the terminal both ways, and tells th
   assertEquals(sessions.map(({ name, status, attachedPid }) => [name, status, attachedPid]), [
     ["dev", "attached", 4711],
   ]);
-  assert(sessions[0]!.createdAtMs > 1e12 && sessions[0]!.lastAttachedAtMs! >= sessions[0]!.createdAtMs);
+  const { createdAt, lastAttachedAt, expiresAt } = sessions[0]!;
+  for (const time of [createdAt, lastAttachedAt!]) assertEquals(time, new Date(time).toISOString());
+  assert(lastAttachedAt! >= createdAt);
+  assertEquals(expiresAt, undefined);
   daemon.engine.say(containerId, "bye");
   daemon.engine.exit(containerId, 3);
   assertEquals(await client.read(), ["exit", { reason: "exit", exitCode: 3 }]);

@@ -271,8 +271,8 @@ for (const kind of ENGINES) {
 
     await using timed = rig.spawnAttach(["--ttl", "1s500ms", "timed", "--", "sleep", "600"]);
     await eventually(async () => (await rig.session("timed")) !== undefined, "it is there");
-    const { createdAtMs, expiresAtMs } = (await rig.session("timed"))!;
-    assertEquals(expiresAtMs! - createdAtMs, 1_500);
+    const { createdAt, expiresAt } = (await rig.session("timed"))!;
+    assertEquals(Date.parse(expiresAt!) - Date.parse(createdAt), 1_500);
     const end = await timed.finished();
     assertEquals(end.stderr, "apex: session timed has reached the end of its time to live\n");
     assert(end.code > 128);
