@@ -90,9 +90,9 @@ async function follow(
       case "progress":
         await display.update(pullProgressOf(frame));
         break;
-      case "queued":
+      case "pending":
         if (isDetached) return await printId(context, taskId);
-        await stderr.print(`apex: task ${taskId} waits for its turn (${aheadOf(frame)} ahead of it)`);
+        await stderr.print(`apex: task ${taskId} is pending (${aheadOf(frame)} ahead of it)`);
         break;
       case "started":
         await display.clear();

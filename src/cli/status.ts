@@ -30,7 +30,7 @@ function rows(status: StatusResult, colors: boolean): string[][] {
     ["", `${printable(engine.socket)} (from ${printable(engine.source)})`],
     ["sockets", printable(status.sockets.control)],
     ["", printable(status.sockets.events)],
-    ...(tasks === undefined ? [] : [["tasks", `${tasks.running} running, ${tasks.pending} waiting`]]),
+    ...(tasks === undefined ? [] : [["tasks", `${tasks.running} running, ${tasks.pending} pending`]]),
     ...(storage === undefined ? [] : [["storage", storageLine(storage, colors)]]),
     ...(journal === undefined ? [] : [["journal", journalLine(journal, { head: log.head, colors })]]),
     ["subscribers", `${status.subscribers}${dropped}`],

@@ -22,7 +22,7 @@ export function pullProgressOf(frame: Frame): PullProgress {
   return payloadOf(frame, progressSchema);
 }
 
-/** Of a `queued` frame: how many tasks have their turn first. @throws {ApexError} `protocol` */
+/** Of a `pending` frame: how many tasks have their turn first. @throws {ApexError} `protocol` */
 export function aheadOf(frame: Frame): number {
   return payloadOf(frame, v.object({ ahead: count })).ahead;
 }

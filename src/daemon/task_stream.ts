@@ -1,4 +1,4 @@
-/** What one client of `tasks.run` is told of its task: `queued`?, `progress`*, `started`?, output, `exit`. */
+/** What one client of `tasks.run` is told of its task: `pending`?, `progress`*, `started`?, output, `exit`. */
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { Task } from "../orchestrator/task.ts";
 import type { TaskHandle } from "../orchestrator/task_handle.ts";
@@ -30,8 +30,8 @@ export class TaskStream {
   /** Resolves when the task's container is needed no more. @throws when the client is gone */
   async untilOutputTaken(): Promise<void> {
     const { handle, channel, progress, containers, clock, logger } = this.#options;
-    if (handle.queuedAhead > 0) {
-      await channel.send(encodeJsonFrame("queued", { ahead: handle.queuedAhead }));
+    if (handle.pendingAhead > 0) {
+      await channel.send(encodeJsonFrame("pending", { ahead: handle.pendingAhead }));
     }
     progress.sendTo(channel);
     const { taskId, containerId, startedAt } = await whileThere(handle.started, channel);

@@ -17,7 +17,7 @@ export interface TaskHandle {
   /** As it stands now. */
   readonly task: Task;
   /** How many tasks had to end, when it was accepted, before its turn: 0 when that came at once. */
-  readonly queuedAhead: number;
+  readonly pendingAhead: number;
   /** Resolves when it runs, or has ended without. */
   readonly started: Promise<Task>;
   readonly ended: Promise<Task>;

@@ -278,13 +278,13 @@ type ToldEvent = {
   [Name in WorkspaceManagerEventName]: { readonly name: Name; readonly event: WorkspaceManagerEvents[Name] };
 }[WorkspaceManagerEventName];
 
-function handleOf(run: TaskRun, queuedAhead: number): TaskHandle {
+function handleOf(run: TaskRun, pendingAhead: number): TaskHandle {
   return {
     taskId: run.task.taskId,
     get task() {
       return run.task;
     },
-    queuedAhead,
+    pendingAhead,
     started: run.whenStarted,
     ended: run.whenEnded,
   };

@@ -10,7 +10,7 @@ import type { ByteSource } from "./jsonl.ts";
  * | `data` | both | bytes of standard output (or of a terminal, either way) |
  * | `stderr` | daemon | bytes of standard error |
  * | `progress` | daemon | JSON: how far the image's pull is |
- * | `queued` | daemon | JSON: the task waits for its turn |
+ * | `pending` | daemon | JSON: how many tasks have their turn first |
  * | `started` | daemon | JSON: the task runs |
  * | `exit` | daemon | JSON: how it ended; the last frame |
  * | `resize` | client | u16 columns, u16 rows, little endian |
@@ -21,7 +21,7 @@ export const FRAME_KINDS = {
   data: 1,
   stderr: 2,
   progress: 3,
-  queued: 4,
+  pending: 4,
   started: 5,
   exit: 6,
   resize: 7,

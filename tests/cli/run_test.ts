@@ -153,7 +153,7 @@ Deno.test("run says how to find its task when the daemon goes away", async () =>
 });
 
 Deno.test("run --detach prints the id once the task runs, and leaves", async () => {
-  for (const [kind, payload] of [["started", STARTED], ["queued", { ahead: 2 }]] as const) {
+  for (const [kind, payload] of [["started", STARTED], ["pending", { ahead: 2 }]] as const) {
     await using rig = await RunRig.start({
       "tasks.run": taking(async (connection) => {
         await connection.frame(kind, payload);
@@ -165,16 +165,16 @@ Deno.test("run --detach prints the id once the task runs, and leaves", async () 
   }
 });
 
-Deno.test("run tells that its task waits for its turn", async () => {
+Deno.test("run says that its task is pending", async () => {
   await using rig = await RunRig.start({
     "tasks.run": taking(async (connection) => {
-      await connection.frame("queued", { ahead: 2 });
+      await connection.frame("pending", { ahead: 2 });
       await connection.frame("started", STARTED);
       await connection.frame("exit", { task: taskResult() });
     }),
   });
   assertEquals(await rig.run(), 0);
-  assertEquals(rig.stderr.text, "apex: task t1 waits for its turn (2 ahead of it)\n");
+  assertEquals(rig.stderr.text, "apex: task t1 is pending (2 ahead of it)\n");
 });
 
 Deno.test("run wipes the bar of a pull from the terminal before the task's output", async () => {
@@ -238,7 +238,7 @@ Deno.test("run cancels a task that does not run yet when a signal comes", async 
   const ended = Promise.withResolvers<void>();
   await using rig = await RunRig.start({
     "tasks.run": taking(async (connection) => {
-      await connection.frame("queued", { ahead: 0 });
+      await connection.frame("pending", { ahead: 0 });
       await ended.promise;
       const { exitCode: _, ...task } = taskResult({ state: "cancelled" });
       await connection.frame("exit", { task });
@@ -249,7 +249,7 @@ Deno.test("run cancels a task that does not run yet when a signal comes", async 
     },
   });
   const status = rig.run();
-  await rig.stderr.until("waits for its turn");
+  await rig.stderr.until("is pending");
   rig.signal("SIGINT");
   assertEquals(await status, 130);
   assertEquals((await rig.daemon.received("tasks.cancel")).task, "t1");

@@ -63,7 +63,7 @@ Deno.test("status tells of tasks and of storage, where the daemon does", async (
   const tasks = { running: 3, pending: 1 };
   const lines = (text: string) => text.split("\n").slice(5, 7);
   assertEquals(lines(await statusOf({ ...CONNECTED, tasks, storage: { state: "ok" } }, false)), [
-    "tasks        3 running, 1 waiting",
+    "tasks        3 running, 1 pending",
     "storage      ok",
   ]);
   const storage = { state: "degraded", error: "disk full" } as const;

@@ -94,17 +94,17 @@ Deno.test("tasks.run goes on without its client, and cleans up", async () => {
   await events.until(({ type }) => type === "workspace.cleaned");
 });
 
-Deno.test("tasks.run tells a client that has to wait for its turn, and the turn comes", async () => {
+Deno.test("tasks.run says that the task is pending, and starts it when its turn comes", async () => {
   await using fixture = await startOnEmbeddedEngine({ maxConcurrentTasks: 1 });
   const { daemon } = fixture;
   using first = await daemon.runTask({ taskId: "first", cmd: ["sleep", "60"] });
   await first.untilKind("started");
   using second = await daemon.runTask({ taskId: "second", cmd: ["true"] });
-  await second.untilKind("queued");
+  await second.untilKind("pending");
   assertEquals((await daemon.request("status", {})).tasks, { running: 1, pending: 1 });
   await daemon.request("tasks.cancel", { task: "first" });
   const { kinds, told } = await second.end();
-  assertEquals([kinds, told.queued], [["queued", "started", "exit"], { ahead: 1 }]);
+  assertEquals([kinds, told.pending], [["pending", "started", "exit"], { ahead: 1 }]);
 });
 
 Deno.test("tasks.run refuses what makes no sense or is taken, and nothing is left", async () => {

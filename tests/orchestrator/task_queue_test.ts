@@ -56,7 +56,7 @@ Deno.test("tasks beyond the limit wait, run in the order in which they came, and
   });
   layers.orchestrator.on("task:completed", () => void running--);
   const handles = Array.from({ length: 12 }, (_, i) => layers.run("exit 0", { taskId: `t${i}` }));
-  assertEquals(handles.map(({ queuedAhead }) => queuedAhead), [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assertEquals(handles.map(({ pendingAhead }) => pendingAhead), [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   for (const handle of handles) assertEquals((await layers.endOf(handle)).state, "completed");
   assertEquals(most <= 3, true, `${most} at once`);
   // Up to three start at once, and the engine may start them in any order.

@@ -11,7 +11,7 @@ Deno.test("a task tells its story in order and leaves nothing behind", async () 
   await using layers = await TaskLayers.start(engine);
   const handle = layers.run("exit 0", { taskId: "t1" });
   assertEquals(layers.of("t1"), ["task:created"]);
-  assertEquals([handle.task.state, handle.queuedAhead], ["pending", 0]);
+  assertEquals([handle.task.state, handle.pendingAhead], ["pending", 0]);
   assertEquals((await layers.startOf(handle)).startedAt instanceof Date, true);
   const task = await layers.endOf(handle);
   assertEquals([task.state, task.reason, task.exitCode, task.error], ["completed", "exit", 0, undefined]);
