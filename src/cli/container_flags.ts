@@ -7,7 +7,7 @@ import type { CliContext } from "./cli_context.ts";
 /**
  * What a flag's text means.
  *
- * @throws {ApexError} `usage`, with the flag's name before what `parse` said; and for what is not above 0.
+ * @throws {ApexError} `usage`, with the flag's name before what `parse` said; and for a value that is not greater than 0.
  */
 export function positive(flag: string, text: string, parse: (text: string) => number): number {
   let value: number;
@@ -17,7 +17,7 @@ export function positive(flag: string, text: string, parse: (text: string) => nu
     throw new ApexError("usage", `${flag}: ${messageOf(error)}`, { cause: error });
   }
   if (value > 0) return value;
-  throw new ApexError("usage", `${flag}: ${JSON.stringify(text)} is not above 0`);
+  throw new ApexError("usage", `${flag}: ${JSON.stringify(text)} must be greater than 0`);
 }
 
 /**

@@ -101,7 +101,7 @@ export function filterParams({ type, task, container }: FilterFlags): FilterPara
 /** @throws {ApexError} `usage` */
 export function limitOf(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw new ApexError("usage", `--limit: ${JSON.stringify(text)} is no number of events, 1 or more`);
+  throw new ApexError("usage", `--limit: ${JSON.stringify(text)} must be a positive integer`);
 }
 
 function checkWord(flag: string, what: string, word: string | undefined): void {

@@ -36,8 +36,8 @@ Examples:
                                            wait for one; one of the last hour will do`;
 
 export const HISTORY_HELP = `
-Times are those of publishing: 10m (ago), 2025-01-31, "2025-01-31 12:00", 2025-01-31T12:00:00Z; without a zone they are
-local, as are those in the table. The daemon keeps 7 days or 256 MiB, unless configured otherwise. "publishedAt" is when an
+Times are those of publishing: "10m ago" or 10m, 2025-01-31, "2025-01-31 12:00", 2025-01-31T12:00:00Z; without a zone they
+are local, as are those in the table. The daemon keeps 7 days or 256 MiB, unless configured otherwise. "publishedAt" is when an
 event was told, "timestamp" when it happened.
 
 Examples:

@@ -1,6 +1,7 @@
 import { openLines } from "../client/line_stream.ts";
 import { streamLines } from "../client/stream_lines.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
 import { type FilterFlags, filterParams, limitOf } from "./event_flags.ts";
@@ -32,13 +33,12 @@ const DEFAULT_ROWS = 100;
  */
 export async function history(context: CliContext, { sockets, flags }: HistoryOptions): Promise<void> {
   const { stdout, stderr, now } = context;
-  const { since, until, json = false } = flags;
+  const { json = false } = flags;
   const given = flags.limit === undefined ? undefined : limitOf(flags.limit);
   const limit = given ?? (json ? undefined : DEFAULT_ROWS);
   const params = {
     ...filterParams(flags),
-    ...(since !== undefined && { sinceMs: pointInTime("--since", since, now()) }),
-    ...(until !== undefined && { untilMs: pointInTime("--until", until, now()) }),
+    ...rangeOf(flags, now()),
     ...(limit !== undefined && { limit }),
   };
   await tellOfUnknownTypes(flags, context);
@@ -61,6 +61,22 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
       `apex: these are the newest ${DEFAULT_ROWS}; there may be more (see --limit, --since, --json)`,
     );
   }
+}
+
+/** @throws {ApexError} `usage` for a time that is none, and for a range that ends before it begins */
+function rangeOf({ since, until }: HistoryFlags, nowMs: number): { sinceMs?: number; untilMs?: number } {
+  const sinceMs = since === undefined ? undefined : pointInTime("--since", since, nowMs);
+  const untilMs = until === undefined ? undefined : pointInTime("--until", until, nowMs);
+  if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs) {
+    const [from, to] = [sinceMs, untilMs].map((ms) => new Date(ms).toISOString());
+    throw new ApexError(
+      "usage",
+      `--since ${JSON.stringify(since)} (${from}) is later than --until ${
+        JSON.stringify(until)
+      } (${to}); swap them`,
+    );
+  }
+  return definedFields({ sinceMs, untilMs });
 }
 
 interface ReadOptions {

@@ -10,7 +10,7 @@ export interface LogsFlags {
   readonly follow?: true | undefined;
   /** A number of lines, or `all`. */
   readonly tail?: string | undefined;
-  /** `10m` ago, or a point in time. */
+  /** As `pointInTime` takes it. */
   readonly since?: string | undefined;
   readonly timestamps?: true | undefined;
 }
@@ -53,5 +53,5 @@ export async function logs(context: CliContext, { sockets, target, flags }: Logs
 
 function lines(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new ApexError("usage", `--tail: ${JSON.stringify(text)} is neither a number of lines nor "all"`);
+  throw new ApexError("usage", `--tail: ${JSON.stringify(text)} must be a number of lines, or "all"`);
 }

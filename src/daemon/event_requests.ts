@@ -67,9 +67,12 @@ export class EventRequests implements AsyncDisposable {
     };
   }
 
-  /** @throws {ApexError} `failed` when nothing is journaled, or the journal cannot be read */
+  /** @throws {ApexError} `usage` for a reversed range; `failed` when nothing is journaled, or the journal cannot be read */
   history({ sinceMs, untilMs, limit, ...request }: ControlRequestOf<"events.history">): StreamReply {
     const { journal } = this.#options;
+    if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs) {
+      throw new ApexError("usage", `sinceMs (${sinceMs}) is later than untilMs (${untilMs})`);
+    }
     this.#requireJournal("there is no history");
     return {
       ok: true,

@@ -4,20 +4,20 @@ import { ApexError } from "./apex_error.ts";
  * A size as Docker takes it: `512m`, `1g`, `1.5G`, `64MiB`, `1024`; every unit is a power of 1024.
  *
  * @returns whole bytes
- * @throws {ApexError} `usage`, naming what makes no sense
+ * @throws {ApexError} `usage`, naming the text
  */
 export function parseByteSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?$/i.exec(text);
   // "5i" has no unit to be a binary one of.
-  if (match === null || /\di$|\dib$/i.test(text)) throw nonsense(text);
+  if (match === null || /\di$|\dib$/i.test(text)) throw invalid(text);
   const [, number = "", unit = ""] = match;
   const bytes = Math.floor(Number(number) * 1024 ** UNITS.indexOf(unit.toLowerCase()));
-  if (!Number.isSafeInteger(bytes)) throw nonsense(text);
+  if (!Number.isSafeInteger(bytes)) throw invalid(text);
   return bytes;
 }
 
 const UNITS = ["", "k", "m", "g", "t", "p"];
 
-function nonsense(text: string): ApexError {
-  return new ApexError("usage", `${JSON.stringify(text)} is no size (try: 512m, 1.5g or 64MiB)`);
+function invalid(text: string): ApexError {
+  return new ApexError("usage", `invalid size ${JSON.stringify(text)} (try: 512m, 1.5g or 64MiB)`);
 }

@@ -8,7 +8,7 @@ const DAY_MS = 24 * HOUR_MS;
 /**
  * A span of time for people, its two largest units: `350ms`, `12s`, `3m 20s`, `5h 1m`, `2d 3h`.
  *
- * @param durationMs milliseconds; what is negative (clocks differ) counts as none
+ * @param durationMs milliseconds; a negative one (clocks differ) counts as 0
  */
 export function formatDuration(durationMs: number): string {
   const ms = Math.max(0, Math.floor(durationMs));
@@ -23,25 +23,25 @@ export function formatDuration(durationMs: number): string {
  * A span of time as people write it: `90s`, `1h30m`, `2d`, `500ms`, `1.5h`. Largest unit first, each once.
  *
  * @returns whole milliseconds
- * @throws {ApexError} `usage`, naming what makes no sense
+ * @throws {ApexError} `usage`, naming the text
  */
 export function parseDuration(text: string): number {
   const match = DURATION.exec(text);
-  if (text === "" || match === null) throw nonsense(text);
+  if (text === "" || match === null) throw invalid(text);
   const [, days, hours, minutes, seconds, milliseconds] = match;
   const ms = Math.round(
     Number(days ?? 0) * DAY_MS + Number(hours ?? 0) * HOUR_MS + Number(minutes ?? 0) * MINUTE_MS +
       Number(seconds ?? 0) * SECOND_MS + Number(milliseconds ?? 0),
   );
-  if (!Number.isSafeInteger(ms)) throw nonsense(text);
+  if (!Number.isSafeInteger(ms)) throw invalid(text);
   return ms;
 }
 
 const NUMBER = String.raw`(\d+(?:\.\d+)?)`;
 const DURATION = new RegExp(`^(?:${NUMBER}d)?(?:${NUMBER}h)?(?:${NUMBER}m)?(?:${NUMBER}s)?(?:${NUMBER}ms)?$`);
 
-function nonsense(text: string): ApexError {
-  return new ApexError("usage", `${JSON.stringify(text)} is no length of time (try: 90s, 1h30m or 2d)`);
+function invalid(text: string): ApexError {
+  return new ApexError("usage", `invalid duration ${JSON.stringify(text)} (try: 90s, 1h30m or 2d)`);
 }
 
 type Unit = readonly [lengthMs: number, name: string];

@@ -113,6 +113,16 @@ for (const flags of [{ task: "" }, { container: "" }, { type: [""] }]) {
   });
 }
 
+Deno.test("history takes an empty range up to now, and refuses one that ends before it begins, naming both", async () => {
+  const { request } = await run(END, { since: "0s", until: "0s", json: true });
+  assertEquals([request.sinceMs, request.untilMs], Array(2).fill(Date.parse("2025-01-01T00:00:00Z")));
+  const error = await assertRejects(() => run(END, { since: "10m", until: "1h ago" }), ApexError);
+  assertEquals([error.code, error.message], [
+    "usage",
+    '--since "10m" (2024-12-31T23:50:00.000Z) is later than --until "1h ago" (2024-12-31T23:00:00.000Z); swap them',
+  ]);
+});
+
 Deno.test("historyRow() lets no control character of an event reach the terminal", () => {
   const row = historyRow(
     { type: "container.operation_failed", operation: "start", containerName: "a\x1b[2J", error: "no\nsuch" },

@@ -54,10 +54,10 @@ for (const [flags, params] of asked) {
 
 for (
   const [flags, message] of [
-    [{ tail: "-1" }, '--tail: "-1" is neither'],
-    [{ tail: "many" }, '--tail: "many" is neither'],
-    [{ since: "yesterday" }, '--since: "yesterday" is no point in time'],
-    [{ since: "2025-13-45" }, '--since: "2025-13-45" is no point in time'],
+    [{ tail: "-1" }, '--tail: "-1" must be a number of lines'],
+    [{ tail: "many" }, '--tail: "many" must be a number of lines'],
+    [{ since: "yesterday" }, '--since: invalid time "yesterday"'],
+    [{ since: "2025-13-45" }, '--since: invalid time "2025-13-45"'],
   ] as const
 ) {
   Deno.test(`logs refuses ${JSON.stringify(flags)} before it asks`, async () => {

@@ -8,6 +8,13 @@ const points: [text: string, time: Date][] = [
   ["10m", new Date(NOW_MS - 600_000)],
   ["1.5h", new Date(NOW_MS - 5_400_000)],
   ["1h30m", new Date(NOW_MS - 5_400_000)],
+  ["10m ago", new Date(NOW_MS - 600_000)],
+  ["10m  Ago", new Date(NOW_MS - 600_000)],
+  ["3m 20s ago", new Date(NOW_MS - 200_000)],
+  ["0s", new Date(NOW_MS)],
+  ["now", new Date(NOW_MS)],
+  [" 10m ", new Date(NOW_MS - 600_000)],
+  ["99999d ago", new Date(0)],
   ["2025-01-31T12:00:00Z", new Date(Date.UTC(2025, 0, 31, 12))],
   ["2025-01-31T12:00:00.250+02:00", new Date(Date.UTC(2025, 0, 31, 10, 0, 0, 250))],
   ["2025-01-31T12:00:00+0200", new Date(Date.UTC(2025, 0, 31, 10))],
@@ -34,6 +41,11 @@ const nonsense = [
   "2025-01-31+0200",
   "2025-01-31T12:00+9900",
   "12:00",
+  "10 minutes ago",
+  "10x ago",
+  "ago",
+  "1234567890",
+  "99999999999999999999d",
   "-5m",
   "",
 ];
@@ -43,7 +55,7 @@ for (const text of nonsense) {
     assertThrows(
       () => pointInTime("--until", text, NOW_MS),
       ApexError,
-      `--until: ${JSON.stringify(text)} is no point in time`,
+      `--until: invalid time ${JSON.stringify(text)} (try: 10m ago, `,
     );
   });
 }

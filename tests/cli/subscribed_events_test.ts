@@ -118,9 +118,9 @@ Deno.test("events warns of a type that no event has", async () => {
 const nonsense: [EventFlags, RegExp][] = [
   [{ after: "12" }, /^--after: "12" is no cursor/],
   [{ after: `${EPOCH}:1`, since: "1h" }, /give one of them$/],
-  [{ since: "yesterday" }, /^--since: "yesterday" is no point in time/],
-  [{ limit: "0" }, /^--limit: "0" is no number of events/],
-  [{ timeout: "0s" }, /^--timeout: "0s" is not above 0/],
+  [{ since: "yesterday" }, /^--since: invalid time "yesterday"/],
+  [{ limit: "0" }, /^--limit: "0" must be a positive integer/],
+  [{ timeout: "0s" }, /^--timeout: "0s" must be greater than 0/],
   [{ heartbeat: "1ms" }, /^--heartbeat: 1ms is too often/],
   [{ heartbeat: "25h" }, /^--heartbeat: 25h is too seldom; at most 1d$/],
   [{ cursorFile: "" }, /^--cursor-file: the file's name is empty/],

@@ -56,13 +56,13 @@ Deno.test("taskSpecOf() keeps the words of the command apart", () => {
 });
 
 const nonsense: [flags: TaskFlags, message: string][] = [
-  [{ memory: "12x" }, '--memory: "12x" is no size'],
-  [{ memory: "0" }, '--memory: "0" is not above 0'],
+  [{ memory: "12x" }, '--memory: invalid size "12x"'],
+  [{ memory: "0" }, '--memory: "0" must be greater than 0'],
   [{ cpus: "two" }, '--cpus: "two" is no number'],
-  [{ cpus: "0" }, '--cpus: "0" is not above 0'],
+  [{ cpus: "0" }, '--cpus: "0" must be greater than 0'],
   [{ pids: "1.5" }, '--pids: "1.5" is no whole number'],
-  [{ timeout: "soon" }, '--timeout: "soon" is no length of time'],
-  [{ timeout: "0s" }, '--timeout: "0s" is not above 0'],
+  [{ timeout: "soon" }, '--timeout: invalid duration "soon"'],
+  [{ timeout: "0s" }, '--timeout: "0s" must be greater than 0'],
   [{ env: ["=x"] }, '-e: "=x" has no name'],
   [{ env: [""] }, '-e: "" has no name'],
   [{ volume: ["nonsense"] }, '-v: "nonsense" is not of the form'],

@@ -95,7 +95,7 @@ Deno.test("wait refuses a time that makes no sense before it asks", async () => 
   const error = await assertRejects(
     () => waitWith(() => Promise.reject(new Error("asked")), "soon"),
     ApexError,
-    '--timeout: "soon"',
+    '--timeout: invalid duration "soon"',
   );
   assertEquals(error.code, "usage");
 });

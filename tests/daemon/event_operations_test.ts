@@ -136,6 +136,11 @@ Deno.test("events.history tells the past in order: of a task, of a time, the new
   const [earlier, later] = [await history({ untilMs: splitMs }), await history({ sinceMs: splitMs })];
   assertEquals([...earlier, ...later], await history({}));
   assert(earlier.every(({ publishedAt }) => Date.parse(publishedAt) < splitMs));
+  await assertRejects(
+    () => history({ sinceMs: 2, untilMs: 1 }),
+    ApexError,
+    "sinceMs (2) is later than untilMs (1)",
+  );
   assertEquals(await history({ container: "nobody" }), []);
 });
 

@@ -44,7 +44,7 @@ for (
   ]
 ) {
   Deno.test(`parseByteSize("${text}") is an error that names it`, () => {
-    const error = assertThrows(() => parseByteSize(text), ApexError, `${JSON.stringify(text)} is no size`);
+    const error = assertThrows(() => parseByteSize(text), ApexError, `invalid size ${JSON.stringify(text)}`);
     assertEquals(error.code, "usage");
   });
 }

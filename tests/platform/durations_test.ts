@@ -58,7 +58,7 @@ for (
     const error = assertThrows(
       () => parseDuration(text),
       ApexError,
-      `${JSON.stringify(text)} is no length of time`,
+      `invalid duration ${JSON.stringify(text)}`,
     );
     assertEquals(error.code, "usage");
   });
