@@ -12,7 +12,6 @@ import {
   type ControlOp,
   type ControlReply,
   type ControlRequest,
-  decodeRequest,
   isLineOp,
   isStreamOp,
 } from "../protocol/control.ts";
@@ -26,6 +25,7 @@ import {
 } from "../protocol/jsonl.ts";
 import type { ControlChannel, SocketChannel } from "./control_channel.ts";
 import { ControlConnection } from "./control_connection.ts";
+import { decodeRequest } from "./decode_request.ts";
 import { errorReply } from "./error_reply.ts";
 import { closeQuietly, discardRest, writeAll } from "./socket_io.ts";
 

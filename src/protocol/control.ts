@@ -4,36 +4,31 @@
  *     {"v":1,"op":"status"}
  *     {"ok":true,"result":{…}}   or   {"ok":false,"error":{"code":"not_found","message":"…"}}
  *
- * Both sides ignore fields they do not know, so either may be the newer one within a major version of the protocol.
+ * The daemon refuses a request with a field that it does not know (`request_schema.ts`), so that nothing that was asked for is
+ * silently left out. A client ignores the fields of a reply that it does not know.
  */
 import * as v from "valibot";
 import { eventRequestSchemas, eventResultSchemas } from "./event_messages.ts";
-import { decodeLine } from "./jsonl.ts";
+import { requestSchema, strictObject, stringRecord } from "./request_schema.ts";
 import { sessionRequestSchemas, sessionResultSchemas } from "./session_messages.ts";
-import { PROTOCOL_VERSION } from "./version.ts";
 import { healthStatusSchema } from "./wire_event.ts";
 
 const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
-const version = v.literal(PROTOCOL_VERSION);
-const name = v.pipe(
-  v.string(),
-  v.minLength(1, "it must not be empty"),
-  v.maxLength(256, "it must not be longer than 256 characters"),
-);
-const positive = v.pipe(v.number(), v.gtValue(0));
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
+const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 
 /** What `tasks.run` is asked to run; sizes in bytes, times in milliseconds. */
-export const taskSpecSchema = v.object({
+export const taskSpecSchema = strictObject({
   taskId: v.optional(v.string()),
   /** Absent: the one of the daemon's configuration. */
   image: v.optional(name),
   cmd: v.optional(v.array(v.string())),
   entrypoint: v.optional(v.array(v.string())),
-  env: v.optional(v.record(v.string(), v.string())),
+  env: v.optional(stringRecord(v.string())),
   mounts: v.optional(
-    v.array(v.object({ source: name, target: name, readOnly: v.optional(v.boolean()) })),
+    v.array(strictObject({ source: name, target: name, readOnly: v.optional(v.boolean()) })),
   ),
   workdir: v.optional(v.string()),
   user: v.optional(v.string()),
@@ -50,33 +45,29 @@ export const taskSpecSchema = v.object({
 export type TaskSpecRequest = v.InferOutput<typeof taskSpecSchema>;
 
 /** One schema for each operation. */
-const requestSchemas = {
-  "status": v.object({ v: version, op: v.literal("status") }),
-  "containers.list": v.object({ v: version, op: v.literal("containers.list") }),
+export const requestSchemas = {
+  "status": requestSchema("status", {}),
+  "containers.list": requestSchema("containers.list", {}),
   /** `target`: a task's id, or a container's name or id. */
-  "containers.inspect": v.object({ v: version, op: v.literal("containers.inspect"), target: name }),
-  "containers.logs": v.object({
-    v: version,
-    op: v.literal("containers.logs"),
+  "containers.inspect": requestSchema("containers.inspect", { target: name }),
+  "containers.logs": requestSchema("containers.logs", {
     target: name,
     follow: v.optional(v.boolean()),
     /** Lines before now; all of them by default. */
     tail: v.optional(count),
     /** Milliseconds since the Unix epoch. */
-    sinceMs: v.optional(v.pipe(v.number(), v.minValue(0))),
+    sinceMs: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0))),
     timestamps: v.optional(v.boolean()),
   }),
-  "tasks.run": v.object({ v: version, op: v.literal("tasks.run"), task: taskSpecSchema }),
+  "tasks.run": requestSchema("tasks.run", { task: taskSpecSchema }),
   /** `all`: ended ones too. */
-  "tasks.list": v.object({ v: version, op: v.literal("tasks.list"), all: v.optional(v.boolean()) }),
-  "tasks.cancel": v.object({ v: version, op: v.literal("tasks.cancel"), task: name }),
-  "tasks.signal": v.object({ v: version, op: v.literal("tasks.signal"), task: name, signal: name }),
-  "tasks.wait": v.object({ v: version, op: v.literal("tasks.wait"), task: name }),
-  "workspaces.list": v.object({ v: version, op: v.literal("workspaces.list") }),
+  "tasks.list": requestSchema("tasks.list", { all: v.optional(v.boolean()) }),
+  "tasks.cancel": requestSchema("tasks.cancel", { task: name }),
+  "tasks.signal": requestSchema("tasks.signal", { task: name, signal: name }),
+  "tasks.wait": requestSchema("tasks.wait", { task: name }),
+  "workspaces.list": requestSchema("workspaces.list", {}),
   /** Removes these containers (names or ids), orphans or kept ones; by default all orphans. */
-  "workspaces.clean": v.object({
-    v: version,
-    op: v.literal("workspaces.clean"),
+  "workspaces.clean": requestSchema("workspaces.clean", {
     names: v.optional(v.array(name)),
   }),
   ...sessionRequestSchemas,
@@ -300,51 +291,3 @@ export const replySchema = v.variant("ok", [
   v.object({ ok: v.literal(true), result: v.unknown() }),
   v.object({ ok: v.literal(false), error: v.object({ code: v.string(), message: v.string() }) }),
 ]);
-
-/** What a request line turned out to be. */
-export type DecodedRequest =
-  | { readonly request: ControlRequest }
-  | { readonly error: ControlError };
-
-/** The request on a line, or the error to reply with. Never throws for what a client may send. */
-export function decodeRequest(line: Uint8Array): DecodedRequest {
-  let value: unknown;
-  try {
-    value = decodeLine(line);
-  } catch (error) {
-    if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
-    return refusal("protocol", `the request is not JSON in UTF-8: ${error.message}`);
-  }
-  const envelope = v.safeParse(v.object({ v: v.number(), op: v.string() }), value);
-  if (!envelope.success) {
-    return refusal("protocol", `the request is not of the form {"v":${PROTOCOL_VERSION},"op":"…"}`);
-  }
-  const { v: version, op } = envelope.output;
-  if (version !== PROTOCOL_VERSION) {
-    return refusal(
-      "protocol",
-      `this daemon speaks control protocol ${PROTOCOL_VERSION}, the request is of ${version}`,
-    );
-  }
-  if (!isControlOp(op)) {
-    return refusal("usage", `no such operation: ${JSON.stringify(op)} (there are: ${OPS.join(", ")})`);
-  }
-  const request = v.safeParse(requestSchemas[op], value);
-  if (!request.success) return refusal("usage", `${op}: ${explain(request.issues)}`);
-  return { request: request.output };
-}
-
-/** On one line, for people: `task.image: it must not be empty`. */
-function explain(issues: readonly v.BaseIssue<unknown>[]): string {
-  return issues.map((issue) => `${v.getDotPath(issue) ?? "request"}: ${issue.message}`).join("; ");
-}
-
-const OPS = Object.keys(requestSchemas);
-
-function isControlOp(op: string): op is ControlOp {
-  return Object.hasOwn(requestSchemas, op);
-}
-
-function refusal(code: ControlErrorCode, message: string): DecodedRequest {
-  return { error: { code, message } };
-}

@@ -4,16 +4,15 @@
  */
 import * as v from "valibot";
 import { parseCursor } from "./cursor.ts";
-import { PROTOCOL_VERSION } from "./version.ts";
+import { requestSchema } from "./request_schema.ts";
 
-const version = v.literal(PROTOCOL_VERSION);
 /** The longest of a filter's words, in UTF-16 code units; none is empty. */
 export const MAX_FILTER_LENGTH = 256;
 /** How many globs a filter may have; one at least. */
 export const MAX_TYPES = 64;
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_FILTER_LENGTH));
 /** Milliseconds since the Unix epoch. */
-const time = v.pipe(v.number(), v.minValue(0));
+const time = v.pipe(v.number(), v.finite(), v.minValue(0));
 const atLeastOne = v.pipe(v.number(), v.integer(), v.minValue(1));
 /** A subscriber that asks for less than this wants to keep the daemon busy. */
 export const MIN_HEARTBEAT_MS = 100;
@@ -24,7 +23,7 @@ const cursor = v.pipe(
   v.check(
     (text) => parseCursor(text) !== undefined,
     ({ input }) =>
-      `${JSON.stringify(input)} is no cursor: one is an epoch of 16 hex digits, a colon, and a number, ` +
+      `must be a cursor, not ${JSON.stringify(input)}: an epoch of 16 hex digits, a colon, and a number, ` +
       "0123456789abcdef:42 for example (apex events --seq shows them)",
   ),
 );
@@ -41,9 +40,7 @@ const filter = {
 
 /** One schema for each operation. */
 export const eventRequestSchemas = {
-  "events.subscribe": v.object({
-    v: version,
-    op: v.literal("events.subscribe"),
+  "events.subscribe": requestSchema("events.subscribe", {
     ...filter,
     /** Resumes after this one; else it begins with the present. */
     after: v.optional(cursor),
@@ -58,9 +55,7 @@ export const eventRequestSchemas = {
     /** Ends with `stream.bye` after so many events. */
     limit: v.optional(atLeastOne),
   }),
-  "events.history": v.object({
-    v: version,
-    op: v.literal("events.history"),
+  "events.history": requestSchema("events.history", {
     ...filter,
     /** Published then or later. */
     sinceMs: v.optional(time),

@@ -3,9 +3,8 @@
  * attach. `control.ts` takes the requests and results into its tables; `frames.ts` has the frames.
  */
 import * as v from "valibot";
-import { PROTOCOL_VERSION } from "./version.ts";
+import { requestSchema, strictObject, stringRecord } from "./request_schema.ts";
 
-const version = v.literal(PROTOCOL_VERSION);
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
 const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
 const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -21,9 +20,7 @@ export const sessionRequestSchemas = {
    * session that exists. After the reply come frames, both ways: from the client `data`, `resize`, `detach` and, every
    * 3 s, `ping`; from the daemon `data` and `ping`, and at last `exit` or `detach`.
    */
-  "sessions.attach": v.object({
-    v: version,
-    op: v.literal("sessions.attach"),
+  "sessions.attach": requestSchema("sessions.attach", {
     /** Whatever it is: the daemon says which names there can be. */
     name: v.string(),
     /** Takes it from the client that is attached. */
@@ -39,10 +36,10 @@ export const sessionRequestSchemas = {
     network: v.optional(text),
     workdir: v.optional(text),
     user: v.optional(text),
-    env: v.optional(v.record(v.string(), v.string())),
+    env: v.optional(stringRecord(v.string())),
     mounts: v.optional(
       v.array(
-        v.object({ source: v.string(), target: v.string(), readOnly: v.optional(v.boolean()) }),
+        strictObject({ source: v.string(), target: v.string(), readOnly: v.optional(v.boolean()) }),
       ),
     ),
     projectDir: v.optional(v.string()),
@@ -52,10 +49,10 @@ export const sessionRequestSchemas = {
     restore: v.optional(v.string()),
     pid: v.optional(pid),
   }),
-  "sessions.list": v.object({ v: version, op: v.literal("sessions.list") }),
+  "sessions.list": requestSchema("sessions.list", {}),
   /** By default every session that has a client. */
-  "sessions.detach": v.object({ v: version, op: v.literal("sessions.detach"), names: v.optional(names) }),
-  "sessions.kill": v.object({ v: version, op: v.literal("sessions.kill"), names }),
+  "sessions.detach": requestSchema("sessions.detach", { names: v.optional(names) }),
+  "sessions.kill": requestSchema("sessions.kill", { names }),
 } as const;
 
 /** The request of one operation. */
