@@ -26,7 +26,7 @@ export async function inspect(context: CliContext, { sockets, targets }: Inspect
     work: async (target) => {
       const options = { timeoutMs: INSPECT_TIMEOUT_MS };
       const result = await request(sockets.controlSocket, "containers.inspect", { target }, options);
-      const note = otherTargetsNote({ target, shown: result.container?.name, others: result.others });
+      const note = otherTargetsNote(target, result);
       if (note !== undefined) await stderr.print(`apex: ${note}`);
       return result;
     },

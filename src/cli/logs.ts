@@ -37,7 +37,7 @@ export async function logs(context: CliContext, { sockets, target, flags }: Logs
     ...(flags.timestamps && { timestamps: true }),
   };
   using stream = await openStream(sockets.controlSocket, "containers.logs", params);
-  const note = otherTargetsNote({ ...stream.result, target });
+  const note = otherTargetsNote(target, stream.result);
   if (note !== undefined) await stderr.print(`apex: ${note}`);
   for await (const frame of stream.frames) {
     if (frame.kind === "data") await stdout.write(frame.payload);

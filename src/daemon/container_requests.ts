@@ -47,8 +47,9 @@ export class ContainerRequests {
     { target }: ControlRequestOf<"containers.inspect">,
     signal: AbortSignal,
   ): Promise<ControlReply> {
-    const { container, task, others } = this.#options.targets.find(target);
+    const { container, task, name, others } = this.#options.targets.find(target);
     const result = {
+      target: name,
       engine: container === undefined ? {} : await this.#options.containers.inspect(container.id, signal),
       ...(container && { container: containerResult(container) }),
       ...(task && { task: taskResult(task) }),
@@ -59,12 +60,12 @@ export class ContainerRequests {
 
   /** @throws {ApexError} `not_found`; `conflict` for an ambiguous id */
   logs({ target, follow, tail, sinceMs, timestamps }: ControlRequestOf<"containers.logs">): StreamReply {
-    const { container, task, others } = this.#options.targets.find(target);
+    const { container, task, name, others } = this.#options.targets.find(target);
     if (container === undefined) throw noContainer(task);
     const { containers } = this.#options;
     return {
       ok: true,
-      result: { shown: container.name, ...(others.length > 0 && { others }) },
+      result: { target: name, ...(others.length > 0 && { others }) },
       async stream(channel) {
         const chunks = containers.logs(container.id, {
           ...(follow !== undefined && { follow }),

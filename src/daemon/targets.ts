@@ -1,6 +1,6 @@
 /**
- * Which task or container a client names. A task's id wins over a container's name, and that over a container's id. A task
- * id may be one that apex runs, or only a label on containers that other programs created.
+ * Which task or container a client names: in this order a task's id, one run of it (`build-7@2`), a container's name, a
+ * container's id. A task id may be one that apex runs, or only a label on containers that other programs created.
  */
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
@@ -12,20 +12,29 @@ import type { EngineStatus } from "./engine_status.ts";
 
 export interface TargetsOptions {
   readonly containers: Pick<ContainerManager, "find" | "list">;
-  readonly orchestrator: Pick<ApexOrchestrator, "getTask">;
+  readonly orchestrator: Pick<ApexOrchestrator, "getTask" | "taskRuns">;
   readonly workspaces: Pick<WorkspaceManager, "orphans">;
   readonly engine: Pick<EngineStatus, "current">;
 }
 
-/** What a target turned out to be: a task that apex runs or ran, a container, or both. */
-export type Target = TargetSubject & {
-  /** Other containers of the same task id, by name, newest first; empty when the target names one container exactly. */
-  readonly others: readonly string[];
-};
+/** What a target turned out to be: one run of a task of apex, a container, or both. */
+export type Target =
+  & ({ readonly task?: Task; readonly container: ContainerRecord } | {
+    readonly task: Task;
+    readonly container: undefined;
+  })
+  & {
+    /** The target that names exactly this: `build-7@2`, or a container's name. */
+    readonly name: string;
+    /**
+     * What else has the task id that was asked for, each a target of its own: earlier runs, the last one first, then other
+     * programs' containers, the newest first. Empty when exactly one run or container was asked for.
+     */
+    readonly others: readonly string[];
+  };
 
-type TargetSubject =
-  | { readonly task?: Task; readonly container: ContainerRecord }
-  | { readonly task: Task; readonly container: undefined };
+/** One run of a task id: from the first, `@1`, or back from the last, `@-1`. Neither task ids nor names have an `@`. */
+const RUN = /^(.+)@(-?[1-9]\d{0,8})$/;
 
 export class Targets {
   readonly #options: TargetsOptions;
@@ -35,25 +44,26 @@ export class Targets {
   }
 
   /**
-   * Of several containers with the label of one task id, which no task of apex has, it is the one created last.
+   * A task id names its last run; where it is only a label, the container that was created last.
    *
-   * @param target a task's id, or a container's name, id, or unambiguous prefix of that
+   * @param target a task's id, that and a run's number, or a container's name, id, or unambiguous prefix of that
    * @throws {ApexError} `not_found`; `conflict` for an ambiguous prefix
    */
   find(target: string): Target {
-    const { containers, orchestrator } = this.#options;
-    const task = orchestrator.getTask(target);
+    const [last, ...earlier] = this.#options.orchestrator.taskRuns(target);
     const labelled = this.#labelled(target);
-    if (task !== undefined) {
-      const { containerId } = task;
-      const container = containerId === undefined ? undefined : containers.find(containerId);
-      return { task, container, others: namesOf(labelled.filter(({ id }) => id !== containerId)) };
+    if (last !== undefined) {
+      const ofRuns = new Set([last, ...earlier].map(({ containerId }) => containerId));
+      const foreign = labelled.filter(({ id }) => !ofRuns.has(id));
+      return this.#ofRun(last, [...earlier.map(nameOfRun), ...namesOf(foreign)]);
     }
-    const [newest, ...others] = labelled;
-    if (newest !== undefined) return { container: newest, others: namesOf(others) };
-    const container = containers.find(target);
+    const [newest, ...older] = labelled;
+    if (newest !== undefined) return this.#ofContainer(newest, namesOf(older));
+    const run = this.#findRun(target);
+    if (run !== undefined) return this.#ofRun(run);
+    const container = this.#options.containers.find(target);
     if (container === undefined) throw noSuchTarget(target);
-    return { container, others: [] };
+    return this.#ofContainer(container);
   }
 
   /**
@@ -69,12 +79,12 @@ export class Targets {
     if (container === undefined) return;
     const { id, name, taskId } = container;
     const refused = `cannot ${verb} ${JSON.stringify(target)}`;
-    const task = taskId === undefined ? undefined : orchestrator.getTask(taskId);
-    if (task?.containerId === id) {
-      throw new ApexError(
-        "conflict",
-        `${refused}: it is the container of a task (try: apex ${verb} ${taskId})`,
-      );
+    const task = this.#taskOf(container);
+    if (task !== undefined) {
+      const how = task.endedAt === undefined
+        ? `it is the container of a task (try: apex ${verb} ${taskId})`
+        : `it is the container of ${nameOfRun(task)}, which has ended (${task.state})`;
+      throw new ApexError("conflict", `${refused}: ${how}`);
     }
     if (workspaces.orphans().some(({ containerId }) => containerId === id)) {
       const advice = `remove it with: apex workspaces clean ${name}`;
@@ -87,12 +97,46 @@ export class Targets {
     );
   }
 
+  #ofRun(task: Task, others: readonly string[] = []): Target {
+    const { containerId } = task;
+    const container = containerId === undefined ? undefined : this.#options.containers.find(containerId);
+    return { task, container, name: nameOfRun(task), others };
+  }
+
+  #ofContainer(container: ContainerRecord, others: readonly string[] = []): Target {
+    const task = this.#taskOf(container);
+    return { container, ...(task && { task }), name: container.name, others };
+  }
+
+  /** @throws {ApexError} `not_found` for a run that a known task id does not have (any more) */
+  #findRun(target: string): Task | undefined {
+    const [, taskId, number] = RUN.exec(target) ?? [];
+    if (taskId === undefined) return undefined;
+    const runs = this.#options.orchestrator.taskRuns(taskId);
+    if (runs.length === 0) return undefined;
+    const run = Number(number);
+    const found = run < 0 ? runs[-run] : runs.find((each) => each.run === run);
+    if (found !== undefined) return found;
+    const known = runs.map(nameOfRun).reverse().join(", ");
+    throw new ApexError("not_found", `no such run: ${JSON.stringify(target)} (known: ${known})`);
+  }
+
+  /** The run of a task that has, or had, this container. */
+  #taskOf({ id, taskId }: ContainerRecord): Task | undefined {
+    if (taskId === undefined) return undefined;
+    return this.#options.orchestrator.taskRuns(taskId).find(({ containerId }) => containerId === id);
+  }
+
   /** Containers of that task id, newest first. */
   #labelled(taskId: string): ContainerRecord[] {
     return this.#options.containers.list()
       .filter((container) => container.taskId === taskId)
       .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0));
   }
+}
+
+function nameOfRun({ taskId, run }: Task): string {
+  return `${taskId}@${run}`;
 }
 
 function namesOf(containers: readonly ContainerRecord[]): string[] {

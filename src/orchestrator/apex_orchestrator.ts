@@ -115,6 +115,11 @@ export class ApexOrchestrator implements AsyncDisposable {
     return this.#runner.get(taskId);
   }
 
+  /** The runs of that task id that are still known (10 at most), the last one first. */
+  taskRuns(taskId: string): Task[] {
+    return this.#runner.runs(taskId);
+  }
+
   /** Whether its task has ended and left that container on purpose, not because it could not be removed. */
   keepsContainer(containerId: string): boolean {
     return this.#runner.keeps(containerId);

@@ -38,6 +38,8 @@ export interface TaskSpec {
 /** A task as it stands now. */
 export interface Task {
   readonly taskId: string;
+  /** Which run of its id it is, from 1 on: an id may be used again once its task has ended. */
+  readonly run: number;
   readonly state: TaskState;
   /** Once it has ended. */
   readonly reason?: TaskReason;

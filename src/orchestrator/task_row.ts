@@ -34,7 +34,7 @@ export function recordOf(row: StoredTask): TaskRecord {
   const { createdAtMs, startedAtMs, endedAtMs, stopCause, cleanupPending, engineId, ...rest } = row;
   // Nobody else writes these rows: what stands in them is what rowOf() made of it.
   const spec = row.spec as NamedTaskSpec;
-  const { taskId, exitCode, error, containerId, workspacePath } = rest;
+  const { taskId, run, exitCode, error, containerId, workspacePath } = rest;
   return {
     spec,
     cleanupPending,
@@ -42,6 +42,7 @@ export function recordOf(row: StoredTask): TaskRecord {
     ...(stopCause !== undefined && { stopCause: stopCause as StopCause }),
     task: {
       taskId,
+      run,
       state: rest.state as TaskState,
       ...(rest.reason !== undefined && { reason: rest.reason as TaskReason }),
       ...(exitCode !== undefined && { exitCode }),

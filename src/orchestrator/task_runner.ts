@@ -84,6 +84,7 @@ export class TaskRunner implements AsyncDisposable {
     this.#checkIsFree(named.taskId);
     const task: Task = {
       taskId: named.taskId,
+      run: (store.lastRun(named.taskId) ?? 0) + 1,
       state: "pending",
       image: named.image,
       cmd: named.cmd ?? [],
@@ -96,6 +97,7 @@ export class TaskRunner implements AsyncDisposable {
       context: this.#context,
       predecessor: this.#leaving.get(named.taskId),
     });
+    this.#leaveToThisLife(named.taskId);
     this.#living.set(named.taskId, run);
     run.accept();
     return handleOf(run, run.waitForTurn());
@@ -119,6 +121,10 @@ export class TaskRunner implements AsyncDisposable {
     if (living !== undefined) return living.task;
     const row = this.#options.store.get(taskId);
     return row === undefined ? undefined : recordOf(row).task;
+  }
+
+  runs(taskId: string): Task[] {
+    return this.#options.store.runs(taskId).map((row) => recordOf(row).task);
   }
 
   keeps(containerId: string): boolean {
@@ -217,9 +223,9 @@ export class TaskRunner implements AsyncDisposable {
     const { spec, cleanupPending } = run.record;
     const isLeft = hasEnded && !cleanupPending && isKept(cleanupPolicyOf(spec), state);
     if (isLeft && containerId !== undefined) this.#options.store.kept.add(containerId);
-    // The row of an ended task whose id is used anew is that of the new one.
     const current = this.#living.get(taskId) ?? this.#leaving.get(taskId) ?? run;
-    if (current === run) this.#options.store.save(rowOf(run.record));
+    const record = current === run ? run.record : { ...run.record, cleanupPending: false };
+    this.#options.store.save(rowOf(record));
     if (told === undefined) return;
     this.#options.emit(told.name, {
       taskId,
@@ -228,6 +234,17 @@ export class TaskRunner implements AsyncDisposable {
       ...(exitCode !== undefined && { exitCode }),
       ...(reason !== undefined && { reason }),
     });
+  }
+
+  /**
+   * The id is used again: a container of an earlier run that is still to be dealt with is that of this life alone. The next
+   * one takes up one run of an id, the last.
+   */
+  #leaveToThisLife(taskId: string): void {
+    const { store } = this.#options;
+    for (const row of store.runs(taskId)) {
+      if (row.cleanupPending) store.save({ ...row, cleanupPending: false });
+    }
   }
 
   #leave(taskId: string, run: TaskRun): void {

@@ -193,6 +193,8 @@ export type ContainersListResult = v.InferOutput<typeof containersListResultSche
 /** One task, as rich as the events that tell of it. */
 export const taskSchema = v.object({
   taskId: v.string(),
+  /** Which run of its id it is, from 1 on; absent from daemons that keep only the last. */
+  run: v.optional(count),
   state: v.picklist(["pending", "running", "completed", "failed", "cancelled"]),
   reason: v.optional(v.picklist(["exit", "oom", "signal", "timeout", "lost", "error"])),
   exitCode: v.optional(v.number()),
@@ -225,8 +227,13 @@ export const workspaceSchema = v.object({
 
 export type WorkspaceResult = v.InferOutput<typeof workspaceSchema>;
 
-/** What else belongs to the task id that was asked for, each a target of its own, newest first. */
-const otherTargets = v.optional(v.array(v.string()));
+/** What a target turned out to be; absent from older daemons. */
+const resolvedTarget = {
+  /** The target that names exactly this: one run of a task id (`build-7@2`), or a container's name. */
+  target: v.optional(v.string()),
+  /** What else has the task id that was asked for, each a target of its own, newest first. */
+  others: v.optional(v.array(v.string())),
+};
 
 /**
  * The schema of each operation's result. After the reply line of `containers.logs`, `tasks.run` and `tasks.wait` frames
@@ -237,16 +244,12 @@ export const resultSchemas = {
   "containers.list": containersListResultSchema,
   /** The engine's own description, and apex's. */
   "containers.inspect": v.object({
+    ...resolvedTarget,
     engine: v.record(v.string(), v.unknown()),
     container: v.optional(containerSchema),
     task: v.optional(taskSchema),
-    others: otherTargets,
   }),
-  "containers.logs": v.object({
-    /** The task (`build-7@2`) or container whose output follows. */
-    shown: v.optional(v.string()),
-    others: otherTargets,
-  }),
+  "containers.logs": v.object(resolvedTarget),
   "tasks.run": v.object({ taskId: v.string() }),
   "tasks.list": v.object({ tasks: v.array(taskSchema) }),
   "tasks.cancel": v.object({ task: taskSchema }),

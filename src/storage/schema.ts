@@ -84,6 +84,36 @@ export const MIGRATIONS: readonly string[] = [
   `,
   "ALTER TABLE sessions ADD COLUMN recent_output BLOB",
   "CREATE TABLE kept_containers (container_id TEXT PRIMARY KEY) WITHOUT ROWID",
+  // A task id may be used again: one row for each run.
+  `
+  CREATE TABLE task_runs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id TEXT NOT NULL,
+    run INTEGER NOT NULL DEFAULT 1,
+    state TEXT NOT NULL,
+    reason TEXT,
+    exit_code INTEGER,
+    error TEXT,
+    engine_id TEXT,
+    container_id TEXT,
+    workspace_path TEXT,
+    created_ms INTEGER NOT NULL,
+    started_ms INTEGER,
+    ended_ms INTEGER,
+    stop_cause TEXT,
+    cleanup_pending INTEGER NOT NULL,
+    spec TEXT NOT NULL,
+    UNIQUE (task_id, run)
+  );
+  INSERT INTO task_runs (seq, task_id, state, reason, exit_code, error, engine_id, container_id, workspace_path,
+    created_ms, started_ms, ended_ms, stop_cause, cleanup_pending, spec)
+  SELECT seq, task_id, state, reason, exit_code, error, engine_id, container_id, workspace_path,
+    created_ms, started_ms, ended_ms, stop_cause, cleanup_pending, spec FROM tasks;
+  DROP TABLE tasks;
+  ALTER TABLE task_runs RENAME TO tasks;
+  CREATE INDEX tasks_by_state ON tasks (state, cleanup_pending);
+  CREATE INDEX tasks_by_end ON tasks (ended_ms, seq) WHERE ended_ms IS NOT NULL;
+  `,
 ];
 
 /** Version of a database on which every step was done. */

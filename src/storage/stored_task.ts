@@ -1,6 +1,8 @@
-/** One task as its row holds it: times in milliseconds since the Unix epoch, words as the orchestrator chose them. */
+/** One run of a task id as its row holds it: times in milliseconds since the Unix epoch, words as the orchestrator chose them. */
 export interface StoredTask {
   readonly taskId: string;
+  /** Which run of that id it is, from 1 on. */
+  readonly run: number;
   /** `pending running completed failed cancelled`; the first two have not ended. */
   readonly state: string;
   readonly reason?: string;

@@ -69,7 +69,7 @@ Deno.test("containers.logs and containers.inspect take a task's id before a cont
   assertEquals(inspected.task, task);
 
   const byName = await daemon.request("containers.inspect", { target: `apex-task-job` });
-  assertEquals([byName.container?.id, byName.task], [task.containerId, undefined]);
+  assertEquals([byName.container?.id, byName.task], [task.containerId, task]);
 });
 
 Deno.test("containers.inspect tells of a task whose container is gone; containers.logs that it is", async () => {
@@ -79,7 +79,11 @@ Deno.test("containers.inspect tells of a task whose container is gone; container
   await daemon.request("status", {});
   const { task } = await daemon.run({ taskId: "job", cmd: ["true"] });
   await events.until(({ type }) => type === "workspace.cleaned");
-  assertEquals(await daemon.request("containers.inspect", { target: "job" }), { engine: {}, task });
+  assertEquals(await daemon.request("containers.inspect", { target: "job" }), {
+    target: "job@1",
+    engine: {},
+    task,
+  });
   await assertRefused(
     () => daemon.stream("containers.logs", { target: "job" }),
     "not_found",

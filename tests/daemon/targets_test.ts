@@ -64,19 +64,66 @@ Deno.test("tasks.cancel refuses containers that no task of apex has, and says wh
   assertEquals((await refusedCancel(daemon, "nobody"))[0], "not_found");
 });
 
-Deno.test("tasks.cancel points to clean for a container that apex made and no task has", async () => {
+Deno.test("tasks.cancel says of a kept container that its run has ended, and points to clean where none is known", async () => {
   await using fixture = await startOnEmbeddedEngine();
-  const { daemon } = fixture;
-  const { task } = await daemon.run({ taskId: "job", cmd: ["true"], keep: true });
-  assertEquals(task.state, "completed");
-  const orphaned = 'cannot cancel "apex-task-job": it is the container of a task (try: apex cancel job)';
-  assertEquals((await refusedCancel(daemon, "apex-task-job"))[1], orphaned);
+  const { daemon, engine } = fixture;
+  await daemon.run({ taskId: "job", cmd: ["true"], keep: true });
   await daemon.run({ taskId: "job", cmd: ["true"] });
-  assertEquals(
-    (await refusedCancel(daemon, "apex-task-job"))[1],
-    'cannot cancel "apex-task-job": container apex-task-job belongs to no known task ' +
-      "(remove it with: apex workspaces clean apex-task-job)",
-  );
+  assertEquals(await refusedCancel(daemon, "apex-task-job"), [
+    "conflict",
+    'cannot cancel "apex-task-job": it is the container of job@1, which has ended (completed)',
+  ]);
+  using events = await daemon.events();
+  await daemon.request("status", {});
+  const config = { Labels: { "apex.managed": "true", "apex.task-id": "lost" } };
+  const id = await engine.create("true", { name: "apex-task-lost", config });
+  await events.until(({ containerId }) => containerId === id);
+  assertEquals(await refusedCancel(daemon, "lost"), [
+    "conflict",
+    'cannot cancel "lost": container apex-task-lost belongs to no known task ' +
+    "(remove it with: apex workspaces clean apex-task-lost)",
+  ]);
+});
+
+Deno.test("a task id names its last run; @N, @-N and the container's name name an earlier one", async () => {
+  await using fixture = await startOnEmbeddedEngine();
+  let { daemon } = fixture;
+  for (const word of ["one", "two", "three"]) {
+    await daemon.run({ taskId: "job", cmd: ["echo", word], keep: true });
+  }
+  // The next daemon knows them, too.
+  for (let life = 0; life < 2; life++) {
+    const logOf = async (target: string) => (await daemon.stream("containers.logs", { target })).stdout;
+    assertEquals(
+      await Promise.all(["job", "job@3", "job@2", "job@1", "job@-1", "job@-2", "apex-task-job"].map(logOf)),
+      ["three\n", "three\n", "two\n", "one\n", "two\n", "one\n", "one\n"],
+    );
+    const last = await daemon.request("containers.inspect", { target: "job" });
+    assertEquals([last.target, last.others, last.task?.run], ["job@3", ["job@2", "job@1"], 3]);
+    const first = await daemon.request("containers.inspect", { target: "apex-task-job" });
+    assertEquals([first.target, first.others, first.task?.run], ["apex-task-job", undefined, 1]);
+    for (const target of ["job@4", "job@-3"]) {
+      const error = await assertRejects(
+        () => daemon.request("containers.inspect", { target }),
+        ApexError,
+        `no such run: "${target}" (known: job@1, job@2, job@3)`,
+      );
+      assertEquals(error.code, "not_found");
+    }
+    if (life === 0) daemon = await daemon.restart(fixture.engine.socketPath);
+  }
+  await daemon[Symbol.asyncDispose]();
+});
+
+Deno.test("another program's container with a task's id is named beside the task's runs", async () => {
+  await using fixture = await startOnEmbeddedEngine();
+  const { daemon, engine } = fixture;
+  await daemon.run({ taskId: "build", cmd: ["echo", "first"], keep: true });
+  await daemon.run({ taskId: "build", cmd: ["echo", "last"], keep: true });
+  await runLabelled(engine, daemon, ["web"]);
+  const { target, others } = await daemon.request("containers.inspect", { target: "build" });
+  assertEquals([target, others], ["build@2", ["build@1", "web"]]);
+  assertEquals((await daemon.stream("containers.logs", { target: "build" })).stdout, "last\n");
 });
 
 Deno.test({

@@ -70,7 +70,14 @@ Deno.test("rows of state are committed with the events of their block, all or no
   const rows = (): unknown[] =>
     other.prepare("SELECT task_id FROM tasks ORDER BY seq").all().map(({ task_id }) => task_id);
   const save = (taskId: string): void =>
-    life.storage.tasks.save({ taskId, state: "pending", createdAtMs: 1, cleanupPending: false, spec: {} });
+    life.storage.tasks.save({
+      taskId,
+      run: 1,
+      state: "pending",
+      createdAtMs: 1,
+      cleanupPending: false,
+      spec: {},
+    });
   // In either order.
   save("before");
   life.log.append(taskEvent("a"));
@@ -94,7 +101,14 @@ Deno.test("a row with which no event comes is written right after its block", as
   await using life = new JournaledLog(path);
   using files = new DisposableStack();
   const other = files.adopt(new DatabaseSync(path), (database) => database.close());
-  life.storage.tasks.save({ taskId: "t", state: "pending", createdAtMs: 1, cleanupPending: false, spec: {} });
+  life.storage.tasks.save({
+    taskId: "t",
+    run: 1,
+    state: "pending",
+    createdAtMs: 1,
+    cleanupPending: false,
+    spec: {},
+  });
   const count = (): unknown => other.prepare("SELECT count(*) AS n FROM tasks").get()?.n;
   assertEquals(count(), 0);
   await Promise.resolve().then(() => {}).then(() => {});

@@ -2,8 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { RETRY_MS } from "../../src/storage/database.ts";
 import { openStorage, type Storage } from "../../src/storage/storage.ts";
+import { MIGRATIONS } from "../../src/storage/schema.ts";
 import type { StoredTask } from "../../src/storage/stored_task.ts";
-import { MAX_ENDED_TASKS } from "../../src/storage/task_store.ts";
+import { MAX_ENDED_TASKS, MAX_RUNS } from "../../src/storage/task_store.ts";
 import { holdLock, withRaw } from "../eventlog/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
@@ -13,7 +14,15 @@ function open(path: string, clock = new FakeClock()): Storage {
 }
 
 function task(taskId: string, createdAtMs: number, rest: Partial<StoredTask> = {}): StoredTask {
-  return { taskId, state: "pending", createdAtMs, cleanupPending: false, spec: { image: "x" }, ...rest };
+  return {
+    taskId,
+    run: 1,
+    state: "pending",
+    createdAtMs,
+    cleanupPending: false,
+    spec: { image: "x" },
+    ...rest,
+  };
 }
 
 const ended = (taskId: string, createdAtMs: number): StoredTask =>
@@ -26,6 +35,7 @@ Deno.test("TaskStore keeps every field of a task over a restart", async () => {
   const path = dir.join("apex.db");
   const full: StoredTask = {
     taskId: "full",
+    run: 3,
     state: "failed",
     reason: "signal",
     exitCode: 137,
@@ -53,16 +63,63 @@ Deno.test("TaskStore keeps every field of a task over a restart", async () => {
   assertEquals(idsOf(storage.tasks.ended()), ["full"]);
 });
 
-Deno.test("TaskStore.save() puts a task's newer row in place of the older one", () => {
+Deno.test("TaskStore has one row for each run of a task id, and the id names the last one", async () => {
+  await using dir = await TempDir.make();
+  for (const path of [":memory:", dir.join("apex.db")]) {
+    using storage = open(path);
+    const { tasks } = storage;
+    for (const write of [() => {}, () => void storage.flush()]) {
+      tasks.save(ended("a", 1));
+      tasks.save(ended("b", 2));
+      write();
+      tasks.save(task("a", 3, { run: 2 }));
+      write();
+      assertEquals(idsOf(tasks.unfinished()), ["a"]);
+      assertEquals(idsOf(tasks.ended()), ["b"]);
+      // Late, as when the container of the earlier run has been dealt with.
+      tasks.save(ended("a", 1));
+      write();
+      assertEquals([tasks.get("a")?.run, tasks.get("a", 1)?.state, tasks.lastRun("a")], [2, "completed", 2]);
+      assertEquals(idsOf(tasks.ended()), ["b"]);
+      tasks.save({ ...ended("a", 3), run: 2 });
+      write();
+      assertEquals(idsOf(tasks.unfinished()), []);
+      assertEquals(tasks.ended().map(({ taskId, run }) => [taskId, run]), [["a", 2], ["b", 1]]);
+      assertEquals(tasks.runs("a").map(({ run }) => run), [2, 1]);
+    }
+  }
+});
+
+Deno.test("TaskStore keeps a bounded number of runs of one task id, the last ones", () => {
   using storage = open(":memory:");
-  storage.tasks.save(ended("a", 1));
-  storage.tasks.save(ended("b", 2));
-  storage.tasks.save(task("a", 3));
-  assertEquals(idsOf(storage.tasks.unfinished()), ["a"]);
-  assertEquals(idsOf(storage.tasks.ended()), ["b"]);
-  storage.tasks.save(ended("a", 3));
-  assertEquals(idsOf(storage.tasks.unfinished()), []);
-  assertEquals(idsOf(storage.tasks.ended()), ["a", "b"]);
+  const { tasks } = storage;
+  tasks.save(ended("other", 0));
+  for (let run = 1; run <= MAX_RUNS + 5; run++) {
+    tasks.save({ ...ended("a", run), run });
+    storage.flush();
+  }
+  assertEquals(tasks.runs("a").map(({ run }) => run), Array.from({ length: MAX_RUNS }, (_, i) => 15 - i));
+  assertEquals([tasks.get("a", 5), tasks.get("other")?.run], [undefined, 1]);
+});
+
+Deno.test("a database from before runs keeps its tasks, each as the first run of its id", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("apex.db");
+  withRaw(
+    path,
+    MIGRATIONS.slice(0, 6).join(";") + ";" +
+      `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+       INSERT INTO meta VALUES ('schema_version', '6');
+       INSERT INTO tasks (task_id, state, created_ms, ended_ms, cleanup_pending, spec)
+       VALUES ('a', 'completed', 1, 2, 0, '{"image":"x"}'), ('b', 'completed', 2, 3, 0, '{"image":"x"}')`,
+  );
+  {
+    using storage = open(path);
+    assertEquals(storage.tasks.ended(), [ended("b", 2), ended("a", 1)]);
+    storage.tasks.save(task("b", 4, { run: 2 }));
+  }
+  using storage = open(path);
+  assertEquals([storage.status.error, storage.tasks.get("b")?.run], [undefined, 2]);
 });
 
 Deno.test("TaskStore keeps the newest ended tasks, and each that has not ended", () => {
