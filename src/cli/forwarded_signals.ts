@@ -80,10 +80,14 @@ export class ForwardedSignals implements AsyncDisposable {
   }
 
   #send(task: string, signal: string): void {
-    this.#track(
-      `cannot send ${signal} to task ${task}`,
-      (options) => request(this.#options.controlSocket, "tasks.signal", { task, signal }, options),
-    );
+    this.#track(`cannot send ${signal} to task ${task}`, async (options) => {
+      const { context: { stderr }, controlSocket } = this.#options;
+      await request(controlSocket, "tasks.signal", { task, signal }, options);
+      // A program that sends SIGINT knows what it wants; a person at a terminal may see nothing happen.
+      if (signal === "SIGINT" && stderr.isTerminal) {
+        await stderr.print("apex: sent SIGINT to the command; press Ctrl-C again to kill it");
+      }
+    });
   }
 
   #cancel(task: string): void {
