@@ -1,6 +1,7 @@
 /** Holds EVENTS.md to the schemas, and runs its examples against a scripted daemon. */
 import { assert, assertEquals } from "@std/assert";
 import * as v from "valibot";
+import { taskSpecSchema } from "../src/protocol/control.ts";
 import { eventRequestSchemas } from "../src/protocol/event_messages.ts";
 import { streamRecordSchemas } from "../src/protocol/stream_record.ts";
 import { wireEventSchemas } from "../src/protocol/wire_event.ts";
@@ -91,6 +92,14 @@ Deno.test("EVENTS.md tells of every stream record, with all of its fields, and o
   const { v: _v, op: _op, ...asked } = eventRequestSchemas["events.subscribe"].entries;
   const [questions = ""] = resuming.split("**Cursors.**");
   assertEquals([...questions.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name), Object.keys(asked));
+});
+
+Deno.test("EVENTS.md has every field of a task, in order", () => {
+  const [, text = ""] = DOCUMENT.split("**The fields of a task**");
+  const rows = [...text.split(/^#/m)[0]!.matchAll(/^\| (`.+?`) \|/gm)].slice(0);
+  const told = rows.flatMap(([, names = ""]) => [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  const fields = Object.keys(taskSpecSchema.entries);
+  assertEquals(told.slice(0, fields.length), fields);
 });
 
 Deno.test("EVENTS.md tells of every event type, and of no other", () => {

@@ -5,11 +5,11 @@ import { parseDuration } from "../platform/durations.ts";
 import { parseRestoreMode } from "../protocol/restore_mode.ts";
 import type { CliContext } from "./cli_context.ts";
 import { commandWords } from "./command_words.ts";
-import { environment, mount, positive } from "./container_flags.ts";
+import { type EnvironmentFlags, environmentOf, mount, positive } from "./container_flags.ts";
 import { consoleSize } from "./session_console.ts";
 
 /** The flags, as they were written. */
-export interface AttachFlags {
+export interface AttachFlags extends EnvironmentFlags {
   readonly force?: true | undefined;
   readonly background?: true | undefined;
   readonly ttl?: string | undefined;
@@ -19,8 +19,6 @@ export interface AttachFlags {
   readonly cmd?: string | undefined;
   readonly workdir?: string | undefined;
   readonly user?: string | undefined;
-  /** Each `KEY=VALUE`, or `KEY` alone for what it is here. */
-  readonly env?: readonly string[] | undefined;
   /** Each `SOURCE:TARGET` or `SOURCE:TARGET:ro`. */
   readonly volume?: readonly string[] | undefined;
   /** The current directory is to be its `/workspace`. */
@@ -55,7 +53,7 @@ export function attachParamsOf(
     ...(network !== undefined && { network }),
     ...(workdir !== undefined && { workdir }),
     ...(user !== undefined && { user }),
-    env: { ...terminalEnvironment(context), ...environment(flags.env ?? [], context) },
+    env: { ...terminalEnvironment(context), ...environmentOf(flags, context) },
     ...(flags.volume !== undefined && { mounts: flags.volume.map((text) => mount(text, context)) }),
     ...(flags.mount && { projectDir: context.cwd }),
     ...consoleSize(context),
@@ -64,11 +62,24 @@ export function attachParamsOf(
   };
 }
 
-const CREATING = ["ttl", "image", "network", "cmd", "workdir", "user", "env", "volume", "mount"] as const;
+const CREATING = [
+  "ttl",
+  "image",
+  "network",
+  "cmd",
+  "workdir",
+  "user",
+  "env",
+  "envFile",
+  "volume",
+  "mount",
+] as const;
 
 /** What was given that says how a session is to be made, and so means nothing to one that exists. */
 export function creatingOptions(flags: AttachFlags, command: readonly string[]): string[] {
-  const given = CREATING.filter((flag) => flags[flag] !== undefined).map((flag) => `--${flag}`);
+  const given = CREATING.filter((flag) => flags[flag] !== undefined).map((flag) =>
+    flag === "envFile" ? "--env-file" : `--${flag}`
+  );
   return command.length > 0 ? [...given, "the command"] : given;
 }
 

@@ -86,6 +86,7 @@ export class UsageError extends ApexError {
 }
 
 const HELP_COLUMNS = 100;
+const PULL_POLICIES = ["missing", "always", "never"] as const;
 
 function inOurWords(text: string): string {
   return text.replace(/^error: /, "apex: ").replace("(Did you mean", "(did you mean");
@@ -129,6 +130,9 @@ function buildProgram(
     .option("--image <image>", "instead of the one in the configuration")
     .option("--network <mode>", "none, host, bridge or a network's name")
     .option("-e, --env <key=value>", "set a variable; KEY alone: as it is set here", collect)
+    .option("--env-file <file>", "set the variables in a file, one KEY=VALUE or KEY a line", collect)
+    .option("--label <name=value>", "add a label to the container", collect)
+    .option("-p, --publish <port>", "make a port reachable: [[IP:]HOSTPORT:]PORT[/udp]", collect)
     .option(
       "-v, --volume <source:target>",
       "mount a directory or a volume; :ro behind it: read-only",
@@ -137,11 +141,18 @@ function buildProgram(
     .option("-w, --workdir <dir>", "the command's directory in the container")
     .option("-u, --user <user>", "name, uid or uid:gid")
     .option("--entrypoint <command>", "instead of the image's own")
+    .option("--gpus <which>", "give it GPUs: all, a number, or device=ID[,ID…]")
     .option("--cpus <number>", "how many processors at most")
     .option("--memory <size>", "how much memory at most")
     .option("--pids <number>", "how many processes at most")
     .option("--timeout <time>", "stop it after so long")
     .option("--mount", "mount the current directory at /workspace, and work there")
+    .option("-i, --interactive", "pass standard input on to the command")
+    .addOption(
+      new Option("--pull <when>", "when to pull the image (default: missing)").choices(PULL_POLICIES),
+    )
+    .option("--rm", "remove the container when the task has ended (the default)")
+    .addOption(new Option("-t, --tty", "refused: see apex attach").hideHelp())
     .option("--keep", "leave the container when the task has ended")
     .option("--keep-on-failure", "leave the container when the task has failed")
     .option("-d, --detach", "only start it, and print its id")
@@ -237,6 +248,7 @@ function buildProgram(
     .option("--cmd <command>", "what runs in it, instead of the one in the configuration")
     .option("--network <mode>", "none, host, bridge or a network's name")
     .option("-e, --env <key=value>", "set a variable; KEY alone: as it is set here", collect)
+    .option("--env-file <file>", "set the variables in a file, one KEY=VALUE or KEY a line", collect)
     .option(
       "-v, --volume <source:target>",
       "mount a directory or a volume; :ro behind it: read-only",

@@ -3,6 +3,7 @@ import { resolve } from "@std/path/posix";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { TaskSpecRequest } from "../protocol/control.ts";
 import type { CliContext } from "./cli_context.ts";
+import { readEnvFile } from "./env_file.ts";
 
 /**
  * What a flag's text means.
@@ -40,6 +41,47 @@ export function environment(settings: readonly string[], { env }: CliContext): R
     if (given !== undefined) result.push([name, given]);
   }
   return Object.fromEntries(result);
+}
+
+/**
+ * The environment of `--env-file` and `-e`; the latter wins.
+ *
+ * @throws {ApexError} `usage`
+ */
+export function environmentOf(
+  { env = [], envFile = [] }: EnvironmentFlags,
+  context: CliContext,
+): Record<string, string> {
+  const files = envFile.flatMap((path) => readEnvFile(path, context));
+  return { ...environment(files, context), ...environment(env, context) };
+}
+
+export interface EnvironmentFlags {
+  /** Each `KEY=VALUE`, or `KEY` alone for what it is here. */
+  readonly env?: readonly string[] | undefined;
+  /** Paths of files with such lines. */
+  readonly envFile?: readonly string[] | undefined;
+}
+
+/**
+ * Of `--label NAME=VALUE`, or `--label NAME` for an empty value.
+ *
+ * @throws {ApexError} `usage`, naming what has no name, or one of apex's own
+ */
+export function labels(settings: readonly string[]): Record<string, string> {
+  return Object.fromEntries(settings.map((setting) => {
+    const [, name, value = ""] = /^([^=]+)(?:=([^]*))?$/.exec(setting) ?? [];
+    if (name === undefined) {
+      throw new ApexError(
+        "usage",
+        `--label: ${JSON.stringify(setting)} has no name (try: --label NAME=VALUE)`,
+      );
+    }
+    if (name.startsWith("apex.")) {
+      throw new ApexError("usage", `--label: ${name}: labels that begin with "apex." are reserved for apex`);
+    }
+    return [name, value];
+  }));
 }
 
 export type MountRequest = NonNullable<TaskSpecRequest["mounts"]>[number];

@@ -54,6 +54,9 @@ export const RUN_HELP = `
 Options end at the command, or at --. SIGINT (Ctrl-C) and SIGTERM are passed on to the command; a second SIGINT kills it.
 Should apex run itself vanish, the task goes on (see: apex wait, apex logs, apex cancel).
 
+Standard input is only read with -i, as with docker run. It ends with this client and with the daemon: it cannot be resumed.
+The command has no terminal (-t); apex attach opens one.
+
 Sizes: 512m, 1.5g, 64MiB. Times: 90s, 1h30m, 2d.
 
 Exit status: the command's own; 124 when --timeout stopped it; 125 for every failure of apex itself;
@@ -64,6 +67,8 @@ Examples:
   apex run -- echo hello
   apex run --image node:22 --mount -- npm test
   apex run --task build-7 --memory 512m --timeout 10m -v ./src:/src:ro -w /src -e CI=1 -- make
+  tar c src | apex run -i --image node:22 -- sh -c 'tar x && npm test'
+  apex run --env-file .env -p 127.0.0.1:8080:80 --label tier=web --image nginx -- nginx -g 'daemon off;'
   id=$(apex run -d -- sleep 60); apex wait "$id"; echo "ended with $?"`;
 
 export const TASKS_HELP = `

@@ -7,15 +7,14 @@ import type { CliContext } from "./cli_context.ts";
 import { ForwardedSignals } from "./forwarded_signals.ts";
 import { OutputRelay } from "./output_relay.ts";
 import { PullDisplay } from "./pull_display.ts";
+import { sendInput } from "./send_input.ts";
 import { toStatusError } from "./status_error.ts";
 import { exitStatusOf, explainEnd } from "./task_end.ts";
 import { type TaskFlags, taskSpecOf } from "./task_spec.ts";
+import { hintAtUnreadInput } from "./unread_input_hint.ts";
 import { type DaemonFlags, withDaemon } from "./with_daemon.ts";
 
-export interface RunFlags extends TaskFlags, DaemonFlags {
-  /** Only start it, and print its id. */
-  readonly detach?: true | undefined;
-}
+export interface RunFlags extends TaskFlags, DaemonFlags {}
 
 export interface RunOptions {
   readonly flags: RunFlags;
@@ -33,8 +32,15 @@ export async function run(context: CliContext, { flags, command }: RunOptions): 
   try {
     const task = taskSpecOf(flags, { command, context });
     await using running = await withDaemon((sockets) => ask(task, { context, sockets }), { context, flags });
+    if (task.stdin) void sendInput(running.stream, context);
     const [out, err] = [new OutputRelay(context.stdout), new OutputRelay(context.stderr)];
-    const followed = follow(running, { context, out, err, isDetached: flags.detach ?? false });
+    const followed = follow(running, {
+      context,
+      out,
+      err,
+      isDetached: flags.detach ?? false,
+      hasInput: task.stdin,
+    });
     // Following may be stuck in a write that nobody reads, or wait for a task that says nothing for long.
     return await Promise.race([followed, reasonOf(running.signals.abandoned), out.failed, err.failed]);
   } catch (error) {
@@ -67,20 +73,24 @@ interface FollowOptions {
   readonly out: OutputRelay;
   readonly err: OutputRelay;
   readonly isDetached: boolean;
+  /** Standard input is passed on. */
+  readonly hasInput: boolean | undefined;
 }
 
 async function follow(
   { stream, signals }: RunningTask,
-  { context, out, err, isDetached }: FollowOptions,
+  { context, out, err, isDetached, hasInput = false }: FollowOptions,
 ): Promise<number> {
   const { stderr } = context;
   const { taskId } = stream.result;
+  let isSilent = true;
   await using display = new PullDisplay(stderr);
   for await (const frame of stream.frames) {
     switch (frame.kind) {
       case "data":
         // Both may be the same terminal: there, too, what came first is to stand first.
         await err.flush();
+        isSilent = false;
         await out.push(frame.payload);
         break;
       case "stderr":
@@ -103,6 +113,7 @@ async function follow(
         await display.clear();
         await out.flush();
         await err.flush();
+        if (!hasInput) await hintAtUnreadInput(context, { isSilent });
         return await tellEnd(endedTaskOf(frame), context);
     }
   }

@@ -89,8 +89,8 @@ export class ControlStream<Op extends StreamOp> implements Disposable {
     }
   }
 
-  /** Writes a frame after those sent before; resolves when the socket took it, or the daemon is gone: `next` tells that. */
-  send(frame: Uint8Array): Promise<void> {
+  /** Writes a frame after those sent before; resolves when the socket took it, or with false when the daemon is gone. */
+  send(frame: Uint8Array): Promise<boolean> {
     return this.#sends.run(() => this.#write(frame));
   }
 
@@ -107,11 +107,13 @@ export class ControlStream<Op extends StreamOp> implements Disposable {
     }
   }
 
-  async #write(frame: Uint8Array): Promise<void> {
+  async #write(frame: Uint8Array): Promise<boolean> {
     try {
       for (let sent = 0; sent < frame.length;) sent += await this.#parts.conn.write(frame.subarray(sent));
+      return true;
     } catch (error) {
       if (!isConnectionLoss(error) && !this.#isDisposed) throw error;
+      return false;
     }
   }
 }

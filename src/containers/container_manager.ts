@@ -1,3 +1,4 @@
+import type { AttachConnection } from "../engine/attach_connection.ts";
 import type { LogsOptions } from "../engine/container_logs.ts";
 import type { ContainerStats } from "../engine/container_stats.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
@@ -185,6 +186,11 @@ export class ContainerManager implements AsyncDisposable {
   /** What a container has said, and says. A question. To end it while a piece is awaited, abort its signal. */
   logs(target: string, options?: LogsOptions): AsyncIterable<LogChunk> {
     return this.#questions.logs(target, options);
+  }
+
+  /** The way to a container's standard input. A question: when it fails it rejects, and emits nothing. */
+  openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
+    return this.#questions.openInput(target, signal);
   }
 
   /** What the health monitor's own watch found: becomes a report of the container's health, like the engine's. */

@@ -17,6 +17,7 @@ import type { ContainerSpec } from "./container_spec.ts";
 import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
 import { createBody, environment } from "./create_body.ts";
 import { isBeingRemoved, isMissingImage } from "./engine_refusals.ts";
+import { ExactLog } from "./exact_log.ts";
 import type { ManagerEvents } from "./manager_events.ts";
 import {
   describe,
@@ -72,23 +73,29 @@ const OPERATION_TIMEOUT_MS = 120_000;
 
 export class ContainerOperations {
   readonly #options: ContainerOperationsOptions;
+  readonly #exactLog: ExactLog;
 
   constructor(options: ContainerOperationsOptions) {
     this.#options = options;
+    this.#exactLog = new ExactLog(options.client);
   }
 
   async create(spec: ContainerSpec, options: CreateOptions = {}): Promise<CreatedContainer> {
-    const { signal, onPullProgress } = options;
+    const { pull = "missing", signal, onPullProgress } = options;
     const subject = subjectOfSpec(spec);
     return await this.#attempt({ operation: "create", on: subject, signal }, async () => {
       const body = createBody(spec);
+      const logConfig = spec.exactOutput ? await this.#exactLog.config() : undefined;
+      if (logConfig !== undefined) body.HostConfig.LogConfig = logConfig;
       const create = (): Promise<CreateReply> => {
         signal?.throwIfAborted();
         return this.#postCreate(spec.name, body);
       };
+      const pullIt = () => this.pullImage(spec.image, { signal, onProgress: onPullProgress });
+      if (pull === "always") await pullIt();
       const { Id: id, Warnings: warnings } = await create().catch(async (error: unknown) => {
-        if (!isMissingImage(error) || isImageId(spec.image)) throw error;
-        await this.pullImage(spec.image, { signal, onProgress: onPullProgress });
+        if (pull !== "missing" || !isMissingImage(error) || isImageId(spec.image)) throw error;
+        await pullIt();
         return await create();
       });
       const name = spec.name ?? await this.#nameOf(id);

@@ -1,4 +1,5 @@
 /** What apex asks about one container. Questions change nothing, and when they fail nobody but the asker is told. */
+import { type AttachConnection, attachContainer } from "../engine/attach_connection.ts";
 import { type LogsOptions, readContainerLogs } from "../engine/container_logs.ts";
 import { askContainerStats, type ContainerStats } from "../engine/container_stats.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
@@ -45,6 +46,19 @@ export class ContainerQuestions {
         { timeoutMs: 0, signal },
       );
       return { exitCode: StatusCode };
+    });
+  }
+
+  /**
+   * The way to a container's standard input, from before its start on; its output does not come with it.
+   * Disposing it gives it up.
+   */
+  async openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
+    return await this.#ask("attach to the input of", target, async (id) => {
+      const { apiVersion } = await this.#client.identify(signal);
+      const { socketPath } = this.#client;
+      const options = { socketPath, apiVersion, id, stdin: true, output: false };
+      return await attachContainer({ ...options, signal, clock: this.#clock });
     });
   }
 

@@ -26,6 +26,12 @@ export interface ContainerSpec {
   readonly tty?: boolean;
   /** Keeps its standard input open, so that an attached client can write to it. */
   readonly openStdin?: boolean;
+  /** Ends its standard input when the first client that was attached to it ends that, or leaves. */
+  readonly stdinOnce?: boolean;
+  /** Its output is to be kept byte for byte, where the engine's own log is not chosen otherwise. */
+  readonly exactOutput?: boolean;
+  readonly ports?: readonly PortMapping[];
+  readonly gpus?: GpuRequest;
 }
 
 /** A directory or file of the engine's machine, or a named volume, as the container sees it. */
@@ -36,6 +42,21 @@ export interface Mount {
   readonly target: string;
   readonly readOnly?: boolean;
 }
+
+/** A port of the container that is reachable at one of the engine's machine. */
+export interface PortMapping {
+  readonly containerPort: number;
+  readonly protocol: PortProtocol;
+  /** Absent: the engine chooses a free one. */
+  readonly hostPort?: number;
+  /** Absent: all addresses. */
+  readonly hostIp?: string;
+}
+
+export type PortProtocol = "tcp" | "udp" | "sctp";
+
+/** All of them, how many, or which (ids or indices as the driver knows them). */
+export type GpuRequest = "all" | number | readonly string[];
 
 export interface HealthcheckSpec {
   readonly cmd: readonly string[];

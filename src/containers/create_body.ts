@@ -5,6 +5,8 @@
 import { isImageId, parseImageReference } from "../engine/image_reference.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { ContainerSpec, HealthcheckSpec, Mount } from "./container_spec.ts";
+import { deviceRequest } from "./device_request.ts";
+import { exposedPorts, portBindings } from "./port_bindings.ts";
 
 /** The engine's minimum. */
 const MIN_MEMORY_BYTES = 6 * 1024 * 1024;
@@ -14,11 +16,17 @@ const NANO_PER_MS = 1e6;
 /** Every event of a container carries its labels through the engine. */
 const MAX_LABELS_LENGTH = 64 * 1024;
 
+/** As JSON of the engine's API. */
+interface CreateBody {
+  readonly HostConfig: Record<string, unknown>;
+  readonly [field: string]: unknown;
+}
+
 /**
  * The body that asks for the container.
  * @throws {ApexError} `usage`, naming the value that makes no sense
  */
-export function createBody(spec: ContainerSpec): Record<string, unknown> {
+export function createBody(spec: ContainerSpec): CreateBody {
   const image = spec.image;
   if (!isImageId(image) && parseImageReference(image) === undefined) {
     refuse("image", image, image.toLowerCase() === image ? "that is no image's name" : "use lower case");
@@ -46,6 +54,8 @@ export function createBody(spec: ContainerSpec): Record<string, unknown> {
     ...(spec.user !== undefined && { User: spec.user }),
     Tty: spec.tty ?? false,
     OpenStdin: spec.openStdin ?? false,
+    ...(spec.stdinOnce && { StdinOnce: true }),
+    ...(spec.ports !== undefined && { ExposedPorts: exposedPorts(spec.ports) }),
     ...(spec.healthcheck !== undefined && { Healthcheck: healthcheck(spec.healthcheck) }),
     HostConfig: hostConfig(spec),
   };
@@ -84,6 +94,8 @@ function hostConfig(spec: ContainerSpec): Record<string, unknown> {
     ...(memoryBytes !== undefined && { Memory: memoryBytes }),
     ...(pidsLimit !== undefined && { PidsLimit: pidsLimit }),
     ...(spec.mounts !== undefined && { Mounts: mounts(spec.mounts) }),
+    ...(spec.ports !== undefined && { PortBindings: portBindings(spec.ports) }),
+    ...(spec.gpus !== undefined && { DeviceRequests: [deviceRequest(spec.gpus)] }),
     ...(spec.capAdd !== undefined && { CapAdd: capabilities(spec.capAdd) }),
     ...(spec.capDrop !== undefined && { CapDrop: capabilities(spec.capDrop) }),
   };

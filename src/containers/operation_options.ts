@@ -7,7 +7,12 @@ export interface PullImageOptions {
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
+/** When its image is pulled: where it is missing, before each creation, or never. */
+export type PullPolicy = "missing" | "always" | "never";
+
 export interface CreateOptions {
+  /** Default: `missing`. */
+  readonly pull?: PullPolicy | undefined;
   /** Heeded until the engine is asked to create it; after that the container is there, and is returned. */
   readonly signal?: AbortSignal | undefined;
   readonly onPullProgress?: ((progress: PullProgress) => void) | undefined;

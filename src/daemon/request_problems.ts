@@ -77,7 +77,8 @@ function description(schema: Schema | undefined, { expected }: Issue): string {
     case "boolean":
       return "true or false";
     default:
-      return expected?.replaceAll(" | ", " or ").replace(/^\((.*)\)$/, "$1") ?? "something else";
+      return (expected ?? "something else").replace(/^\((.*)\)$/, "$1").replaceAll(" | ", " or ")
+        .replace(/\bnumber\b/, "a number").replace(/\bArray\b/, "an array");
   }
 }
 

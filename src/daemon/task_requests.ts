@@ -2,12 +2,14 @@
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Task, TaskSpec } from "../orchestrator/task.ts";
+import type { TaskInput } from "../orchestrator/task_input.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import { definedFields } from "../platform/defined_fields.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { ControlReply, ControlRequestOf, TaskResult, TaskSpecRequest } from "../protocol/control.ts";
 import { encodeJsonFrame } from "../protocol/frames.ts";
+import { carryInput } from "./carry_input.ts";
 import type { StreamReply } from "./control_server.ts";
 import { PullProgressFrames } from "./pull_progress_frames.ts";
 import type { Targets } from "./targets.ts";
@@ -40,17 +42,21 @@ export class TaskRequests {
     const { orchestrator, defaultImage, clock } = this.#options;
     const progress = new PullProgressFrames(clock);
     const outputTaken = Promise.withResolvers<void>();
+    const input = Promise.withResolvers<TaskInput | undefined>();
     const handle = orchestrator.runTask(taskSpec(task, defaultImage), {
       onPullProgress: progress.add,
       holdCleanup: outputTaken.promise,
+      ...(task.stdin && { onInput: input.resolve }),
     });
+    void handle.ended.then(() => input.resolve(undefined));
     return {
       ok: true,
       result: { taskId: handle.taskId },
       stream: async (channel) => {
+        const carrying = task.stdin ? carryInput(channel.frames(), input.promise) : undefined;
         const stream = new TaskStream({ ...this.#options, handle, progress, channel });
         try {
-          await stream.untilOutputTaken();
+          await Promise.race([stream.untilOutputTaken(), ...(carrying ? [failureOf(carrying)] : [])]);
         } finally {
           outputTaken.resolve();
           progress[Symbol.dispose]();
@@ -104,10 +110,19 @@ function noSuchTask(taskId: string): ApexError {
   return new ApexError("not_found", `no such task: ${JSON.stringify(taskId)} (try: apex tasks --all)`);
 }
 
-function taskSpec({ mounts, ...task }: TaskSpecRequest, defaultImage: string): TaskSpec {
+/** Rejects when the work does, and never resolves. */
+function failureOf(work: Promise<void>): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  work.catch(reject);
+  return promise;
+}
+
+function taskSpec({ mounts, ports, ...task }: TaskSpecRequest, defaultImage: string): TaskSpec {
   return {
     ...definedFields(task),
     image: task.image ?? defaultImage,
     ...(mounts && { mounts: mounts.map((mount) => definedFields(mount)) }),
+    ...(ports &&
+      { ports: ports.map(({ protocol = "tcp", ...port }) => ({ ...definedFields(port), protocol })) }),
   };
 }

@@ -16,6 +16,8 @@ export interface AttachOptions extends Omit<RawRequest, "method" | "target" | "h
   readonly id: string;
   /** Whether its standard input is taken too. */
   readonly stdin: boolean;
+  /** Whether its output comes; default true. Without it nobody has to read. */
+  readonly output?: boolean;
 }
 
 /** Disposal closes it; what was still being read or written ends with that. */
@@ -47,12 +49,16 @@ const NEVER_TYPED = "%FF,%FE,%FF,%FE";
  * @throws the signal's reason when it aborts
  */
 export async function attachContainer(options: AttachOptions): Promise<AttachConnection> {
-  const { apiVersion, id, stdin, ...request } = options;
+  const { apiVersion, id, stdin, output = true, ...request } = options;
   const target = `/v${apiVersion}/containers/${encodeURIComponent(id)}/attach` +
-    `?stream=1&stdin=${stdin ? 1 : 0}&stdout=1&stderr=1&detachKeys=${NEVER_TYPED}`;
+    `?stream=1&stdin=${flag(stdin)}&stdout=${flag(output)}&stderr=${flag(output)}&detachKeys=${NEVER_TYPED}`;
   const headers = { Connection: "Upgrade", Upgrade: "tcp", "Content-Length": "0" };
   const { conn, head } = await sendRawRequest({ ...request, method: "POST", target, headers });
   return new UpgradedConnection(conn, head.rest);
+}
+
+function flag(value: boolean): string {
+  return value ? "1" : "0";
 }
 
 const CLOSED = "it was closed";

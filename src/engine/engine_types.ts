@@ -25,6 +25,8 @@ export interface EngineVersion {
 
 /** `GET /info`. */
 export interface EngineInfo {
+  /** `json-file`, `local`, `journald` …: where containers' output goes unless they say otherwise. */
+  readonly LoggingDriver?: string;
   /** Stable for Docker and the embedded engine; Podman makes a new one for each request. */
   readonly ID: string;
   /** The engine's clock, RFC 3339 with up to nine decimals. */

@@ -1,5 +1,6 @@
 /** What a task is: one command, run in a container workspace of its own. */
-import type { Mount } from "../containers/container_spec.ts";
+import type { GpuRequest, Mount, PortMapping } from "../containers/container_spec.ts";
+import type { PullPolicy } from "../containers/operation_options.ts";
 
 /** `pending` until its container runs; the last three are ends, and a task has exactly one. */
 export type TaskState = "pending" | "running" | "completed" | "failed" | "cancelled";
@@ -22,6 +23,14 @@ export interface TaskSpec {
   readonly workdir?: string;
   readonly user?: string;
   readonly network?: string;
+  /** Of its container; `apex.…` is reserved. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly ports?: readonly PortMapping[];
+  readonly gpus?: GpuRequest;
+  /** When its image is pulled; default `missing`. */
+  readonly pull?: PullPolicy;
+  /** It reads standard input, which comes by `RunTaskOptions.onInput`; where that is absent, it is empty. */
+  readonly stdin?: boolean;
   readonly cpus?: number;
   readonly memoryBytes?: number;
   readonly pidsLimit?: number;

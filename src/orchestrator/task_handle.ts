@@ -1,9 +1,12 @@
 import type { CreateWorkspaceOptions } from "../workspaces/workspace_manager.ts";
 import type { Task } from "./task.ts";
+import type { TaskInput } from "./task_input.ts";
 
 export interface RunTaskOptions {
   /** Told while a missing image is pulled. */
   readonly onPullProgress?: NonNullable<CreateWorkspaceOptions["onPullProgress"]>;
+  /** Called right before the start of a task with `stdin`, with the way to it. */
+  readonly onInput?: (input: TaskInput) => void;
   /**
    * The container of the ended task is left until this settles, so that its output can be read to the end; ten minutes
    * at most.

@@ -16,6 +16,7 @@ import type { RunTaskOptions } from "./task_handle.ts";
 import type { QueueTicket } from "./task_queue.ts";
 import type { TaskRecord } from "./task_row.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
+import { TaskInput } from "./task_input.ts";
 import { TaskStop } from "./task_stop.ts";
 import { workspaceSpecOf } from "./task_spec.ts";
 import { TaskTimeout } from "./task_timeout.ts";
@@ -250,7 +251,9 @@ export class TaskRun implements Disposable {
   async #create(): Promise<void> {
     const { signal } = this.#over;
     signal.throwIfAborted();
-    const { containerId } = await this.#context.workspaces.create(workspaceSpecOf(this.#record.spec), {
+    const { spec } = this.#record;
+    const { containerId } = await this.#context.workspaces.create(workspaceSpecOf(spec), {
+      pull: spec.pull,
       signal,
       onPullProgress: (progress) => {
         // A pull may take minutes: meanwhile the engine has time for others.
@@ -267,6 +270,7 @@ export class TaskRun implements Disposable {
     if (this.#record.stopCause === "cancel" || this.#isDisposed) throw cancelled(this.task);
     if (this.#phase === "creating") this.#phase = "starting";
     const { taskId } = this.task;
+    if (this.#record.spec.stdin) await this.#openInput();
     try {
       await this.#context.workspaces.start(taskId);
     } catch (error) {
@@ -275,6 +279,15 @@ export class TaskRun implements Disposable {
     }
     this.#isStartAccepted = true;
     this.#startWasLost();
+  }
+
+  /** In a later life nobody has its input any more: it reads the end at once rather than waits for ever. */
+  async #openInput(): Promise<void> {
+    const { workspaces, track } = this.#context;
+    const input = new TaskInput(await workspaces.openInput(this.task.taskId, this.#over.signal));
+    track(input.serve(this.#over.signal));
+    if (this.#options.onInput === undefined) await input.end();
+    else this.#options.onInput(input);
   }
 
   /** The engine has started it and tells of its exit: the event between them will not come any more. */

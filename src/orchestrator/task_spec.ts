@@ -9,6 +9,8 @@ export interface NamedTaskSpec extends TaskSpec {
 
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
+const RESERVED_LABELS = "apex.";
+
 /** Of an id that is made up: without those that look alike. */
 const ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789";
 const ID_LENGTH = 8;
@@ -26,6 +28,13 @@ export function namedTaskSpec(spec: TaskSpec, isTaken: (taskId: string) => boole
         "the first a letter or a digit",
     );
   }
+  const reserved = Object.keys(spec.labels ?? {}).find((name) => name.startsWith(RESERVED_LABELS));
+  if (reserved !== undefined) {
+    throw new ApexError(
+      "usage",
+      `cannot run a task with the label "${reserved}": labels that begin with "${RESERVED_LABELS}" are apex's own`,
+    );
+  }
   if (image === "") throw new ApexError("usage", "cannot run a task without an image: name one");
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
     throw new ApexError(
@@ -38,10 +47,11 @@ export function namedTaskSpec(spec: TaskSpec, isTaken: (taskId: string) => boole
 
 /** What its workspace has to be. */
 export function workspaceSpecOf(spec: NamedTaskSpec): WorkspaceSpec {
-  const { taskId, timeoutMs: _timeoutMs, projectDir, keep, keepOnFailure, ...container } = spec;
+  const { taskId, timeoutMs: _timeoutMs, projectDir, keep, keepOnFailure, pull: _pull, stdin, ...rest } =
+    spec;
   return {
     taskId,
-    container,
+    container: { ...rest, exactOutput: true, ...(stdin && { openStdin: true, stdinOnce: true }) },
     ...(projectDir !== undefined && { projectDir }),
     policy: cleanupPolicyOf({ keep, keepOnFailure }),
   };

@@ -17,6 +17,7 @@ const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 
 /** What `tasks.run` is asked to run; sizes in bytes, times in milliseconds. */
@@ -33,6 +34,25 @@ export const taskSpecSchema = strictObject({
   workdir: v.optional(v.string()),
   user: v.optional(v.string()),
   network: v.optional(v.string()),
+  /** Names that begin with `apex.` are reserved. */
+  labels: v.optional(stringRecord(v.pipe(v.string(), v.regex(/^(?!apex\.)/, "is reserved for apex")))),
+  ports: v.optional(v.array(strictObject({
+    containerPort: port,
+    protocol: v.optional(v.picklist(["tcp", "udp", "sctp"])),
+    /** Absent: the engine chooses one. */
+    hostPort: v.optional(port),
+    hostIp: v.optional(name),
+  }))),
+  /** All, how many, or which. */
+  gpus: v.optional(v.union([
+    v.literal("all"),
+    v.pipe(v.number(), v.integer(), v.minValue(1)),
+    v.pipe(v.array(name), v.minLength(1)),
+  ])),
+  /** When the image is pulled; `missing` by default. */
+  pull: v.optional(v.picklist(["missing", "always", "never"])),
+  /** The client sends standard input as frames `data`, and its end as `eof`. */
+  stdin: v.optional(v.boolean()),
   cpus: v.optional(positive),
   memoryBytes: v.optional(v.pipe(positive, v.integer())),
   pidsLimit: v.optional(v.pipe(positive, v.integer())),

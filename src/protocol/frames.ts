@@ -7,7 +7,7 @@ import type { ByteSource } from "./jsonl.ts";
 /**
  * | kind | from | payload |
  * | --- | --- | --- |
- * | `data` | both | bytes of standard output (or of a terminal, either way) |
+ * | `data` | both | bytes of standard output, or of standard input; or of a terminal, either way |
  * | `stderr` | daemon | bytes of standard error |
  * | `progress` | daemon | JSON: how far the image's pull is |
  * | `pending` | daemon | JSON: how many tasks have their turn first |
@@ -16,6 +16,7 @@ import type { ByteSource } from "./jsonl.ts";
  * | `resize` | client | u16 columns, u16 rows, little endian |
  * | `detach` | both | JSON, or none |
  * | `ping` | both | none: the sender is there |
+ * | `eof` | client | none: the end of standard input |
  */
 export const FRAME_KINDS = {
   data: 1,
@@ -27,6 +28,7 @@ export const FRAME_KINDS = {
   resize: 7,
   detach: 8,
   ping: 9,
+  eof: 10,
 } as const;
 
 export type FrameKind = keyof typeof FRAME_KINDS;

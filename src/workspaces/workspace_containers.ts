@@ -5,7 +5,17 @@ import type { ContainerEventSource } from "../containers/forwarding.ts";
 export type WorkspaceContainers =
   & Pick<
     ContainerManager,
-    "create" | "start" | "stop" | "kill" | "remove" | "inspect" | "find" | "list" | "engineId" | "isCaughtUp"
+    | "create"
+    | "start"
+    | "stop"
+    | "kill"
+    | "remove"
+    | "inspect"
+    | "openInput"
+    | "find"
+    | "list"
+    | "engineId"
+    | "isCaughtUp"
   >
   & WorkspaceContainerEvents
   & EngineReturns;

@@ -6,6 +6,7 @@ import { hasNoProcess } from "../containers/engine_refusals.ts";
 import { type ListenerOf, TypedEmitter } from "../containers/typed_emitter.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
+import type { AttachConnection } from "../engine/attach_connection.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
 import type { Logger } from "../platform/logger.ts";
 import {
@@ -127,6 +128,11 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
   /** @throws {ApexError} `not_found` without such a workspace, and whatever the engine says; so do the next two */
   async start(taskId: string): Promise<void> {
     await this.#containers.start(this.#containerId(taskId));
+  }
+
+  /** The way to the container's standard input, to be opened before its start. Disposing it gives it up. */
+  async openInput(taskId: string, signal?: AbortSignal): Promise<AttachConnection> {
+    return await this.#containers.openInput(this.#containerId(taskId), signal);
   }
 
   /** @param options.timeoutSeconds of grace, before it is killed */

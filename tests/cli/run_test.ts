@@ -1,15 +1,23 @@
 import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
 import type { VerbSignal } from "../../src/cli/cli_context.ts";
+import type { Input } from "../../src/cli/input.ts";
 import { OutputClosedError } from "../../src/cli/output.ts";
 import { run, type RunFlags } from "../../src/cli/run.ts";
 import { StatusError } from "../../src/cli/status_error.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import type { ControlOp } from "../../src/protocol/control.ts";
+import { FrameReader } from "../../src/protocol/frames.ts";
 import { CapturedOutput, testContext } from "../support/cli_context.ts";
 import { type OpScript, type ScriptedConnection, ScriptedDaemon } from "../support/scripted_daemon.ts";
 import { taskResult } from "../support/task_result.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
+
+interface RunOptions {
+  readonly command?: readonly string[];
+  readonly stdout?: CapturedOutput;
+  readonly stdin?: Input;
+}
 
 /** `apex run` beside a scripted daemon, and a person who presses Ctrl-C. */
 class RunRig implements AsyncDisposable {
@@ -32,8 +40,12 @@ class RunRig implements AsyncDisposable {
     return new RunRig(await TempDir.make(), scripts, isTerminal);
   }
 
-  run(flags: RunFlags = {}, { command = ["true"], stdout = this.stdout } = {}): Promise<number> {
+  run(
+    flags: RunFlags = {},
+    { command = ["true"], stdout = this.stdout, stdin }: RunOptions = {},
+  ): Promise<number> {
     const context = testContext({
+      ...(stdin && { stdin }),
       stdout,
       stderr: this.stderr,
       cwd: "/project",
@@ -217,6 +229,89 @@ Deno.test("run passes signals on, and kills with the second SIGINT", async () =>
   assertEquals(await status, 137);
   assertEquals(sent, ["t1 SIGTERM", "t1 SIGINT", "t1 SIGKILL"]);
   assertEquals([rig.stderr.text, rig.listeners], ["", 0]);
+});
+
+Deno.test("run says at a terminal what the next Ctrl-C does", async () => {
+  const ended = Promise.withResolvers<void>();
+  await using rig = await RunRig.start({
+    "tasks.run": taking(async (connection) => {
+      await connection.frame("started", STARTED);
+      await connection.frame("data", "running\n");
+      await ended.promise;
+      await connection.frame("exit", { task: taskResult() });
+    }),
+    "tasks.signal": (connection) => connection.reply({}),
+  }, { isTerminal: true });
+  const status = rig.run();
+  await rig.stdout.until("running");
+  rig.signal("SIGTERM");
+  await rig.daemon.received("tasks.signal");
+  rig.signal("SIGINT");
+  await rig.stderr.until("kill it\n");
+  ended.resolve();
+  assertEquals(await status, 0);
+  assertEquals(
+    rig.stderr.text.replaceAll("\r\x1b[K", ""),
+    "apex: sent SIGINT to the command; press Ctrl-C again to kill it\n",
+  );
+});
+
+/** Standard input with this in it, in pieces of this size at most. */
+function pipeOf(text: string, pieceBytes = 4): { stdin: Input; isRead: () => boolean } {
+  let rest = new TextEncoder().encode(text);
+  let isRead = false;
+  const stdin: Input = {
+    isTerminal: false,
+    isPiped: () => Promise.resolve(true),
+    read: (buffer) => {
+      isRead = true;
+      if (rest.length === 0) return Promise.resolve(null);
+      const piece = rest.subarray(0, pieceBytes);
+      buffer.set(piece);
+      rest = rest.subarray(piece.length);
+      return Promise.resolve(piece.length);
+    },
+    readLine: () => Promise.resolve(null),
+  };
+  return { stdin, isRead: () => isRead };
+}
+
+Deno.test("run -i sends its input as it comes, and its end", async () => {
+  const frames: string[] = [];
+  await using rig = await RunRig.start({
+    "tasks.run": taking(async (connection) => {
+      const reader = new FrameReader(connection.conn);
+      while (frames.at(-1) !== "eof ") {
+        const { kind, payload } = (await reader.next())!;
+        frames.push(`${kind} ${new TextDecoder().decode(payload)}`);
+      }
+      await connection.frame("exit", { task: taskResult() });
+    }),
+  });
+  assertEquals(await rig.run({ interactive: true }, pipeOf("input!")), 0);
+  assertEquals(frames, ["data inpu", "data t!", "eof "]);
+  assertEquals((await rig.daemon.received("tasks.run")).task.stdin, true);
+});
+
+Deno.test("run without -i reads no input, and says so at a terminal where the command printed nothing", async () => {
+  const hint = "apex: standard input was not passed on to the command (apex run -i does that)\n";
+  const cases = [
+    { isTerminal: true, output: "", told: hint },
+    { isTerminal: true, output: "0\n", told: "" },
+    { isTerminal: false, output: "", told: "" },
+  ];
+  for (const { isTerminal, output, told } of cases) {
+    await using rig = await RunRig.start({
+      "tasks.run": taking(async (connection) => {
+        await connection.frame("started", STARTED);
+        if (output !== "") await connection.frame("data", output);
+        await connection.frame("exit", { task: taskResult() });
+      }),
+    }, { isTerminal });
+    const { stdin, isRead } = pipeOf("x\n");
+    assertEquals(await rig.run({}, { stdin }), 0);
+    assertEquals([rig.stderr.text.replaceAll("\r\x1b[K", ""), isRead()], [told, false]);
+  }
 });
 
 Deno.test("run ends with 130 at the third SIGINT, and says that the task may go on", async () => {

@@ -44,6 +44,17 @@ const cases: [name: string, flags: TaskFlags, spec: TaskSpecRequest][] = [
     timeoutMs: 5_400_000,
   }],
   ["the project's directory", { mount: true }, { projectDir: "/home/me/project" }],
+  ["labels", { label: ["a=1", "b", "c=x=y"] }, { labels: { a: "1", b: "", c: "x=y" } }],
+  ["ports", { publish: ["80", "8080:80/udp"] }, {
+    ports: [{ containerPort: 80 }, { containerPort: 80, hostPort: 8080, protocol: "udp" }],
+  }],
+  ["all GPUs", { gpus: "all" }, { gpus: "all" }],
+  ["so many GPUs", { gpus: "2" }, { gpus: 2 }],
+  ["GPUs by their ids", { gpus: "device=0,GPU-3a" }, { gpus: ["0", "GPU-3a"] }],
+  ["GPUs in Docker's quotes", { gpus: '"device=0,1"' }, { gpus: ["0", "1"] }],
+  ["when to pull", { pull: "never" }, { pull: "never" }],
+  ["its input", { interactive: true }, { stdin: true }],
+  ["--rm, which is the default", { rm: true, keepOnFailure: true }, { keepOnFailure: true }],
   ["what is kept", { keep: true, keepOnFailure: true }, { keep: true, keepOnFailure: true }],
 ];
 
@@ -65,6 +76,15 @@ const nonsense: [flags: TaskFlags, message: string][] = [
   [{ timeout: "0s" }, '--timeout: "0s" must be greater than 0'],
   [{ env: ["=x"] }, '-e: "=x" has no name'],
   [{ env: [""] }, '-e: "" has no name'],
+  [{ label: ["=x"] }, '--label: "=x" has no name'],
+  [{ label: ["apex.task-id=t2"] }, 'labels that begin with "apex." are reserved'],
+  [{ publish: ["http"] }, '-p: "http" is not a port mapping'],
+  [{ gpus: "some" }, '--gpus: "some" must be all, a number, or device=ID'],
+  [{ gpus: "0" }, '--gpus: "0" must be all'],
+  [{ gpus: "device=" }, '--gpus: "device=" must be all'],
+  [{ gpus: "device=," }, '--gpus: "device=," must be all'],
+  [{ rm: true, keep: true }, "--rm and --keep exclude each other"],
+  [{ interactive: true, detach: true }, "-i and -d exclude each other"],
   [{ volume: ["nonsense"] }, '-v: "nonsense" is not of the form'],
   [{ volume: ["/a:"] }, '-v: "/a:" is not of the form'],
   [{ volume: ["/a:/b:readonly"] }, '-v: "/a:/b:readonly" is not of the form'],
@@ -77,3 +97,11 @@ for (const [flags, message] of nonsense) {
     assertEquals(assertThrows(() => specOf(flags), ApexError, message).code, "usage");
   });
 }
+
+Deno.test("taskSpecOf() says what opens a terminal where -t asks for one", () => {
+  const error = assertThrows(() => specOf({ tty: true, interactive: true }, ["bash", "-l"]), ApexError);
+  assertEquals([error.code, error.message], [
+    "usage",
+    "-t: apex run gives its command no terminal; apex attach does: apex attach NAME -- bash -l",
+  ]);
+});

@@ -81,6 +81,7 @@ async function outcome(
 function personWho(answer: string | null): Input {
   return {
     isTerminal: true,
+    isPiped: () => Promise.resolve(false),
     read: () => Promise.resolve(null),
     readLine: () => Promise.resolve(answer),
   };

@@ -43,6 +43,13 @@ Deno.test("createBody() puts everything into the engine's words", () => {
     autoRemove: true,
     tty: true,
     openStdin: true,
+    stdinOnce: true,
+    ports: [
+      { containerPort: 80, protocol: "tcp" },
+      { containerPort: 80, protocol: "tcp", hostPort: 8080, hostIp: "::1" },
+      { containerPort: 53, protocol: "udp", hostPort: 5353 },
+    ],
+    gpus: 2,
   };
   assertEquals(sent(spec), {
     Image: "localhost:5000/a/b:1",
@@ -54,6 +61,8 @@ Deno.test("createBody() puts everything into the engine's words", () => {
     User: "1000:100",
     Tty: true,
     OpenStdin: true,
+    StdinOnce: true,
+    ExposedPorts: { "80/tcp": {}, "53/udp": {} },
     Healthcheck: {
       Test: ["CMD", "true"],
       Interval: 1_500_000_000,
@@ -71,6 +80,11 @@ Deno.test("createBody() puts everything into the engine's words", () => {
         { Type: "bind", Source: "/srv/a:b", Target: "/data", ReadOnly: true },
         { Type: "volume", Source: "cache", Target: "/var/cache/", ReadOnly: false },
       ],
+      PortBindings: {
+        "80/tcp": [{ HostIp: "", HostPort: "" }, { HostIp: "::1", HostPort: "8080" }],
+        "53/udp": [{ HostIp: "", HostPort: "5353" }],
+      },
+      DeviceRequests: [{ Driver: "", Count: 2, Capabilities: [["gpu"]], Options: {} }],
       CapAdd: ["NET_ADMIN"],
       CapDrop: ["ALL"],
     },
@@ -107,6 +121,10 @@ Deno.test("createBody() refuses what no engine takes, naming the value", () => {
     [{ memoryBytes: NaN }, "memory limit NaN"],
     [{ pidsLimit: 0 }, "limit of processes 0"],
     [{ pidsLimit: 1.5 }, "limit of processes 1.5"],
+    [{ ports: [{ containerPort: 0, protocol: "tcp" }] }, "port 0"],
+    [{ ports: [{ containerPort: 80, hostPort: 65_536, protocol: "tcp" }] }, "port 65536"],
+    [{ gpus: 0 }, "number of GPUs 0"],
+    [{ gpus: [] }, "no GPU is named"],
     [mount("/a", "b"), 'mount target "b"'],
     [mount("/a", "/"), 'mount target "/"'],
     [mount("/a", "//"), 'mount target "//"'],
@@ -132,6 +150,15 @@ Deno.test("createBody() refuses what no engine takes, naming the value", () => {
     assertEquals(error.code, "usage", words);
     assertStringIncludes(error.message, words);
   }
+});
+
+Deno.test("createBody() asks for all GPUs, and for some by their ids", () => {
+  const requests = (gpus: ContainerSpec["gpus"]) =>
+    (sent({ image: "a", ...(gpus && { gpus }) }) as { HostConfig: Record<string, unknown> }).HostConfig
+      .DeviceRequests;
+  const request = { Driver: "", Capabilities: [["gpu"]], Options: {} };
+  assertEquals(requests("all"), [{ ...request, Count: -1 }]);
+  assertEquals(requests(["0", "GPU-3a"]), [{ ...request, Count: 0, DeviceIDs: ["0", "GPU-3a"] }]);
 });
 
 Deno.test("createBody() takes what is just within the limits", () => {

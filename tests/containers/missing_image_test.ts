@@ -87,6 +87,22 @@ Deno.test("create() pulls once: an image that is missing after that stays so", a
   assertEquals([engine.asked, error.code], [[CREATE, PULL, CREATE], "not_found"]);
 });
 
+Deno.test("create() pulls first where it always has to, and never where it must not", async () => {
+  await using always = await Scripted.with(PULLED, CREATED);
+  await always.manager.create({ image: "busybox", name: "web" }, { pull: "always" });
+  assertEquals(always.asked, [PULL, CREATE]);
+  await using again = await Scripted.with(PULLED, NO_IMAGE);
+  await assertRejects(() => again.manager.create({ image: "busybox" }, { pull: "always" }), EngineError);
+  assertEquals(again.asked, [PULL, CREATE]);
+  await using never = await Scripted.with(NO_IMAGE, PULLED, CREATED);
+  const error = await assertRejects(
+    () => never.manager.create({ image: "busybox" }, { pull: "never" }),
+    EngineError,
+  );
+  assertStringIncludes(error.message, "No such image");
+  assertEquals(never.asked, [CREATE]);
+});
+
 Deno.test("create() does not create any more once its signal has aborted during the pull", async () => {
   await using engine = await Scripted.with(NO_IMAGE, PULLED, CREATED);
   const abort = new AbortController();

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
+import { openStream } from "../../src/client/control_stream.ts";
+import { encodeFrame, frameJson } from "../../src/protocol/frames.ts";
 import type { TaskResult } from "../../src/protocol/control.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { startOnEmbeddedEngine, StreamReader } from "./test_daemon.ts";
@@ -105,6 +107,20 @@ Deno.test("tasks.run says that the task is pending, and starts it when its turn 
   await daemon.request("tasks.cancel", { task: "first" });
   const { kinds, told } = await second.end();
   assertEquals([kinds, told.pending], [["pending", "started", "exit"], { ahead: 1 }]);
+});
+
+Deno.test("tasks.run tells a client that sends no frames as input so, and the command reads the end", async () => {
+  await using fixture = await startOnEmbeddedEngine();
+  const { daemon } = fixture;
+  const task = { taskId: "t1", cmd: sh("cat; exit 7"), stdin: true };
+  using stream = await openStream(daemon.paths.controlSocket, "tasks.run", { task });
+  await stream.send(encodeFrame("data", new TextEncoder().encode("hello\n")));
+  await stream.send(new TextEncoder().encode("GET / HTTP/1.1\r\n"));
+  let last: unknown;
+  for await (const frame of stream.frames) last = frame.kind === "exit" ? frameJson(frame) : last;
+  assertEquals(last, { error: "no frame is of kind 71" });
+  const { told } = await daemon.stream("tasks.wait", { task: "t1" });
+  assertEquals((told.exit?.task as TaskResult).exitCode, 7);
 });
 
 Deno.test("tasks.run refuses what makes no sense or is taken, and nothing is left", async () => {

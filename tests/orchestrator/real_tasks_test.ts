@@ -65,6 +65,42 @@ Deno.test({
       assertEquals([task.state, task.reason], ["failed", "timeout"]);
     });
 
+    await t.step("labels and ports are the container's, and GPUs are asked for", async () => {
+      const handle = layers.run("cat", {
+        taskId: "labelled",
+        stdin: true,
+        labels: { tier: "test" },
+        ports: [{ containerPort: 80, protocol: "tcp", hostIp: "127.0.0.1", hostPort: 8080 }],
+      }, { onInput: () => {} });
+      const { containerId } = await layers.startOf(handle);
+      const { Config, HostConfig } = await layers.manager.inspect(containerId!) as unknown as {
+        Config: { Labels: Record<string, string>; ExposedPorts: unknown };
+        HostConfig: { PortBindings: unknown; LogConfig: { Type: string } };
+      };
+      assertEquals([Config.Labels.tier, Config.Labels["apex.task-id"]], ["test", "labelled"]);
+      assertEquals(Config.ExposedPorts, { "80/tcp": {} });
+      assertEquals(HostConfig.PortBindings, { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "8080" }] });
+      assertEquals(HostConfig.LogConfig.Type, "local");
+      await layers.orchestrator.cancelTask("labelled");
+      const gpus = await layers.runToEnd("true", { gpus: "all" });
+      assertEquals([gpus.state, gpus.reason], ["failed", "error"]);
+      assertStringIncludes(gpus.error ?? "", "capabilities: [[gpu]]");
+    });
+
+    await t.step("output that is no text comes as it is", async () => {
+      const handle = layers.run("printf 'a\\377\\200\\n'; exec sleep 600", { taskId: "bytes" });
+      await layers.startOf(handle);
+      const pieces: number[] = [];
+      for await (
+        const { bytes } of layers.manager.logs((await handle.started).containerId!, { follow: true })
+      ) {
+        pieces.push(...bytes);
+        if (pieces.length >= 4) break;
+      }
+      assertEquals(pieces, [0x61, 0xff, 0x80, 0x0a]);
+      await layers.orchestrator.cancelTask("bytes");
+    });
+
     for (const [command, exitCode] of [["no-such-command", 127], ["/tmp", 126]] as const) {
       await t.step(`the command ${command}: failed with error and ${exitCode}`, async () => {
         const task = await layers.runToEnd("", { cmd: [command] });

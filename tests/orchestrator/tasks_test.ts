@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { eventually } from "../support/apex_process.ts";
 import { TestEngine } from "../support/embedded_engine.ts";
+import type { TaskInput } from "../../src/orchestrator/task_input.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { storyOf, TaskLayers } from "./task_layers.ts";
 
@@ -203,6 +204,27 @@ Deno.test("a task that cannot be created has failed with error, and leaves nothi
     ]);
   }
   assertEquals(await layers.containerNames(), []);
+});
+
+Deno.test("a task that reads input, and has nobody to send it, reads its end at once", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const { state, reason } = await layers.runToEnd("cat; exit 5", { stdin: true });
+  assertEquals([state, reason], ["failed", "exit"]);
+});
+
+Deno.test("the input of a task is taken until its end, and dropped after that", async () => {
+  await using engine = await TestEngine.start();
+  await using layers = await TaskLayers.start(engine);
+  const opened = Promise.withResolvers<TaskInput>();
+  const handle = layers.run('read -r line; [ "$line" = hello ] && exit 5', { stdin: true }, {
+    onInput: opened.resolve,
+  });
+  const input = await opened.promise;
+  await input.write(new TextEncoder().encode("hello\n"));
+  assertEquals((await layers.endOf(handle)).exitCode, 5);
+  await input.write(new Uint8Array(1_000_000));
+  await input.end();
 });
 
 Deno.test("runTask() refuses what makes no sense, names it, and tells nothing", async () => {

@@ -55,6 +55,7 @@ export function testContext(
     cwd: "/",
     stdin: {
       isTerminal: false,
+      isPiped: () => Promise.resolve(false),
       read: () => Promise.resolve(null),
       readLine: () => Promise.resolve(null),
     },

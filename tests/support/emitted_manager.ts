@@ -9,7 +9,16 @@ import { TypedEmitter } from "../../src/containers/typed_emitter.ts";
 
 type Operations = Pick<
   ContainerManager,
-  "create" | "start" | "stop" | "kill" | "remove" | "inspect" | "stats" | "reportHealth" | "engineId"
+  | "create"
+  | "start"
+  | "stop"
+  | "kill"
+  | "remove"
+  | "inspect"
+  | "openInput"
+  | "stats"
+  | "reportHealth"
+  | "engineId"
 >;
 
 export class EmittedManager extends TypedEmitter<ManagerEvents> implements Operations {
@@ -22,6 +31,7 @@ export class EmittedManager extends TypedEmitter<ManagerEvents> implements Opera
   kill: Operations["kill"] = noEngine;
   remove: Operations["remove"] = noEngine;
   inspect: Operations["inspect"] = noEngine;
+  openInput: Operations["openInput"] = noEngine;
   stats: Operations["stats"] = noEngine;
   reportHealth: Operations["reportHealth"] = () => {};
 
