@@ -5,7 +5,8 @@ import { parseDuration } from "../platform/durations.ts";
 import { parseRestoreMode } from "../protocol/restore_mode.ts";
 import type { CliContext } from "./cli_context.ts";
 import { commandWords } from "./command_words.ts";
-import { type EnvironmentFlags, environmentOf, mount, positive } from "./container_flags.ts";
+import { type EnvironmentFlags, environmentOf, labels, mount, positive } from "./container_flags.ts";
+import { publishedPort } from "./publish_flag.ts";
 import { consoleSize } from "./session_console.ts";
 
 /** The flags, as they were written. */
@@ -19,6 +20,10 @@ export interface AttachFlags extends EnvironmentFlags {
   readonly cmd?: string | undefined;
   readonly workdir?: string | undefined;
   readonly user?: string | undefined;
+  /** Each `NAME=VALUE`, or `NAME` alone for an empty value. */
+  readonly label?: readonly string[] | undefined;
+  /** Each `[[IP:]HOSTPORT:]PORT[/PROTOCOL]`. */
+  readonly publish?: readonly string[] | undefined;
   /** Each `SOURCE:TARGET` or `SOURCE:TARGET:ro`. */
   readonly volume?: readonly string[] | undefined;
   /** The current directory is to be its `/workspace`. */
@@ -54,6 +59,8 @@ export function attachParamsOf(
     ...(workdir !== undefined && { workdir }),
     ...(user !== undefined && { user }),
     env: { ...terminalEnvironment(context), ...environmentOf(flags, context) },
+    ...(flags.label !== undefined && { labels: labels(flags.label) }),
+    ...(flags.publish !== undefined && { ports: flags.publish.map(publishedPort) }),
     ...(flags.volume !== undefined && { mounts: flags.volume.map((text) => mount(text, context)) }),
     ...(flags.mount && { projectDir: context.cwd }),
     ...consoleSize(context),
@@ -71,6 +78,8 @@ const CREATING = [
   "user",
   "env",
   "envFile",
+  "label",
+  "publish",
   "volume",
   "mount",
 ] as const;

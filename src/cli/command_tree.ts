@@ -249,6 +249,8 @@ function buildProgram(
     .option("--network <mode>", "none, host, bridge or a network's name")
     .option("-e, --env <key=value>", "set a variable; KEY alone: as it is set here", collect)
     .option("--env-file <file>", "set the variables in a file, one KEY=VALUE or KEY a line", collect)
+    .option("--label <name=value>", "add a label to the container", collect)
+    .option("-p, --publish <port>", "make a port reachable: [[IP:]HOSTPORT:]PORT[/udp]", collect)
     .option(
       "-v, --volume <source:target>",
       "mount a directory or a volume; :ro behind it: read-only",

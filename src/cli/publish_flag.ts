@@ -1,7 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
-import type { TaskSpecRequest } from "../protocol/control.ts";
-
-export type PortRequest = NonNullable<TaskSpecRequest["ports"]>[number];
+import type { PortRequest } from "../protocol/container_fields.ts";
 
 const FORM = /^(?:(?:(\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+){3}):)?(\d*):)?(\d+)(?:\/(tcp|udp|sctp))?$/;
 
@@ -20,9 +18,9 @@ export function publishedPort(text: string): PortRequest {
   }
   return {
     containerPort: portNumber(text, containerPort),
+    protocol: (protocol ?? "tcp") as PortRequest["protocol"],
     ...(hostPort && { hostPort: portNumber(text, hostPort) }),
     ...(hostIp !== undefined && { hostIp: hostIp.replace(/^\[(.*)\]$/, "$1") }),
-    ...(protocol !== undefined && { protocol: protocol as NonNullable<PortRequest["protocol"]> }),
   };
 }
 

@@ -117,7 +117,7 @@ export class SessionRequests {
 
 /** @throws {ApexError} `usage` */
 function attachRequest(
-  { restore, mounts, v: _v, op: _op, columns: _columns, rows: _rows, pid: _pid, ...request }:
+  { restore, mounts, ports, v: _v, op: _op, columns: _columns, rows: _rows, pid: _pid, ...request }:
     SessionRequestOf<
       "sessions.attach"
     >,
@@ -125,6 +125,7 @@ function attachRequest(
   return {
     ...definedFields(request),
     ...(mounts && { mounts: mounts.map(definedFields) }),
+    ...(ports && { ports: ports.map(definedFields) }),
     ...(restore !== undefined && { restore: restoreMode(restore) }),
   };
 }

@@ -8,6 +8,7 @@
  * silently left out. A client ignores the fields of a reply that it does not know.
  */
 import * as v from "valibot";
+import { labelsSchema, portsSchema } from "./container_fields.ts";
 import { eventRequestSchemas, eventResultSchemas } from "./event_messages.ts";
 import { requestSchema, strictObject, stringRecord } from "./request_schema.ts";
 import { sessionRequestSchemas, sessionResultSchemas } from "./session_messages.ts";
@@ -17,7 +18,6 @@ const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
-const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 
 /** What `tasks.run` is asked to run; sizes in bytes, times in milliseconds. */
@@ -34,15 +34,8 @@ export const taskSpecSchema = strictObject({
   workdir: v.optional(v.string()),
   user: v.optional(v.string()),
   network: v.optional(v.string()),
-  /** Names that begin with `apex.` are reserved. */
-  labels: v.optional(stringRecord(v.pipe(v.string(), v.regex(/^(?!apex\.)/, "is reserved for apex")))),
-  ports: v.optional(v.array(strictObject({
-    containerPort: port,
-    protocol: v.optional(v.picklist(["tcp", "udp", "sctp"])),
-    /** Absent: the engine chooses one. */
-    hostPort: v.optional(port),
-    hostIp: v.optional(name),
-  }))),
+  labels: v.optional(labelsSchema),
+  ports: v.optional(portsSchema),
   /** All, how many, or which. */
   gpus: v.optional(v.union([
     v.literal("all"),

@@ -3,6 +3,7 @@
  * attach. `control.ts` takes the requests and results into its tables; `frames.ts` has the frames.
  */
 import * as v from "valibot";
+import { labelsSchema, portsSchema } from "./container_fields.ts";
 import { requestSchema, strictObject, stringRecord } from "./request_schema.ts";
 
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
@@ -37,6 +38,8 @@ export const sessionRequestSchemas = {
     workdir: v.optional(text),
     user: v.optional(text),
     env: v.optional(stringRecord(v.string())),
+    labels: v.optional(labelsSchema),
+    ports: v.optional(portsSchema),
     mounts: v.optional(
       v.array(
         strictObject({ source: v.string(), target: v.string(), readOnly: v.optional(v.boolean()) }),

@@ -1,4 +1,4 @@
-import type { ContainerSpec, Mount } from "../containers/container_spec.ts";
+import type { ContainerSpec, Mount, PortMapping } from "../containers/container_spec.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 
@@ -21,6 +21,9 @@ export interface AttachRequest {
   readonly workdir?: string;
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Beside those of apex, which win. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly ports?: readonly PortMapping[];
   readonly mounts?: readonly Mount[];
   /** A directory of this machine, to be seen at `/workspace`, which is then the working directory. */
   readonly projectDir?: string;
@@ -76,6 +79,7 @@ export function sessionContainer(
     tty: true,
     openStdin: true,
     labels: {
+      ...request.labels,
       [MANAGED_LABEL]: "true",
       [SESSION_LABEL]: request.name,
       ...(request.ttlMs !== undefined && { [TTL_LABEL]: String(request.ttlMs) }),
@@ -83,6 +87,7 @@ export function sessionContainer(
     env: { ...request.env, [NAME_VARIABLE]: request.name },
     ...(cmd !== undefined && { cmd }),
     ...mountsOf(request),
+    ...(request.ports !== undefined && { ports: request.ports }),
     ...(workdir !== undefined && { workdir }),
     ...(request.user !== undefined && { user: request.user }),
     ...(request.network !== undefined && { network: request.network }),

@@ -127,3 +127,17 @@ for (const [when, script] of Object.entries(KILLED)) {
     );
   });
 }
+
+Deno.test("attach asks for labels, ports and the variables of files, and says that an existing session has its own", async () => {
+  await using dir = await TempDir.make();
+  const envFile = dir.join("env");
+  await Deno.writeTextFile(envFile, "A=1\n");
+  const flags = { label: ["a=1"], publish: ["8080:80"], envFile: [envFile] };
+  const { request, stderr } = await attached({ flags, created: false });
+  assertEquals([request.labels, request.ports, request.env], [
+    { a: "1" },
+    [{ containerPort: 80, protocol: "tcp", hostPort: 8080 }],
+    { A: "1" },
+  ]);
+  assertMatch(stderr, /--env-file, --label, --publish/);
+});

@@ -1,14 +1,15 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type PortRequest, publishedPort } from "../../src/cli/publish_flag.ts";
+import { publishedPort } from "../../src/cli/publish_flag.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
+import type { PortRequest } from "../../src/protocol/container_fields.ts";
 
 const cases: [text: string, port: PortRequest][] = [
-  ["80", { containerPort: 80 }],
+  ["80", { containerPort: 80, protocol: "tcp" }],
   ["53/udp", { containerPort: 53, protocol: "udp" }],
-  ["8080:80", { containerPort: 80, hostPort: 8080 }],
+  ["8080:80", { containerPort: 80, hostPort: 8080, protocol: "tcp" }],
   ["8080:80/tcp", { containerPort: 80, hostPort: 8080, protocol: "tcp" }],
-  ["127.0.0.1:8080:80", { containerPort: 80, hostPort: 8080, hostIp: "127.0.0.1" }],
-  ["127.0.0.1::80", { containerPort: 80, hostIp: "127.0.0.1" }],
+  ["127.0.0.1:8080:80", { containerPort: 80, hostPort: 8080, hostIp: "127.0.0.1", protocol: "tcp" }],
+  ["127.0.0.1::80", { containerPort: 80, hostIp: "127.0.0.1", protocol: "tcp" }],
   ["[::1]:8080:80/sctp", { containerPort: 80, hostPort: 8080, hostIp: "::1", protocol: "sctp" }],
 ];
 

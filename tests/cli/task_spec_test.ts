@@ -46,7 +46,7 @@ const cases: [name: string, flags: TaskFlags, spec: TaskSpecRequest][] = [
   ["the project's directory", { mount: true }, { projectDir: "/home/me/project" }],
   ["labels", { label: ["a=1", "b", "c=x=y"] }, { labels: { a: "1", b: "", c: "x=y" } }],
   ["ports", { publish: ["80", "8080:80/udp"] }, {
-    ports: [{ containerPort: 80 }, { containerPort: 80, hostPort: 8080, protocol: "udp" }],
+    ports: [{ containerPort: 80, protocol: "tcp" }, { containerPort: 80, hostPort: 8080, protocol: "udp" }],
   }],
   ["all GPUs", { gpus: "all" }, { gpus: "all" }],
   ["so many GPUs", { gpus: "2" }, { gpus: 2 }],

@@ -101,7 +101,10 @@ const tasks: [task: unknown, message: string][] = [
   [{ mounts: [[]] }, "task.mounts.0 must be an object, not an array"],
   [{ mounts: [{ source: "/a" }] }, "task.mounts.0.target is missing"],
   [{ keep: "yes" }, 'task.keep must be true or false, not "yes"'],
-  [{ labels: { "apex.managed": "true" } }, "task.labels.apex.managed is reserved for apex"],
+  [
+    { labels: { "apex.managed": "true" } },
+    'task.labels.apex.managed is reserved for apex, as is every label that begins with "apex."',
+  ],
   [{ ports: [{ containerPort: 70_000 }] }, "task.ports.0.containerPort must be at most 65535, not 70000"],
   [{ ports: ["80"] }, 'task.ports.0 must be an object, not "80"'],
   [{ gpus: "some" }, 'task.gpus must be "all" or a number or an array, not "some"'],

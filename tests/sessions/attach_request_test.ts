@@ -37,3 +37,11 @@ Deno.test("sessionContainer() mounts the project and works there, unless told ot
   assertEquals(spec.workdir, "/workspace");
   assertEquals(sessionContainer({ name: "dev", projectDir: "/x", workdir: "/y" }, options).workdir, "/y");
 });
+
+Deno.test("sessionContainer() has the labels and ports that were asked for, and apex's own labels", () => {
+  const ports = [{ containerPort: 80, protocol: "tcp", hostPort: 8080 }] as const;
+  const labels = { tier: "test", "apex.session": "another" };
+  const spec = sessionContainer({ name: "dev", labels, ports }, options);
+  assertEquals(spec.labels, { tier: "test", "apex.session": "dev", "apex.managed": "true" });
+  assertEquals(spec.ports, ports);
+});
