@@ -1,12 +1,12 @@
-import { openLines } from "../client/line_stream.ts";
-import { streamLines } from "../client/stream_lines.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { definedFields } from "../platform/defined_fields.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
+import { containerNames } from "./container_names.ts";
 import { type FilterFlags, filterParams, limitOf } from "./event_flags.ts";
-import { HISTORY_HEADINGS, historyRow, pastEvent } from "./history_row.ts";
+import { HISTORY_HEADINGS, historyRow, type PastEvent, pastEvents } from "./history_row.ts";
 import { pointInTime } from "./point_in_time.ts";
+import { readPast } from "./read_past.ts";
 import { formatTable } from "./table.ts";
 import { tellOfUnknownTypes } from "./tell_of_unknown_types.ts";
 
@@ -42,20 +42,14 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
     ...(limit !== undefined && { limit }),
   };
   await tellOfUnknownTypes(flags, context);
-  if (json) return await read(sockets, { params, take: (lines) => stdout.write(lines) });
-  const rows: string[][] = [];
-  const decoder = new TextDecoder();
-  let events = 0;
-  await read(sockets, {
-    params,
-    take(lines) {
-      const past = decoder.decode(lines).trimEnd().split("\n").map(pastEvent);
-      for (const event of past) rows.push(historyRow(event, stdout.colors));
-      events += past.filter(({ type }) => type !== "stream.gap").length;
-      return Promise.resolve();
-    },
-  });
+  if (json) return await readPast(sockets, { params, take: (lines) => stdout.write(lines) });
+  const past: PastEvent[] = [];
+  await readPast(sockets, { params, take: (lines) => void past.push(...pastEvents(lines)) });
+  const names = await containerNames(past, sockets);
+  const rows = past.map((event) => historyRow(event, { names, colors: stdout.colors }));
   await stdout.print(formatTable([HISTORY_HEADINGS, ...rows]).join("\n"));
+  const events = past.filter(({ type }) => type !== "stream.gap").length;
+  if (events === 0) await stderr.print("apex: no events match");
   if (given === undefined && events === DEFAULT_ROWS) {
     await stderr.print(
       `apex: these are the newest ${DEFAULT_ROWS}; there may be more (see --limit, --since, --json)`,
@@ -77,31 +71,4 @@ function rangeOf({ since, until }: HistoryFlags, nowMs: number): { sinceMs?: num
     );
   }
   return definedFields({ sinceMs, untilMs });
-}
-
-interface ReadOptions {
-  readonly params: Parameters<typeof openLines<"events.history">>[2];
-  /** Gets one or more whole lines: of events, and of gaps between them. */
-  readonly take: (lines: Uint8Array) => Promise<void>;
-}
-
-async function read({ controlSocket }: SocketPaths, { params, take }: ReadOptions): Promise<void> {
-  using stream = await openLines(controlSocket, "events.history", params);
-  for (let piece = await stream.next(); piece !== null; piece = await stream.next()) {
-    let length = 0;
-    let bye: string | undefined;
-    for (const line of streamLines(piece)) {
-      // The bye is the last line.
-      if (line.seq === undefined && line.record?.type === "stream.bye") bye = line.record.reason;
-      const bytes = line.seq === undefined ? line.line : line.rest;
-      if (bye === undefined) length = bytes.byteOffset + bytes.length - piece.byteOffset;
-    }
-    if (length > 0) await take(piece.subarray(0, length));
-    if (bye === "end") return;
-    if (bye !== undefined) break;
-  }
-  throw new ApexError(
-    "stream_cut",
-    "the history broke off: the daemon went away, or cannot read its journal",
-  );
 }

@@ -19,23 +19,31 @@ const PAST_EVENT = v.looseObject({
   timestamp: v.exactOptional(v.string()),
 });
 
-/** @param line of a history @throws {ApexError} `protocol` for what is no event */
-export function pastEvent(line: string): PastEvent {
+/** @param lines whole ones, of a history @throws {ApexError} `protocol` for a line that is not an event */
+export function pastEvents(lines: Uint8Array): PastEvent[] {
   try {
-    return v.parse(PAST_EVENT, JSON.parse(line));
+    const texts = new TextDecoder().decode(lines).trimEnd().split("\n");
+    return texts.map((text) => v.parse(PAST_EVENT, JSON.parse(text)));
   } catch (error) {
     throw senselessLine(error);
   }
 }
 
+export interface HistoryRowOptions {
+  /** Of containers by their ids; a container without one is shown by the first digits of its id. */
+  readonly names: ReadonlyMap<string, string>;
+  readonly colors: boolean;
+}
+
 /** One row of the table, in local time. */
-export function historyRow(event: PastEvent, colors: boolean): string[] {
+export function historyRow(event: PastEvent, { names, colors }: HistoryRowOptions): string[] {
+  const { containerName, containerId } = event;
   const paint = colors ? colorOf(event) : (text: string) => text;
   const time = event.timestamp ?? event.publishedAt;
   return [
     time === undefined ? "-" : localTime(new Date(time)),
     paint(printable(event.type)),
-    textOf(event.containerName ?? shortId(event.containerId)) ?? "-",
+    textOf(containerName ?? names.get(String(containerId)) ?? shortId(containerId)) ?? "-",
     textOf(event.taskId) ?? "-",
     detailsOf(event).join(", "),
   ];

@@ -3,7 +3,7 @@ import type { CliContext } from "./cli_context.ts";
 import type { FilterFlags } from "./event_flags.ts";
 import { printable } from "./table.ts";
 
-/** Tells of those types that no event of this version has: a newer daemon may know them, a slip of the pen is likelier. */
+/** Warns of types that this version does not know: a newer daemon may, but a typo is likelier. */
 export async function tellOfUnknownTypes({ type = [] }: FilterFlags, { stderr }: CliContext): Promise<void> {
   const known = Object.keys(wireEventSchemas);
   for (const glob of type) {
@@ -11,7 +11,7 @@ export async function tellOfUnknownTypes({ type = [] }: FilterFlags, { stderr }:
     const pattern = new RegExp(`^${parts.join(".*")}$`);
     if (known.some((name) => pattern.test(name))) continue;
     await stderr.print(
-      `apex: no event that is known here has a type like ${printable(glob)} (see EVENTS.md)`,
+      `apex: no known event type matches ${printable(JSON.stringify(glob))} (see EVENTS.md)`,
     );
   }
 }

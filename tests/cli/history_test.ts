@@ -4,7 +4,8 @@ import { historyRow } from "../../src/cli/history_row.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../src/platform/directories.ts";
 import { CapturedOutput, testContext } from "../support/cli_context.ts";
-import { ScriptedDaemon } from "../support/scripted_daemon.ts";
+import { type ControlRequest } from "../../src/protocol/control.ts";
+import { type OpScript, ScriptedDaemon } from "../support/scripted_daemon.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const LINES = [
@@ -14,13 +15,23 @@ const LINES = [
 ].map((line) => `${line}\n`).join("");
 const END = '{"type":"stream.bye","reason":"end"}\n';
 
-async function run(text: string, flags: HistoryFlags) {
+const CONTAINERS: OpScript = (connection) =>
+  connection.reply({
+    engine: "connected",
+    containers: [{ id: "id-listed", name: "listed", image: "i", state: "running", labels: {} }],
+  });
+
+/** @param text of the first history; others, of one container each, find what `journal` has */
+async function run(text: string, flags: HistoryFlags, journal: Readonly<Record<string, string>> = {}) {
   await using dir = await TempDir.make();
   await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
-    async "events.history"(connection) {
+    async "events.history"(connection, request) {
+      const isFirst = daemon.requests.filter(({ op }) => op === "events.history").length === 1;
+      const container = "container" in request ? request.container ?? "" : "";
       await connection.reply({});
-      await connection.send(new TextEncoder().encode(text));
+      await connection.send(new TextEncoder().encode(isFirst ? text : `${journal[container] ?? ""}${END}`));
     },
+    "containers.list": CONTAINERS,
   });
   const stderr = new CapturedOutput();
   const context = testContext({ stdout: new CapturedOutput(), stderr });
@@ -29,7 +40,8 @@ async function run(text: string, flags: HistoryFlags) {
   return {
     stdout: context.stdout.text,
     stderr: stderr.text,
-    request: await daemon.received("events.history"),
+    request: daemon.requests[0] as Extract<ControlRequest, { op: "events.history" }>,
+    requests: daemon.requests,
   };
 }
 
@@ -64,6 +76,35 @@ Deno.test("history prints a table of the newest hundred in local time", async ()
     "",
   ]);
   assertEquals([request.task, request.container, request.limit], ["t", "web", 100]);
+});
+
+Deno.test("history shows each container by its name, also where the event has the id alone", async () => {
+  const event = (fields: object) => `${JSON.stringify({ seq: 1, ...fields })}\n`;
+  const lines = [
+    event({ type: "container.created", containerId: "id-beside", containerName: "beside" }),
+    event({ type: "task.started", containerId: "id-beside", taskId: "a" }),
+    event({ type: "task.completed", containerId: "id-earlier", taskId: "b" }),
+    event({ type: "workspace.created", containerId: "id-listed", taskId: "c" }),
+    event({ type: "task.failed", containerId: "id-of-no-name", taskId: "d" }),
+  ];
+  const earlier = event({ type: "container.died", containerId: "id-earlier", containerName: "earlier" });
+  const { stdout, requests } = await run(lines.join("") + END, {}, { "id-earlier": earlier });
+  assertEquals(stdout.split("\n").slice(1, -1).map((row) => row.split(/ +/).slice(2, 4)), [
+    ["beside", "-"],
+    ["beside", "a"],
+    ["earlier", "b"],
+    ["listed", "c"],
+    ["id-of-no-nam", "d"],
+  ]);
+  // By task: the journal finds those without looking at every event.
+  const asked = requests.slice(1).map((request) => "task" in request ? request.task : request.op);
+  assertEquals(asked.sort(), ["b", "c", "containers.list", "d"]);
+});
+
+Deno.test("history says on stderr that no event matches", async () => {
+  const { stdout, stderr } = await run(END, {});
+  assertEquals([stdout, stderr], ["TIME  EVENT  CONTAINER  TASK  DETAILS\n", "apex: no events match\n"]);
+  assertEquals((await run(END, { json: true })).stderr, "");
 });
 
 Deno.test("history tells of a gap where it is", async () => {
@@ -101,7 +142,7 @@ for (const line of ['{"seq":7,"type":', '{"seq":7,"x":1}', '{"seq":7,"type":"t",
 
 Deno.test("history warns of a type that no event has", async () => {
   const { stderr } = await run(END, { type: ["nope", "task.*"] });
-  assertEquals(stderr, "apex: no event that is known here has a type like nope (see EVENTS.md)\n");
+  assertEquals(stderr.split("\n")[0], 'apex: no known event type matches "nope" (see EVENTS.md)');
 });
 
 for (const flags of [{ task: "" }, { container: "" }, { type: [""] }]) {
@@ -126,7 +167,7 @@ Deno.test("history takes an empty range up to now, and refuses one that ends bef
 Deno.test("historyRow() lets no control character of an event reach the terminal", () => {
   const row = historyRow(
     { type: "container.operation_failed", operation: "start", containerName: "a\x1b[2J", error: "no\nsuch" },
-    false,
+    { names: new Map(), colors: false },
   );
   assertEquals(row, ["-", "container.operation_failed", "a\\x1b[2J", "-", "start, no\\x0asuch"]);
 });

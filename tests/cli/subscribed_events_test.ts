@@ -111,7 +111,7 @@ Deno.test("events warns of a type that no event has", async () => {
   await given.run({ type: ["container:died", "task.*"] });
   assertEquals(
     given.stderr.text,
-    "apex: no event that is known here has a type like container:died (see EVENTS.md)\n",
+    "apex: no known event type matches \"container:died\" (see EVENTS.md)\n",
   );
 });
 
