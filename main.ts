@@ -10,8 +10,10 @@ import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./sr
 import { openInput } from "./src/cli/input.ts";
 import { openOutput, OutputClosedError } from "./src/cli/output.ts";
 import { StatusError } from "./src/cli/status_error.ts";
+import { printable } from "./src/cli/table.ts";
 import { ApexError, EXIT_STATUS } from "./src/platform/apex_error.ts";
 import { resolvePaths } from "./src/platform/directories.ts";
+import { systemErrorPath, systemReason } from "./src/platform/system_error.ts";
 
 /** Exit status of a process that a signal ended is 128 and the signal's number, as in a shell. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -80,6 +82,12 @@ function actionsIn(context: CliContext): Actions {
       const { openProcessLog } = await import("./src/platform/process_logger.ts");
       const { startEmbeddedEngine } = await import("./src/engine/embedded/embedded_engine.ts");
       const { listen, dir } = flags;
+      if (listen === "" || dir === "") {
+        throw new ApexError(
+          "usage",
+          `--${listen === "" ? "listen" : "dir"}: the path is empty; is a variable not set?`,
+        );
+      }
       using logger = openProcessLog(config.logLevel);
       await using engine = await startEmbeddedEngine({
         dir: dir === undefined ? paths.engineDir : resolve(cwd, dir),
@@ -121,7 +129,11 @@ async function report(error: unknown, { stderr }: CliContext): Promise<number> {
 
 function describe(error: unknown): string {
   if (error instanceof UsageError) return error.message;
-  if (error instanceof ApexError) return `apex: ${error.message}`;
+  // A message has what a user or an engine said, and a terminal obeys what it is sent.
+  if (error instanceof ApexError) return `apex: ${error.message.split("\n").map(printable).join("\n")}`;
+  const reason = systemReason(error);
+  const path = error instanceof Error ? systemErrorPath(error) : undefined;
+  if (reason !== undefined && path !== undefined) return `apex: ${path}: ${reason}`;
   const details = error instanceof Error ? error.stack ?? error.message : String(error);
   return `apex: this is a bug in apex, please report it:\n${details}`;
 }

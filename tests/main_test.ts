@@ -69,11 +69,11 @@ Deno.test("misuse of a verb whose status is that of a command: usage on stderr, 
 });
 
 const MISPLACED: readonly (readonly [readonly string[], string])[] = [
-  [["--", "ls"], "no NAME stands before --: write apex attach NAME -- ls"],
-  [["-b", "dev", "extra"], "what is to run in the session stands behind --: write apex attach dev -- extra"],
-  [["dev", "extra", "--", "ls"], "stands behind --: write apex attach dev -- extra ls"],
-  [["--", "dev", "ls"], "stands behind --: write apex attach dev -- ls"],
-  [["--", "dev", "--", "ls"], "stands behind --: write apex attach dev -- ls"],
+  [["--", "ls"], "the session's NAME must come before --: apex attach NAME -- ls"],
+  [["-b", "dev", "extra"], "the session's command must come after --: apex attach dev -- extra"],
+  [["dev", "extra", "--", "ls"], "must come after --: apex attach dev -- extra ls"],
+  [["--", "dev", "ls"], "must come after --: apex attach dev -- ls"],
+  [["--", "dev", "--", "ls"], "must come after --: apex attach dev -- ls"],
 ];
 
 for (const [args, message] of MISPLACED) {
@@ -181,6 +181,72 @@ for (const [name, run, stderr] of nonsense) {
     assertEquals([result.status, result.stdout], [2, ""]);
   });
 }
+
+/** What the runtime says in its own words, and what apex says of its own bugs. */
+const RAW_TEXT = /os error|bug in apex|^ +at |panicked|Error:/m;
+
+Deno.test("a system error reaches the user in plain words, naming the path, whatever the verb", async (t) => {
+  await using dir = await TempDir.make();
+  await Deno.writeTextFile(dir.join("file"), "");
+  await Deno.mkdir(dir.join("locked/apex.lock"), { recursive: true, mode: 0o700 });
+  await Deno.chmod(dir.join("locked"), 0o700);
+  await Deno.mkdir(dir.join("taken/apex.socket"), { recursive: true });
+  await Deno.symlink("loop", dir.join("loop"));
+  const home = { APEX_RUNTIME_DIR: dir.join("run"), APEX_STATE_DIR: dir.join("state"), HOME: dir.path };
+  const NO_DIRECTORY = "a part of its path is not a directory";
+  const LOOP = "too many symbolic links in its path";
+  const cases: [args: string[], env: Record<string, string>, status: number, says: string][] = [
+    [["daemon", "--config", dir.path], {}, 2, `cannot read the configuration ${dir.path}: it is a directory`],
+    [["daemon", "--config", dir.join("loop")], {}, 2, LOOP],
+    [["daemon", "--config", dir.join("file/x")], {}, 2, NO_DIRECTORY],
+    [["run", "--config", dir.join("no"), "--", "ls"], {}, 125, "no such file or directory"],
+    [["daemon", "--engine", "embedded"], { APEX_STATE_DIR: dir.join("file/x") }, 1, NO_DIRECTORY],
+    [["run", "--", "ls"], { APEX_STATE_DIR: dir.join("loop/x") }, 125, LOOP],
+    [["daemon", "--engine", "embedded"], { APEX_RUNTIME_DIR: dir.join("file/x") }, 1, NO_DIRECTORY],
+    [
+      ["daemon", "--engine", "embedded"],
+      { APEX_STATE_DIR: dir.join("locked") },
+      1,
+      "apex.lock: it is a directory",
+    ],
+    [["engine", "--dir", dir.join("file/x")], {}, 1, NO_DIRECTORY],
+    [["ps"], { APEX_RUNTIME_DIR: dir.join("file") }, 1, NO_DIRECTORY],
+    [["events"], { APEX_RUNTIME_DIR: dir.join("loop") }, 1, LOOP],
+    [["list", "--socket", dir.join("taken/apex.socket")], {}, 2, "it is a directory, not a socket"],
+    [["attach", "x", "--socket", dir.join("file")], {}, 125, "it is a file, not a socket"],
+    [
+      ["events", "--cursor-file", dir.join("no/x")],
+      {},
+      2,
+      `${dir.join("no/x")}: its directory does not exist`,
+    ],
+    [["events", "--cursor-file", dir.join("file/x")], {}, 1, NO_DIRECTORY],
+    [["status", "--socket", ""], {}, 2, "--socket: the path is empty"],
+    [["engine", "--dir", ""], {}, 2, "--dir: the path is empty"],
+    [["daemon", "--config", ""], {}, 2, "--config: the path is empty"],
+    [["wait", ""], {}, 2, "an argument is empty"],
+  ];
+  for (const [args, env, status, says] of cases) {
+    await t.step(`${args.join(" ")} ${Object.keys(env)}`, async () => {
+      const result = await outcome({ args, env: { ...home, ...env } });
+      assertStringIncludes(result.stderr, says);
+      assertEquals(result.stderr.match(RAW_TEXT), null);
+      assertEquals([result.status, result.stdout], [status, ""]);
+    });
+  }
+});
+
+Deno.test("no control character of an argument reaches the terminal in an error message", async () => {
+  await using dir = await TempDir.make();
+  await using _daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+    "tasks.cancel": (connection) => connection.refuse("not_found", 'no such task: "\x1b[31mx"'),
+    "sessions.attach": (connection) => connection.refuse("usage", 'no such session: "\x1b[31mx"'),
+  });
+  for (const verb of ["cancel", "attach"]) {
+    const { stderr } = await outcome({ args: [verb, "\x1b[31mx"], env: { APEX_RUNTIME_DIR: dir.path } });
+    assertMatch(stderr, /^apex: no such (task|session): "\\x1b\[31mx"\n$/);
+  }
+});
 
 Deno.test("apex daemon names a bad key of its configuration, status 2", async () => {
   await using dir = await TempDir.make();

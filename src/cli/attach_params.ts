@@ -105,16 +105,16 @@ export function misplacedWords(
   const marker = args.at(-command.length - 1);
   if (command.length > 0 && marker !== "--") {
     const words = command.filter((word) => word !== "--").join(" ");
-    return `what is to run in the session stands behind --: write apex attach ${name} -- ${words}`;
+    return `the session's command must come after --: apex attach ${name} -- ${words}`;
   }
   const isBehind = command.length === 0 && args.at(-1) === name && args.at(-2) === "--";
-  return isBehind ? `no NAME stands before --: write apex attach NAME -- ${name}` : undefined;
+  return isBehind ? `the session's NAME must come before --: apex attach NAME -- ${name}` : undefined;
 }
 
 function commandOf({ cmd }: AttachFlags, command: readonly string[]): string[] | undefined {
   if (cmd === undefined) return command.length > 0 ? [...command] : undefined;
   if (command.length > 0) {
-    throw new ApexError("usage", `a command stands behind --cmd and behind --: say it once`);
+    throw new ApexError("usage", "--cmd and a command after -- exclude each other");
   }
   return commandWords(cmd);
 }

@@ -86,6 +86,8 @@ export class UsageError extends ApexError {
 }
 
 const HELP_COLUMNS = 100;
+/** They take a command, and pass on its exit status. */
+const COMMAND_VERBS = ["run", "attach"];
 const PULL_POLICIES = ["missing", "always", "never"] as const;
 
 function inOurWords(text: string): string {
@@ -111,8 +113,14 @@ function buildProgram(
     .allowExcessArguments(false)
     // A verb's own options are its own: `-v` of `run` is another than that of `apex`.
     .enablePositionalOptions()
+    .hook("preAction", (_, verb) => {
+      // An argument of a command may be empty, a name may not.
+      if (!COMMAND_VERBS.includes(verb.name()) && verb.args.includes("")) {
+        verb.error("error: an argument is empty; is a variable not set?");
+      }
+    })
     .hook("preSubcommand", (_, verb) => {
-      outcome.isCommands = ["run", "attach"].includes(verb.name());
+      outcome.isCommands = COMMAND_VERBS.includes(verb.name());
     })
     .addHelpText("after", help.PROGRAM_HELP);
   const flagsOf = (command: CommandUnknownOpts): DaemonFlags => ({ ...program.opts(), ...command.opts() });

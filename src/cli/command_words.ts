@@ -20,7 +20,7 @@ export function commandWords(text: string): string[] {
   }
   if (word !== undefined) words.push(word);
   if (words.length > 0) return words;
-  throw new ApexError("usage", `${JSON.stringify(text)} is no command`);
+  throw new ApexError("usage", `${JSON.stringify(text)} is not a command`);
 }
 
 /** In single quotes, in double quotes, behind a backslash, blank, or anything else. */
@@ -28,5 +28,5 @@ const PARTS = /'([^']*)'|"((?:[^"\\]|\\[^])*)"|\\([^])|(\s+)|([^])/g;
 
 function unquoted(character: string, text: string): string {
   if (character !== "'" && character !== '"' && character !== "\\") return character;
-  throw new ApexError("usage", `${JSON.stringify(text)} has a ${character} without its end`);
+  throw new ApexError("usage", `${JSON.stringify(text)} has an unclosed ${character}`);
 }

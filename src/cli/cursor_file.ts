@@ -29,7 +29,7 @@ export class CursorFile implements Disposable {
   /**
    * Undefined when there is no such file, or nothing in it.
    *
-   * @throws {ApexError} `usage` for what is no cursor, or no regular file; `failed` when it cannot be read
+   * @throws {ApexError} `usage` for a file that is not regular or does not hold a cursor, and for a missing directory; `failed` when it cannot be read
    */
   read(): Cursor | undefined {
     let text: string | undefined;
@@ -37,15 +37,19 @@ export class CursorFile implements Disposable {
       const { path, mode } = regularFile(this.#path);
       text = mode === undefined ? "" : readShortText(path);
     } catch (cause) {
-      if (cause instanceof ApexError) throw new ApexError(cause.code, `${FLAG}: ${cause.message}`, { cause });
-      throw new ApexError("failed", `cannot read the cursor file: ${messageOf(cause)}`, { cause });
+      if (cause instanceof ApexError) {
+        throw new ApexError(cause.code, `${FLAG} ${this.#path}: ${cause.message}`, { cause });
+      }
+      throw new ApexError("failed", `cannot read the cursor file ${this.#path}: ${messageOf(cause)}`, {
+        cause,
+      });
     }
     if (text === "") return undefined;
     const cursor = text === undefined ? undefined : parseCursor(text);
     if (cursor !== undefined) return cursor;
     throw new ApexError(
       "usage",
-      `${FLAG}: what is in ${this.#path} is no cursor; was it written by apex events?`,
+      `${FLAG}: ${this.#path} does not hold a cursor; name another file, or remove this one`,
     );
   }
 
@@ -88,7 +92,9 @@ export class CursorFile implements Disposable {
     try {
       replaceFile(this.#path, `${formatCursor(cursor)}\n`);
     } catch (cause) {
-      throw new ApexError("failed", `cannot write the cursor file: ${messageOf(cause)}`, { cause });
+      throw new ApexError("failed", `cannot write the cursor file ${this.#path}: ${messageOf(cause)}`, {
+        cause,
+      });
     }
   }
 }

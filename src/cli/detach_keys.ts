@@ -31,9 +31,7 @@ function byteOf(key: string): number {
   if (name === undefined) {
     throw new ApexError(
       "usage",
-      `there is no detach key ${
-        JSON.stringify(key)
-      }: write Ctrl-a … Ctrl-z, Ctrl-Space, Ctrl-] or one character`,
+      `invalid detach key ${JSON.stringify(key)}: use Ctrl-a … Ctrl-z, Ctrl-Space, Ctrl-] or one character`,
     );
   }
   // A terminal sends the letter with all but its lowest five bits cleared, and for Ctrl-Space what it sends for Ctrl-@.

@@ -62,7 +62,7 @@ export interface EventOptions {
 export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptions {
   const { after, since, cursorFile, timeout, heartbeat } = flags;
   if (after !== undefined && since !== undefined) {
-    throw new ApexError("usage", "--after and --since both say where to begin; give one of them");
+    throw new ApexError("usage", "--after and --since exclude each other");
   }
   if (cursorFile === "") {
     throw new ApexError("usage", "--cursor-file: the file's name is empty; is a variable not set?");
@@ -86,7 +86,7 @@ export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptio
 /** @throws {ApexError} `usage` for what the daemon would refuse */
 export function filterParams({ type, task, container }: FilterFlags): FilterParams {
   if (type !== undefined && type.length > MAX_TYPES) {
-    throw new ApexError("usage", `--type: that is ${type.length} times; at most ${MAX_TYPES}`);
+    throw new ApexError("usage", `--type: given ${type.length} times, at most ${MAX_TYPES} are taken`);
   }
   for (const glob of type ?? []) checkWord("--type", "glob", glob);
   checkWord("--task", "id", task);
@@ -118,12 +118,12 @@ function checkWord(flag: string, what: string, word: string | undefined): void {
 function heartbeatOf(text: string): number {
   const heartbeatMs = positive("--heartbeat", text, parseDuration);
   if (heartbeatMs < MIN_HEARTBEAT_MS) {
-    throw new ApexError("usage", `--heartbeat: ${text} is too often; at least ${MIN_HEARTBEAT_MS}ms`);
+    throw new ApexError("usage", `--heartbeat: ${text} is too short (at least ${MIN_HEARTBEAT_MS}ms)`);
   }
   if (heartbeatMs <= MAX_HEARTBEAT_MS) return heartbeatMs;
   throw new ApexError(
     "usage",
-    `--heartbeat: ${text} is too seldom; at most ${formatDuration(MAX_HEARTBEAT_MS)}`,
+    `--heartbeat: ${text} is too long (at most ${formatDuration(MAX_HEARTBEAT_MS)})`,
   );
 }
 
@@ -132,9 +132,9 @@ function cursorOf(text: string): Cursor {
   if (cursor !== undefined) return cursor;
   throw new ApexError(
     "usage",
-    `--after: ${
+    `--after: invalid cursor ${
       JSON.stringify(text)
-    } is no cursor: one is an epoch of 16 hex digits, a colon, and a number, ` +
-      "0123456789abcdef:42 for example (apex events --seq shows them)",
+    }: expected 16 hex digits, a colon and a number, such as ` +
+      "0123456789abcdef:42 (apex events --seq shows them)",
   );
 }

@@ -1,3 +1,5 @@
+import { printable } from "./table.ts";
+
 /**
  * A failure, for people. The daemon's own messages name what they are about; others (a timeout) do not, and get `subject`
  * in front of them.
@@ -6,5 +8,7 @@ export function failureText(
   subject: string,
   { target, error }: { readonly target: string; readonly error: Error },
 ): string {
-  return error.message.includes(target) ? error.message : `${subject}: ${error.message}`;
+  const quoted = JSON.stringify(target).slice(1, -1);
+  const isNamed = [target, quoted].some((name) => error.message.includes(name));
+  return printable(isNamed ? error.message : `${subject}: ${error.message}`);
 }

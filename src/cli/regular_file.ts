@@ -15,7 +15,7 @@ const PERMISSIONS = 0o7777;
 /**
  * What a path leads to: a regular file, or none yet, also behind a link that leads nowhere.
  *
- * @throws {ApexError} `usage` for what is there and is no regular file; {Deno.errors} where the path cannot be followed.
+ * @throws {ApexError} `usage` for something that exists and is not a regular file, and for a missing directory; {Deno.errors} where the path cannot be followed.
  */
 export function regularFile(path: string): RegularFile {
   let info: Deno.FileInfo;
@@ -23,10 +23,12 @@ export function regularFile(path: string): RegularFile {
     // Links of /proc lead where their text does not say: only the system can follow them.
     info = Deno.statSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return { path: endOfLinks(path), mode: undefined };
-    throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const end = endOfLinks(path);
+    if (!exists(dirname(end))) throw new ApexError("usage", "its directory does not exist");
+    return { path: end, mode: undefined };
   }
-  if (!info.isFile) throw new ApexError("usage", `${path} is ${kindOf(info)}, and no regular file`);
+  if (!info.isFile) throw new ApexError("usage", `it is ${kindOf(info)}, not a regular file`);
   return { path: Deno.realPathSync(path), mode: info.mode === null ? undefined : info.mode & PERMISSIONS };
 }
 
@@ -39,6 +41,16 @@ function endOfLinks(path: string): string {
     end = target.startsWith("/") ? target : `${dirname(end)}/${target}`;
   }
   return end;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function isLink(path: string): boolean {

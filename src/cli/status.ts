@@ -58,7 +58,7 @@ function journalLine(
   { state, error, oldest, bytes }: NonNullable<StatusResult["journal"]>,
   { head, colors }: { readonly head: number; readonly colors: boolean },
 ): string {
-  if (state === "off") return "off: there is no history, and no resuming after a restart";
+  if (state === "off") return "off: no history, and no resuming after a restart";
   if (state === "degraded") {
     const why = error === undefined ? "" : `: ${printable(error)}`;
     return `${colors ? red(state) : state}${why}; events are kept in memory only`;

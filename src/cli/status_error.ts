@@ -24,7 +24,7 @@ const READER_GONE_STATUS = 141;
  */
 export function toStatusError(error: unknown, whatGoesOn: string): unknown {
   if (error instanceof OutputClosedError) {
-    const told = new ApexError("failed", `nobody reads the output any more; ${whatGoesOn}`);
+    const told = new ApexError("failed", `the output was closed; ${whatGoesOn}`);
     return new StatusError(READER_GONE_STATUS, told);
   }
   const isInterrupt = error instanceof ApexError && error.code === "interrupted";

@@ -26,7 +26,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
   const ending = new AbortController();
   using parts = new DisposableStack();
   if (options.timeoutMs !== undefined) {
-    const late = new ApexError("timeout", `${options.timeout} have passed (--timeout)`);
+    const late = new ApexError("timeout", `timed out after ${options.timeout} (--timeout)`);
     const dueMs = systemClock.now() + options.timeoutMs;
     parts.defer(atTime(dueMs, { clock: systemClock, callback: () => ending.abort(late) }));
   }

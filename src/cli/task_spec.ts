@@ -88,7 +88,7 @@ function checkCombination(
   }
   if (rm && keep) throw new ApexError("usage", "--rm and --keep exclude each other (--rm is the default)");
   if (interactive && detach) {
-    throw new ApexError("usage", "-i and -d exclude each other: nobody would be left to pass the input on");
+    throw new ApexError("usage", "-i and -d exclude each other: no client would be left to pass input on");
   }
 }
 
@@ -103,10 +103,10 @@ function gpus(text: string): NonNullable<TaskSpecRequest["gpus"]> {
 
 function decimal(text: string): number {
   if (/^\d+(\.\d+)?$|^\.\d+$/.test(text)) return Number(text);
-  throw new ApexError("usage", `${JSON.stringify(text)} is no number (try: 2 or 0.5)`);
+  throw new ApexError("usage", `${JSON.stringify(text)} must be a positive number (try: 2 or 0.5)`);
 }
 
 function wholeNumber(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new ApexError("usage", `${JSON.stringify(text)} is no whole number`);
+  throw new ApexError("usage", `${JSON.stringify(text)} must be a positive integer`);
 }

@@ -28,7 +28,7 @@ export async function workspacesClean(context: CliContext, options: WorkspacesCl
   if (!yes && !stdin.isTerminal) {
     throw new ApexError(
       "usage",
-      "workspaces clean asks first, and nobody can answer here; say --yes to do without",
+      "workspaces clean asks for confirmation, which needs a terminal; add --yes to do without",
     );
   }
   const { workspaces } = await request(controlSocket, "workspaces.list", {});

@@ -39,6 +39,17 @@ export async function connect(socketPath: string, options: ConnectOptions = {}):
 const BUSY_PAUSE_MS = 10;
 const BUSY_TIMEOUT_MS = 10_000;
 
+/** Of what has the path of the socket: the system only says that nobody listens. Undefined for a socket, and for none. */
+function kindOf(path: string): string | undefined {
+  try {
+    const { isSocket, isDirectory } = Deno.lstatSync(path);
+    return isSocket ? undefined : isDirectory ? "a directory" : "a file";
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+}
+
 function connectError(socketPath: string, cause: unknown): ApexError {
   // A daemon that was killed leaves its socket behind: nobody listens on it.
   // One that is ending resets who comes at that moment.
@@ -46,6 +57,12 @@ function connectError(socketPath: string, cause: unknown): ApexError {
     cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.ConnectionRefused ||
     cause instanceof Deno.errors.ConnectionReset
   ) {
+    const kind = kindOf(socketPath);
+    if (kind !== undefined) {
+      return new ApexError("usage", `cannot connect to ${socketPath}: it is ${kind}, not a socket`, {
+        cause,
+      });
+    }
     const found = cause instanceof Deno.errors.NotFound ? "no socket" : "nobody listens";
     return new ApexError(
       "no_daemon",
@@ -53,5 +70,9 @@ function connectError(socketPath: string, cause: unknown): ApexError {
       { cause },
     );
   }
-  return new ApexError("failed", `cannot connect to ${socketPath}: ${messageOf(cause)}`, { cause });
+  return new ApexError(
+    "failed",
+    `cannot connect to ${socketPath}: ${messageOf(cause)} (see: --socket, APEX_RUNTIME_DIR)`,
+    { cause },
+  );
 }

@@ -83,7 +83,7 @@ export class ControlStream<Op extends StreamOp> implements Disposable {
       signal?.throwIfAborted();
       // The daemon was killed with bytes of ours unread, or this stream was disposed of: nothing more comes.
       if (error instanceof Deno.errors.ConnectionReset || this.#isDisposed) return null;
-      throw new ApexError("protocol", `what ${socketPath} sends makes no sense: ${messageOf(error)}`, {
+      throw new ApexError("protocol", `invalid data from ${socketPath}: ${messageOf(error)}`, {
         cause: error,
       });
     }

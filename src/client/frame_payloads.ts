@@ -60,7 +60,7 @@ function payloadOf<T>(frame: Frame, schema: v.GenericSchema<unknown, T>): T {
   } catch (error) {
     throw new ApexError(
       "protocol",
-      `the daemon sent a ${frame.kind} frame that makes no sense: ${messageOf(error)}`,
+      `the daemon sent an invalid ${frame.kind} frame: ${messageOf(error)}`,
       {
         cause: error,
       },

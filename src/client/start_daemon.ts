@@ -80,7 +80,7 @@ async function openLog(path: string): Promise<number> {
     using file = await Deno.open(path, { append: true, create: true, mode: 0o600 });
     return (await file.stat()).size;
   } catch (cause) {
-    throw new ApexError("failed", `cannot write the daemon's log: ${messageOf(cause)}`, { cause });
+    throw new ApexError("failed", `cannot write the daemon's log ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -62,7 +62,7 @@ function recordOf(line: Uint8Array): ReceivedRecord | undefined {
 
 /** What is told of a line that is not as it should be. @param cause what makes it so */
 export function senselessLine(cause: unknown): ApexError {
-  return new ApexError("protocol", `the daemon sent a line that makes no sense: ${messageOf(cause)}`, {
+  return new ApexError("protocol", `the daemon sent an invalid line: ${messageOf(cause)}`, {
     cause,
   });
 }

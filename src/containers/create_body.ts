@@ -29,7 +29,7 @@ interface CreateBody {
 export function createBody(spec: ContainerSpec): CreateBody {
   const image = spec.image;
   if (!isImageId(image) && parseImageReference(image) === undefined) {
-    refuse("image", image, image.toLowerCase() === image ? "that is no image's name" : "use lower case");
+    refuse("image", image, image.toLowerCase() === image ? "it is not an image name" : "use lower case");
   }
   if (spec.name !== undefined && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(spec.name)) {
     refuse(
@@ -169,5 +169,5 @@ function words(what: string, list: readonly string[]): readonly string[] {
 
 function refuse(what: string, value: string | number, remedy: string): never {
   const shown = typeof value === "number" ? String(value) : JSON.stringify(value);
-  throw new ApexError("usage", `the ${what} ${shown} is not possible: ${remedy}`);
+  throw new ApexError("usage", `invalid ${what} ${shown}: ${remedy}`);
 }

@@ -15,7 +15,7 @@ export function deviceRequest(gpus: GpuRequest): Record<string, unknown> {
     return { ...request, Count: 0, DeviceIDs: gpus };
   }
   if (gpus !== "all" && !(Number.isSafeInteger(gpus) && gpus >= 1)) {
-    throw new ApexError("usage", `the number of GPUs ${gpus} is not possible: use 1 or more, or all`);
+    throw new ApexError("usage", `invalid number of GPUs ${gpus}: use 1 or more, or all`);
   }
   return { ...request, Count: gpus === "all" ? ALL : gpus };
 }

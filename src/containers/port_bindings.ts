@@ -29,5 +29,5 @@ function portName({ containerPort, protocol }: PortMapping): string {
 
 function checkPort(port: number): void {
   if (Number.isInteger(port) && port >= 1 && port <= 65_535) return;
-  throw new ApexError("usage", `the port ${port} is not possible: use 1 to 65535`);
+  throw new ApexError("usage", `invalid port ${port}: use 1 to 65535`);
 }

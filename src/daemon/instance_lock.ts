@@ -39,7 +39,8 @@ export class InstanceLock implements Disposable {
    * Locks every directory for this process, or fails while nothing is changed.
    *
    * @throws {ApexError} `busy`: another daemon has one of them (the message names its pid and socket), or holds the
-   * lock and does not answer. A lock may then still be pending: end the process.
+   * lock and does not answer. A lock may then still be pending: end the process. `failed` when a lock file cannot be
+   * written.
    */
   static async acquire(options: InstanceLockOptions): Promise<InstanceLock> {
     const lock = new InstanceLock();
@@ -48,11 +49,9 @@ export class InstanceLock implements Disposable {
       const path = join(await Deno.realPath(directory), "apex.lock");
       if (seen.has(path)) continue;
       seen.add(path);
-      const file = await lockFile(path, ownerSearch(path, options));
-      lock.#files.push(file);
       const holder: LockHolder = { pid: Deno.pid, socket: options.controlSocket };
-      await file.truncate(0);
-      await file.write(new TextEncoder().encode(JSON.stringify(holder) + "\n"));
+      const record = `${JSON.stringify(holder)}\n`;
+      lock.#files.push(await lockFile(path, { record, whileHeld: ownerSearch(path, options) }));
     }
     return lock;
   }

@@ -58,7 +58,7 @@ export class TaskAdoption implements Disposable {
     const shown = names.slice(0, MAX_SHOWN_ORPHANS).join(", ") +
       (names.length > MAX_SHOWN_ORPHANS ? ", …" : "");
     this.#options.logger.warn(
-      `containers of tasks that nobody knows: ${shown} (${names.length}; remove them with: apex workspaces clean)`,
+      `containers of unknown tasks: ${shown} (${names.length}; remove them with: apex workspaces clean)`,
     );
   }
 }

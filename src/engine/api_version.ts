@@ -17,7 +17,7 @@ const OLDEST = "1.40";
  */
 export function negotiateApiVersion(theirs: string | null, place: string): string {
   if (theirs === null || !/^\d{1,3}\.\d{1,3}$/.test(theirs)) {
-    throw new EngineError(`what answers at ${place} is no container engine: it names no API version`);
+    throw new EngineError(`${place} is not a container engine: its answer names no API version`);
   }
   if (compare(theirs, OLDEST) < 0) {
     throw new EngineError(

@@ -67,7 +67,9 @@ async function readJson(path: string): Promise<Record<string, unknown> | undefin
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? value as Record<string, unknown> : {};
   } catch (error) {
-    throw new ApexError("usage", `${path} is not JSON: ${messageOf(error)}`, { cause: error });
+    throw new ApexError("usage", `${path} is not valid JSON (repair it, or set DOCKER_HOST)`, {
+      cause: error,
+    });
   }
 }
 

@@ -69,7 +69,7 @@ function named(address: string, source: string): EngineAddress {
   if (scheme === undefined) {
     throw new ApexError(
       "usage",
-      `${source} says "${address}", which is no engine; use auto, docker, podman, embedded or unix://PATH`,
+      `${source} says "${address}", which is not an engine; use auto, docker, podman, embedded or unix://PATH`,
     );
   }
   if (scheme.toLowerCase() !== "unix") {

@@ -4,7 +4,6 @@
  * while it was idle), and then they are tried once more on a new one. All other methods, which nobody may repeat, never
  * get a kept-alive connection in the first place.
  */
-import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import { DeadlineExceeded, startDeadline } from "./deadline.ts";
 import { EngineError } from "./engine_error.ts";
@@ -116,18 +115,22 @@ export class EngineTransport implements Disposable {
     const detail = detailOf(error);
     if (detail.includes("(Connect)")) {
       const known = CONNECT_FAILURES.find(([pattern]) => pattern.test(detail))?.[1];
-      return new EngineError(`cannot reach the engine at ${this.place}: ${known ?? detail}`, {
+      return new EngineError(`cannot reach the engine at ${this.place}: ${known ?? plain(detail)}`, {
         cause: error,
       });
     }
-    const message = `the engine at ${this.place} broke off ${method} ${path}: ${detail}`;
+    const message = `the engine at ${this.place} broke off ${method} ${path}: ${plain(detail)}`;
     return new EngineError(message, { cause: error });
   }
 }
 
+/** Without what only the transport knows: the URL of the request, its own stages, the number of the error. */
+function plain(detail: string): string {
+  return detail.replace(/^.*client error \(\w+\): /s, "").replace(/ \(os error \d+\)/g, "");
+}
+
 /** The transport's own words: Deno 2.4 has them in the message, 2.9 says "fetch failed" and has them in the cause. */
 function detailOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  if (cause === undefined) return messageOf(error);
-  return `${messageOf(error)}: ${messageOf(cause)}`;
+  const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined };
+  return cause === undefined ? message : `${message}: ${cause instanceof Error ? cause.message : cause}`;
 }

@@ -43,7 +43,7 @@ export async function pullImage(
 ): Promise<void> {
   const reference = parseImageReference(image);
   if (reference === undefined) {
-    throw new ApexError("usage", `cannot pull image "${image}": that is no image's name`);
+    throw new ApexError("usage", `cannot pull image "${image}": it is not an image name`);
   }
   using link = startDeadline(clock, 0, signal);
   try {

@@ -11,7 +11,7 @@ export function resumeCursor(text: string): Cursor {
   if (cursor !== undefined) return cursor;
   throw new ApexError(
     "usage",
-    `${JSON.stringify(text)} is no cursor: one is an epoch of 16 hex digits, a colon, and a number, ` +
+    `invalid cursor ${JSON.stringify(text)}: expected 16 hex digits, a colon and a number, such as ` +
       "0123456789abcdef:42 for example (apex events --seq shows them)",
   );
 }

@@ -3,6 +3,8 @@
  * errors (`TypeError`, `RangeError`); everything a user can meet is an {@linkcode ApexError}.
  */
 
+import { systemReason } from "./system_error.ts";
+
 /** What kind of failure it is. Control replies carry the same words in `error.code`. */
 export type ErrorCode = keyof typeof EXIT_STATUS;
 
@@ -43,7 +45,11 @@ export class ApexError extends Error {
   }
 }
 
-/** The message of anything thrown, for use inside another message. */
+/** What is wrong, of anything thrown, for use inside another message. It does not name the file: the caller does. */
 export function messageOf(error: unknown): string {
+  return systemReason(error) ?? textOf(error);
+}
+
+function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -4,7 +4,7 @@
  * in which somebody else could reach the sockets. Clients only resolve.
  */
 import { dirname, join, resolve } from "@std/path/posix";
-import { ApexError } from "./apex_error.ts";
+import { ApexError, messageOf } from "./apex_error.ts";
 
 /** Reads one environment variable. `Deno.env.get`, unless a test brings its own. */
 export type ReadEnv = (name: string) => string | undefined;
@@ -55,7 +55,7 @@ export const MAX_SOCKET_PATH_BYTES = Deno.build.os === "linux" ? 107 : 103;
 /** @throws {ApexError} `usage`, for an environment variable or a path that makes no sense. */
 export function resolveSockets(options: ResolveSocketsOptions): SocketPaths {
   const { env, cwd, socket } = options;
-  if (socket === "") throw new ApexError("usage", "--socket needs a path");
+  if (socket === "") throw new ApexError("usage", "--socket: the path is empty; is a variable not set?");
   const controlSocket = socket !== undefined
     ? resolve(cwd, socket)
     : join(runtimeDirectory(env), CONTROL_SOCKET_NAME);
@@ -74,6 +74,7 @@ export function resolveSockets(options: ResolveSocketsOptions): SocketPaths {
 /** @throws {ApexError} `usage`, for an environment variable or a path that makes no sense. */
 export function resolvePaths(options: ResolvePathsOptions): Paths {
   const { env, cwd, config } = options;
+  if (config === "") throw new ApexError("usage", "--config: the path is empty; is a variable not set?");
   const sockets = resolveSockets(options);
   const stateDir = stateDirectory(env);
   return {
@@ -104,12 +105,12 @@ export async function prepareDirectories(paths: Paths): Promise<void> {
 export async function prepareDirectory(path: string, { isChosen = false } = {}): Promise<void> {
   const info = await makeAndInspect(path);
   if (info.isSymlink) {
-    throw refusal(path, "it is a symbolic link", "remove it, or name another directory");
+    throw refusal(path, "it is a symbolic link", "remove it, or choose another directory");
   }
-  if (!info.isDirectory) throw refusal(path, "it is not a directory", "remove it, or name another one");
+  if (!info.isDirectory) throw refusal(path, "it is not a directory", "remove it, or choose another one");
   const uid = Deno.uid();
   if (info.uid !== null && uid !== null && info.uid !== uid) {
-    throw refusal(path, `it belongs to user ${info.uid}, not to you (${uid})`, "name one of your own");
+    throw refusal(path, `it belongs to user ${info.uid}, not to you (${uid})`, "choose one of your own");
   }
   const mode = (info.mode ?? 0) & 0o7777;
   if ((mode & (isChosen ? 0o022 : 0o077)) !== 0) {
@@ -193,13 +194,24 @@ async function makeAndInspect(path: string): Promise<Deno.FileInfo> {
     await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await Deno.mkdir(path, { mode: 0o700 });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) {
-      throw new ApexError("failed", `cannot make the directory ${path}: ${(error as Error).message}`, {
-        cause: error,
-      });
-    }
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw noDirectory(path, error);
   }
-  return await Deno.lstat(path);
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    throw noDirectory(path, error);
+  }
+}
+
+function noDirectory(path: string, cause: unknown): ApexError {
+  return new ApexError(
+    "failed",
+    `cannot create the directory ${path}: ${
+      messageOf(cause)
+    }; choose another one (APEX_RUNTIME_DIR and --socket for the ` +
+      "sockets, APEX_STATE_DIR for the state)",
+    { cause },
+  );
 }
 
 function refusal(path: string, why: string, remedy: string): ApexError {

@@ -1,26 +1,59 @@
+import { ApexError, messageOf } from "./apex_error.ts";
+import { systemReason } from "./system_error.ts";
+
+export interface LockFileOptions {
+  /** What the file then says of its owner. */
+  readonly record: string;
+  /** Called again and again as long as another process has the lock; throws to give up. */
+  readonly whileHeld: () => Promise<void>;
+}
+
+/**
+ * Locks a file for this process, creating it (0600) if need be, and writes who has it. The kernel frees it with the
+ * process, however that ends, or when the returned file is closed; so the file itself is never unlinked.
+ *
+ * Deno 2.4 can only wait for a lock, and a wait cannot be cancelled: when `whileHeld` throws, the wait is left behind, and
+ * only the end of the process ends it.
+ *
+ * @throws {ApexError} `failed` when the file cannot be opened or written; what `whileHeld` throws
+ */
+export async function lockFile(path: string, { record, whileHeld }: LockFileOptions): Promise<Deno.FsFile> {
+  try {
+    const file = await locked(path, whileHeld);
+    writeRecord(file, record);
+    return file;
+  } catch (cause) {
+    if (systemReason(cause) === undefined) throw cause;
+    throw new ApexError("failed", `cannot lock ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function writeRecord(file: Deno.FsFile, record: string): void {
+  try {
+    file.truncateSync(0);
+    file.writeSync(new TextEncoder().encode(record));
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
 /** Between two looks at whoever holds the lock. */
 const POLL_MS = 10;
 
-/**
- * Locks a file for this process, creating it (0600) if need be. The kernel frees it with the process, however that
- * ends, or when the returned file is closed; so the file itself is never unlinked.
- *
- * Deno 2.4 can only wait for a lock, and a wait cannot be cancelled. So `whileHeld` is called again and again as long as
- * somebody else has it, and throws to give up; the wait is then left behind, and only the end of the process ends it.
- */
-export async function lockFile(path: string, whileHeld: () => Promise<void>): Promise<Deno.FsFile> {
+async function locked(path: string, whileHeld: () => Promise<void>): Promise<Deno.FsFile> {
   const file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
-  let locked = false;
+  let isLocked = false;
   const locking = file.lock(true).then(() => {
-    locked = true;
+    isLocked = true;
   });
   while (true) {
     const { promise: polled, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, POLL_MS);
     await Promise.race([locking, polled]);
     clearTimeout(timer);
-    if (locked) return file;
+    if (isLocked) return file;
     await whileHeld();
-    if (locked) return file;
+    if (isLocked) return file;
   }
 }

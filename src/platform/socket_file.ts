@@ -2,7 +2,7 @@
  * A listening Unix socket and the file it is reached by. The file is created 0600, taken over only from a listener that
  * is proven dead, and unlinked at the end only while it is still ours.
  */
-import { ApexError } from "./apex_error.ts";
+import { ApexError, messageOf } from "./apex_error.ts";
 
 export class SocketFile {
   readonly path: string;
@@ -18,7 +18,8 @@ export class SocketFile {
   /**
    * Binds `path`, over a dead daemon's leftover if there is one.
    *
-   * @throws {ApexError} `busy` when somebody listens there, `usage` when something other than a socket is there.
+   * @throws {ApexError} `busy` when somebody listens there, `usage` when something other than a socket is there, `failed` when
+   * the system refuses.
    */
   static async listen(path: string): Promise<SocketFile> {
     await removeStale(path);
@@ -42,6 +43,8 @@ function listenPrivately(path: string): Deno.UnixListener {
   const before = Deno.umask(0o177);
   try {
     return Deno.listen({ transport: "unix", path });
+  } catch (cause) {
+    throw new ApexError("failed", `cannot listen on ${path}: ${messageOf(cause)}`, { cause });
   } finally {
     Deno.umask(before);
   }
@@ -52,7 +55,7 @@ async function removeStale(path: string): Promise<void> {
     if (!(await Deno.lstat(path)).isSocket) {
       throw new ApexError(
         "usage",
-        `cannot listen on ${path}: a file that is no socket is there; move it away`,
+        `cannot listen on ${path}: it exists and is not a socket; move it away, or use another path`,
       );
     }
   } catch (error) {
@@ -62,7 +65,7 @@ async function removeStale(path: string): Promise<void> {
   if (await isListenedOn(path)) {
     throw new ApexError(
       "busy",
-      `cannot listen on ${path}: another program already does; end it or use --socket`,
+      `cannot listen on ${path}: another process already does; end it, or use another path`,
     );
   }
   await Deno.remove(path);

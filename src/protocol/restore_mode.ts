@@ -22,7 +22,7 @@ export function parseRestoreMode(text: string): RestoreMode {
   if (text === "screen" || text === "none") return { kind: text };
   const lines = Number(/^lines=(\d{1,7})$/.exec(text)?.[1]);
   if (lines >= 1 && lines <= MAX_LINES) return { kind: "lines", lines };
-  throw new RangeError(`"${text}" is no way to restore a terminal; use screen, lines=N (N from 1) or none`);
+  throw new RangeError(`invalid restore mode "${text}": use screen, lines=N (N from 1) or none`);
 }
 
 /** A restore mode as it crosses the socket: its text, `lines=200`. */

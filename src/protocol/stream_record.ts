@@ -10,7 +10,7 @@ const cursor = v.pipe(
   v.string(),
   v.check(
     (text) => parseCursor(text) !== undefined,
-    "is no cursor, which is 16 hex digits, a colon, and a number",
+    "must be a cursor: 16 hex digits, a colon and a number",
   ),
 );
 

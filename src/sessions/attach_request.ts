@@ -55,7 +55,7 @@ export function checkSessionName(name: string): void {
   const shown = name.length > SHOWN_LENGTH ? `${name.slice(0, SHOWN_LENGTH)}…` : name;
   throw new ApexError(
     "usage",
-    `${JSON.stringify(shown)} is no name for a session: use 1 to 64 letters, digits, "_", "." and "-", ` +
+    `invalid session name ${JSON.stringify(shown)}: use 1 to 64 letters, digits, "_", "." and "-", ` +
       `beginning with a letter or digit`,
   );
 }

@@ -14,7 +14,7 @@ export function noSuchSession(what: string, name: string): ApexError {
 export function notAttached(name: string): ApexError {
   return new ApexError(
     "conflict",
-    `cannot detach session "${name}": nobody is attached to it (try: apex list)`,
+    `cannot detach session "${name}": no client is attached to it (try: apex list)`,
   );
 }
 

@@ -70,7 +70,7 @@ function readIdentity(connection: SqliteConnection): JournalIdentity | undefined
   if (!parsed.success) {
     const [issue] = parsed.issues;
     throw new DamageError(
-      `what it says of the journal (${v.getDotPath(issue)}) makes no sense: ${issue.message}`,
+      `its record of the journal is invalid (${v.getDotPath(issue)}: ${issue.message})`,
     );
   }
   const { epoch, boot_id, is_clean, is_journaled, floor_seq, past_epochs } = parsed.output;

@@ -46,6 +46,17 @@ Deno.test("CursorFile leaves nothing behind when it cannot take its place", asyn
   assertEquals(await namesIn(dir.path), ["cursor"]);
 });
 
+Deno.test("CursorFile.read() refuses a file in a missing directory, before anything is printed", async () => {
+  await using dir = await TempDir.make();
+  const path = dir.join("missing/cursor");
+  const file = new CursorFile(path, { clock: new FakeClock() });
+  const error = assertThrows(() => file.read(), ApexError);
+  assertEquals(
+    [error.code, error.message],
+    ["usage", `--cursor-file ${path}: its directory does not exist`],
+  );
+});
+
 const otherKinds: [what: string, name: string][] = [
   ["a directory", "directory"],
   ["a FIFO", "fifo"],
@@ -66,12 +77,12 @@ for (const [what, name] of otherKinds) {
     const error = assertThrows(() => file.read(), ApexError);
     assertEquals(
       [error.code, error.message],
-      ["usage", `--cursor-file: ${path} is ${what}, and no regular file`],
+      ["usage", `--cursor-file ${path}: it is ${what}, not a regular file`],
     );
     assertThrows(
       () => file.printed({ epoch, seq: 1 }),
       ApexError,
-      `cannot write the cursor file: ${path} is`,
+      `cannot write the cursor file ${path}: it is ${what}`,
     );
     assert(!(await Deno.stat(path)).isFile);
     assertEquals(await namesIn(dir.path), names);
@@ -92,7 +103,7 @@ Deno.test("CursorFile takes a long file for no cursor, whatever it begins with",
   const path = dir.join("cursor");
   const file = new CursorFile(path, { clock: new FakeClock() });
   await Deno.writeTextFile(path, `${epoch}:1${" ".repeat(2_000)}`);
-  assertThrows(() => file.read(), ApexError, "is no cursor");
+  assertThrows(() => file.read(), ApexError, "does not hold a cursor");
   await Deno.writeTextFile(path, `  ${epoch}:1 \n`);
   assertEquals(file.read(), { epoch, seq: 1 });
 });

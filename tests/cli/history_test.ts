@@ -4,7 +4,7 @@ import { historyRow } from "../../src/cli/history_row.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../src/platform/directories.ts";
 import { CapturedOutput, testContext } from "../support/cli_context.ts";
-import { type ControlRequest } from "../../src/protocol/control.ts";
+import type { ControlRequest } from "../../src/protocol/control.ts";
 import { type OpScript, ScriptedDaemon } from "../support/scripted_daemon.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
@@ -134,7 +134,7 @@ for (const line of ['{"seq":7,"type":', '{"seq":7,"x":1}', '{"seq":7,"type":"t",
     const error = await assertRejects(
       () => run(`${line}\n${END}`, {}),
       ApexError,
-      "the daemon sent a line that makes no sense",
+      "the daemon sent an invalid line",
     );
     assertEquals(error.code, "protocol");
   });

@@ -145,7 +145,7 @@ Deno.test("events refuses a cursor file that holds something else", async () => 
   await using given = await subscriptions(says(HELLO));
   await Deno.writeTextFile(given.dir.join("cursor"), "my shopping list");
   const cursorFile = given.dir.join("cursor");
-  const error = await assertRejects(() => given.run({ cursorFile }), ApexError, "is no cursor");
+  const error = await assertRejects(() => given.run({ cursorFile }), ApexError, "does not hold a cursor");
   assertEquals([error.code, given.daemon.requests], ["usage", []]);
 });
 
@@ -187,7 +187,7 @@ Deno.test("events refuses a cursor file that is none before it asks for a daemon
   const error = await assertRejects(
     () => events(context, { flags: { socket: "/nowhere", cursorFile: "/dev/null" } }),
     ApexError,
-    "--cursor-file: /dev/null is a device, and no regular file",
+    "--cursor-file /dev/null: it is a device, not a regular file",
   );
   assertEquals(error.code, "usage");
 });

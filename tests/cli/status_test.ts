@@ -100,7 +100,7 @@ const journals: [NonNullable<StatusResult["journal"]>, string][] = [
     { state: "degraded", error: "disk is full", oldest: 1, bytes: 0 },
     "degraded: disk is full; events are kept in memory only",
   ],
-  [{ state: "off", oldest: 1, bytes: 0 }, "off: there is no history, and no resuming after a restart"],
+  [{ state: "off", oldest: 1, bytes: 0 }, "off: no history, and no resuming after a restart"],
 ];
 
 for (const [journal, told] of journals) {

@@ -59,7 +59,11 @@ Deno.test("events --timeout ends with a timeout, whether or not something comes"
     await says(HELLO, event(5))(connection, request);
     await connection.hungUp();
   });
-  const error = await assertRejects(() => given.run({ timeout: "200ms" }), ApexError, "200ms have passed");
+  const error = await assertRejects(
+    () => given.run({ timeout: "200ms" }),
+    ApexError,
+    "timed out after 200ms",
+  );
   assertEquals([error.code, given.stdout.text], ["timeout", BARE]);
 });
 
@@ -111,24 +115,24 @@ Deno.test("events warns of a type that no event has", async () => {
   await given.run({ type: ["container:died", "task.*"] });
   assertEquals(
     given.stderr.text,
-    "apex: no known event type matches \"container:died\" (see EVENTS.md)\n",
+    'apex: no known event type matches "container:died" (see EVENTS.md)\n',
   );
 });
 
 const nonsense: [EventFlags, RegExp][] = [
-  [{ after: "12" }, /^--after: "12" is no cursor/],
-  [{ after: `${EPOCH}:1`, since: "1h" }, /give one of them$/],
+  [{ after: "12" }, /^--after: invalid cursor "12"/],
+  [{ after: `${EPOCH}:1`, since: "1h" }, /exclude each other$/],
   [{ since: "yesterday" }, /^--since: invalid time "yesterday"/],
   [{ limit: "0" }, /^--limit: "0" must be a positive integer/],
   [{ timeout: "0s" }, /^--timeout: "0s" must be greater than 0/],
-  [{ heartbeat: "1ms" }, /^--heartbeat: 1ms is too often/],
-  [{ heartbeat: "25h" }, /^--heartbeat: 25h is too seldom; at most 1d$/],
+  [{ heartbeat: "1ms" }, /^--heartbeat: 1ms is too short/],
+  [{ heartbeat: "25h" }, /^--heartbeat: 25h is too long \(at most 1d\)$/],
   [{ cursorFile: "" }, /^--cursor-file: the file's name is empty/],
   [{ task: "" }, /^--task: the id is empty; is a variable not set\?$/],
   [{ container: "" }, /^--container: the name or id is empty; is a variable not set\?$/],
   [{ type: ["task.*", ""] }, /^--type: the glob is empty; is a variable not set\?$/],
   [{ task: "t".repeat(257) }, /^--task: the id has 257 characters; at most 256 are taken$/],
-  [{ type: Array(65).fill("task.*") }, /^--type: that is 65 times; at most 64$/],
+  [{ type: Array(65).fill("task.*") }, /^--type: given 65 times, at most 64 are taken$/],
 ];
 
 for (const [flags, message] of nonsense) {

@@ -69,9 +69,9 @@ Deno.test("taskSpecOf() keeps the words of the command apart", () => {
 const nonsense: [flags: TaskFlags, message: string][] = [
   [{ memory: "12x" }, '--memory: invalid size "12x"'],
   [{ memory: "0" }, '--memory: "0" must be greater than 0'],
-  [{ cpus: "two" }, '--cpus: "two" is no number'],
+  [{ cpus: "two" }, '--cpus: "two" must be a positive number'],
   [{ cpus: "0" }, '--cpus: "0" must be greater than 0'],
-  [{ pids: "1.5" }, '--pids: "1.5" is no whole number'],
+  [{ pids: "1.5" }, '--pids: "1.5" must be a positive integer'],
   [{ timeout: "soon" }, '--timeout: invalid duration "soon"'],
   [{ timeout: "0s" }, '--timeout: "0s" must be greater than 0'],
   [{ env: ["=x"] }, '-e: "=x" has no name'],

@@ -157,9 +157,9 @@ Deno.test("sessions.attach refuses a name that is none, a busy session, what mus
   await using daemon = await Daemon.start();
   using _client = await daemon.attach("dev", { pid: 4711 });
   const cases: [string, Record<string, unknown>, string, string][] = [
-    ["no name", {}, "usage", "no name for a session"],
-    ["", {}, "usage", '"" is no name for a session: use 1 to 64 letters'],
-    ["x".repeat(9_000), {}, "usage", `"${"x".repeat(256)}…" is no name for a session`],
+    ["no name", {}, "usage", "invalid session name"],
+    ["", {}, "usage", 'invalid session name "": use 1 to 64 letters'],
+    ["x".repeat(9_000), {}, "usage", `invalid session name "${"x".repeat(256)}…"`],
     ["dev", { restore: "lines=x" }, "usage", "lines=x"],
     ["dev", {}, "busy", "already attached (pid 4711); use --force"],
     ["other", { mustExist: true }, "not_found", 'cannot attach to session "other": no such session'],

@@ -71,6 +71,6 @@ Deno.test("TaskAdoption says which containers are nobody's once the tasks are ta
   containers.emit("engine:connected", connected);
   await within(5_000, "its end", adoption.settled);
   assertEquals(warnings, [
-    "containers of tasks that nobody knows: apex-task-t1 (1; remove them with: apex workspaces clean)",
+    "containers of unknown tasks: apex-task-t1 (1; remove them with: apex workspaces clean)",
   ]);
 });

@@ -306,7 +306,7 @@ for (const kind of ENGINES) {
     assertEquals((await one.finished()).code, 0);
     const idle = await rig.home.apex(["detach", "one"]);
     assertEquals(idle.code, 5);
-    assertMatch(idle.stderr, /^apex: cannot detach session "one": nobody is attached to it .*\n$/);
+    assertMatch(idle.stderr, /^apex: cannot detach session "one": no client is attached to it .*\n$/);
     assertEquals((await rig.home.apex(["kill"])).code, 2);
     const own = { env: { APEX_SESSION_NAME: "two" } };
     assertEquals(await rig.home.apex(["kill"], own), { code: 0, stdout: "", stderr: "" });
@@ -330,12 +330,12 @@ for (const kind of ENGINES) {
     await using rig = await SessionRig.start(kind);
     using events = await rig.events();
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
-      [["a b"], /"a b" is no name for a session/],
-      [["-b", "x".repeat(65)], /is no name for a session/],
+      [["a b"], /invalid session name "a b"/],
+      [["-b", "x".repeat(65)], /invalid session name/],
       [["--ttl", "soon", "x"], /--ttl: "soon"/],
       [["--ttl", "0s", "x"], /--ttl: "0s"/],
       [["--detach-keys", "Ctrl-9", "x"], /"Ctrl-9"/],
-      [["--cmd", "sh 'x", "x"], /has a ' without its end/],
+      [["--cmd", "sh 'x", "x"], /has an unclosed '/],
       [["--cmd", "sh", "x", "--", "sh"], /--cmd/],
       [["--restore", "all", "x"], /--restore: "all"/],
       [["-v", "nonsense", "x"], /nonsense/],

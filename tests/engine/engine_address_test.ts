@@ -99,7 +99,7 @@ Deno.test("discoverEngine() names the place of an address that it can't use", as
   const cases: [engine: string, env: Record<string, string>, says: string[]][] = [
     ["auto", { DOCKER_HOST: "tcp://10.0.0.1:2375" }, ["DOCKER_HOST", "tcp:// is not supported"]],
     ["auto", { DOCKER_HOST: "npipe:////./pipe/docker_engine" }, ["DOCKER_HOST", "npipe:// is not supported"]],
-    ["auto", { DOCKER_HOST: "/var/run/docker.sock" }, ["DOCKER_HOST", "no engine", "unix://PATH"]],
+    ["auto", { DOCKER_HOST: "/var/run/docker.sock" }, ["DOCKER_HOST", "not an engine", "unix://PATH"]],
     ["auto", { DOCKER_HOST: "unix://docker.sock" }, ["DOCKER_HOST", "absolute"]],
     ["auto", { DOCKER_HOST: `unix:///${"x".repeat(120)}` }, ["DOCKER_HOST", "too long"]],
     ["auto", { HOME }, ['context "remote"', "ssh:// is not supported"]],
@@ -122,7 +122,11 @@ Deno.test("discoverEngine() says which file of Docker's it can't read", async ()
   await using temp = await TempDir.make();
   await Deno.mkdir(temp.join(".docker"));
   await Deno.writeTextFile(temp.join(".docker/config.json"), "{ not json");
-  const error = await assertRejects(() => discover("auto", { HOME: temp.path }), ApexError, "is not JSON");
+  const error = await assertRejects(
+    () => discover("auto", { HOME: temp.path }),
+    ApexError,
+    "is not valid JSON",
+  );
   assertStringIncludes(error.message, temp.join(".docker/config.json"));
 });
 

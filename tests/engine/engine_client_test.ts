@@ -178,7 +178,7 @@ Deno.test("EngineClient refuses what is no engine, or no sane reply", async () =
     ({ target, write }) => write(target === "/_ping" && reply.includes("[]") ? PONG : reply),
   );
   using client = new EngineClient({ socketPath: server.socketPath });
-  await assertRejects(() => client.info(), EngineError, "no container engine");
+  await assertRejects(() => client.info(), EngineError, "not a container engine");
   reply = httpReply(200, "[]");
   await assertRejects(() => client.info(), EngineError, "not what the Docker API defines");
   reply = httpReply(200, "{[]");

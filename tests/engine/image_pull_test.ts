@@ -176,6 +176,6 @@ Deno.test("pullImage() asks nothing for what is no reference", async () => {
   const error = await assertRejects(() => pullFrom(answer, { image: "No Image" }), ApexError);
   assertEquals([error.code, error.message], [
     "usage",
-    'cannot pull image "No Image": that is no image\'s name',
+    'cannot pull image "No Image": it is not an image name',
   ]);
 });

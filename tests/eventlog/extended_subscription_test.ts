@@ -164,7 +164,7 @@ Deno.test("a cursor of an epoch before this one loses only what the epochs do no
 });
 
 Deno.test("resumeCursor() refuses what is no cursor, and says what one is", () => {
-  const error = assertThrows(() => resumeCursor("yesterday"), ApexError, '"yesterday" is no cursor');
+  const error = assertThrows(() => resumeCursor("yesterday"), ApexError, 'invalid cursor "yesterday"');
   assert(error instanceof ApexError && error.code === "usage");
 });
 

@@ -30,14 +30,14 @@ Deno.test("SocketFile.listen() takes over the socket of a listener that is dead"
 Deno.test("SocketFile.listen() leaves a socket on which somebody listens", async () => {
   await using dir = await TempDir.make();
   using listener = Deno.listen({ transport: "unix", path: dir.join("s") });
-  await assertRejects(() => SocketFile.listen(dir.join("s")), ApexError, "another program already does");
+  await assertRejects(() => SocketFile.listen(dir.join("s")), ApexError, "another process already does");
   using _conn = await Deno.connect({ transport: "unix", path: listener.addr.path });
 });
 
-Deno.test("SocketFile.listen() leaves a file that is no socket", async () => {
+Deno.test("SocketFile.listen() leaves a file that is not a socket", async () => {
   await using dir = await TempDir.make();
   await Deno.writeTextFile(dir.join("s"), "precious");
-  await assertRejects(() => SocketFile.listen(dir.join("s")), ApexError, "a file that is no socket is there");
+  await assertRejects(() => SocketFile.listen(dir.join("s")), ApexError, "it exists and is not a socket");
   assertEquals(await Deno.readTextFile(dir.join("s")), "precious");
 });
 

@@ -24,5 +24,5 @@ for (
 Deno.test("restoreModeSchema gives the mode, or an issue with the reason", () => {
   assertEquals(v.parse(restoreModeSchema, "lines=7"), { kind: "lines", lines: 7 });
   const { issues } = v.safeParse(restoreModeSchema, "lines=x");
-  assertEquals(issues?.map(({ message }) => message.includes(`"lines=x" is no way`)), [true]);
+  assertEquals(issues?.map(({ message }) => message.includes(`invalid restore mode "lines=x"`)), [true]);
 });

@@ -7,7 +7,7 @@ const options = { defaults: { image: "base", cmd: ["bash"] }, containerName: "ap
 Deno.test("checkSessionName() takes what is a name, and says what is one", () => {
   for (const name of ["a", "0", "Dev_1.x-y", "a".repeat(64)]) checkSessionName(name);
   for (const name of ["", ".a", "-a", "a b", "a/b", "é", "a".repeat(65), "a\n"]) {
-    const error = assertThrows(() => checkSessionName(name), ApexError, "no name for a session");
+    const error = assertThrows(() => checkSessionName(name), ApexError, "invalid session name");
     assertEquals(error.code, "usage");
     assertStringIncludes(error.message, JSON.stringify(name));
   }

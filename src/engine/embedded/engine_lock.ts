@@ -22,7 +22,7 @@ export interface LockHolder {
  */
 export async function lockEngine(lockPath: string, socketPath: string): Promise<Deno.FsFile> {
   const deadline = Date.now() + LOCK_TIMEOUT_MS;
-  const file = await lockFile(lockPath, async () => {
+  const whileHeld = async (): Promise<void> => {
     const holder = await readLockHolder(lockPath);
     if (holder !== undefined && await isListenedOn(holder.socketPath)) {
       throw new ApexError(
@@ -38,10 +38,8 @@ export async function lockEngine(lockPath: string, socketPath: string): Promise<
           `see who has it (fuser ${lockPath}) and end that`,
       );
     }
-  });
-  await file.truncate(0);
-  await file.write(new TextEncoder().encode(`${Deno.pid}\n${socketPath}\n`));
-  return file;
+  };
+  return await lockFile(lockPath, { record: `${Deno.pid}\n${socketPath}\n`, whileHeld });
 }
 
 /** Who holds the lock, or held it last; undefined where that has not been written. */
