@@ -1,5 +1,6 @@
 import { green, red } from "@std/fmt/colors";
 import { request } from "../client/request.ts";
+import { formatByteSize } from "../platform/byte_size.ts";
 import { formatDuration } from "../platform/durations.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { StatusResult } from "../protocol/control.ts";
@@ -34,7 +35,7 @@ function rows(status: StatusResult, colors: boolean): string[][] {
     ...(storage === undefined ? [] : [["storage", storageLine(storage, colors)]]),
     ...(journal === undefined ? [] : [["journal", journalLine(journal, { head: log.head, colors })]]),
     ["subscribers", `${status.subscribers}${dropped}`],
-    ["events", `${status.eventsPublished} published, ${kept} (${formatBytes(log.bytes)})`],
+    ["events", `${status.eventsPublished} published, ${kept} (${formatByteSize(log.bytes)})`],
   ];
 }
 
@@ -64,11 +65,5 @@ function journalLine(
     return `${colors ? red(state) : state}${why}; events are kept in memory only`;
   }
   const kept = oldest > head ? "no events yet" : `events ${oldest} to ${head}`;
-  return `${state}, ${kept} (${formatBytes(bytes)})`;
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  const kib = bytes / 1024;
-  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
+  return `${state}, ${kept} (${formatByteSize(bytes)})`;
 }

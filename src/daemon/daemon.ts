@@ -38,6 +38,7 @@ import { publishSessions } from "./publish_sessions.ts";
 import { SessionRequests } from "./session_requests.ts";
 import { EngineStatus } from "./engine_status.ts";
 import { TaskAdoption } from "./task_adoption.ts";
+import { TaskOutputKeeper } from "./task_output_keeper.ts";
 
 export interface DaemonOptions {
   readonly paths: Paths;
@@ -75,7 +76,17 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const health = parts.use(
     new ContainerHealthMonitor({ manager: containers, logger, clock, watch: config.healthWatch }),
   );
-  const workspaces = parts.use(new WorkspaceManager({ manager: containers, health, logger, clock }));
+  const { tasks, outputs } = storage;
+  const outputKeeper = new TaskOutputKeeper({
+    containers,
+    tasks,
+    outputs,
+    limits: config.keepOutput,
+    logger,
+  });
+  const workspaces = parts.use(
+    new WorkspaceManager({ manager: containers, health, logger, clock, beforeRemoval: outputKeeper.keep }),
+  );
   const { maxConcurrentTasks, stopTimeoutSeconds } = config;
   const orchestrator = parts.use(
     new ApexOrchestrator({
@@ -133,6 +144,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         orchestrator,
         adoption,
         storage,
+        keepsOutput: config.keepOutput.maxBytes > 0,
         engine: engineStatus,
         log,
         journal,
