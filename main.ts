@@ -5,8 +5,9 @@
  * those are imported when their verb runs.
  */
 import { resolve } from "@std/path/posix";
-import type { CliContext, VerbSignal } from "./src/cli/cli_context.ts";
+import type { BaseContext, VerbSignal } from "./src/cli/cli_context.ts";
 import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
+import { daemonArguments } from "./src/cli/daemon_flags.ts";
 import { openInput } from "./src/cli/input.ts";
 import { openOutput, OutputClosedError } from "./src/cli/output.ts";
 import { StatusError } from "./src/cli/status_error.ts";
@@ -59,9 +60,9 @@ function selfCommand(): string[] {
   return [Deno.execPath(), "run", "--allow-all", "--quiet", import.meta.filename ?? import.meta.url];
 }
 
-function actionsIn(context: CliContext): Actions {
+function actionsIn(context: BaseContext): Actions {
   const { env, cwd, stdout, stderr, selfCommand } = context;
-  const settings = async (flags: DaemonFlags & { readonly journal?: boolean }) => {
+  const settings = async (flags: DaemonFlags) => {
     const { loadConfig } = await import("./src/platform/config.ts");
     const paths = resolvePaths({ ...context, ...flags });
     const logLevel = flags.verbose ? "debug" : flags.logLevel;
@@ -73,7 +74,15 @@ function actionsIn(context: CliContext): Actions {
       const signal = listenForSignals();
       const { paths, config } = await settings(flags);
       const { runDaemon } = await import("./src/daemon/daemon.ts");
-      await runDaemon({ paths, config, signal, selfCommand });
+      const { backgroundLog } = flags;
+      await runDaemon({
+        paths,
+        config,
+        signal,
+        selfCommand,
+        flags: daemonArguments(flags, paths),
+        backgroundLog,
+      });
     },
     async engine(flags) {
       prepareForFewDescriptors();
@@ -113,7 +122,7 @@ function actionsIn(context: CliContext): Actions {
 }
 
 /** Tells people what went wrong; what the shell is told is returned. */
-async function report(error: unknown, { stderr }: CliContext): Promise<number> {
+async function report(error: unknown, { stderr }: BaseContext): Promise<number> {
   // What was cut short says so by throwing its signal's reason.
   if (error instanceof Interrupted) return error.exitStatus;
   if (error instanceof OutputClosedError) return 0;
@@ -140,7 +149,7 @@ function describe(error: unknown): string {
 
 async function main(): Promise<number> {
   const env = (name: string) => Deno.env.get(name);
-  const context: CliContext = {
+  const context: BaseContext = {
     env,
     cwd: Deno.cwd(),
     stdin: openInput(Deno.stdin),

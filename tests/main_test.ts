@@ -125,6 +125,40 @@ Deno.test("apex --help and a verb's --help go to stdout with status 0", async ()
   assertMatch((await outcome({ args: ["events", "--help"] })).stdout, /apex events \| jq /);
 });
 
+const SHARED = [
+  "--socket",
+  "--config",
+  "--engine",
+  "--verbose",
+  "--log-level",
+  "--daemonize",
+  "--no-daemonize",
+];
+const listed: [verb: string[], options: string[]][] = [
+  [[], SHARED],
+  [["run"], SHARED],
+  [["events"], SHARED],
+  [["ps"], ["--socket", "--config", "--engine"]],
+  [["workspaces", "clean"], ["--socket", "--config", "--engine"]],
+  [["daemon"], ["--socket", "--config", "--engine", "--verbose", "--log-level"]],
+  [["restart"], ["--socket", "--config", "--engine", "--verbose", "--log-level"]],
+  [["engine"], ["--socket", "--config", "--verbose", "--log-level"]],
+  [["status"], ["--socket"]],
+  [["stop"], ["--socket"]],
+  [["demo"], []],
+  [["version"], []],
+];
+
+Deno.test("a verb's help lists the shared options that act there, and no others are accepted", async () => {
+  for (const [verb, options] of listed) {
+    const { stdout } = await outcome({ args: [...verb, "--help"] });
+    const found = SHARED.filter((option) => new RegExp(`^ +(-\\w, )?${option}\\b`, "m").test(stdout));
+    assertEquals(found, options, verb.join(" "));
+  }
+  const { status, stderr } = await outcome({ args: ["ps", "-D"] });
+  assertEquals([status, stderr.split("\n")[0]], [2, "apex: unknown option '-D'"]);
+});
+
 const withoutDaemon: string[][] = [
   ["ps"],
   ["status"],

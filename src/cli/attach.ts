@@ -12,7 +12,8 @@ import { type RelayEnd, SessionConsole, type TerminalSize } from "./session_cons
 import { tellSessionEnd } from "./session_end.ts";
 import { toStatusError } from "./status_error.ts";
 import { tellingOfDelay } from "./telling_of_delay.ts";
-import { type DaemonFlags, withDaemon } from "./with_daemon.ts";
+import type { DaemonFlags } from "./daemon_flags.ts";
+import { withDaemon } from "./with_daemon.ts";
 
 export { misplacedWords } from "./attach_params.ts";
 
@@ -121,7 +122,7 @@ async function stay(first: AttachedSession, { context, keys, params, sockets }: 
     const daemonIsGone = end.kind === "lost" || end.kind === "detach" && end.detach.reason === "shutdown";
     if (!daemonIsGone) return end;
     await view.say(`the daemon went away; waiting ${RETRY_FOR_MS / 1_000} s for another (Ctrl-C gives up)`);
-    const again = await attachAgain(params, { sockets, view });
+    const again = await attachAgain(params, { context, sockets, view });
     if (again === undefined) return view.endOf(end);
     ({ session, asked } = again);
     await view.say("attached again");
@@ -137,13 +138,14 @@ interface AttachedAgain {
 /** Undefined when no daemon came in time, or nobody waits for it any more. */
 async function attachAgain(
   params: AttachParams,
-  { sockets, view }: { readonly sockets: SocketPaths; readonly view: SessionConsole },
+  { context, sockets, view }: Pick<Stay, "context" | "sockets"> & { readonly view: SessionConsole },
 ): Promise<AttachedAgain | undefined> {
   const deadline = Date.now() + RETRY_FOR_MS;
   while (Date.now() < deadline && !view.isLeaving) {
     const asked = view.size;
     try {
       // What has ended meanwhile must not be made anew, nor is it taken from who came first.
+      await context.checkDaemon(sockets);
       const existing = { ...params, ...asked, force: false, mustExist: true };
       return { session: await attachUnlessLeft(existing, { sockets, view }), asked };
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { SocketPaths } from "../platform/directories.ts";
 import type { Input } from "./input.ts";
 import type { Output } from "./output.ts";
 
@@ -5,7 +6,16 @@ import type { Output } from "./output.ts";
 export type VerbSignal = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGWINCH";
 
 /** What a verb gets from outside: no verb looks for itself. */
-export interface CliContext {
+export interface CliContext extends BaseContext {
+  /**
+   * Refuses a daemon that this verb must not use, or warns of it (`daemon_check.ts`). It is called before the verb begins;
+   * the verb calls it before it connects to a daemon that may be another one by then.
+   */
+  readonly checkDaemon: (sockets: SocketPaths) => Promise<void>;
+}
+
+/** The same of all verbs. */
+export interface BaseContext {
   readonly env: (name: string) => string | undefined;
   readonly cwd: string;
   readonly stdin: Input;

@@ -16,12 +16,14 @@ import { resolveSockets } from "../platform/directories.ts";
 import { ENGINE_CHOICES, isEngineChoice } from "../platform/engine_choice.ts";
 import { LOG_LEVELS } from "../platform/log_level.ts";
 import { VERSION } from "../protocol/version.ts";
-import type { CliContext } from "./cli_context.ts";
+import type { BaseContext, CliContext } from "./cli_context.ts";
+import type { DaemonCheck } from "./daemon_check.ts";
+import type { DaemonFlags } from "./daemon_flags.ts";
 import * as help from "./help_texts.ts";
 import { StatusError } from "./status_error.ts";
 import { RUN_FAILED_STATUS } from "./task_end.ts";
 import { unknownVerb } from "./unknown_verb.ts";
-import type { DaemonFlags } from "./with_daemon.ts";
+import { daemonUse, type SharedOption, takesOption } from "./verb_uses.ts";
 
 export type { DaemonFlags };
 
@@ -32,15 +34,20 @@ export interface EngineFlags extends DaemonFlags {
   readonly dir?: string | undefined;
 }
 
+export interface ForegroundFlags extends DaemonFlags {
+  /** Where a client that starts it in the background has its log written. */
+  readonly backgroundLog?: string | undefined;
+}
+
 /** The verbs that run something themselves rather than ask the daemon. */
 export interface Actions {
-  daemon(flags: DaemonFlags & { readonly journal: boolean }): Promise<void>;
+  daemon(flags: ForegroundFlags): Promise<void>;
   engine(flags: EngineFlags): Promise<void>;
   demo(flags: DaemonFlags): Promise<void>;
 }
 
 export interface RunOptions {
-  readonly context: CliContext;
+  readonly context: BaseContext;
   readonly actions: Actions;
 }
 
@@ -95,11 +102,16 @@ function inOurWords(text: string): string {
 }
 
 function buildProgram(
-  { context, actions, args }: RunOptions & { readonly args: readonly string[] },
+  { context: base, actions, args }: RunOptions & { readonly args: readonly string[] },
   output: OutputConfiguration,
 ) {
   /** `isCommands`: the verb passes on the status of a command, so that one of apex's own must not look like it. */
   const outcome = { exitStatus: 0, isCommands: false };
+  let daemonCheck: DaemonCheck | undefined;
+  const context: CliContext = {
+    ...base,
+    checkDaemon: (sockets) => daemonCheck?.check(sockets) ?? Promise.resolve(),
+  };
   const program = new Command("apex")
     .configureOutput(output)
     .description(
@@ -121,6 +133,18 @@ function buildProgram(
     })
     .hook("preSubcommand", (_, verb) => {
       outcome.isCommands = COMMAND_VERBS.includes(verb.name());
+    })
+    .hook("preAction", async (_, verb) => {
+      const use = daemonUse(pathOf(verb));
+      if (use !== "changes" && use !== "reads") return;
+      const { DaemonCheck } = await import("./daemon_check.ts");
+      daemonCheck = new DaemonCheck({ context: base, flags: flagsOf(verb), isChange: use === "changes" });
+      try {
+        await daemonCheck.check(sockets(verb));
+      } catch (error) {
+        const isOurs = outcome.isCommands && error instanceof Error;
+        throw isOurs ? new StatusError(RUN_FAILED_STATUS, error) : error;
+      }
     })
     .addHelpText("after", help.PROGRAM_HELP);
   const flagsOf = (command: CommandUnknownOpts): DaemonFlags => ({ ...program.opts(), ...command.opts() });
@@ -164,7 +188,6 @@ function buildProgram(
     .option("--keep", "leave the container when the task has ended")
     .option("--keep-on-failure", "leave the container when the task has failed")
     .option("-d, --detach", "only start it, and print its id")
-    .addOption(engineOption("of a daemon that this starts"))
     .addHelpText("after", help.RUN_HELP)
     .action(async (words, options, command) => {
       const { run } = await import("./run.ts");
@@ -269,7 +292,6 @@ function buildProgram(
     .option("--mount", "mount the current directory at /workspace, and work there")
     .option("--restore <mode>", "what to show of it first: screen, lines=N or none (a pipe: none)")
     .option("--detach-keys <keys>", "instead of Ctrl-Space Ctrl-q")
-    .addOption(engineOption("of a daemon that this starts"))
     .addHelpText("after", help.ATTACH_HELP)
     .action(async (name, words, options, command) => {
       const { attach, misplacedWords } = await import("./attach.ts");
@@ -330,7 +352,6 @@ function buildProgram(
       "--heartbeat <time>",
       "how often the daemon must show a sign of life; after three without one give up",
     )
-    .addOption(engineOption("of a daemon that this starts"))
     .addHelpText("after", help.EVENTS_HELP)
     .action(async (options, command) => {
       const { events } = await import("./events.ts");
@@ -376,16 +397,47 @@ function buildProgram(
   program.commandsGroup("Daemon:");
 
   program.command("daemon")
-    .summary("run the daemon in the foreground")
+    .summary("run the daemon, in the foreground or (-d) in the background")
     .description("Runs the daemon in the foreground; SIGTERM, SIGINT or SIGHUP end it cleanly.")
-    .addOption(engineOption("(default: auto)"))
+    .option("-d, --detach", "start it in the background, and return once it follows its engine")
     .option("--no-journal", "keep no events on disk: no history, and no resuming after a restart")
+    .addOption(new Option("--background-log <path>").hideHelp())
     .addHelpText("after", help.DAEMON_HELP)
-    .action(({ journal }, command) => actions.daemon({ ...flagsOf(command), journal }));
+    .action(async ({ detach = false, backgroundLog, journal }, command) => {
+      const flags = { ...flagsOf(command), journal };
+      if (!detach) return await actions.daemon({ ...flags, backgroundLog });
+      const { startInBackground } = await import("./background_daemon.ts");
+      await startInBackground(context, flags);
+    });
+
+  program.command("stop")
+    .summary("end the daemon; tasks and sessions go on")
+    .description(
+      "Ends the daemon, of whatever version, and returns when it is gone. Tasks and sessions go on.",
+    )
+    .addHelpText("after", help.STOP_HELP)
+    .action(async (_, command) => {
+      const { stop } = await import("./stop.ts");
+      await stop(context, sockets(command));
+    });
+
+  program.command("restart")
+    .summary("end the daemon, and start it again in the background")
+    .description(
+      "Ends the daemon, and starts this version of it in the background, with the same engine and options.",
+    )
+    .option("--no-journal", "keep no events on disk: no history, and no resuming after a restart")
+    .addHelpText("after", help.RESTART_HELP)
+    .action(async ({ journal }, command) => {
+      const { restart } = await import("./background_daemon.ts");
+      await restart(context, { ...flagsOf(command), journal });
+    });
 
   program.command("status")
-    .summary("tell how the daemon is")
-    .description("Tells how the daemon is: its engine, its subscribers, its log.")
+    .summary("show the daemon's status")
+    .description(
+      "Shows the daemon's status: its version, engine, log, paths, tasks, sessions and subscribers.",
+    )
     .option("--json", "one JSON object")
     .action(async ({ json = false }, command) => {
       const { status } = await import("./status.ts");
@@ -436,24 +488,35 @@ function buildProgram(
   return { program, outcome };
 }
 
-/** What every verb has, the program itself included: the options that are taken before and after a verb's name. */
+/** What every verb has, and the shared options that act there. The program itself takes all of them, before a verb's name. */
 function finishCommand(command: CommandUnknownOpts): void {
   const isTaken = (flag: string) => command.options.some(({ short }) => short === flag);
   const verbose = isTaken("-v") ? "--verbose" : "-v, --verbose";
   const daemonize = isTaken("-d") ? "--daemonize" : "-d, --daemonize";
-  const shared = [
-    new Option("--socket <path>", "the daemon's control socket; events.socket is beside it"),
-    new Option("--config <file>", "the configuration, instead of ~/.config/apex/config.toml"),
-    new Option(verbose, "the same as --log-level debug"),
-    new Option("--log-level <level>", "how much the daemon logs").choices(LOG_LEVELS),
-    new Option(daemonize, "run, attach and events: start a daemon when none runs (the default)"),
-    new Option("-D, --no-daemonize", "run, attach and events: start none"),
+  const verb = pathOf(command);
+  const isProgram = verb === "";
+  const whose = isProgram ? "run, attach and events: " : "";
+  const shared: readonly (readonly [SharedOption, Option])[] = [
+    ["socket", new Option("--socket <path>", "the daemon's control socket; events.socket is beside it")],
+    ["config", new Option("--config <file>", "the configuration, instead of ~/.config/apex/config.toml")],
+    ["engine", new Option("--engine <engine>", `which engine: ${ENGINE_CHOICES}`).argParser(engineChoice)],
+    ["log", new Option(verbose, "the same as --log-level debug")],
+    ["log", new Option("--log-level <level>", "how much the daemon logs").choices(LOG_LEVELS)],
+    ["daemonize", new Option(daemonize, `${whose}start a daemon when none runs (the default)`)],
+    ["daemonize", new Option("-D, --no-daemonize", `${whose}start none`)],
   ];
-  for (const option of shared) command.addOption(option.helpGroup("Global options:"));
+  for (const [name, option] of shared) {
+    if (isProgram || takesOption(verb, name)) command.addOption(option.helpGroup("Global options:"));
+  }
   command.helpOption("-h, --help", "print help").allowExcessArguments(false).showHelpAfterError(
     usageLine(command),
   );
   for (const subcommand of command.commands) finishCommand(subcommand);
+}
+
+/** A verb as it is written behind `apex`: `workspaces clean`. */
+function pathOf(command: CommandUnknownOpts): string {
+  return command.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : "";
 }
 
 /** @throws {CommanderError} where the command has no such verb */
@@ -469,11 +532,7 @@ function usageLine(command: CommandUnknownOpts): string {
 }
 
 function nameOf(command: CommandUnknownOpts): string {
-  return command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
-}
-
-function engineOption(whose: string) {
-  return new Option("--engine <engine>", `which engine, ${whose}: ${ENGINE_CHOICES}`).argParser(engineChoice);
+  return `apex ${pathOf(command)}`.trimEnd();
 }
 
 function engineChoice(value: string): string {

@@ -11,7 +11,7 @@ import {
 import type { CliContext } from "./cli_context.ts";
 import { positive } from "./container_flags.ts";
 import { pointInTime } from "./point_in_time.ts";
-import type { DaemonFlags } from "./with_daemon.ts";
+import type { DaemonFlags } from "./daemon_flags.ts";
 
 /** Which events. */
 export interface FilterFlags {

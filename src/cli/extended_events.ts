@@ -185,7 +185,7 @@ export class ExtendedEvents implements Disposable {
       throw new ApexError(
         "protocol",
         `the daemon speaks control protocol ${protocol}, this client ${PROTOCOL_VERSION}; restart it with this ` +
-          "version of apex",
+          "version: apex restart",
       );
     }
     this.#epoch = epoch;
@@ -200,8 +200,12 @@ export class ExtendedEvents implements Disposable {
   }
 
   async #reopen(sockets: SocketPaths, what: string): Promise<LineStream> {
-    const { stderr } = this.#context;
-    const stream = await reopenedStream(() => this.open(sockets), { stderr, signal: this.#signal });
+    const { stderr, checkDaemon } = this.#context;
+    const open = async () => {
+      await checkDaemon(sockets);
+      return await this.open(sockets);
+    };
+    const stream = await reopenedStream(open, { stderr, signal: this.#signal });
     const where = this.#cursor === undefined ? "" : `, going on after ${formatCursor(this.#cursor)}`;
     await stderr.print(`apex: ${what}${where}`);
     return stream;

@@ -4,6 +4,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { TaskSpecRequest } from "../protocol/control.ts";
 import type { CliContext } from "./cli_context.ts";
+import type { DaemonFlags } from "./daemon_flags.ts";
 import { ForwardedSignals } from "./forwarded_signals.ts";
 import { OutputRelay } from "./output_relay.ts";
 import { PullDisplay } from "./pull_display.ts";
@@ -12,7 +13,7 @@ import { toStatusError } from "./status_error.ts";
 import { exitStatusOf, explainEnd } from "./task_end.ts";
 import { type TaskFlags, taskSpecOf } from "./task_spec.ts";
 import { hintAtUnreadInput } from "./unread_input_hint.ts";
-import { type DaemonFlags, withDaemon } from "./with_daemon.ts";
+import { withDaemon } from "./with_daemon.ts";
 
 export interface RunFlags extends TaskFlags, DaemonFlags {}
 

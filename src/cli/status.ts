@@ -1,9 +1,9 @@
 import { green, red } from "@std/fmt/colors";
-import { request } from "../client/request.ts";
-import { formatByteSize } from "../platform/byte_size.ts";
+import { type DaemonStatus, daemonStatus, versionSkew } from "../client/daemon_status.ts";
 import { formatDuration } from "../platform/durations.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { StatusResult } from "../protocol/control.ts";
+import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import type { CliContext } from "./cli_context.ts";
 import { formatTable, printable } from "./table.ts";
 
@@ -12,31 +12,64 @@ export interface StatusOptions {
   readonly json: boolean;
 }
 
-/** `apex status`: how the daemon is. */
+/** `apex status`: the state of the daemon, which may be of another version than this client. */
 export async function status(context: CliContext, { sockets, json }: StatusOptions): Promise<void> {
-  const { stdout } = context;
-  const result = await request(sockets.controlSocket, "status", {});
-  await stdout.print(
-    json ? JSON.stringify(result, null, 2) : formatTable(rows(result, stdout.colors)).join("\n"),
-  );
+  const { stdout, stderr } = context;
+  const result = await daemonStatus(sockets.controlSocket);
+  const client = { version: VERSION, protocol: PROTOCOL_VERSION };
+  if (json) await stdout.print(JSON.stringify({ ...result, client }, null, 2));
+  else await printRows(context, [...briefRows(result, stdout.colors), ...furtherRows(result, stdout.colors)]);
+  const skew = versionSkew(result);
+  if (skew !== undefined) await stderr.print(`apex: ${printable(skew)}`);
 }
 
-function rows(status: StatusResult, colors: boolean): string[][] {
-  const { engine, log, tasks, storage, journal } = status;
-  const dropped = status.subscribersDropped > 0 ? `, ${status.subscribersDropped} dropped as too slow` : "";
-  const kept = log.head === 0 ? "none kept" : `${log.oldest} to ${log.head} kept in memory`;
+/** Which daemon it is, which engine it follows, and where its log is. */
+export async function printBriefStatus(context: CliContext, status: DaemonStatus): Promise<void> {
+  await printRows(context, briefRows(status, context.stdout.colors));
+}
+
+async function printRows({ stdout }: CliContext, rows: string[][]): Promise<void> {
+  await stdout.print(formatTable(rows).join("\n"));
+}
+
+function briefRows({ version, pid, uptimeMs, engine, paths }: DaemonStatus, colors: boolean): string[][] {
+  const up = uptimeMs === undefined ? "" : `, up ${formatDuration(uptimeMs)}`;
   return [
-    ["daemon", `apex ${printable(status.version)}, pid ${status.pid}, up ${formatDuration(status.uptimeMs)}`],
-    ["engine", engineLine(engine, colors)],
-    ["", `${printable(engine.socket)} (from ${printable(engine.source)})`],
-    ["sockets", printable(status.sockets.control)],
-    ["", printable(status.sockets.events)],
-    ...(tasks === undefined ? [] : [["tasks", `${tasks.running} running, ${tasks.pending} pending`]]),
-    ...(storage === undefined ? [] : [["storage", storageLine(storage, colors)]]),
-    ...(journal === undefined ? [] : [["journal", journalLine(journal, { head: log.head, colors })]]),
-    ["subscribers", `${status.subscribers}${dropped}`],
-    ["events", `${status.eventsPublished} published, ${kept} (${formatByteSize(log.bytes)})`],
+    ["daemon", `apex ${printable(version)}, pid ${pid}${up}`],
+    ...(engine === undefined ? [] : [
+      ["engine", engineLine(engine, colors)],
+      ["", `${printable(engine.socket)} (from ${printable(engine.source)})`],
+    ]),
+    ...(paths === undefined
+      ? []
+      : [["log", paths.log === undefined ? "standard error" : printable(paths.log)]]),
   ];
+}
+
+function furtherRows(status: DaemonStatus, colors: boolean): string[][] {
+  const { sockets, paths, tasks, sessions, storage, journal, log } = status;
+  return [
+    ["client", `apex ${VERSION}`],
+    ...(paths === undefined ? [] : [["state", printable(paths.state)], ["config", printable(paths.config)]]),
+    ...(sockets === undefined
+      ? []
+      : [["sockets", printable(sockets.control)], ["", printable(sockets.events)]]),
+    ...(tasks === undefined ? [] : [["tasks", `${tasks.running} running, ${tasks.pending} pending`]]),
+    ...(sessions === undefined
+      ? []
+      : [["sessions", `${sessions.attached} attached, ${sessions.detached} detached`]]),
+    ...(storage === undefined ? [] : [["storage", storageLine(storage, colors)]]),
+    ...(journal === undefined ? [] : [["journal", journalLine(journal, { head: log?.head ?? 0, colors })]]),
+    ...eventRows(status),
+  ];
+}
+
+function eventRows({ subscribers, subscribersDropped = 0, eventsPublished, log }: DaemonStatus): string[][] {
+  const dropped = subscribersDropped > 0 ? `, ${subscribersDropped} dropped as too slow` : "";
+  const rows = subscribers === undefined ? [] : [["subscribers", `${subscribers}${dropped}`]];
+  if (log === undefined || eventsPublished === undefined) return rows;
+  const kept = log.head === 0 ? "none kept" : `${log.oldest} to ${log.head} kept in memory`;
+  return [...rows, ["events", `${eventsPublished} published, ${kept} (${formatBytes(log.bytes)})`]];
 }
 
 function engineLine({ kind, version, state, error }: StatusResult["engine"], colors: boolean): string {
@@ -65,5 +98,11 @@ function journalLine(
     return `${colors ? red(state) : state}${why}; events are kept in memory only`;
   }
   const kept = oldest > head ? "no events yet" : `events ${oldest} to ${head}`;
-  return `${state}, ${kept} (${formatByteSize(bytes)})`;
+  return `${state}, ${kept} (${formatBytes(bytes)})`;
+}
+
+function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const kib = bytes / 1024;
+  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
 }

@@ -1,18 +1,7 @@
 import { ApexError } from "../platform/apex_error.ts";
 import { type Paths, resolvePaths, resolveSockets, type SocketPaths } from "../platform/directories.ts";
-import type { LogLevel } from "../platform/log_level.ts";
 import type { CliContext } from "./cli_context.ts";
-
-/** What of the command line a daemon is found by, and started with. */
-export interface DaemonFlags {
-  readonly socket?: string | undefined;
-  readonly config?: string | undefined;
-  readonly verbose?: true | undefined;
-  readonly logLevel?: LogLevel | undefined;
-  readonly engine?: string | undefined;
-  /** Absent: as the configuration has it. */
-  readonly daemonize?: boolean | undefined;
-}
+import { daemonArguments, type DaemonFlags } from "./daemon_flags.ts";
 
 export interface WithDaemonOptions {
   readonly context: CliContext;
@@ -23,8 +12,8 @@ export interface WithDaemonOptions {
  * What `connect` gives. When no daemon runs, one is started first and named on stderr, unless the command line or the
  * configuration forbids it; `connect` is then called again.
  *
- * @throws what `connect` throws; {ApexError} `no_daemon` when none runs and none may be started, `failed` when it could not
- * be started, `usage` for a configuration that makes no sense.
+ * @throws what `connect` throws; {ApexError} `no_daemon` when none runs and none may be started, `engine` or `failed` when it
+ * could not be started, `usage` for an invalid configuration.
  */
 export async function withDaemon<T>(
   connect: (sockets: SocketPaths) => Promise<T>,
@@ -37,7 +26,7 @@ export async function withDaemon<T>(
     if (!(error instanceof ApexError && error.code === "no_daemon") || flags.daemonize === false) throw error;
     const paths = resolvePaths({ ...context, socket: flags.socket, config: flags.config });
     if (flags.daemonize === undefined && !await mayStart(paths, context)) throw error;
-    await start(paths, { context, flags });
+    if (!await start(paths, { context, flags })) await context.checkDaemon(sockets);
   }
   return await connect(sockets);
 }
@@ -47,23 +36,14 @@ async function mayStart(paths: Paths, { env }: CliContext): Promise<boolean> {
   return (await loadConfig({ paths, env, flags: {} })).daemonize;
 }
 
-async function start(paths: Paths, { context, flags }: WithDaemonOptions): Promise<void> {
+/** Whether the daemon that runs now is the one that was started here. */
+async function start(paths: Paths, { context, flags }: WithDaemonOptions): Promise<boolean> {
   const { startDaemon } = await import("../client/start_daemon.ts");
   const { pid, logPath, isOurs } = await startDaemon({
     selfCommand: context.selfCommand,
-    flags: flagsToPassOn(flags, paths),
+    flags: daemonArguments(flags, paths),
     paths,
   });
   if (isOurs) await context.stderr.print(`apex: started a daemon (pid ${pid}; log: ${logPath})`);
-}
-
-/** The daemon works elsewhere, so paths are absolute. What came from the environment it finds there as well. */
-function flagsToPassOn(flags: DaemonFlags, paths: Paths): string[] {
-  const logLevel = flags.verbose ? "debug" : flags.logLevel;
-  return [
-    ...(flags.socket === undefined ? [] : ["--socket", paths.controlSocket]),
-    ...(flags.config === undefined ? [] : ["--config", paths.configFile]),
-    ...(logLevel === undefined ? [] : ["--log-level", logLevel]),
-    ...(flags.engine === undefined ? [] : ["--engine", flags.engine]),
-  ];
+  return isOurs;
 }

@@ -9,7 +9,7 @@ import {
   resultSchemas,
 } from "../protocol/control.ts";
 import { decodeLine, encodeLine, readLine } from "../protocol/jsonl.ts";
-import { PROTOCOL_VERSION } from "../protocol/version.ts";
+import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { RefusedError } from "./refused_error.ts";
 
 /** What an operation is asked with, beside its name; `{}` where it takes nothing. */
@@ -19,9 +19,11 @@ export type ControlParamsOf<Op extends ControlOp> = keyof RequestFieldsOf<Op> ex
 
 type RequestFieldsOf<Op extends ControlOp> = Omit<ControlRequestOf<Op>, "v" | "op">;
 
-export interface Exchange<Op extends ControlOp> {
+export interface Exchange<Op extends ControlOp, Result> {
   readonly op: Op;
   readonly params: ControlParamsOf<Op>;
+  /** Makes what it is for of the result that came; what it throws that is no {@linkcode ApexError} is wrapped in one. */
+  readonly read: (result: unknown) => Result;
   /** For messages. */
   readonly socketPath: string;
   /** The longest reply that is taken. */
@@ -29,33 +31,39 @@ export interface Exchange<Op extends ControlOp> {
 }
 
 /** The daemon's answer. */
-export interface Answer<Op extends ControlOp> {
-  readonly result: ControlResultOf<Op>;
+export interface Answer<Result> {
+  readonly result: Result;
   /** What has come already behind the reply line. */
   readonly rest: Uint8Array;
 }
 
 /**
- * Asks on a fresh connection and reads the answer, validated.
+ * Asks on a fresh connection and reads the answer.
  *
  * @throws {RefusedError} the daemon's own error. {ApexError} `protocol` when the peer is no apex daemon, or one of another
- * major version, or is gone before it answered (the cause is then `UnexpectedEof` or `ConnectionReset`).
+ * version, or is gone before it answered (the cause is then `UnexpectedEof` or `ConnectionReset`).
  */
-export async function exchange<Op extends ControlOp>(
+export async function exchange<Op extends ControlOp, Result>(
   conn: Deno.Conn,
-  { op, params, socketPath, maxReplyBytes }: Exchange<Op>,
-): Promise<Answer<Op>> {
+  { op, params, read, socketPath, maxReplyBytes }: Exchange<Op, Result>,
+): Promise<Answer<Result>> {
   try {
     await writeRequest(conn, encodeLine({ v: PROTOCOL_VERSION, op, ...params }));
     const framed = await readLine(conn, { maxBytes: maxReplyBytes });
     if (framed === null) throw new Deno.errors.UnexpectedEof("the connection ended without one");
-    return { result: resultOf(op, decodeLine(framed.line), socketPath), rest: framed.rest };
+    return { result: read(resultIn(decodeLine(framed.line))), rest: framed.rest };
   } catch (error) {
     if (error instanceof ApexError) throw error;
+    if (error instanceof v.ValiError) throw unknownForm(op, socketPath, error);
     throw new ApexError("protocol", `no valid reply from ${socketPath}: ${messageOf(error)}`, {
       cause: error,
     });
   }
+}
+
+/** The result of an operation, validated. @throws {ValiError} */
+export function resultOf<Op extends ControlOp>(op: Op): (result: unknown) => ControlResultOf<Op> {
+  return (result) => v.parse(resultSchemas[op], result) as ControlResultOf<Op>;
 }
 
 /** Closes what may have been closed already, by the other of the two that may. */
@@ -76,23 +84,20 @@ async function writeRequest(conn: Deno.Conn, line: Uint8Array): Promise<void> {
   }
 }
 
-function resultOf<Op extends ControlOp>(op: Op, value: unknown, socketPath: string): ControlResultOf<Op> {
+function resultIn(value: unknown): unknown {
   const reply = v.parse(replySchema, value);
   if (!reply.ok) throw new RefusedError(knownCode(reply.error.code), reply.error.message);
-  refuseOtherProtocol(reply.result, socketPath);
-  return v.parse(resultSchemas[op], reply.result) as ControlResultOf<Op>;
+  return reply.result;
 }
 
-/** `status` says which protocol the daemon speaks: look at that before the rest, which may then be of another form. */
-function refuseOtherProtocol(result: unknown, socketPath: string): void {
-  const told = v.safeParse(v.object({ protocol: v.number(), version: v.string() }), result);
-  if (told.success && told.output.protocol !== PROTOCOL_VERSION) {
-    throw new ApexError(
-      "protocol",
-      `the daemon at ${socketPath} is apex ${told.output.version} and speaks control protocol ` +
-        `${told.output.protocol}, this client ${PROTOCOL_VERSION}; restart it with this version of apex`,
-    );
-  }
+/** Schemas are lenient towards newer daemons: this one is of another protocol, or too old. */
+function unknownForm(op: string, socketPath: string, cause: Error): ApexError {
+  return new ApexError(
+    "protocol",
+    `the daemon at ${socketPath} answers ${op} in a form that apex ${VERSION} does not know; it is probably another ` +
+      "version of apex (see: apex status), restart it with this one: apex restart",
+    { cause },
+  );
 }
 
 function knownCode(code: string): ErrorCode {

@@ -1,7 +1,7 @@
 import { ApexError } from "../platform/apex_error.ts";
-import type { LineOp, StreamOp } from "../protocol/control.ts";
+import type { ControlResultOf, LineOp, StreamOp } from "../protocol/control.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
-import { type Answer, closeQuietly, type ControlParamsOf, exchange } from "./control_exchange.ts";
+import { type Answer, closeQuietly, type ControlParamsOf, exchange, resultOf } from "./control_exchange.ts";
 
 /** The reply line before a stream is short, and what came behind it must fit into the stream's reader. */
 const MAX_STREAM_REPLY_BYTES = 64 * 1024;
@@ -16,7 +16,7 @@ export interface OpenStreamOptions extends ConnectOptions {
 /** A connection on which something streams: its owner closes it. */
 export interface OpenExchange<Op extends StreamOp | LineOp> {
   readonly conn: Deno.Conn;
-  readonly answer: Answer<Op>;
+  readonly answer: Answer<ControlResultOf<Op>>;
   /** Closes the connection, and listens on the signal no more. May be called again. */
   readonly close: () => void;
 }
@@ -45,7 +45,13 @@ export async function openExchange<Op extends StreamOp | LineOp>(
   }, timeoutMs);
   signal?.addEventListener("abort", close, { once: true });
   try {
-    const answer = await exchange(conn, { op, params, socketPath, maxReplyBytes: MAX_STREAM_REPLY_BYTES });
+    const answer = await exchange(conn, {
+      op,
+      params,
+      read: resultOf(op),
+      socketPath,
+      maxReplyBytes: MAX_STREAM_REPLY_BYTES,
+    });
     return { conn, answer, close };
   } catch (error) {
     close();

@@ -2,7 +2,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import type { ControlOp, ControlResultOf } from "../protocol/control.ts";
 import { MAX_REPLY_BYTES } from "../protocol/jsonl.ts";
 import { connect } from "./connect.ts";
-import { closeQuietly, type ControlParamsOf, exchange } from "./control_exchange.ts";
+import { closeQuietly, type ControlParamsOf, type Exchange, exchange, resultOf } from "./control_exchange.ts";
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
@@ -14,7 +14,7 @@ export interface RequestOptions {
  * One operation on the control socket, its result validated.
  *
  * @throws {ApexError} the daemon's own error; `no_daemon`; `timeout`; `protocol` when the peer is no apex daemon, or one of
- * another major version. The signal's reason when that is aborted.
+ * another version. The signal's reason when that is aborted.
  */
 export async function request<Op extends ControlOp>(
   socketPath: string,
@@ -22,6 +22,19 @@ export async function request<Op extends ControlOp>(
   params: ControlParamsOf<Op>,
   options: RequestOptions = {},
 ): Promise<ControlResultOf<Op>> {
+  return await requestAs(socketPath, { op, params, read: resultOf(op) }, options);
+}
+
+/**
+ * The same for a result of which `read` makes something else.
+ *
+ * @throws as {@linkcode request} does, and what `read` throws
+ */
+export async function requestAs<Op extends ControlOp, Result>(
+  socketPath: string,
+  { op, params, read }: Pick<Exchange<Op, Result>, "op" | "params" | "read">,
+  options: RequestOptions = {},
+): Promise<Result> {
   const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   signal?.throwIfAborted();
   using conn = await connect(socketPath, { signal });
@@ -34,7 +47,7 @@ export async function request<Op extends ControlOp>(
   }, timeoutMs);
   signal?.addEventListener("abort", close, { once: true });
   try {
-    return (await exchange(conn, { op, params, socketPath, maxReplyBytes: MAX_REPLY_BYTES })).result;
+    return (await exchange(conn, { op, params, read, socketPath, maxReplyBytes: MAX_REPLY_BYTES })).result;
   } catch (error) {
     signal?.throwIfAborted();
     if (timedOut) {

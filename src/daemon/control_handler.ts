@@ -3,7 +3,7 @@ import type { ContainerManager } from "../containers/container_manager.ts";
 import type { EventLog } from "../eventlog/event_log.ts";
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { SocketPaths } from "../platform/directories.ts";
+import type { Paths } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { EventJournal } from "../storage/event_journal.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -21,14 +21,18 @@ import { TaskRequests } from "./task_requests.ts";
 import { WorkspaceRequests } from "./workspace_requests.ts";
 
 export interface ControlHandlerOptions {
-  readonly sockets: SocketPaths;
+  readonly paths: Paths;
+  /** The options that the daemon was started with. */
+  readonly flags: readonly string[];
+  /** Where its log goes, if it runs in the background. */
+  readonly backgroundLog: string | undefined;
+  /** Begins the daemon's end. */
+  readonly stop: () => void;
   readonly containers: ContainerManager;
   readonly workspaces: WorkspaceManager;
   readonly orchestrator: ApexOrchestrator;
   readonly adoption: TaskAdoption;
-  readonly storage: Pick<Storage, "status" | "bytes" | "outputs">;
-  /** Whether the output of tasks is kept when their containers are removed. */
-  readonly keepsOutput: boolean;
+  readonly storage: Pick<Storage, "status" | "bytes">;
   readonly journal: EventJournal;
   readonly engine: EngineStatus;
   readonly log: EventLog;
@@ -45,7 +49,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
   const startedAtMs = options.clock.now();
   const ready = new Readiness(options);
   const targets = new Targets(options);
-  const containers = new ContainerRequests({ ...options, targets, outputs: options.storage.outputs });
+  const containers = new ContainerRequests({ ...options, targets });
   const tasks = new TaskRequests({ ...options, targets });
   const workspaces = new WorkspaceRequests(options);
   const { events, sessions } = options;
@@ -53,6 +57,9 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
     switch (request.op) {
       case "status":
         return { ok: true, result: statusResult({ ...options, startedAtMs }) };
+      case "stop":
+        options.logger.info("a client asks this daemon to end");
+        return { ok: true, result: { pid: Deno.pid }, afterReply: options.stop };
       case "containers.list":
         await ready.containersKnown(signal);
         return containers.list();
@@ -87,6 +94,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
       case "sessions.list":
       case "sessions.detach":
       case "sessions.kill":
+        await ready.containersKnown(signal);
         return await sessions.answer(request);
       case "events.subscribe":
         if (!request.snapshot) return events.subscribe(request);

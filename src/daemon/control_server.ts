@@ -41,7 +41,15 @@ export interface StreamReply {
   readonly stream: (channel: ControlChannel) => Promise<void>;
 }
 
-export type ControlAnswer = ControlReply | StreamReply;
+/** The reply of an operation that does the rest when the client has it. */
+export interface FirstReply {
+  readonly ok: true;
+  readonly result: unknown;
+  /** Called once, even when the client is gone by then. */
+  readonly afterReply: () => void;
+}
+
+export type ControlAnswer = ControlReply | FirstReply | StreamReply;
 
 /** Carries out a request. What it throws becomes an error reply. `signal` is aborted when the daemon ends. */
 export type ControlHandler = (
@@ -149,7 +157,12 @@ export class ControlServer implements AsyncDisposable {
     if ("error" in decoded) return await this.#reply(connection, { ok: false, error: decoded.error });
     const { request } = decoded;
     if (!isStreamOp(request.op) && !isLineOp(request.op)) {
-      return await this.#reply(connection, await this.#handle(request));
+      const answer = await this.#handle(request);
+      try {
+        return await this.#reply(connection, answer);
+      } finally {
+        if ("afterReply" in answer) answer.afterReply();
+      }
     }
     if (this.#streams.size >= this.#maxStreams) {
       this.#options.logger.warn(`refused a stream: ${this.#maxStreams} are open (max_streams)`);

@@ -20,8 +20,7 @@ import type { Config } from "../platform/config.ts";
 import { type Paths, prepareDirectories } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
 import { openProcessLog } from "../platform/process_logger.ts";
-import { request } from "../client/request.ts";
-import type { StatusResult } from "../protocol/control.ts";
+import { type DaemonStatus, daemonStatus } from "../client/daemon_status.ts";
 import { openStorage } from "../storage/storage.ts";
 import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 import { controlHandler } from "./control_handler.ts";
@@ -36,26 +35,33 @@ import { SessionPool } from "../sessions/session_pool.ts";
 import { publish } from "./publish.ts";
 import { publishSessions } from "./publish_sessions.ts";
 import { SessionRequests } from "./session_requests.ts";
+import { EngineDeadline } from "./engine_deadline.ts";
 import { EngineStatus } from "./engine_status.ts";
 import { TaskAdoption } from "./task_adoption.ts";
-import { TaskOutputKeeper } from "./task_output_keeper.ts";
 
 export interface DaemonOptions {
   readonly paths: Paths;
   readonly config: Config;
   /** The command that starts this program, to which a verb is added: `["/usr/bin/apex"]`. */
   readonly selfCommand: readonly string[];
+  /** The options that it was started with, for `apex status` and `apex restart`. */
+  readonly flags: readonly string[];
+  /** A client started it, with its log there: it ends when it does not reach its engine. Absent: in the foreground. */
+  readonly backgroundLog?: string | undefined;
   /** Aborted to end the daemon cleanly. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs the daemon until `signal` is aborted; then unlinks its sockets, ends its subscribers, and returns.
+ * Runs the daemon until `signal` is aborted or a client stops it; then unlinks its sockets, ends its subscribers, and
+ * returns.
  *
  * @throws {ApexError} when it cannot start: `busy` (another one runs), `usage`, `engine`, `failed`.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { paths, config, signal } = options;
+  const { paths, config, flags, backgroundLog } = options;
+  const stopping = new AbortController();
+  const signal = AbortSignal.any([options.signal, stopping.signal]);
   await using parts = new AsyncDisposableStack();
   await prepareDirectories(paths);
   parts.use(
@@ -76,17 +82,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const health = parts.use(
     new ContainerHealthMonitor({ manager: containers, logger, clock, watch: config.healthWatch }),
   );
-  const { tasks, outputs } = storage;
-  const outputKeeper = new TaskOutputKeeper({
-    containers,
-    tasks,
-    outputs,
-    limits: config.keepOutput,
-    logger,
-  });
-  const workspaces = parts.use(
-    new WorkspaceManager({ manager: containers, health, logger, clock, beforeRemoval: outputKeeper.keep }),
-  );
+  const workspaces = parts.use(new WorkspaceManager({ manager: containers, health, logger, clock }));
   const { maxConcurrentTasks, stopTimeoutSeconds } = config;
   const orchestrator = parts.use(
     new ApexOrchestrator({
@@ -138,13 +134,15 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     new ControlServer({
       listener: controlSocket.listener,
       handle: controlHandler({
-        sockets: paths,
+        paths,
+        flags,
+        backgroundLog,
+        stop: () => stopping.abort(),
         containers,
         workspaces,
         orchestrator,
         adoption,
         storage,
-        keepsOutput: config.keepOutput.maxBytes > 0,
         engine: engineStatus,
         log,
         journal,
@@ -168,7 +166,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   containers.follow();
   logger.info(`listening on ${paths.controlSocket}, following ${engine.socketPath} (${engine.source})`);
-  await aborted(signal);
+  const deadline = backgroundLog === undefined
+    ? undefined
+    : parts.use(new EngineDeadline({ engine: engineStatus, clock }));
+  await Promise.race([aborted(signal), ...(deadline === undefined ? [] : [deadline.missed])]);
   logger.info("ending");
 }
 
@@ -195,9 +196,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** Who answers on a control socket. Nobody, or something that is no apex daemon, is no error here. */
-async function askStatus(controlSocket: string): Promise<StatusResult | undefined> {
+async function askStatus(controlSocket: string): Promise<DaemonStatus | undefined> {
   try {
-    return await request(controlSocket, "status", {}, { timeoutMs: 1_000 });
+    return await daemonStatus(controlSocket, { timeoutMs: 1_000 });
   } catch (error) {
     if (error instanceof ApexError) return undefined;
     throw error;

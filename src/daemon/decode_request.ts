@@ -9,7 +9,7 @@ import {
   requestSchemas,
 } from "../protocol/control.ts";
 import { decodeLine } from "../protocol/jsonl.ts";
-import { PROTOCOL_VERSION } from "../protocol/version.ts";
+import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { requestProblems } from "./request_problems.ts";
 
 /** What a request line turned out to be. */
@@ -17,7 +17,10 @@ export type DecodedRequest =
   | { readonly request: ControlRequest }
   | { readonly error: ControlError };
 
-/** The request on a line, or the error to reply with. Never throws for anything that a client may send. */
+/**
+ * The request on a line, or the error to reply with. Never throws for anything that a client may send. `status` and `stop`
+ * are taken from clients of every protocol, which must be able to find out what runs, and to end it.
+ */
 export function decodeRequest(line: Uint8Array): DecodedRequest {
   let value: unknown;
   try {
@@ -32,9 +35,11 @@ export function decodeRequest(line: Uint8Array): DecodedRequest {
   }
   const { v: version, op } = envelope.output;
   if (version !== PROTOCOL_VERSION) {
+    if (op === "status" || op === "stop") return { request: { v: PROTOCOL_VERSION, op } };
     return refusal(
       "protocol",
-      `this daemon speaks control protocol ${PROTOCOL_VERSION}, the request is of ${version}`,
+      `the daemon (pid ${Deno.pid}) is apex ${VERSION} and speaks control protocol ${PROTOCOL_VERSION}, the request ` +
+        `is of protocol ${version}; restart the daemon with the client's version: apex restart`,
     );
   }
   if (!isControlOp(op)) return refusal("usage", `no such operation: ${JSON.stringify(op)} (${hint(op)})`);

@@ -5,16 +5,10 @@
  * While somebody else has the lock, the owner is looked for: whoever holds it wrote its pid and control socket into the
  * file and answers there. Whoever loses leaves by ending the process ({@linkcode lockFile} says why).
  */
-import { join } from "@std/path/posix";
 import { ApexError } from "../platform/apex_error.ts";
 import { lockFile } from "../platform/file_lock.ts";
-import type { StatusResult } from "../protocol/control.ts";
-
-/** Who holds a lock, as written into its file. */
-interface LockHolder {
-  readonly pid: number;
-  readonly socket: string;
-}
+import { instanceLockPath, type InstanceRecord, readInstanceRecord } from "../platform/instance_record.ts";
+import { VERSION } from "../protocol/version.ts";
 
 export interface InstanceLockOptions {
   /** Directories to lock, in this order for every daemon, so that two never wait for each other. */
@@ -22,7 +16,7 @@ export interface InstanceLockOptions {
   /** Control socket of the daemon that asks. */
   readonly controlSocket: string;
   /** Asks the daemon behind a control socket who it is; `undefined` when none answers. */
-  readonly askStatus: (controlSocket: string) => Promise<StatusResult | undefined>;
+  readonly askStatus: (controlSocket: string) => Promise<{ readonly pid: number } | undefined>;
   /** How long an owner may take to answer, in milliseconds. */
   readonly timeoutMs?: number;
 }
@@ -46,10 +40,10 @@ export class InstanceLock implements Disposable {
     const lock = new InstanceLock();
     const seen = new Set<string>();
     for (const directory of options.directories) {
-      const path = join(await Deno.realPath(directory), "apex.lock");
+      const path = instanceLockPath(await Deno.realPath(directory));
       if (seen.has(path)) continue;
       seen.add(path);
-      const holder: LockHolder = { pid: Deno.pid, socket: options.controlSocket };
+      const holder: InstanceRecord = { pid: Deno.pid, socket: options.controlSocket, version: VERSION };
       const record = `${JSON.stringify(holder)}\n`;
       lock.#files.push(await lockFile(path, { record, whileHeld: ownerSearch(path, options) }));
     }
@@ -66,12 +60,15 @@ export class InstanceLock implements Disposable {
 function ownerSearch(path: string, options: InstanceLockOptions): () => Promise<void> {
   const deadline = performance.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   return async () => {
-    const holder = await readHolder(path);
+    const holder = await readInstanceRecord(path);
     for (const socket of new Set([options.controlSocket, holder?.socket])) {
       const status = socket === undefined ? undefined : await options.askStatus(socket);
       // A record may be stale and its socket another daemon's by now: only the pid proves who answers.
       if (status && (socket === options.controlSocket || status.pid === holder?.pid)) {
-        throw new ApexError("busy", `a daemon already runs (pid ${status.pid}, socket ${socket})`);
+        throw new ApexError(
+          "busy",
+          `a daemon already runs (pid ${status.pid}, socket ${socket}); to end it: apex stop`,
+        );
       }
     }
     if (performance.now() > deadline) {
@@ -79,15 +76,4 @@ function ownerSearch(path: string, options: InstanceLockOptions): () => Promise<
       throw new ApexError("busy", `${path} is held by ${who}, which does not answer; end it and try again`);
     }
   };
-}
-
-/** The record in a lock file; `undefined` while its owner has not yet written it. */
-async function readHolder(path: string): Promise<LockHolder | undefined> {
-  const text = await Deno.readTextFile(path);
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -53,10 +53,14 @@ export class Readiness {
   }
 
   #requireEngine(): void {
-    const { kind, socket, error } = this.#options.engine.current;
+    const { kind, socket, source, error } = this.#options.engine.current;
     if (kind !== undefined) return;
-    const why = error ?? `the engine at ${socket} does not answer`;
-    throw new ApexError("engine", `the containers are not known yet: ${why}`);
+    const why = error ?? `the engine at ${socket} (from ${source}) does not answer`;
+    throw new ApexError(
+      "engine",
+      `the daemon (pid ${Deno.pid}) has not reached its engine yet; start that engine, or end the daemon (apex stop) and ` +
+        `name another: ${why}`,
+    );
   }
 
   /** Whether it came in time. */

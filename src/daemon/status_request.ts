@@ -1,15 +1,19 @@
 import type { EventLog } from "../eventlog/event_log.ts";
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { SocketPaths } from "../platform/directories.ts";
+import type { Paths } from "../platform/directories.ts";
 import type { StatusResult } from "../protocol/control.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import type { EventJournal } from "../storage/event_journal.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { EngineStatus } from "./engine_status.ts";
+import type { SessionRequests } from "./session_requests.ts";
 
 export interface StatusOptions {
-  readonly sockets: SocketPaths;
+  readonly paths: Paths;
+  readonly flags: readonly string[];
+  readonly backgroundLog: string | undefined;
+  readonly sessions: Pick<SessionRequests, "results">;
   readonly engine: EngineStatus;
   readonly log: EventLog;
   readonly orchestrator: ApexOrchestrator;
@@ -22,10 +26,12 @@ export interface StatusOptions {
 
 /** How the daemon stands, from memory. */
 export function statusResult(options: StatusOptions): StatusResult {
-  const { sockets, engine, log, orchestrator, storage, clock, startedAtMs } = options;
+  const { paths, flags, backgroundLog, engine, log, orchestrator, storage, clock, startedAtMs } = options;
   const stats = log.stats();
   const tasks = orchestrator.listTasks();
   const running = tasks.filter(({ state }) => state === "running").length;
+  const sessions = options.sessions.results();
+  const attached = sessions.filter(({ status }) => status === "attached").length;
   return {
     version: VERSION,
     protocol: PROTOCOL_VERSION,
@@ -33,7 +39,14 @@ export function statusResult(options: StatusOptions): StatusResult {
     startedAt: new Date(startedAtMs).toISOString(),
     uptimeMs: clock.now() - startedAtMs,
     engine: engine.current,
-    sockets: { control: sockets.controlSocket, events: sockets.eventsSocket },
+    sockets: { control: paths.controlSocket, events: paths.eventsSocket },
+    paths: {
+      state: paths.stateDir,
+      config: paths.configFile,
+      ...(backgroundLog !== undefined && { log: backgroundLog }),
+    },
+    flags: [...flags],
+    sessions: { attached, detached: sessions.length - attached },
     subscribers: stats.subscribers,
     eventsPublished: stats.eventsPublished,
     subscribersDropped: stats.subscribersDropped,

@@ -1,12 +1,7 @@
-/**
- * Finds the engine's socket, in the order that Docker's own tools have: what was asked for, `DOCKER_HOST`,
- * `DOCKER_CONTEXT`, the current context, then the sockets where engines usually are. Whatever is wrong is said with the
- * name of where it stands.
- */
+/** Finds the engine's socket: the one that somebody named, or else the first that answers where engines usually are. */
 import { ApexError } from "../platform/apex_error.ts";
-import { MAX_SOCKET_PATH_BYTES } from "../platform/directories.ts";
-import { currentDockerContext, dockerContextHost } from "./docker_context.ts";
-import { dockerSockets, podmanSockets } from "./usual_sockets.ts";
+import { namedSocket, socketNamedByDocker } from "../platform/named_engine.ts";
+import { dockerSockets, podmanSockets } from "../platform/usual_sockets.ts";
 
 /** Where the engine is. */
 export interface EngineAddress {
@@ -51,41 +46,14 @@ export async function discoverEngine(options: DiscoverOptions): Promise<EngineAd
       return await namedByDocker(env) ?? await firstThatConnects("auto", usual, probe);
     }
     default:
-      return named(engine, engineSource);
+      return { ...namedSocket(engine, engineSource), embedded: false };
   }
 }
 
 /** What the variables and contexts of Docker's own tools say, or nothing. */
 async function namedByDocker(env: DiscoverOptions["env"]): Promise<EngineAddress | undefined> {
-  const host = env("DOCKER_HOST");
-  if (host) return named(host, "DOCKER_HOST");
-  const context = await currentDockerContext(env);
-  if (context === undefined) return undefined;
-  return named(await dockerContextHost(context, env), `context "${context.name}"`);
-}
-
-function named(address: string, source: string): EngineAddress {
-  const [, scheme, rest = ""] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(address) ?? [];
-  if (scheme === undefined) {
-    throw new ApexError(
-      "usage",
-      `${source} says "${address}", which is not an engine; use auto, docker, podman, embedded or unix://PATH`,
-    );
-  }
-  if (scheme.toLowerCase() !== "unix") {
-    throw new ApexError(
-      "usage",
-      `${source} says "${address}": ${scheme}:// is not supported, apex speaks to an engine over a Unix socket ` +
-        `(unix://PATH) only; forward the remote socket (ssh -L PATH:/var/run/docker.sock HOST) or use --engine`,
-    );
-  }
-  if (!rest.startsWith("/")) {
-    throw new ApexError("usage", `${source} says "${address}": the path of a Unix socket must be absolute`);
-  }
-  if (new TextEncoder().encode(rest).length > MAX_SOCKET_PATH_BYTES) {
-    throw new ApexError("usage", `${source} says "${address}": the path is too long for a Unix socket`);
-  }
-  return { socketPath: rest, source, embedded: false };
+  const named = await socketNamedByDocker(env);
+  return named && { ...named, embedded: false };
 }
 
 async function firstThatConnects(

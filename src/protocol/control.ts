@@ -60,6 +60,8 @@ export type TaskSpecRequest = v.InferOutput<typeof taskSpecSchema>;
 /** One schema for each operation. */
 export const requestSchemas = {
   "status": requestSchema("status", {}),
+  /** Ends the daemon, cleanly, once it has replied. */
+  "stop": requestSchema("stop", {}),
   "containers.list": requestSchema("containers.list", {}),
   /** `target`: a task's id, or a container's name or id. */
   "containers.inspect": requestSchema("containers.inspect", { target: name }),
@@ -156,6 +158,12 @@ export const statusResultSchema = v.object({
     /** With a number it makes a cursor, `<epoch>:<number>`; absent from daemons older than cursors. */
     epoch: v.optional(v.string()),
   }),
+  /** Where its state and its configuration are; `log` where it runs in the background. Absent from older daemons. */
+  paths: v.optional(v.object({ state: v.string(), config: v.string(), log: v.optional(v.string()) })),
+  /** The options that it was started with, paths absolute: `apex restart` repeats them. Absent from older daemons. */
+  flags: v.optional(v.array(v.string())),
+  /** Absent from daemons older than sessions. */
+  sessions: v.optional(v.object({ attached: count, detached: count })),
   /** Tasks that have not ended; absent from daemons older than tasks. */
   tasks: v.optional(v.object({ running: count, pending: count })),
   /** `degraded`: what changes is not kept beyond the daemon's life; `error` says why. */
@@ -248,24 +256,13 @@ const resolvedTarget = {
   others: v.optional(v.array(v.string())),
 };
 
-/** What is kept of a task's output when its container was removed. */
-const keptOutputSchema = v.object({
-  /** Of the output; the last ones that it had. */
-  bytes: count,
-  /** The beginning is missing; `containers.logs`: of what was asked for. */
-  isCut: v.boolean(),
-  /** Why nothing is kept, for people. */
-  missing: v.optional(v.string()),
-});
-
-export type KeptOutputFacts = v.InferOutput<typeof keptOutputSchema>;
-
 /**
  * The schema of each operation's result. After the reply line of `containers.logs`, `tasks.run` and `tasks.wait` frames
  * follow (`frames.ts`), the last of which is `exit`.
  */
 export const resultSchemas = {
   "status": statusResultSchema,
+  "stop": v.object({ pid: count }),
   "containers.list": containersListResultSchema,
   /** The engine's own description, and apex's. */
   "containers.inspect": v.object({
@@ -273,14 +270,8 @@ export const resultSchemas = {
     engine: v.record(v.string(), v.unknown()),
     container: v.optional(containerSchema),
     task: v.optional(taskSchema),
-    /** Where its container was removed. */
-    output: v.optional(keptOutputSchema),
   }),
-  "containers.logs": v.object({
-    ...resolvedTarget,
-    /** The output is not the engine's, but what was kept of it. */
-    kept: v.optional(keptOutputSchema),
-  }),
+  "containers.logs": v.object(resolvedTarget),
   "tasks.run": v.object({ taskId: v.string() }),
   "tasks.list": v.object({ tasks: v.array(taskSchema) }),
   "tasks.cancel": v.object({ task: taskSchema }),

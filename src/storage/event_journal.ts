@@ -88,18 +88,9 @@ export class EventJournal implements RowWriter, Disposable {
   #lastTimeMs: number;
   #rowsSinceLook = 0;
 
-  /**
-   * @param options.path of the database
-   * @param options.exemptBytes what of the database the journal's limit does not count
-   */
+  /** @param options.path of the database */
   constructor(
-    options: JournalOptions & {
-      database: Database;
-      clock: Clock;
-      logger: Logger;
-      path: string;
-      exemptBytes: () => number;
-    },
+    options: JournalOptions & { database: Database; clock: Clock; logger: Logger; path: string },
   ) {
     const { database, clock, logger, isKept = true, bootId = readBootId() } = options;
     this.#database = database;
@@ -132,15 +123,7 @@ export class EventJournal implements RowWriter, Disposable {
     if (this.#state !== "off") {
       const onDeleted = (): void => this.#deletedOldest();
       const onFileChanged = (change: FileChange): void => this.#fileChanged(change);
-      const { exemptBytes } = options;
-      this.#retention = new JournalRetention({
-        database,
-        clock,
-        limits: options,
-        exemptBytes,
-        onDeleted,
-        onFileChanged,
-      });
+      this.#retention = new JournalRetention({ database, clock, limits: options, onDeleted, onFileChanged });
     }
   }
 

@@ -47,12 +47,6 @@ export interface WorkspaceEvents {
   "workspace-cleaned": WorkspaceEvent;
 }
 
-/** A container that is about to be removed. */
-export interface LeavingContainer {
-  readonly taskId: string;
-  readonly containerId: string;
-}
-
 /** A container that carries apex's labels and belongs to no task that apex knows. */
 export interface OrphanedWorkspace {
   readonly taskId: string;

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { status } from "../../src/cli/status.ts";
 import { resolveSockets } from "../../src/platform/directories.ts";
 import type { StatusResult } from "../../src/protocol/control.ts";
@@ -26,15 +26,26 @@ const CONNECTED: StatusResult = {
   log: { bytes: 28_672, oldest: 1, head: 120 },
 };
 
+const PATHS = { state: "/s", config: "/c/config.toml", log: "/s/daemon.log" };
+
+/** What `apex status` prints. */
 async function statusOf(result: StatusResult, json: boolean): Promise<string> {
+  return (await outputsOf(result, json)).stdout;
+}
+
+async function outputsOf(
+  result: StatusResult,
+  json: boolean,
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("apex.socket"), async (conn) => {
     await send(conn, `${JSON.stringify({ ok: true, result })}\n`);
   });
   const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: server.path });
-  const context = testContext({ stdout: new CapturedOutput() });
+  const stderr = new CapturedOutput();
+  const context = testContext({ stdout: new CapturedOutput(), stderr });
   await status(context, { sockets, json });
-  return context.stdout.text;
+  return { stdout: context.stdout.text, stderr: stderr.text };
 }
 
 Deno.test("status tells people how the daemon is", async () => {
@@ -44,6 +55,7 @@ Deno.test("status tells people how the daemon is", async () => {
 daemon       apex 0.1.0, pid 42, up 1h 2m
 engine       docker 20.10.24, connected
              /var/run/docker.sock (from default)
+client       apex 0.1.0
 sockets      /r/apex.socket
              /r/events.socket
 subscribers  3, 1 dropped as too slow
@@ -61,7 +73,7 @@ Deno.test("status says why the engine is not connected", async () => {
 
 Deno.test("status tells of tasks and of storage, where the daemon does", async () => {
   const tasks = { running: 3, pending: 1 };
-  const lines = (text: string) => text.split("\n").slice(5, 7);
+  const lines = (text: string) => text.split("\n").slice(6, 8);
   assertEquals(lines(await statusOf({ ...CONNECTED, tasks, storage: { state: "ok" } }, false)), [
     "tasks        3 running, 1 pending",
     "storage      ok",
@@ -73,8 +85,39 @@ Deno.test("status tells of tasks and of storage, where the daemon does", async (
   );
 });
 
-Deno.test("status --json prints what the daemon said", async () => {
-  assertEquals(JSON.parse(await statusOf(CONNECTED, true)), CONNECTED);
+Deno.test("status shows sessions, paths and the log, where the daemon does", async () => {
+  const sessions = { attached: 1, detached: 2 };
+  const text = await statusOf({ ...CONNECTED, paths: PATHS, sessions }, false);
+  const [, , , ...lines] = text.split("\n");
+  assertEquals(lines.slice(0, 7), [
+    "log          /s/daemon.log",
+    "client       apex 0.1.0",
+    "state        /s",
+    "config       /c/config.toml",
+    "sockets      /r/apex.socket",
+    "             /r/events.socket",
+    "sessions     1 attached, 2 detached",
+  ]);
+  const { log: _, ...inForeground } = PATHS;
+  assertStringIncludes(
+    await statusOf({ ...CONNECTED, paths: inForeground }, false),
+    "log          standard error\n",
+  );
+});
+
+Deno.test("status --json prints what the daemon said, and the client's version", async () => {
+  const client = { version: "0.1.0", protocol: 1 };
+  assertEquals(JSON.parse(await statusOf(CONNECTED, true)), { ...CONNECTED, client });
+});
+
+Deno.test("status of a daemon of another version says what to do", async () => {
+  const { stdout, stderr } = await outputsOf({ ...CONNECTED, version: "9.0.0", protocol: 7 }, false);
+  assertStringIncludes(stdout, "daemon       apex 9.0.0, pid 42, up 1h 2m\n");
+  assertStringIncludes(stdout, "client       apex 0.1.0\n");
+  assertStringIncludes(
+    stderr,
+    "apex: the daemon (pid 42) is apex 9.0.0 and speaks control protocol 7, not 1",
+  );
 });
 
 const storages: [NonNullable<StatusResult["storage"]>, string][] = [

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { type DaemonFlags, withDaemon } from "../../src/cli/with_daemon.ts";
+import type { DaemonFlags } from "../../src/cli/daemon_flags.ts";
+import { withDaemon } from "../../src/cli/with_daemon.ts";
 import { connect } from "../../src/client/connect.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { APEX_COMMAND } from "../support/apex_process.ts";
@@ -31,7 +32,7 @@ async function failureOf(daemons: StartedDaemons, flags: DaemonFlags): Promise<A
 Deno.test("withDaemon() starts a daemon when none runs, names it on stderr, and connects to it", async () => {
   await using daemons = await StartedDaemons.make();
   const context = contextIn(daemons, APEX_COMMAND);
-  const flags: DaemonFlags = { engine: "unix:///no/such/engine.socket" };
+  const flags: DaemonFlags = { engine: "embedded" };
   using _first = await withDaemon(({ controlSocket }) => connect(controlSocket), { context, flags });
   const stderr = context.stderr as CapturedOutput;
   assertMatch(stderr.text, /^apex: started a daemon \(pid \d+; log: .*\/state\/daemon\.log\)\n$/);
@@ -51,9 +52,9 @@ Deno.test("withDaemon() passes on what the command line says, with absolute path
   );
   assertMatch(
     (await failureOf(daemons, { logLevel: "warn" })).message,
-    /started with: daemon --log-level warn$/,
+    /started with: daemon --log-level warn --background-log \/\S+$/,
   );
-  assertMatch((await failureOf(daemons, {})).message, /started with: daemon$/);
+  assertMatch((await failureOf(daemons, {})).message, /started with: daemon --background-log \/\S+$/);
 });
 
 Deno.test("withDaemon() starts none when the command line, or else the configuration, says so", async () => {

@@ -54,7 +54,11 @@ const invalid: [name: string, reply: string, message: RegExp][] = [
   ["nothing", "", /no valid reply from .*: the connection ended without one/],
   ["half a line", `{"ok":true`, /the connection ended without one/],
   ["what is not JSON", "hello\n", /no valid reply from/],
-  ["a result of another form", `{"ok":true,"result":{"containers":[{}]}}\n`, /no valid reply from/],
+  [
+    "a result of another form",
+    `{"ok":true,"result":{"containers":[{}]}}\n`,
+    /answers containers\.list in a form that apex .* does not know; .*apex restart/,
+  ],
 ];
 
 for (const [name, reply, message] of invalid) {
@@ -64,15 +68,6 @@ for (const [name, reply, message] of invalid) {
     assertMatch(error.message, message);
   });
 }
-
-Deno.test("request() says so when the daemon speaks another version of the protocol", async () => {
-  await using dir = await TempDir.make();
-  const script = replying(`{"ok":true,"result":{"version":"2.0.0","protocol":2}}\n`);
-  await using server = new ScriptedServer(dir.join("s.socket"), script);
-  const error = await assertRejects(() => request(server.path, "status", {}), ApexError);
-  assertEquals(error.code, "protocol");
-  assertMatch(error.message, /is apex 2\.0\.0 and speaks control protocol 2, this client 1/);
-});
 
 Deno.test("request() gives up on a daemon that does not answer", async () => {
   await using dir = await TempDir.make();

@@ -1,10 +1,9 @@
-/** With the real daemon, whose engine is not there: it answers all the same. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { startDaemon } from "../../src/client/start_daemon.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { StartedDaemons } from "../support/started_daemons.ts";
 
-const FLAGS = ["--engine", "unix:///no/such/engine.socket"];
+const FLAGS = ["--engine", "embedded"];
 
 function optionsIn(daemons: StartedDaemons) {
   return { selfCommand: daemons.command(), flags: FLAGS, paths: daemons.paths };

@@ -26,7 +26,7 @@ Deno.test("ControlServer refuses what is no request, by kind, and goes on", asyn
   const cases: [name: string, sent: string, code: string, message: string][] = [
     ["no JSON", "hello\n", "protocol", "not JSON"],
     ["no object", "[]\n", "protocol", "not of the form"],
-    ["another version", '{"v":2,"op":"status"}\n', "protocol", "control protocol 1"],
+    ["another version", '{"v":2,"op":"tasks.list"}\n', "protocol", "control protocol 1"],
     ["an unknown operation", '{"v":1,"op":"stats"}\n', "usage", "status"],
     ["a line that is too long", "x".repeat(70_000), "protocol", "too long"],
   ];

@@ -27,12 +27,23 @@ for (const line of requests) {
   });
 }
 
+Deno.test("decodeRequest() takes status and stop of any protocol, whatever else they say", () => {
+  for (const op of ["status", "stop"] as const) {
+    assertEquals<unknown>(decode(`{"v":7,"op":"${op}","new":true}`), { request: { v: 1, op } });
+  }
+});
+
 const refusals: [name: string, line: string, code: string, message: RegExp][] = [
   ["an empty line", "", "protocol", /not JSON in UTF-8/],
   ["what is not JSON", "GET / HTTP/1.1\r", "protocol", /not JSON in UTF-8/],
   ["what is not an object", "[1]", "protocol", /not of the form \{"v":1,"op":"…"\}/],
   ["no version", `{"op":"status"}`, "protocol", /not of the form/],
-  ["another version", `{"v":2,"op":"status"}`, "protocol", /speaks control protocol 1, the request is of 2/],
+  [
+    "another version",
+    `{"v":2,"op":"containers.list"}`,
+    "protocol",
+    /^the daemon \(pid \d+\) is apex .* and speaks control protocol 1, the request is of protocol 2; .*: apex restart$/,
+  ],
   [
     "an unknown operation",
     `{"v":1,"op":"stauts"}`,

@@ -50,7 +50,9 @@ class Fixture {
   }
 }
 
-const UNKNOWN = "the containers are not known yet: the engine at /e.sock does not answer";
+const ADVICE =
+  `the daemon (pid ${Deno.pid}) has not reached its engine yet; start that engine, or end the daemon (apex stop) and name another: `;
+const UNKNOWN = `${ADVICE}the engine at /e.sock (from a test) does not answer`;
 
 Deno.test("Readiness waits for the engine, and for tasks also until they are taken up", async () => {
   const fixture = new Fixture();
@@ -79,7 +81,7 @@ Deno.test("Readiness gives up an engine that does not answer, but tells of tasks
   fixture.engine.current = { ...fixture.engine.current, state: "disconnected", error: "no such file" };
   const later = fixture.ask("containersKnown");
   await fixture.advance(2_000);
-  assertEquals(later.outcome, "the containers are not known yet: no such file");
+  assertEquals(later.outcome, `${ADVICE}no such file`);
 });
 
 Deno.test("Readiness lets nobody take a container for nobody's before all tasks are taken up", async () => {

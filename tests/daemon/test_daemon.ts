@@ -42,7 +42,7 @@ export class TestDaemon implements AsyncDisposable {
     this.#parts = parts;
     this.paths = pathsIn(dir);
     const signal = this.#stop.signal;
-    this.#running = runDaemon({ paths: this.paths, config, signal, selfCommand: [] });
+    this.#running = runDaemon({ paths: this.paths, config, signal, selfCommand: [], flags: [] });
   }
 
   /** Resolves when it follows the engine. */
@@ -207,7 +207,6 @@ const CONFIG: Config = {
   healthWatch: {},
   session: { image: "busybox:local", restore: "screen", scrollbackLines: 1_000, killGraceMs: 2_000 },
   journal: { isKept: true },
-  keepOutput: { maxBytes: 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 },
 };
 
 function pathsIn(dir: string): Paths {

@@ -206,7 +206,7 @@ export class ApexProcess implements AsyncDisposable {
 }
 
 /** Also when nobody has asked for its status yet: it was another process's child. */
-async function hasEnded(pid: number): Promise<boolean> {
+export async function hasEnded(pid: number): Promise<boolean> {
   const { stdout } = await new Deno.Command("ps", { args: ["-p", String(pid), "-o", "stat="] }).output();
   const state = new TextDecoder().decode(stdout).trim();
   return state === "" || state.startsWith("Z");

@@ -64,6 +64,7 @@ export function testContext(
     // A program that does nothing but fail, where a test starts no daemon.
     selfCommand: ["/bin/false"],
     onSignal: () => () => {},
+    checkDaemon: () => Promise.resolve(),
     ...given,
   };
 }

@@ -2,7 +2,7 @@
  * Docker's contexts, as its own CLI keeps them: `currentContext` in `config.json`, and each context's endpoint in
  * `contexts/meta/<sha256 of its name>/meta.json`, both under `$DOCKER_CONFIG` or `~/.docker`. Only read, never written.
  */
-import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { ApexError, messageOf } from "./apex_error.ts";
 
 type Env = (name: string) => string | undefined;
 
