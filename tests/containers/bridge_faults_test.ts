@@ -3,7 +3,6 @@
  * published exactly once. Nothing here waits for time: what is published next, or compared next, is the fence.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
 import { EngineClient } from "../../src/engine/engine_client.ts";
 import type { ContainerInspect } from "../../src/engine/engine_types.ts";
 import { eventually } from "../support/apex_process.ts";
@@ -11,22 +10,10 @@ import { ContainerDriver } from "../support/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
 import { FaultProxy, type StreamFault } from "../support/fault_proxy.ts";
 import { TempDir } from "../support/temp_dir.ts";
+import { TEST_ENGINES } from "../support/test_engines.ts";
 import { RealBridge } from "./real_bridge.ts";
 
 const hasDocker = await dockerAvailable();
-
-interface Engine extends AsyncDisposable {
-  readonly socketPath: string;
-}
-
-const ENGINES: readonly { name: string; ignore: boolean; start: (dir: TempDir) => Promise<Engine> }[] = [
-  {
-    name: "the embedded engine",
-    ignore: false,
-    start: (dir) => startEmbeddedEngine({ dir: dir.join("engine"), socketPath: dir.join("engine.sock") }),
-  },
-  { name: "dockerd", ignore: !hasDocker, start: () => startDocker() },
-];
 
 /** Runs through all of the test. After each cut it is compared with the engine, so its inspects tell of comparisons. */
 const WITNESS = "witness";
@@ -166,7 +153,7 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-for (const { name: engineName, ignore, start } of ENGINES) {
+for (const { name: engineName, ignore, start } of TEST_ENGINES) {
   Deno.test({
     name: `the bridge on ${engineName} publishes each life exactly once over each fault`,
     ignore,

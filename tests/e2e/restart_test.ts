@@ -6,24 +6,10 @@ import { assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { openStream } from "../../src/client/control_stream.ts";
 import { request } from "../../src/client/request.ts";
-import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
 import { ApexHome, type ApexProcess, eventually } from "../support/apex_process.ts";
 import { ContainerDriver } from "../support/container_driver.ts";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
-
-interface Engine extends AsyncDisposable {
-  readonly socketPath: string;
-}
-
-const ENGINES: readonly { name: string; ignore: boolean; start: (dir: TempDir) => Promise<Engine> }[] = [
-  {
-    name: "the embedded engine",
-    ignore: false,
-    start: (dir) => startEmbeddedEngine({ dir: dir.join("engine"), socketPath: dir.join("engine.sock") }),
-  },
-  { name: "dockerd", ignore: !await dockerAvailable(), start: () => startDocker() },
-];
+import { TEST_ENGINES } from "../support/test_engines.ts";
 
 /** In turns: the end of the first daemon, the second … */
 const ENDS: readonly Deno.Signal[] = ["SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM", "SIGKILL"];
@@ -125,7 +111,7 @@ class Rig {
   }
 }
 
-for (const { name: engineName, ignore, start } of ENGINES) {
+for (const { name: engineName, ignore, start } of TEST_ENGINES) {
   Deno.test({
     name: `each change on ${engineName} is told once over all lives of the daemon`,
     ignore,
