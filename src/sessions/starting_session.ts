@@ -7,6 +7,7 @@ import { EngineError } from "../engine/engine_error.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { randomHex } from "../platform/random_hex.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import { type AttachRequest, sessionContainer, type SessionDefaults } from "./attach_request.ts";
 import { removeContainer } from "./container_removal.ts";
@@ -140,7 +141,7 @@ export class StartingSession {
 
   #freeName(): string {
     const plain = `apex-session-${this.request.name}`;
-    for (let name = plain;; name = `${plain}-${randomSuffix()}`) {
+    for (let name = plain;; name = `${plain}-${randomHex(SUFFIX_BYTES)}`) {
       const isTried = name === this.#containerName;
       if (!isTried && this.#options.containers.find(name)?.name !== name) return name;
     }
@@ -163,11 +164,6 @@ function mayStillCome(error: unknown): boolean {
 /** Podman's status for that is a 500. */
 function isNameTaken(error: unknown): boolean {
   return error instanceof ApexError && /\bname\b.*\balready in use\b/i.test(error.message);
-}
-
-function randomSuffix(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(SUFFIX_BYTES));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function notTold(name: string): ApexError {

@@ -4,6 +4,7 @@
  * must go when nothing can be written, on a full disk above all.
  */
 import * as v from "valibot";
+import { randomHex } from "../platform/random_hex.ts";
 import { eventRange, MAX_SEQ, timeAt } from "./event_rows.ts";
 import { IN_MEMORY, type SqliteConnection } from "./sqlite_connection.ts";
 import { DamageError } from "./sqlite_failure.ts";
@@ -146,8 +147,7 @@ export function withPastEpoch(
 
 /** 16 random hex digits. */
 export function newEpoch(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return randomHex(8);
 }
 
 /** Another one after each start of the machine; undefined where there is none (outside Linux). */

@@ -1,4 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
+import { randomHex } from "../platform/random_hex.ts";
 
 /** Hex digits of a suffix: enough for the few containers that are kept of one task id. */
 const SUFFIX_BYTES = 2;
@@ -9,7 +10,7 @@ const SUFFIX_BYTES = 2;
  */
 export function freeContainerName(taskId: string, isTaken: (name: string) => boolean): string {
   const plain = plainContainerName(taskId);
-  for (let name = plain;; name = `${plain}-${randomSuffix()}`) {
+  for (let name = plain;; name = `${plain}-${randomHex(SUFFIX_BYTES)}`) {
     if (!isTaken(name)) return name;
   }
 }
@@ -22,9 +23,4 @@ export function plainContainerName(taskId: string): string {
 /** Whether the engine refused to create a container because of its name. Podman's status for that is a 500. */
 export function isNameTaken(error: unknown): boolean {
   return error instanceof ApexError && /\bname\b.*\balready in use\b/i.test(error.message);
-}
-
-function randomSuffix(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(SUFFIX_BYTES));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
