@@ -244,23 +244,25 @@ function buildProgram(
   const workspacesCommand = program.command("workspaces")
     .summary("list the containers of tasks; clean up")
     .description("Lists the containers that apex made for tasks, and orphans among them.")
+    .option("--all", "those of other apex instances too, with a column INSTANCE")
     .option("--json", "one JSON array, each workspace with all its fields")
     .enablePositionalOptions()
     .commandsGroup("Verbs:")
     .addHelpText("after", help.WORKSPACES_HELP)
-    .action(async ({ json = false }, command) => {
+    .action(async ({ all = false, json = false }, command) => {
       const { workspaces } = await import("./workspaces.ts");
-      await workspaces(context, { sockets: sockets(command), json });
+      await workspaces(context, { sockets: sockets(command), json, all });
     });
   workspacesCommand.command("clean")
     .summary("remove orphans")
     .description("Removes the containers that belong to no task: all orphans, or those that are named.")
     .argument("[name...]")
+    .option("--instance <id>", "the containers of that apex instance instead, running ones too")
     .option("--yes", "do not ask first")
     .addHelpText("after", help.WORKSPACES_CLEAN_HELP)
-    .action(async (names, { yes = false }, command) => {
+    .action(async (names, { yes = false, instance }, command) => {
       const { workspacesClean } = await import("./workspaces_clean.ts");
-      const options = { sockets: sockets(command), names, yes };
+      const options = { sockets: sockets(command), names, yes, instance };
       outcome.exitStatus = await workspacesClean(context, options);
     });
 

@@ -124,21 +124,27 @@ Examples:
   apex inspect web | jq -r '.[0].engine.NetworkSettings.IPAddress'`;
 
 export const WORKSPACES_HELP = `
-An orphan is a container with apex's labels that belongs to no task that this daemon knows: apex workspaces clean removes
-it.
+An orphan is a container that this apex instance created, and that belongs to no task that its daemon knows: apex workspaces
+clean removes it. An instance is a state directory and its daemons; apex status shows its id. Containers of other instances,
+such as another user's on the same engine, are listed with --all alone.
 
 Examples:
   apex workspaces
   apex workspaces clean
+  apex workspaces --all
   apex workspaces --json | jq -r '.[] | select(.orphaned) | .containerName'`;
 
 export const WORKSPACES_CLEAN_HELP = `
 NAME is a container's name or id, or its task's id. Asks first; where there is no terminal, --yes must be said. Prints the
 name of each container that it removed.
 
+--instance removes the containers that another apex instance created for tasks, whether or not its daemon still runs. ID is
+as apex workspaces --all shows it, also where that is "-".
+
 Examples:
   apex workspaces clean
-  apex workspaces clean --yes apex-task-build-7`;
+  apex workspaces clean --yes apex-task-build-7
+  apex workspaces clean --instance 9f86d081884c7d65`;
 
 export const ATTACH_HELP = `
 NAME is a session's; where there is none of that name it is created, with the options. Ctrl-Space Ctrl-q leaves it: it goes

@@ -47,9 +47,10 @@ function briefRows({ version, pid, uptimeMs, engine, paths }: DaemonStatus, colo
 }
 
 function furtherRows(status: DaemonStatus, colors: boolean): string[][] {
-  const { sockets, paths, tasks, sessions, storage, journal, log } = status;
+  const { instance, sockets, paths, tasks, sessions, storage, journal, log } = status;
   return [
     ["client", `apex ${VERSION}`],
+    ...(instance === undefined ? [] : [["instance", printable(instance)]]),
     ...(paths === undefined ? [] : [["state", printable(paths.state)], ["config", printable(paths.config)]]),
     ...(sockets === undefined
       ? []

@@ -8,6 +8,8 @@ import type { LogChunk } from "../engine/log_frames.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { messageOf } from "../platform/apex_error.ts";
+import { newInstanceId } from "../storage/instance_file.ts";
+import { INSTANCE_LABEL } from "./apex_labels.ts";
 import type { ContainerMemory } from "./container_memory.ts";
 import { ContainerOperations } from "./container_operations.ts";
 import { ContainerQuestions, type InspectedContainer, type WaitOptions } from "./container_questions.ts";
@@ -34,6 +36,8 @@ export interface ContainerManagerOptions {
   readonly client: EngineClient;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** The id of the apex instance whose containers these are. Default: a new one, which ends with this manager. */
+  readonly instance?: string;
   /** What an earlier life knew, and this one leaves. Without it, each life begins with a silent baseline. */
   readonly memory?: ContainerMemory;
 }
@@ -51,6 +55,8 @@ export interface ContainerManagerOptions {
  * A listener that throws is logged and harms nobody else.
  */
 export class ContainerManager implements AsyncDisposable {
+  /** The id of this apex instance: the label `apex.instance` of each container that it creates. */
+  readonly instance: string;
   readonly #emitter: TypedEmitter<ManagerEvents>;
   readonly #tracker: ContainerTracker;
   readonly #follower: EventFollower;
@@ -59,6 +65,7 @@ export class ContainerManager implements AsyncDisposable {
 
   constructor(options: ContainerManagerOptions) {
     const { client, clock, logger, memory } = options;
+    this.instance = options.instance ?? newInstanceId();
     this.#emitter = new TypedEmitter((error, name) =>
       logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
     );
@@ -118,9 +125,20 @@ export class ContainerManager implements AsyncDisposable {
     return this.#tracker.find(nameOrId);
   }
 
-  /** Creates a container; an image that is missing is pulled. */
+  /**
+   * Whether this apex instance created that container. Every decision to adopt, end or remove a container by its label or
+   * its name asks this first: another instance's containers are followed, and otherwise left alone.
+   *
+   * @param id the full one
+   */
+  owns(id: string): boolean {
+    return this.#tracker.find(id)?.labels[INSTANCE_LABEL] === this.instance;
+  }
+
+  /** Creates a container, labelled as this instance's; an image that is missing is pulled. */
   create(spec: ContainerSpec, options?: CreateOptions): Promise<CreatedContainer> {
-    return this.#operations.create(spec, options);
+    const labels = { ...spec.labels, [INSTANCE_LABEL]: this.instance };
+    return this.#operations.create({ ...spec, labels }, options);
   }
 
   /** One that runs already counts as started. */

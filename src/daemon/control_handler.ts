@@ -86,7 +86,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
         return tasks.wait(request);
       case "workspaces.list":
         await ready.ownersKnown(signal);
-        return workspaces.list();
+        return workspaces.list(request);
       case "workspaces.clean":
         await ready.ownersKnown(signal);
         return await workspaces.clean(request);

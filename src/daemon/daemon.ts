@@ -21,6 +21,7 @@ import { type Paths, prepareDirectories } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
 import { openProcessLog } from "../platform/process_logger.ts";
 import { type DaemonStatus, daemonStatus } from "../client/daemon_status.ts";
+import { loadInstanceId } from "../storage/instance_file.ts";
 import { openStorage } from "../storage/storage.ts";
 import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 import { controlHandler } from "./control_handler.ts";
@@ -71,6 +72,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       askStatus,
     }),
   );
+  const instance = await loadInstanceId(join(paths.stateDir, "instance"));
   const logger = parts.use(openProcessLog(config.logLevel));
   const engine = await findEngine(options, logger);
 
@@ -78,7 +80,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const client = parts.use(new EngineClient({ ...engine, logger }));
   const storage = parts.use(openStorage({ path: join(paths.stateDir, "apex.db"), logger, clock }));
   const memory = new ContainerMemory({ containers: storage.containers, events: storage.engineEvents });
-  const containers = parts.use(new ContainerManager({ client, clock, logger, memory }));
+  const containers = parts.use(new ContainerManager({ client, clock, logger, instance, memory }));
   const health = parts.use(
     new ContainerHealthMonitor({ manager: containers, logger, clock, watch: config.healthWatch }),
   );

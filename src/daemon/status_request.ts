@@ -1,3 +1,4 @@
+import type { ContainerManager } from "../containers/container_manager.ts";
 import type { EventLog } from "../eventlog/event_log.ts";
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -14,6 +15,7 @@ export interface StatusOptions {
   readonly flags: readonly string[];
   readonly backgroundLog: string | undefined;
   readonly sessions: Pick<SessionRequests, "results">;
+  readonly containers: Pick<ContainerManager, "instance">;
   readonly engine: EngineStatus;
   readonly log: EventLog;
   readonly orchestrator: ApexOrchestrator;
@@ -35,6 +37,7 @@ export function statusResult(options: StatusOptions): StatusResult {
   return {
     version: VERSION,
     protocol: PROTOCOL_VERSION,
+    instance: options.containers.instance,
     pid: Deno.pid,
     startedAt: new Date(startedAtMs).toISOString(),
     uptimeMs: clock.now() - startedAtMs,

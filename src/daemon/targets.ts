@@ -13,7 +13,7 @@ import type { EngineStatus } from "./engine_status.ts";
 export interface TargetsOptions {
   readonly containers: Pick<ContainerManager, "find" | "list">;
   readonly orchestrator: Pick<ApexOrchestrator, "getTask" | "taskRuns">;
-  readonly workspaces: Pick<WorkspaceManager, "orphans">;
+  readonly workspaces: Pick<WorkspaceManager, "orphans" | "foreign">;
   readonly engine: Pick<EngineStatus, "current">;
 }
 
@@ -89,6 +89,14 @@ export class Targets {
     if (workspaces.orphans().some(({ containerId }) => containerId === id)) {
       const advice = `remove it with: apex workspaces clean ${name}`;
       throw new ApexError("conflict", `${refused}: container ${name} belongs to no known task (${advice})`);
+    }
+    const instance = workspaces.foreign().find(({ containerId }) => containerId === id)?.instance;
+    if (instance !== undefined) {
+      const advice = `ask that instance's daemon to ${verb} it`;
+      throw new ApexError(
+        "conflict",
+        `${refused}: container ${name} belongs to another apex instance (${instance}; ${advice})`,
+      );
     }
     const cli = engine.current.kind === "podman" ? "podman" : "docker";
     throw new ApexError(

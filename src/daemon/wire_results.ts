@@ -28,10 +28,11 @@ export function taskResult({ cmd, createdAt, startedAt, endedAt, ...task }: Task
 /** @param container what is known of its container, if anything */
 export function workspaceResult(
   { taskId, containerId, containerName, workspacePath }: Workspace,
-  container: ContainerRecord | undefined,
+  { instance, container }: { readonly instance: string; readonly container: ContainerRecord | undefined },
 ): WorkspaceResult {
   return {
     taskId,
+    instance,
     containerName: container?.name ?? containerName,
     ...(containerId !== undefined && { containerId }),
     ...(container && { state: container.state }),
@@ -41,15 +42,16 @@ export function workspaceResult(
   };
 }
 
-/** @param kept it was left on purpose */
-export function abandonedResult(
+/** @param standing `kept`: it was left on purpose; `foreign`: another apex instance created it */
+export function unclaimedResult(
   { createdAt, ...workspace }: OrphanedWorkspace,
-  { kept }: { readonly kept: boolean },
+  standing: "orphaned" | "kept" | "foreign",
 ): WorkspaceResult {
   return {
     ...workspace,
-    orphaned: !kept,
-    ...(kept && { kept }),
+    orphaned: standing === "orphaned",
+    ...(standing === "kept" && { kept: true }),
+    ...(standing === "foreign" && { foreign: true }),
     ...(createdAt && { createdAt: createdAt.toISOString() }),
   };
 }

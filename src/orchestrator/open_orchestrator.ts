@@ -6,6 +6,8 @@ import { EngineClient } from "../engine/engine_client.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { systemClock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
+import { loadInstanceId, newInstanceId } from "../storage/instance_file.ts";
+import { IN_MEMORY } from "../storage/sqlite_connection.ts";
 import { openStorage } from "../storage/storage.ts";
 import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 import { ApexOrchestrator } from "./apex_orchestrator.ts";
@@ -13,7 +15,10 @@ import { ApexOrchestrator } from "./apex_orchestrator.ts";
 export interface OpenOrchestratorOptions {
   /** `auto` (the default), `docker`, `podman` or `unix://PATH`. */
   readonly engine?: string;
-  /** The SQLite file in which tasks are kept, for one process at a time. Default: in memory, gone with the process. */
+  /**
+   * The SQLite file in which tasks are kept, for one process at a time. The file with `-instance` behind its name holds the
+   * id by which this instance knows its containers. Default: both in memory, gone with the process.
+   */
   readonly storePath?: string;
   readonly logger?: Logger;
   readonly maxConcurrentTasks?: number;
@@ -35,10 +40,10 @@ export interface OpenOrchestrator extends AsyncDisposable {
  * The whole bridge in this process, without daemon and sockets. Resolves when the engine's containers are known and the
  * tasks of an earlier life, if any are stored, have been taken up.
  *
- * @throws {ApexError} `engine` when none is found; the signal's reason
+ * @throws {ApexError} `engine` when none is found; `failed` for a damaged `-instance` file; the signal's reason
  */
 export async function openOrchestrator(options: OpenOrchestratorOptions = {}): Promise<OpenOrchestrator> {
-  const { engine = "auto", storePath = ":memory:", logger = silentLogger, signal } = options;
+  const { engine = "auto", storePath = IN_MEMORY, logger = silentLogger, signal } = options;
   if (engine === "embedded") {
     throw new ApexError(
       "usage",
@@ -55,7 +60,8 @@ export async function openOrchestrator(options: OpenOrchestratorOptions = {}): P
     embeddedSocketPath: "",
   });
   const client = parts.use(new EngineClient({ ...address, logger }));
-  const containers = parts.use(new ContainerManager({ client, clock, logger }));
+  const instance = storePath === IN_MEMORY ? newInstanceId() : await loadInstanceId(`${storePath}-instance`);
+  const containers = parts.use(new ContainerManager({ client, clock, logger, instance }));
   const watch = options.healthWatch;
   const health = parts.use(
     new ContainerHealthMonitor({ manager: containers, logger, clock, ...(watch && { watch }) }),

@@ -26,11 +26,11 @@ export interface ResumeOptions {
 export async function resumeTasks(runs: readonly TaskRun[], options: ResumeOptions): Promise<void> {
   const { workspaces, signal } = options;
   // One synchronous block: from here on the engine's events find the runs that they are about.
-  const orphans = workspaces.orphans();
+  const candidates = candidatesOf(workspaces);
   const underWay: Promise<void>[] = [];
   const undecided: { readonly run: TaskRun; readonly unexpect?: () => void }[] = [];
   for (const run of runs) {
-    const container = containerOf(run, orphans);
+    const container = containerOf(run, candidates);
     if (container !== undefined) adopt(run, container, workspaces);
     if (run.phase === "ended") underWay.push(cleanUp(run, options));
     else if (container !== undefined && isUp(container) && run.task.state === "running") run.goOn();
@@ -55,13 +55,13 @@ function decide(
   options: ResumeOptions,
 ): Promise<void>[] {
   const { workspaces } = options;
-  const orphans = workspaces.orphans();
+  const candidates = candidatesOf(workspaces);
   const found = undecided.map(({ run, unexpect }) => {
     unexpect?.();
     const isTold = run.phase !== "stored";
     const container = isTold || workspaces.get(run.task.taskId) !== undefined
       ? undefined
-      : containerOf(run, orphans);
+      : containerOf(run, candidates);
     if (container !== undefined) adopt(run, container, workspaces);
     return { run, record: workspaces.container(run.task.taskId) };
   });
@@ -93,10 +93,24 @@ function isUp({ state }: { readonly state: string }): boolean {
   return state === "running" || state === "paused";
 }
 
+/** The containers that may be a stored task's. */
+interface Candidates {
+  /** By id: those whose id its row has. The engine gave that id to this instance, so the label need not say so. */
+  readonly byId: ReadonlyMap<string, OrphanedWorkspace>;
+  /** By label: those that this instance created. */
+  readonly orphans: readonly OrphanedWorkspace[];
+}
+
+function candidatesOf(workspaces: WorkspaceManager): Candidates {
+  const orphans = workspaces.orphans();
+  const all = [...orphans, ...workspaces.foreign()];
+  return { byId: new Map(all.map((workspace) => [workspace.containerId, workspace])), orphans };
+}
+
 /** By its id; where that was not learned, by label: the newest, and none that is older than the task. */
-function containerOf(run: TaskRun, orphans: readonly OrphanedWorkspace[]): OrphanedWorkspace | undefined {
+function containerOf(run: TaskRun, { byId, orphans }: Candidates): OrphanedWorkspace | undefined {
   const { taskId, containerId, createdAt } = run.task;
-  if (containerId !== undefined) return orphans.find((orphan) => orphan.containerId === containerId);
+  if (containerId !== undefined) return byId.get(containerId);
   // Engines list the time of creation in whole seconds.
   const sinceMs = Math.floor(createdAt.getTime() / 1_000) * 1_000;
   return orphans

@@ -57,6 +57,9 @@ export const taskSpecSchema = strictObject({
 
 export type TaskSpecRequest = v.InferOutput<typeof taskSpecSchema>;
 
+/** Where an instance is named: that of the containers of an apex that did not have ids yet. */
+export const NO_INSTANCE = "-";
+
 /** One schema for each operation. */
 export const requestSchemas = {
   "status": requestSchema("status", {}),
@@ -80,10 +83,15 @@ export const requestSchemas = {
   "tasks.cancel": requestSchema("tasks.cancel", { task: name }),
   "tasks.signal": requestSchema("tasks.signal", { task: name, signal: name }),
   "tasks.wait": requestSchema("tasks.wait", { task: name }),
-  "workspaces.list": requestSchema("workspaces.list", {}),
-  /** Removes these containers (names or ids), orphans or kept ones; by default all orphans. */
+  /** `all`: also those that other apex instances created. */
+  "workspaces.list": requestSchema("workspaces.list", { all: v.optional(v.boolean()) }),
+  /**
+   * Removes these containers (names or ids), orphans or kept ones; by default all orphans. With `instance` of another apex
+   * instance (or {@linkcode NO_INSTANCE}), those that it created for tasks, by default all of them.
+   */
   "workspaces.clean": requestSchema("workspaces.clean", {
     names: v.optional(v.array(name)),
+    instance: v.optional(name),
   }),
   ...sessionRequestSchemas,
   ...eventRequestSchemas,
@@ -127,6 +135,8 @@ export const statusResultSchema = v.object({
   version: v.string(),
   /** The control protocol's version. */
   protocol: v.number(),
+  /** Its id, the label `apex.instance` of each container that it creates; absent from daemons older than ids. */
+  instance: v.optional(v.string()),
   pid: count,
   startedAt: rfc3339,
   uptimeMs: v.pipe(v.number(), v.minValue(0)),
@@ -234,6 +244,8 @@ export type TaskResult = v.InferOutput<typeof taskSchema>;
 /** A container that apex made for a task. */
 export const workspaceSchema = v.object({
   taskId: v.string(),
+  /** The id of the apex instance that created it; absent: an apex that did not have ids yet. */
+  instance: v.optional(v.string()),
   containerId: v.optional(v.string()),
   containerName: v.string(),
   /** The engine's own word. */
@@ -243,6 +255,8 @@ export const workspaceSchema = v.object({
   orphaned: v.boolean(),
   /** Its task has ended and was to leave it: `workspaces.clean` removes it where it is named. */
   kept: v.optional(v.boolean()),
+  /** Another apex instance created it: `workspaces.clean` removes it where that instance is named. */
+  foreign: v.optional(v.boolean()),
   createdAt: v.optional(rfc3339),
 });
 

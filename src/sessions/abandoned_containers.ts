@@ -3,7 +3,7 @@ import type { Clock } from "../platform/clock.ts";
 /** An engine that gave no reply in time may still do what it was asked. */
 const LOOK_OUT_MS = 60_000;
 
-/** Names of containers that nobody waits for any more, and that may still come. */
+/** Names of containers that nobody waits for any more, and that may still come. Whether one is ours, its label says. */
 export class AbandonedContainers implements Disposable {
   readonly #clock: Clock;
   readonly #names = new Map<string, () => void>();

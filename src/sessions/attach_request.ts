@@ -1,3 +1,4 @@
+import { MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerSpec, Mount, PortMapping } from "../containers/container_spec.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
@@ -36,9 +37,7 @@ export interface SessionDefaults {
   readonly cmd?: readonly string[];
 }
 
-/** Labels of a session's container: by them a later daemon knows it. */
-export const MANAGED_LABEL = "apex.managed";
-export const SESSION_LABEL = "apex.session";
+/** On a session's container: how long it may exist from its creation on, in milliseconds. */
 export const TTL_LABEL = "apex.session-ttl-ms";
 
 /** In the session's own environment: `apex detach` and `apex kill` inside it mean this one. */

@@ -1,9 +1,10 @@
 /** What a new daemon makes of the sessions of an earlier one: from the rows that it left, and from the engine's containers. */
+import { SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { StoredSession } from "../storage/stored_session.ts";
-import { isSessionName, SESSION_LABEL, TTL_LABEL } from "./attach_request.ts";
+import { isSessionName, TTL_LABEL } from "./attach_request.ts";
 import type { SessionContainers } from "./session_containers.ts";
 
 export interface AdoptionPlan {
@@ -19,7 +20,7 @@ export interface AdoptionFacts {
   readonly rows: readonly StoredSession[];
   readonly records: readonly ContainerRecord[];
   readonly engineId: string;
-  /** Whether the container has a terminal, of one that is known by its label alone. */
+  /** Of one that is known by its label alone: whether this apex instance created it, and it has a terminal. */
   readonly isTerminal: (id: string) => boolean;
   /** For a container whose creation has no time. */
   readonly nowMs: number;

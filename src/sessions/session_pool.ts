@@ -253,7 +253,9 @@ export class SessionPool implements AsyncDisposable {
   }
 
   #onCreated(event: ContainerEvents["container:created"]): void {
-    if (!event.success || !this.#abandoned.take(event.containerName)) return;
+    // Another instance may have taken the name.
+    if (!event.success || !this.#options.containers.owns(event.containerId)) return;
+    if (!this.#abandoned.take(event.containerName)) return;
     this.#inBackground(this.#reaper.remove(event.containerId));
   }
 

@@ -61,7 +61,8 @@ export class SessionTakeover {
     try {
       const engineId = await terminals.engineId(signal);
       const rows = store.ofEngine(engineId);
-      const unknown = isLate ? [] : labelledOnly({ rows, records: containers.list() });
+      const records = containers.list().filter(({ id }) => containers.owns(id));
+      const unknown = isLate ? [] : labelledOnly({ rows, records });
       this.#takeOver(engineId, await terminalsAmong(unknown, { containers, logger, signal }));
     } catch (error) {
       if (signal.aborted) return;

@@ -47,9 +47,11 @@ export interface WorkspaceEvents {
   "workspace-cleaned": WorkspaceEvent;
 }
 
-/** A container that carries apex's labels and belongs to no task that apex knows. */
+/** A container that an apex instance created for a task, and that belongs to no task that this instance knows. */
 export interface OrphanedWorkspace {
   readonly taskId: string;
+  /** The id of the instance that created it; absent: an apex that did not have ids yet. */
+  readonly instance?: string;
   readonly containerId: string;
   readonly containerName: string;
   readonly state: string;

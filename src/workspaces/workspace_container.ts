@@ -1,11 +1,8 @@
+import { MANAGED_LABEL, TASK_ID_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerSpec } from "../containers/container_spec.ts";
 import { EngineError } from "../engine/engine_error.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { WorkspaceSpec } from "./workspace.ts";
-
-/** Marks what apex made, and so may clean up. */
-export const MANAGED_LABEL = "apex.managed";
-export const TASK_ID_LABEL = "apex.task-id";
 
 /** Where a container sees its project directory. */
 export const WORKSPACE_PATH = "/workspace";

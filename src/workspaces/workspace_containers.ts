@@ -14,6 +14,8 @@ export type WorkspaceContainers =
     | "openInput"
     | "find"
     | "list"
+    | "owns"
+    | "instance"
     | "engineId"
     | "isCaughtUp"
   >

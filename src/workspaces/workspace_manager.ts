@@ -251,21 +251,31 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
     return await this.#containers.inspect(this.#containerId(taskId), signal);
   }
 
-  /** Containers that apex made for tasks, and that are no workspace here: kept ones, and remains of another life. */
+  /** The id of this apex instance, with which it labels the containers that it creates. */
+  get instance(): string {
+    return this.#containers.instance;
+  }
+
+  /** Containers that this instance created for tasks, and that are no workspace: kept ones, and remains of earlier runs. */
   orphans(): OrphanedWorkspace[] {
-    return this.#containers.list().map(asWorkspace).filter((each) => each !== undefined)
-      .filter(({ containerId, containerName }) =>
-        this.#book.withContainer(containerId) === undefined && this.#book.named(containerName) === undefined
-      );
+    return this.#unclaimed().filter(({ containerId }) => this.#containers.owns(containerId));
+  }
+
+  /** Containers that other apex instances created for tasks, running ones too. */
+  foreign(): OrphanedWorkspace[] {
+    return this.#unclaimed().filter(({ containerId }) => !this.#containers.owns(containerId));
   }
 
   /**
    * Removes orphans, running ones too.
    *
    * @param names containers, by name or id; all orphans by default
+   * @param options.of the candidates; by default the orphans of this instance
    */
-  async removeOrphans(names?: readonly string[]): Promise<OrphanRemovals> {
-    const orphans = this.orphans();
+  async removeOrphans(
+    names?: readonly string[],
+    { of: orphans = this.orphans() }: { readonly of?: readonly OrphanedWorkspace[] } = {},
+  ): Promise<OrphanRemovals> {
     const { selected, unknown } = names === undefined
       ? { selected: orphans, unknown: [] }
       : selectOrphans(orphans, names);
@@ -348,8 +358,8 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
     if (!event.success) return;
     const { containerId, containerName, taskId } = event;
     let entry = this.#book.withContainer(containerId);
-    // The engine's event may be here before its reply to the request.
-    if (entry === undefined) {
+    // The engine's event may be here before its reply to the request. Another instance may have taken the name.
+    if (entry === undefined && this.#containers.owns(containerId)) {
       const named = this.#book.named(containerName);
       if (named?.taskId === taskId && named?.containerId === undefined) entry = named;
     }
@@ -366,6 +376,14 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
     if (entry !== undefined) this.#cleanup.cleaned(entry, event.timestamp);
   }
 
+  #unclaimed(): OrphanedWorkspace[] {
+    const isClaimed = ({ containerId, containerName }: OrphanedWorkspace): boolean =>
+      this.#book.withContainer(containerId) !== undefined ||
+      (this.#book.named(containerName) !== undefined && this.#containers.owns(containerId));
+    return this.#containers.list().map(asWorkspace).filter((each) => each !== undefined)
+      .filter((each) => !isClaimed(each));
+  }
+
   #containerId(taskId: string): string {
     const id = this.#book.get(taskId)?.containerId;
     if (id === undefined) {
@@ -375,6 +393,8 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
   }
 
   #namedContainer(taskId: string, name: string): ContainerRecord | undefined {
-    return this.#containers.list().find((record) => record.name === name && record.taskId === taskId);
+    return this.#containers.list().find((record) =>
+      record.name === name && record.taskId === taskId && this.#containers.owns(record.id)
+    );
   }
 }

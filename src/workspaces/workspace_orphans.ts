@@ -1,10 +1,7 @@
+import { INSTANCE_LABEL, MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { OrphanedWorkspace } from "./workspace.ts";
-import { MANAGED_LABEL } from "./workspace_container.ts";
-
-/** A container with it belongs to a session. */
-const SESSION_LABEL = "apex.session";
 
 /** Removals under way at once: quick for hundreds, and no burden for the engine. */
 const MAX_REMOVALS = 8;
@@ -16,17 +13,19 @@ export interface OrphanRemovals {
   readonly failed: { readonly name: string; readonly error: string }[];
 }
 
-/** What a container is as a workspace; undefined for one that apex did not make for a task. */
+/** What a container is as a workspace; undefined for one that no apex instance created for a task. */
 export function asWorkspace(record: ContainerRecord): OrphanedWorkspace | undefined {
   const { labels, taskId } = record;
   if (taskId === undefined || labels[MANAGED_LABEL] !== "true" || Object.hasOwn(labels, SESSION_LABEL)) {
     return undefined;
   }
+  const instance = labels[INSTANCE_LABEL];
   return {
     taskId,
     containerId: record.id,
     containerName: record.name,
     state: record.state,
+    ...(instance !== undefined && { instance }),
     ...(record.createdAt !== undefined && { createdAt: record.createdAt }),
   };
 }

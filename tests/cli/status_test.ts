@@ -50,12 +50,13 @@ async function outputsOf(
 
 Deno.test("status tells people how the daemon is", async () => {
   assertEquals(
-    await statusOf(CONNECTED, false),
+    await statusOf({ ...CONNECTED, instance: "0123456789abcdef" }, false),
     `\
 daemon       apex 0.1.0, pid 42, up 1h 2m
 engine       docker 20.10.24, connected
              /var/run/docker.sock (from default)
 client       apex 0.1.0
+instance     0123456789abcdef
 sockets      /r/apex.socket
              /r/events.socket
 subscribers  3, 1 dropped as too slow

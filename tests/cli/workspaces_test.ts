@@ -32,6 +32,24 @@ const OTHER_ORPHAN: WorkspaceResult = {
   containerId: "3".repeat(64),
 };
 
+const FOREIGN: WorkspaceResult = {
+  taskId: "theirs",
+  instance: "fedcba9876543210",
+  containerId: "4".repeat(64),
+  containerName: "apex-task-theirs",
+  state: "running",
+  orphaned: false,
+  foreign: true,
+};
+const UNNAMED: WorkspaceResult = {
+  taskId: "old",
+  containerId: "5".repeat(64),
+  containerName: "apex-task-old",
+  state: "exited",
+  orphaned: false,
+  foreign: true,
+};
+
 interface Rig {
   readonly list: WorkspaceResult[];
   /** What the person at the terminal answers; without it there is no terminal. */
@@ -52,7 +70,10 @@ async function outcome(
   await using dir = await TempDir.make();
   let removed: string[] | undefined;
   await using _daemon = new ScriptedDaemon(dir.join("apex.socket"), {
-    "workspaces.list": (connection) => connection.reply({ workspaces: list }),
+    "workspaces.list": (connection, request) => {
+      const all = request.op === "workspaces.list" && request.all === true;
+      return connection.reply({ workspaces: list.filter(({ foreign }) => all || !foreign) });
+    },
     "workspaces.clean": async (connection, request) => {
       const all = list.flatMap(({ orphaned, containerId }) => orphaned && containerId ? [containerId] : []);
       removed = request.op === "workspaces.clean" ? request.names ?? all : [];
@@ -87,13 +108,13 @@ function personWho(answer: string | null): Input {
   };
 }
 
-const clean = (names: string[] = [], yes = false): Verb => (context, sockets) =>
-  workspacesClean(context, { sockets, names, yes });
+const clean = (names: string[] = [], yes = false, instance?: string): Verb => (context, sockets) =>
+  workspacesClean(context, { sockets, names, yes, instance });
 
 Deno.test("workspaces prints a table that tells orphans from the others", async () => {
   const { stdout } = await outcome(
     { list: [OWNED, ORPHAN] },
-    (context, sockets) => workspaces(context, { sockets, json: false }),
+    (context, sockets) => workspaces(context, { sockets, json: false, all: false }),
   );
   assertEquals(
     stdout,
@@ -105,11 +126,27 @@ lost  apex-task-lost  exited   none (orphan)  -                 -
   );
 });
 
+Deno.test("workspaces --all shows other instances' too, and whose they are", async () => {
+  const { stdout } = await outcome(
+    { list: [{ ...OWNED, instance: "0123456789abcdef" }, FOREIGN, UNNAMED] },
+    (context, sockets) => workspaces(context, { sockets, json: false, all: true }),
+  );
+  assertEquals(
+    stdout,
+    `\
+TASK    CONTAINER         STATE    OWNER  INSTANCE          DIRECTORY         AGE
+t1      apex-task-t1      running  task   0123456789abcdef  /home/me/project  1h
+theirs  apex-task-theirs  running  other  fedcba9876543210  -                 -
+old     apex-task-old     exited   other  -                 -                 -
+`,
+  );
+});
+
 Deno.test("workspaces --json prints what the daemon said", async () => {
   const list = [OWNED, ORPHAN];
   const { stdout } = await outcome(
     { list },
-    (context, sockets) => workspaces(context, { sockets, json: true }),
+    (context, sockets) => workspaces(context, { sockets, json: true, all: false }),
   );
   assertEquals(JSON.parse(stdout), list);
 });
@@ -173,5 +210,55 @@ Deno.test("workspaces clean has nothing to do where there is no orphan", async (
     0,
     undefined,
     "apex: there is nothing to clean\n",
+  ]);
+});
+
+Deno.test("workspaces clean --instance removes what that instance created, alone and by its ids", async () => {
+  const list = [OWNED, ORPHAN, FOREIGN, UNNAMED];
+  const all = await outcome({ list }, clean([], true, FOREIGN.instance));
+  assertEquals([all.status, all.removed, all.stdout], [0, [FOREIGN.containerId!], "apex-task-theirs\n"]);
+  const unnamed = await outcome({ list }, clean([], true, "-"));
+  assertEquals(unnamed.removed, [UNNAMED.containerId!]);
+  const named = await outcome({ list }, clean(["lost", "theirs"], true, FOREIGN.instance));
+  assertEquals([named.status, named.removed], [4, [FOREIGN.containerId!]]);
+  assertEquals(
+    named.stderr,
+    `apex: cannot remove "lost": no workspace of instance ${FOREIGN.instance} has that name ` +
+      "(see: apex workspaces --all)\n",
+  );
+});
+
+Deno.test("workspaces clean --instance takes no task's container where the instance is the daemon's own", async () => {
+  const instance = "0123456789abcdef";
+  const list = [OWNED, ORPHAN].map((workspace) => ({ ...workspace, instance }));
+  const { removed } = await outcome({ list: [...list, FOREIGN] }, clean([], true, instance));
+  assertEquals(removed, [ORPHAN.containerId!]);
+});
+
+Deno.test("workspaces clean --instance says that the containers may be in use before it asks", async () => {
+  const { stderr, removed } = await outcome(
+    { list: [FOREIGN], answer: "n" },
+    clean([], false, FOREIGN.instance),
+  );
+  assertEquals(removed, undefined);
+  assertEquals(
+    stderr,
+    `Another apex instance created these, and may still be running their tasks:
+  apex-task-theirs (running, task theirs)
+Remove this container and what is in it? [y/N] apex: nothing was removed
+`,
+  );
+});
+
+Deno.test("workspaces clean takes no other instance's container by its name", async () => {
+  const { status, removed } = await outcome({ list: [OWNED, FOREIGN] }, clean(["theirs"], true));
+  assertEquals([status, removed], [4, undefined]);
+});
+
+Deno.test("workspaces clean --instance has nothing to do where nothing is of that instance", async () => {
+  const { status, stderr } = await outcome({ list: [OWNED, ORPHAN] }, clean([], true, "0".repeat(16)));
+  assertEquals([status, stderr], [
+    0,
+    "apex: there is nothing to clean of instance 0000000000000000 (see: apex workspaces --all)\n",
   ]);
 });

@@ -121,9 +121,9 @@ Deno.test("workspaces.list tells tasks' containers from orphans, and workspaces.
   using client = await daemon.runTask({ taskId: "living", cmd: ["sleep", "60"] });
   await client.untilKind("started");
   using events = await daemon.events();
-  await daemon.request("status", {});
+  const { instance } = await daemon.request("status", {});
   for (const taskId of ["lost1", "lost2"]) {
-    const Labels = { "apex.managed": "true", "apex.task-id": taskId };
+    const Labels = { "apex.managed": "true", "apex.instance": instance, "apex.task-id": taskId };
     await engine.create("true", { name: `apex-task-${taskId}`, config: { Labels } });
   }
   await engine.create("true", { name: "mine" });

@@ -74,14 +74,25 @@ Deno.test("tasks.cancel says of a kept container that its run has ended, and poi
     'cannot cancel "apex-task-job": it is the container of job@1, which has ended (completed)',
   ]);
   using events = await daemon.events();
-  await daemon.request("status", {});
-  const config = { Labels: { "apex.managed": "true", "apex.task-id": "lost" } };
-  const id = await engine.create("true", { name: "apex-task-lost", config });
-  await events.until(({ containerId }) => containerId === id);
+  const { instance } = await daemon.request("status", {});
+  const create = async (taskId: string, instance: string | undefined) => {
+    const config = {
+      Labels: { "apex.managed": "true", "apex.instance": instance, "apex.task-id": taskId },
+    };
+    const id = await engine.create("true", { name: `apex-task-${taskId}`, config });
+    await events.until(({ containerId }) => containerId === id);
+  };
+  await create("lost", instance);
   assertEquals(await refusedCancel(daemon, "lost"), [
     "conflict",
     'cannot cancel "lost": container apex-task-lost belongs to no known task ' +
     "(remove it with: apex workspaces clean apex-task-lost)",
+  ]);
+  await create("theirs", "fedcba9876543210");
+  assertEquals(await refusedCancel(daemon, "theirs"), [
+    "conflict",
+    'cannot cancel "theirs": container apex-task-theirs belongs to another apex instance ' +
+    "(fedcba9876543210; ask that instance's daemon to cancel it)",
   ]);
 });
 

@@ -281,7 +281,8 @@ for (const kind of ENGINES) {
   Deno.test(`apex workspaces on ${kind} shows what nobody owns, and cleans it when told to`, async () => {
     await using rig = await startRig(kind);
     const { home, engine } = rig;
-    const labels = { "apex.managed": "true", "apex.task-id": "forgotten" };
+    const { instance } = await request(home.controlSocket, "status", {});
+    const labels = { "apex.managed": "true", "apex.instance": instance, "apex.task-id": "forgotten" };
     await engine.create({
       name: "apex-task-forgotten",
       Labels: labels,

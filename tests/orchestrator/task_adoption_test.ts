@@ -135,6 +135,40 @@ Deno.test("a created container that never started is started; its task's row nee
   assertEquals(await second.until("t1", "workspace-cleaned"), storyOf("task:failed exit").slice(3));
 });
 
+Deno.test("a task has the container back whose id its row has, also where no label says that it is its own", async () => {
+  await using where = await place();
+  const first = await TaskLayers.start(where);
+  await first.startOf(first.run("exec sleep 600", { taskId: "t1" }));
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.start({ ...where, instance: "fedcba9876543210" });
+  assertEquals(second.orchestrator.getTask("t1")?.state, "running");
+  assertEquals([second.workspaces.orphans(), second.workspaces.foreign()], [[], []]);
+  assertEquals((await second.orchestrator.cancelTask("t1")).state, "cancelled");
+  await second.until("t1", "workspace-cleaned");
+  assertEquals(await second.containerNames(), []);
+});
+
+Deno.test("a stored task without a container is not given one of the same id that another instance created", async () => {
+  await using where = await place();
+  await using other = await TaskLayers.start({ socketPath: where.socketPath, instance: "fedcba9876543210" });
+  const first = await TaskLayers.startWithoutAdopting(where);
+  // It is never answered, as if the process were killed before it was asked.
+  first.manager.create = () => new Promise(() => {});
+  first.run("exit 3", { taskId: "t1" });
+  await other.startOf(other.run("exec sleep 600", { taskId: "t1" }));
+  const theirs = other.orchestrator.getTask("t1")?.containerId;
+  await first[Symbol.asyncDispose]();
+
+  await using second = await TaskLayers.start(where);
+  const task = await second.endOfId("t1");
+  assertEquals([task.state, task.exitCode, task.containerId === theirs], ["failed", 3, false]);
+  await second.untilTrue(() => second.seen.includes("workspace-cleaned t1"), () => "the cleanup");
+  assertEquals(other.orchestrator.getTask("t1")?.state, "running");
+  assertEquals(await second.containerNames(), ["apex-task-t1"]);
+  await other.orchestrator.cancelTask("t1");
+});
+
 Deno.test("a start that was not told any more is told in the next life, with the engine's time", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);

@@ -24,6 +24,8 @@ export interface TaskLayersOptions
   readonly socketPath: string;
   /** Of the database; in memory by default. */
   readonly path?: string;
+  /** The id of the apex instance; by default the same for all. */
+  readonly instance?: string;
   /** Of the orchestrator alone. */
   readonly clock?: Clock;
 }
@@ -43,11 +45,19 @@ export class TaskLayers implements AsyncDisposable {
   readonly #byTask = new Map<string, string[]>();
   readonly #waiting = new Set<() => void>();
 
-  private constructor({ socketPath, path = ":memory:", clock = systemClock, ...rest }: TaskLayersOptions) {
+  private constructor(
+    {
+      socketPath,
+      path = ":memory:",
+      instance = "0123456789abcdef",
+      clock = systemClock,
+      ...rest
+    }: TaskLayersOptions,
+  ) {
     const complain = (message: string): void => void this.complaints.push(message);
     const options = { logger: { ...silentLogger, warn: complain, error: complain }, clock: systemClock };
     this.client = new EngineClient({ socketPath });
-    this.manager = new ContainerManager({ ...options, client: this.client });
+    this.manager = new ContainerManager({ ...options, client: this.client, instance });
     this.health = new ContainerHealthMonitor({ ...options, manager: this.manager });
     this.workspaces = new WorkspaceManager({ ...options, manager: this.manager, health: this.health });
     this.storage = openStorage({ ...options, path });

@@ -50,6 +50,8 @@ export class FakeContainers {
   /** What is being told now. */
   current: QueuedEvent | undefined;
   isCaughtUp = true;
+  /** Every container is this instance's, unless a test says otherwise. */
+  owns: (id: string) => boolean = () => true;
   #nextId = 1;
 
   /** The same object, as the pool wants it. */

@@ -21,6 +21,8 @@ export interface SessionBedOptions {
   readonly socketPath: string;
   /** Of the database. */
   readonly path?: string;
+  /** The id of the apex instance; by default the same for all. */
+  readonly instance?: string;
   readonly clock?: Clock;
   readonly killGraceMs?: number;
 }
@@ -38,11 +40,14 @@ export class SessionBed implements AsyncDisposable {
 
   private constructor(stack: AsyncDisposableStack, options: SessionBedOptions) {
     const { socketPath, path = ":memory:", clock = systemClock, killGraceMs = 0 } = options;
+    const { instance = "0123456789abcdef" } = options;
     this.#clock = clock;
     this.client = stack.use(new EngineClient({ socketPath }));
     const storage = stack.use(openStorage({ path, clock, logger: silentLogger }));
     const client = this.client;
-    this.containers = stack.use(new ContainerManager({ client, clock: systemClock, logger: silentLogger }));
+    this.containers = stack.use(
+      new ContainerManager({ client, clock: systemClock, logger: silentLogger, instance }),
+    );
     for (const name of CONTAINER_EVENT_NAMES) {
       if (name === "container:health") continue;
       this.containers.on(name, (event) => {

@@ -230,6 +230,25 @@ async function survival(socketPath: string): Promise<void> {
   for (const { name } of next.pool.list()) await next.pool.kill(name);
 }
 
+async function otherInstance(socketPath: string): Promise<void> {
+  await using first = await SessionBed.open({ socketPath });
+  await using _client = await first.attach({ name: "dev", background: true });
+  // Without the rows of the first, as after the loss of its database.
+  await using other = await SessionBed.open({ socketPath, instance: "fedcba9876543210" });
+  assertEquals(other.pool.list(), []);
+  assertEquals((await assertRejects(() => other.pool.kill("dev"), ApexError)).code, "not_found");
+  // The name of the container is taken, that of the session is free.
+  await using own = await other.attach({ name: "dev" });
+  own.type("echo se$((2))cond\n");
+  await own.untilOutput("se2cond");
+  await using same = await SessionBed.open({ socketPath });
+  assertEquals(same.pool.list().map(({ name }) => name), ["dev"]);
+  assertEquals(same.containerIdOf("dev"), first.containerIdOf("dev"));
+  await other.pool.kill("dev");
+  assertEquals(first.pool.list().map(({ name }) => name), ["dev"]);
+  await first.pool.kill("dev");
+}
+
 Deno.test({
   name: "sessions on Docker tell what the table says, and outlive the daemon",
   ignore: !await dockerAvailable(),
@@ -237,6 +256,7 @@ Deno.test({
     await using docker = await startDocker();
     await sequences(t, docker.socketPath);
     await t.step("the next daemon goes on with them", () => survival(docker.socketPath));
+    await t.step("another instance leaves them alone", () => otherInstance(docker.socketPath));
   },
 });
 
@@ -244,4 +264,5 @@ Deno.test("sessions on the embedded engine tell what the table says, and outlive
   await using engine = await TestEngine.start();
   await sequences(t, engine.socketPath);
   await t.step("the next daemon goes on with them", () => survival(engine.socketPath));
+  await t.step("another instance leaves them alone", () => otherInstance(engine.socketPath));
 });

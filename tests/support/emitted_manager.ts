@@ -23,6 +23,9 @@ type Operations = Pick<
 
 export class EmittedManager extends TypedEmitter<ManagerEvents> implements Operations {
   engineId: string | undefined = "engine-1";
+  readonly instance = "0123456789abcdef";
+  /** Every container is this instance's, unless a test says otherwise. */
+  owns: (id: string) => boolean = () => true;
   records: ContainerRecord[] = [];
   isCaughtUp = true;
   create: Operations["create"] = noEngine;

@@ -22,10 +22,10 @@ export class EngineWorkspaces implements AsyncDisposable {
   readonly events: WorkspaceEvent[] = [];
   readonly #waiting = new Set<() => void>();
 
-  private constructor(socketPath: string) {
+  private constructor(socketPath: string, instance: string) {
     this.client = new EngineClient({ socketPath });
     const options = { logger: silentLogger, clock: systemClock };
-    this.manager = new ContainerManager({ ...options, client: this.client });
+    this.manager = new ContainerManager({ ...options, client: this.client, instance });
     this.health = new ContainerHealthMonitor({ ...options, manager: this.manager });
     this.workspaces = new WorkspaceManager({ ...options, manager: this.manager, health: this.health });
     for (const name of CONTAINER_EVENT_NAMES) {
@@ -43,9 +43,16 @@ export class EngineWorkspaces implements AsyncDisposable {
     }
   }
 
-  /** Follows the engine; resolves when its containers are known. */
-  static async start(socketPath: string): Promise<EngineWorkspaces> {
-    const layers = new EngineWorkspaces(socketPath);
+  /**
+   * Follows the engine; resolves when its containers are known.
+   *
+   * @param options.instance the id of the apex instance; by default the same for all
+   */
+  static async start(
+    socketPath: string,
+    { instance = "0123456789abcdef" }: { readonly instance?: string } = {},
+  ): Promise<EngineWorkspaces> {
+    const layers = new EngineWorkspaces(socketPath, instance);
     const connected = Promise.withResolvers<void>();
     layers.manager.once("engine:connected", () => connected.resolve());
     layers.manager.follow();

@@ -1,5 +1,5 @@
 /** Workspaces on real engines: the same behaviour on the embedded one and on Docker. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
 import { TestEngine } from "../support/embedded_engine.ts";
@@ -208,6 +208,38 @@ const STEPS: Record<string, Steps> = {
     assertEquals(on.workspaces.orphans().map(({ containerName }) => containerName), ["orphan"]);
     for (const { id } of on.manager.list()) await on.removeByHand(id);
   },
+
+  "another instance's container is foreign: no orphan, not adopted by its name, removed only where it is named":
+    async (
+      on,
+      socketPath,
+    ) => {
+      await on.workspaces.create(specOf("theirs", "sleep 600"));
+      await on.until("workspace-created theirs");
+      await using other = await EngineWorkspaces.start(socketPath, { instance: "fedcba9876543210" });
+      const names = () =>
+        [other.workspaces.orphans(), other.workspaces.foreign()]
+          .map((each) => each.map(({ containerName }) => containerName));
+      assertEquals(names(), [[], ["apex-task-theirs"]]);
+      const policy = { cleanupOnComplete: true, preserveOnFailure: false };
+      other.workspaces.adopt({ taskId: "theirs", containerName: "apex-task-theirs", policy });
+      assertEquals(other.workspaces.container("theirs"), undefined);
+      await other.workspaces.finish("theirs", "failed");
+      const { failed } = await other.workspaces.removeOrphans(["apex-task-theirs"]);
+      assertEquals(failed.map(({ name }) => name), ["apex-task-theirs"]);
+      assertEquals((await other.workspaces.removeOrphans()).removed, []);
+
+      // Its name is taken, and its id free.
+      const { containerName } = await other.workspaces.create(specOf("theirs", "true"));
+      assertMatch(containerName, /^apex-task-theirs-[0-9a-f]{4}$/);
+      await other.workspaces.finish("theirs", "cancelled");
+      await other.until("workspace-cleaned theirs");
+      assertEquals(names(), [[], ["apex-task-theirs"]]);
+
+      const of = other.workspaces.foreign();
+      assertEquals((await other.workspaces.removeOrphans(undefined, { of })).removed, ["apex-task-theirs"]);
+      await on.until("workspace-cleaned theirs");
+    },
 };
 
 for (const [name, steps] of Object.entries(STEPS)) {

@@ -311,6 +311,32 @@ Deno.test("a container that comes to be after create() was given up is removed, 
   assertEquals([f.seen, f.workspaces.list()], [WHOLE, []]);
 });
 
+Deno.test("a container that another instance creates under the same name is not taken for an awaited one", async (t) => {
+  for (const isGivenUp of [false, true]) {
+    await t.step(isGivenUp ? "after create() was given up" : "while create() is under way", async () => {
+      await using f = new Fixture();
+      f.manager.owns = () => false;
+      const created = Promise.withResolvers<{ id: string; name: string; warnings: string[] }>();
+      f.manager.create = () => created.promise;
+      const creating = f.workspaces.create(spec);
+      await f.settle();
+      if (isGivenUp) {
+        created.reject(new EngineError("connection lost"));
+        await assertRejects(() => creating, EngineError);
+      }
+      f.created();
+      await f.settle();
+      assertEquals([f.seen, f.removals, f.workspaces.get("t1")?.containerId], [
+        ["container:created"],
+        [],
+        undefined,
+      ]);
+      created.resolve({ id: "d".repeat(64), name: "apex-task-t1", warnings: [] });
+      if (!isGivenUp) assertEquals((await creating).containerId, "d".repeat(64));
+    });
+  }
+});
+
 Deno.test("a creation that was given up does not hold its task's name for ever", async () => {
   await using f = new Fixture();
   f.manager.create = () => Promise.reject(new EngineError("connection lost"));
