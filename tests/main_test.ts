@@ -216,6 +216,15 @@ for (const [name, run, stderr] of nonsense) {
   });
 }
 
+Deno.test("apex run and attach take -e without taking it for the environment of apex itself", async () => {
+  await using dir = await TempDir.make();
+  for (const args of [["run", "-D", "-e", "A=1", "--", "ls"], ["attach", "-D", "-e", "A=1", "dev"]]) {
+    const { status, stderr } = await outcome({ args, env: { APEX_RUNTIME_DIR: dir.path } });
+    assertMatch(stderr, /^apex: no daemon is running /);
+    assertEquals(status, 125);
+  }
+});
+
 /** What the runtime says in its own words, and what apex says of its own bugs. */
 const RAW_TEXT = /os error|bug in apex|^ +at |panicked|Error:/m;
 

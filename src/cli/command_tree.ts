@@ -148,7 +148,8 @@ function buildProgram(
     })
     .addHelpText("after", help.PROGRAM_HELP);
   const flagsOf = (command: CommandUnknownOpts): DaemonFlags => ({ ...program.opts(), ...command.opts() });
-  const sockets = (command: CommandUnknownOpts) => resolveSockets({ ...context, ...flagsOf(command) });
+  const sockets = (command: CommandUnknownOpts) =>
+    resolveSockets({ ...context, socket: flagsOf(command).socket });
 
   program.commandsGroup("Tasks:");
 
