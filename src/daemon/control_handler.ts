@@ -71,6 +71,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
         return containers.logs(request);
       case "tasks.run":
         await ready.tasksUsable(signal);
+        await ready.engineConnected(signal);
         return tasks.run(request);
       case "tasks.list":
         await ready.tasksKnown(signal);
@@ -91,6 +92,11 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
         await ready.ownersKnown(signal);
         return await workspaces.clean(request);
       case "sessions.attach":
+        await ready.containersKnown(signal);
+        if (!sessions.results().some(({ name }) => name === request.name)) {
+          await ready.engineConnected(signal);
+        }
+        return await sessions.answer(request);
       case "sessions.list":
       case "sessions.detach":
       case "sessions.kill":

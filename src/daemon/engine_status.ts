@@ -8,6 +8,7 @@ export class EngineStatus implements Disposable {
   readonly #containers: ContainerManager;
   #current: StatusResult["engine"];
   readonly #firstCaughtUp = Promise.withResolvers<void>();
+  #connected = Promise.withResolvers<void>();
 
   constructor({ containers, engine }: { containers: ContainerManager; engine: EngineAddress }) {
     this.#containers = containers;
@@ -20,6 +21,11 @@ export class EngineStatus implements Disposable {
   /** Resolves when all that the engine had to tell at first is told: from then on its containers are known. */
   get firstCaughtUp(): Promise<void> {
     return this.#firstCaughtUp.promise;
+  }
+
+  /** Resolves when the engine is connected: at once, or the next time that it is. */
+  get connected(): Promise<void> {
+    return this.#connected.promise;
   }
 
   get current(): StatusResult["engine"] {
@@ -35,11 +41,13 @@ export class EngineStatus implements Disposable {
   readonly #onConnected = ({ engine, version }: EngineConnectedEvent): void => {
     const { socket, source } = this.#current;
     this.#current = { state: "connected", kind: engine, version, socket, source };
+    this.#connected.resolve();
   };
 
   readonly #onCaughtUp = (): void => this.#firstCaughtUp.resolve();
 
   readonly #onDisconnected = ({ error }: EngineDisconnectedEvent): void => {
+    if (this.#current.state === "connected") this.#connected = Promise.withResolvers();
     this.#current = { ...this.#current, state: "disconnected", error };
   };
 }

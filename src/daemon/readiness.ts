@@ -4,7 +4,7 @@ import type { EngineStatus } from "./engine_status.ts";
 import type { TaskAdoption } from "./task_adoption.ts";
 
 export interface ReadinessOptions {
-  readonly engine: Pick<EngineStatus, "current" | "firstCaughtUp">;
+  readonly engine: Pick<EngineStatus, "connected" | "current" | "firstCaughtUp">;
   readonly adoption: Pick<TaskAdoption, "error" | "settled">;
   readonly clock: Clock;
 }
@@ -42,6 +42,16 @@ export class Readiness {
     this.#requireEngine();
   }
 
+  /**
+   * What would be created on an engine that is gone fails, and its failure would be published; one that restarts is waited
+   * for. @throws {ApexError} `engine`
+   */
+  async engineConnected(signal: AbortSignal): Promise<void> {
+    const { engine } = this.#options;
+    await this.#wait(engine.connected, { limitMs: CHANGE_LIMIT_MS, signal });
+    if (engine.current.state !== "connected") throw this.#noEngine();
+  }
+
   /** Until every task is taken up, its container looks like nobody's. @throws {ApexError} `engine` */
   async ownersKnown(signal: AbortSignal): Promise<void> {
     const { adoption } = this.#options;
@@ -53,13 +63,18 @@ export class Readiness {
   }
 
   #requireEngine(): void {
+    if (this.#options.engine.current.kind === undefined) throw this.#noEngine();
+  }
+
+  #noEngine(): ApexError {
     const { kind, socket, source, error } = this.#options.engine.current;
-    if (kind !== undefined) return;
-    const why = error ?? `the engine at ${socket} (from ${source}) does not answer`;
-    throw new ApexError(
+    const place = `${socket} (from ${source})`;
+    // Why it was not reached names the place; why it was lost does not.
+    const how = kind === undefined ? "has not reached its engine yet" : `has lost its engine at ${place}`;
+    const why = error ?? `the engine at ${place} does not answer`;
+    return new ApexError(
       "engine",
-      `the daemon (pid ${Deno.pid}) has not reached its engine yet; start that engine, or end the daemon (apex stop) and ` +
-        `name another: ${why}`,
+      `the daemon (pid ${Deno.pid}) ${how}; start that engine, or end the daemon (apex stop) and name another: ${why}`,
     );
   }
 

@@ -5,13 +5,17 @@ import type { StatusResult } from "../../src/protocol/control.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { nextTurn } from "./test_control_server.ts";
 
-type Question = "containersKnown" | "tasksKnown" | "tasksUsable" | "ownersKnown";
+type Question = "containersKnown" | "engineConnected" | "tasksKnown" | "tasksUsable" | "ownersKnown";
 
 /** A daemon that has just started. */
 class Fixture {
   readonly clock = new FakeClock();
   readonly stop = new AbortController();
-  readonly engine: { current: StatusResult["engine"]; firstCaughtUp: Promise<void> };
+  readonly engine: {
+    current: StatusResult["engine"];
+    firstCaughtUp: Promise<void>;
+    connected: Promise<void>;
+  };
   readonly adoption: { error: string | undefined; settled: Promise<void> };
   readonly #connected = Promise.withResolvers<void>();
   readonly #adopted = Promise.withResolvers<void>();
@@ -19,7 +23,7 @@ class Fixture {
 
   constructor() {
     const current = { state: "connecting", socket: "/e.sock", source: "a test" } as const;
-    this.engine = { current, firstCaughtUp: this.#connected.promise };
+    this.engine = { current, firstCaughtUp: this.#connected.promise, connected: this.#connected.promise };
     this.adoption = { error: undefined, settled: this.#adopted.promise };
     this.#readiness = new Readiness(this);
   }
@@ -82,6 +86,27 @@ Deno.test("Readiness gives up an engine that does not answer, but tells of tasks
   const later = fixture.ask("containersKnown");
   await fixture.advance(2_000);
   assertEquals(later.outcome, `${ADVICE}no such file`);
+});
+
+Deno.test("Readiness waits for an engine that was lost, and names the daemon when it does not come back", async () => {
+  const fixture = new Fixture();
+  fixture.connect();
+  const again = Promise.withResolvers<void>();
+  const current = { ...fixture.engine.current, state: "disconnected", error: "gone" } as const;
+  Object.assign(fixture.engine, { current, connected: again.promise });
+  const lost = fixture.ask("engineConnected");
+  await fixture.advance(4_900);
+  assertEquals(lost.outcome, "waits");
+  await fixture.advance(100);
+  assertEquals(
+    lost.outcome,
+    `${ADVICE.replace("has not reached its engine yet", "has lost its engine at /e.sock (from a test)")}gone`,
+  );
+  const found = fixture.ask("engineConnected");
+  fixture.connect();
+  again.resolve();
+  await nextTurn();
+  assertEquals(found.outcome, "ready");
 });
 
 Deno.test("Readiness lets nobody take a container for nobody's before all tasks are taken up", async () => {

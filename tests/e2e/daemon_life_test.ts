@@ -163,6 +163,26 @@ Deno.test("a verb that fails for want of an engine names the daemon, what named 
   }
 });
 
+Deno.test("a task or session is not created while the engine is gone, and the daemon that lost it is named", async () => {
+  await using home = await ApexHome.create();
+  await using daemon = await home.startDaemon();
+  await home.endEngine();
+  await eventually(
+    async () => (await request(home.controlSocket, "status", {})).engine.state === "disconnected",
+    "the daemon has lost its engine",
+  );
+  for (const args of [["run", ...TASK, "--", "true"], ["attach", "-b", "dev", "--image", "busybox:local"]]) {
+    const { code, stderr } = await home.apex(args);
+    assertEquals(code, 125);
+    assertStringIncludes(
+      stderr,
+      `apex: the daemon (pid ${daemon.pid}) has lost its engine at ${home.engineSocket} (from --engine); `,
+    );
+    assertStringIncludes(stderr, "(apex stop)");
+  }
+  assertEquals(JSON.parse((await home.apex(["tasks", "--all", "--json"])).stdout), []);
+});
+
 Deno.test("nothing is run on another engine than the one that is named", async () => {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon();
