@@ -8,6 +8,8 @@ import { resolvePaths, type SocketPaths } from "../platform/directories.ts";
 import { type AttachFlags, attachParamsOf, creatingOptions } from "./attach_params.ts";
 import type { CliContext } from "./cli_context.ts";
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "./detach_keys.ts";
+import { isConnectionLoss } from "./passing_error.ts";
+import { reconnect, RECONNECT_WITHIN_MS } from "./reconnect.ts";
 import { type RelayEnd, SessionConsole, type TerminalSize } from "./session_console.ts";
 import { tellSessionEnd } from "./session_end.ts";
 import { toStatusError } from "./status_error.ts";
@@ -27,9 +29,6 @@ export interface AttachOptions {
 /** Making a session may begin with the pull of its image. */
 const CREATE_TIMEOUT_MS = 600_000;
 const LONG_AFTER_MS = 2_000;
-/** How long another daemon may take to come, and how often one is looked for. */
-const RETRY_FOR_MS = 30_000;
-const RETRY_EVERY_MS = 200;
 
 /** What a daemon on its way out, or in, answers. */
 const MAY_PASS: ReadonlySet<ErrorCode> = new Set(["no_daemon", "protocol", "engine", "timeout"]);
@@ -53,7 +52,7 @@ export async function attach(context: CliContext, { flags, name, command }: Atta
       return { session: await tellingOfDelay(attaching, { afterMs: LONG_AFTER_MS, tell }), sockets };
     };
     const { session, sockets } = await withDaemon(attachTo, { context, flags }).catch((error) => {
-      throw isCutOff(error) ? lostInFlight(name, error) : error;
+      throw isConnectionLoss(error) ? lostInFlight(name, error) : error;
     });
     const ignored = session.created ? [] : creatingOptions(flags, command);
     const tellIgnored = async () => {
@@ -79,13 +78,6 @@ function onlyWhenMade(name: string, options: readonly string[]): string {
   return `session ${name} exists already; what counts only when it is made was ignored: ${
     options.join(", ")
   }`;
-}
-
-/** The daemon was there, and was gone before it answered. */
-function isCutOff(error: unknown): boolean {
-  if (!(error instanceof ApexError) || error.code !== "protocol") return false;
-  const { cause } = error;
-  return cause instanceof Deno.errors.ConnectionReset || cause instanceof Deno.errors.UnexpectedEof;
 }
 
 function lostInFlight(name: string, cause: unknown): ApexError {
@@ -121,7 +113,9 @@ async function stay(first: AttachedSession, { context, keys, params, sockets }: 
     const end = await view.relay(current, asked);
     const daemonIsGone = end.kind === "lost" || end.kind === "detach" && end.detach.reason === "shutdown";
     if (!daemonIsGone) return end;
-    await view.say(`the daemon went away; waiting ${RETRY_FOR_MS / 1_000} s for another (Ctrl-C gives up)`);
+    await view.say(
+      `the daemon went away; waiting ${RECONNECT_WITHIN_MS / 1_000} s for another (Ctrl-C gives up)`,
+    );
     const again = await attachAgain(params, { context, sockets, view });
     if (again === undefined) return view.endOf(end);
     ({ session, asked } = again);
@@ -140,23 +134,23 @@ async function attachAgain(
   params: AttachParams,
   { context, sockets, view }: Pick<Stay, "context" | "sockets"> & { readonly view: SessionConsole },
 ): Promise<AttachedAgain | undefined> {
-  const deadline = Date.now() + RETRY_FOR_MS;
-  while (Date.now() < deadline && !view.isLeaving) {
-    const asked = view.size;
-    try {
+  try {
+    return await reconnect(async () => {
+      const asked = view.size;
       // What has ended meanwhile must not be made anew, nor is it taken from who came first.
       await context.checkDaemon(sockets);
       const existing = { ...params, ...asked, force: false, mustExist: true };
       return { session: await attachUnlessLeft(existing, { sockets, view }), asked };
-    } catch (error) {
-      if (view.isLeaving) return undefined;
-      if (!(error instanceof ApexError)) throw error;
-      if (error.code === "not_found") throw endedMeanwhile(params.name, error);
-      if (!MAY_PASS.has(error.code)) throw error;
-    }
-    await view.pause(RETRY_EVERY_MS);
+    }, {
+      signal: view.leaving,
+      mayPass: (error) => error instanceof ApexError && MAY_PASS.has(error.code),
+    });
+  } catch (error) {
+    if (view.isLeaving) return undefined;
+    if (!(error instanceof ApexError)) throw error;
+    if (error.code === "stream_cut") return undefined;
+    throw error.code === "not_found" ? endedMeanwhile(params.name, error) : error;
   }
-  return undefined;
 }
 
 function endedMeanwhile(name: string, cause: ApexError): ApexError {

@@ -4,7 +4,7 @@
  */
 import { type LineStream, openLines } from "../client/line_stream.ts";
 import { type EventLine, streamLines } from "../client/stream_lines.ts";
-import { ApexError } from "../platform/apex_error.ts";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import { type Cursor, formatCursor, parseCursor } from "../protocol/cursor.ts";
@@ -16,7 +16,7 @@ import type { EventOptions } from "./event_flags.ts";
 import { heardLines, silenceMs } from "./heard_lines.ts";
 import { ATOMIC_BYTES, LinePrinter } from "./line_printer.ts";
 import { printedEvents } from "./printed_events.ts";
-import { reopenedStream } from "./reopened_stream.ts";
+import { reconnect } from "./reconnect.ts";
 import { endOf, gapReason, type StreamEnd } from "./stream_end.ts";
 import { printable } from "./table.ts";
 
@@ -201,11 +201,20 @@ export class ExtendedEvents implements Disposable {
 
   async #reopen(sockets: SocketPaths, what: string): Promise<LineStream> {
     const { stderr, checkDaemon } = this.#context;
+    let told = "";
     const open = async () => {
       await checkDaemon(sockets);
       return await this.open(sockets);
     };
-    const stream = await reopenedStream(open, { stderr, signal: this.#signal });
+    const stream = await reconnect(open, {
+      signal: this.#signal,
+      withinMs: Infinity,
+      onObstacle: async (error) => {
+        if (error instanceof ApexError && error.code === "no_daemon" || messageOf(error) === told) return;
+        told = messageOf(error);
+        await stderr.print(`apex: still trying to connect: ${told}`);
+      },
+    });
     const where = this.#cursor === undefined ? "" : `, going on after ${formatCursor(this.#cursor)}`;
     await stderr.print(`apex: ${what}${where}`);
     return stream;

@@ -10,11 +10,13 @@ const PASSING_FAILURES: ReadonlySet<ErrorCode> = new Set(["no_daemon", "timeout"
 export function isPassingError(error: unknown): error is ApexError {
   if (error instanceof RefusedError) return PASSING_REFUSALS.has(error.code);
   if (!(error instanceof ApexError)) return false;
-  return PASSING_FAILURES.has(error.code) || isConnectionLoss(error.cause);
+  return PASSING_FAILURES.has(error.code) || isConnectionLoss(error);
 }
 
-/** What ends without a reply, as a daemon does that is killed. */
-function isConnectionLoss(cause: unknown): boolean {
+/** Whether the daemon was there, and was gone before it had answered, as one does that is killed. */
+export function isConnectionLoss(error: unknown): boolean {
+  if (!(error instanceof ApexError) || error instanceof RefusedError) return false;
+  const { cause } = error;
   return cause instanceof Deno.errors.UnexpectedEof || cause instanceof Deno.errors.ConnectionReset ||
     cause instanceof Deno.errors.BrokenPipe || cause instanceof Deno.errors.NotConnected;
 }

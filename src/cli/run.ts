@@ -1,19 +1,14 @@
-import { type ControlStream, openStream } from "../client/control_stream.ts";
 import { aheadOf, type EndedTask, endedTaskOf, pullProgressOf } from "../client/frame_payloads.ts";
-import { ApexError } from "../platform/apex_error.ts";
-import type { SocketPaths } from "../platform/directories.ts";
-import type { TaskSpecRequest } from "../protocol/control.ts";
+import { randomTaskId } from "../protocol/random_task_id.ts";
 import type { CliContext } from "./cli_context.ts";
 import type { DaemonFlags } from "./daemon_flags.ts";
-import { ForwardedSignals } from "./forwarded_signals.ts";
 import { OutputRelay } from "./output_relay.ts";
 import { PullDisplay } from "./pull_display.ts";
-import { sendInput } from "./send_input.ts";
 import { toStatusError } from "./status_error.ts";
+import { TaskConnection } from "./task_connection.ts";
 import { exitStatusOf, explainEnd } from "./task_end.ts";
 import { type TaskFlags, taskSpecOf } from "./task_spec.ts";
 import { hintAtUnreadInput } from "./unread_input_hint.ts";
-import { withDaemon } from "./with_daemon.ts";
 
 export interface RunFlags extends TaskFlags, DaemonFlags {}
 
@@ -23,19 +18,19 @@ export interface RunOptions {
 }
 
 /**
- * `apex run`: runs a command in a container, shows its output and passes on its exit status. Should this client vanish, the
- * task goes on.
+ * `apex run`: runs a command in a container, shows its output and passes on its exit status. The task outlives this client,
+ * and this client outlives the daemon.
  *
  * @returns the exit status
  * @throws {StatusError} 125 for whatever is not the command's own failure; 141 when the reader of the output has gone.
  */
 export async function run(context: CliContext, { flags, command }: RunOptions): Promise<number> {
   try {
-    const task = taskSpecOf(flags, { command, context });
-    await using running = await withDaemon((sockets) => ask(task, { context, sockets }), { context, flags });
-    if (task.stdin) void sendInput(running.stream, context);
+    const spec = taskSpecOf(flags, { command, context });
+    const task = { ...spec, taskId: spec.taskId ?? randomTaskId() };
+    await using connection = new TaskConnection({ context, flags, task });
     const [out, err] = [new OutputRelay(context.stdout), new OutputRelay(context.stderr)];
-    const followed = follow(running, {
+    const followed = follow(connection, {
       context,
       out,
       err,
@@ -43,30 +38,10 @@ export async function run(context: CliContext, { flags, command }: RunOptions): 
       hasInput: task.stdin,
     });
     // Following may be stuck in a write that nobody reads, or wait for a task that says nothing for long.
-    return await Promise.race([followed, reasonOf(running.signals.abandoned), out.failed, err.failed]);
+    return await Promise.race([followed, reasonOf(connection.abandoned), out.failed, err.failed]);
   } catch (error) {
     throw toStatusError(error, "the task goes on (see: apex tasks)");
   }
-}
-
-/** A task that the daemon has taken, and the signals that go to it. */
-interface RunningTask extends AsyncDisposable {
-  readonly stream: ControlStream<"tasks.run">;
-  readonly signals: ForwardedSignals;
-}
-
-async function ask(
-  task: TaskSpecRequest,
-  { context, sockets: { controlSocket } }: { readonly context: CliContext; readonly sockets: SocketPaths },
-): Promise<RunningTask> {
-  await using stack = new AsyncDisposableStack();
-  const signals = stack.use(new ForwardedSignals({ context, controlSocket }));
-  const stream = stack.use(
-    await openStream(controlSocket, "tasks.run", { task }, { signal: signals.abandoned }),
-  );
-  signals.accepted(stream.result.taskId);
-  const owned = stack.move();
-  return { stream, signals, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 interface FollowOptions {
@@ -79,14 +54,13 @@ interface FollowOptions {
 }
 
 async function follow(
-  { stream, signals }: RunningTask,
+  connection: TaskConnection,
   { context, out, err, isDetached, hasInput = false }: FollowOptions,
 ): Promise<number> {
   const { stderr } = context;
-  const { taskId } = stream.result;
   let isSilent = true;
   await using display = new PullDisplay(stderr);
-  for await (const frame of stream.frames) {
+  for await (const frame of connection.frames()) {
     switch (frame.kind) {
       case "data":
         // Both may be the same terminal: there, too, what came first is to stand first.
@@ -102,13 +76,13 @@ async function follow(
         await display.update(pullProgressOf(frame));
         break;
       case "pending":
-        if (isDetached) return await printId(context, taskId);
-        await stderr.print(`apex: task ${taskId} is pending (${aheadOf(frame)} ahead of it)`);
+        if (isDetached) return await printId(context, connection.taskId);
+        await stderr.print(`apex: task ${connection.taskId} is pending (${aheadOf(frame)} ahead of it)`);
         break;
       case "started":
         await display.clear();
-        signals.started();
-        if (isDetached) return await printId(context, taskId);
+        connection.started();
+        if (isDetached) return await printId(context, connection.taskId);
         break;
       case "exit":
         await display.clear();
@@ -118,13 +92,7 @@ async function follow(
         return await tellEnd(endedTaskOf(frame), context);
     }
   }
-  await out.flush();
-  await err.flush();
-  throw new ApexError(
-    "stream_cut",
-    `the daemon went away while task ${taskId} ran; the task may go on: see apex wait ${taskId}, ` +
-      `once a daemon runs again (apex daemon)`,
-  );
+  throw new TypeError("The frames of a task ended without its end");
 }
 
 /** Rejects with the signal's reason when it is aborted. */

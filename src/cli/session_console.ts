@@ -2,7 +2,6 @@
  * Where a session is shown: this terminal, or the pipes in its place. It owns the terminal's state for as long as it
  * lasts, reads what is typed for whichever connection is the current one, and looks for the detach keys in it.
  */
-import { delay } from "@std/async/delay";
 import type { AttachedSession } from "../client/attached_session.ts";
 import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
 import type { CliContext, VerbSignal } from "./cli_context.ts";
@@ -91,13 +90,6 @@ export class SessionConsole implements AsyncDisposable {
 
   get isLeaving(): boolean {
     return this.#leaving.signal.aborted;
-  }
-
-  /** Resolves then, or when this is being left. */
-  async pause(ms: number): Promise<void> {
-    const { signal } = this.#leaving;
-    // Rejects when it is being left.
-    await delay(ms, { signal }).catch(() => {});
   }
 
   /**

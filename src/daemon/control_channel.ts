@@ -41,6 +41,15 @@ export interface ControlChannel {
   frames(): AsyncIterable<Frame>;
 }
 
+/** Why a stream ends when the daemon does: its client may well be back. */
+export class DaemonEndingError extends Error {
+  override readonly name = "DaemonEndingError";
+
+  constructor() {
+    super("the daemon is ending");
+  }
+}
+
 export interface SocketChannelOptions {
   readonly conn: Deno.UnixConn;
   /** What came right behind the request line. */

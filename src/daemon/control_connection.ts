@@ -55,8 +55,8 @@ export class ControlConnection {
   }
 
   /** Cuts short what is done with it. May be called again. */
-  end(reason: string): void {
-    this.#endReason ??= new Error(reason);
+  end(reason: Error): void {
+    this.#endReason ??= reason;
     this.#channel?.end(this.#endReason);
     closeQuietly(this.conn);
     this.#ended.reject(this.#endReason);
@@ -64,7 +64,10 @@ export class ControlConnection {
 
   /** Ends it when the client takes too long for its part of `work`. */
   async withinTimeout<T>(work: () => Promise<T>): Promise<T> {
-    const cancel = this.#clock.after(CLIENT_TIMEOUT_MS, () => this.end("the client took too long"));
+    const cancel = this.#clock.after(
+      CLIENT_TIMEOUT_MS,
+      () => this.end(new Error("the client took too long")),
+    );
     try {
       return await work();
     } finally {

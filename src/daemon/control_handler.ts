@@ -40,6 +40,8 @@ export interface ControlHandlerOptions {
   readonly sessions: SessionRequests;
   /** For tasks that name none. */
   readonly defaultImage: string;
+  /** The daemon's engine, as `--engine` takes it. */
+  readonly engineChoice: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }

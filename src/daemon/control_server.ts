@@ -23,7 +23,7 @@ import {
   MAX_REQUEST_BYTES,
   readLine,
 } from "../protocol/jsonl.ts";
-import type { ControlChannel, SocketChannel } from "./control_channel.ts";
+import { type ControlChannel, DaemonEndingError, type SocketChannel } from "./control_channel.ts";
 import { ControlConnection } from "./control_connection.ts";
 import { decodeRequest } from "./decode_request.ts";
 import { errorReply } from "./error_reply.ts";
@@ -73,7 +73,6 @@ export interface ControlServerOptions {
 
 /** Each costs two descriptors at most, its own and one to the engine. */
 const MAX_STREAMS = 4_096;
-const ENDING = "the daemon is ending";
 
 export class ControlServer implements AsyncDisposable {
   readonly #options: ControlServerOptions;
@@ -97,10 +96,11 @@ export class ControlServer implements AsyncDisposable {
   /** Closes the listener and every connection, and waits until the operations of all streams have let go. */
   async [Symbol.asyncDispose](): Promise<void> {
     closeQuietly(this.#options.listener);
-    this.#stop.abort(new Error(ENDING));
+    const reason = new DaemonEndingError();
+    this.#stop.abort(reason);
     await this.#accepting;
     for (const connection of [...this.#connections, ...this.#streams, ...this.#refusals]) {
-      connection.end(ENDING);
+      connection.end(reason);
     }
     while (this.#work.size > 0) await Promise.all(this.#work);
   }

@@ -151,6 +151,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         events,
         sessions: new SessionRequests({ sessions, clock, logger }),
         defaultImage: config.image,
+        engineChoice: engine.embedded ? "embedded" : `unix://${engine.socketPath}`,
         clock,
         logger,
       }),

@@ -11,6 +11,7 @@ import type { ContainerManager } from "../containers/container_manager.ts";
 import type { LogChunk } from "../engine/log_frames.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { OutputPosition } from "../protocol/control.ts";
 import type { ControlChannel } from "./control_channel.ts";
 import { sendOutput } from "./output_frames.ts";
 
@@ -25,6 +26,8 @@ const NEWS_LIMIT_MS = 5_000;
 export interface TaskOutputOptions {
   readonly containers: Pick<ContainerManager, "find" | "logs">;
   readonly containerId: string;
+  /** What the client has received before. */
+  readonly received?: OutputPosition;
   /** Resolves when the task has ended. */
   readonly ended: Promise<unknown>;
   readonly channel: ControlChannel;
@@ -34,7 +37,7 @@ export interface TaskOutputOptions {
 export class TaskOutput {
   readonly #options: TaskOutputOptions;
   /** Bytes relayed of each stream. */
-  readonly #relayed = { stdout: 0, stderr: 0 };
+  readonly #relayed: { stdout: number; stderr: number };
   #endedAtMs: number | undefined;
   /** When the engine last told something. */
   #heardAtMs = 0;
@@ -43,6 +46,8 @@ export class TaskOutput {
 
   constructor(options: TaskOutputOptions) {
     this.#options = options;
+    const { stdout = 0, stderr = 0 } = options.received ?? {};
+    this.#relayed = { stdout, stderr };
     void options.ended.then(() => {
       this.#endedAtMs = options.clock.now();
       this.#onEnd?.();

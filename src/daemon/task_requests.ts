@@ -2,14 +2,21 @@
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import type { Task, TaskSpec } from "../orchestrator/task.ts";
+import type { TaskHandle } from "../orchestrator/task_handle.ts";
 import type { TaskInput } from "../orchestrator/task_input.ts";
-import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import { definedFields } from "../platform/defined_fields.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { ControlReply, ControlRequestOf, TaskResult, TaskSpecRequest } from "../protocol/control.ts";
+import type {
+  ControlReply,
+  ControlRequestOf,
+  OutputPosition,
+  TaskResult,
+  TaskSpecRequest,
+} from "../protocol/control.ts";
 import { encodeJsonFrame } from "../protocol/frames.ts";
 import { carryInput } from "./carry_input.ts";
+import { type ControlChannel, DaemonEndingError } from "./control_channel.ts";
 import type { StreamReply } from "./control_server.ts";
 import { PullProgressFrames } from "./pull_progress_frames.ts";
 import type { Targets } from "./targets.ts";
@@ -22,6 +29,8 @@ export interface TaskRequestsOptions {
   readonly targets: Targets;
   /** For tasks that name none. */
   readonly defaultImage: string;
+  /** The daemon's, as `--engine` takes it. */
+  readonly engineChoice: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -34,12 +43,12 @@ export class TaskRequests {
   }
 
   /**
-   * The task goes on whatever becomes of the client. Its container is kept until the client has what it put out.
+   * The task continues whatever becomes of the client. Its container is left until the client has received its output.
    *
    * @throws {ApexError} `usage`, `conflict`
    */
-  run({ task }: ControlRequestOf<"tasks.run">): StreamReply {
-    const { orchestrator, defaultImage, clock } = this.#options;
+  run({ task, requestId }: ControlRequestOf<"tasks.run">): StreamReply {
+    const { orchestrator, defaultImage, engineChoice, clock } = this.#options;
     const progress = new PullProgressFrames(clock);
     const outputTaken = Promise.withResolvers<void>();
     const input = Promise.withResolvers<TaskInput | undefined>();
@@ -47,21 +56,20 @@ export class TaskRequests {
       onPullProgress: progress.add,
       holdCleanup: outputTaken.promise,
       ...(task.stdin && { onInput: input.resolve }),
+      ...(requestId !== undefined && { requestId }),
     });
     void handle.ended.then(() => input.resolve(undefined));
     return {
       ok: true,
-      result: { taskId: handle.taskId },
-      stream: async (channel) => {
+      result: { taskId: handle.taskId, engine: engineChoice },
+      stream: (channel) => {
         const carrying = task.stdin ? carryInput(channel.frames(), input.promise) : undefined;
-        const stream = new TaskStream({ ...this.#options, handle, progress, channel });
-        try {
-          await Promise.race([stream.untilOutputTaken(), ...(carrying ? [failureOf(carrying)] : [])]);
-        } finally {
-          outputTaken.resolve();
-          progress[Symbol.dispose]();
-        }
-        await stream.sendEnd();
+        return this.#stream(channel, {
+          handle,
+          progress,
+          taken: outputTaken.resolve,
+          ...(carrying && { carrying }),
+        });
       },
     };
   }
@@ -92,22 +100,58 @@ export class TaskRequests {
   }
 
   /** @throws {ApexError} `not_found` */
-  wait({ task: taskId }: ControlRequestOf<"tasks.wait">): StreamReply {
-    const { orchestrator } = this.#options;
-    if (orchestrator.getTask(taskId) === undefined) throw noSuchTask(taskId);
+  wait({ task: taskId, requestId, output }: ControlRequestOf<"tasks.wait">): StreamReply {
+    const { orchestrator, clock } = this.#options;
+    const which = requestId === undefined ? {} : { requestId };
+    if (output === undefined) {
+      orchestrator.followTask(taskId, which);
+      return {
+        ok: true,
+        result: { taskId },
+        async stream(channel) {
+          const task: Task = await orchestrator.waitTask(taskId, channel.signal);
+          await channel.send(encodeJsonFrame("exit", { task: taskResult(task) }));
+        },
+      };
+    }
+    const outputTaken = Promise.withResolvers<void>();
+    const handle = orchestrator.followTask(taskId, { ...which, holdCleanup: outputTaken.promise });
+    const progress = new PullProgressFrames(clock);
     return {
       ok: true,
       result: { taskId },
-      async stream(channel) {
-        const task: Task = await orchestrator.waitTask(taskId, channel.signal);
-        await channel.send(encodeJsonFrame("exit", { task: taskResult(task) }));
-      },
+      stream: (channel) =>
+        this.#stream(channel, { handle, progress, received: output, taken: outputTaken.resolve }),
     };
   }
-}
 
-function noSuchTask(taskId: string): ApexError {
-  return new ApexError("not_found", `no such task: ${JSON.stringify(taskId)} (try: apex tasks --all)`);
+  async #stream(
+    channel: ControlChannel,
+    { handle, progress, received, taken, carrying }: {
+      readonly handle: TaskHandle;
+      readonly progress: PullProgressFrames;
+      readonly received?: OutputPosition;
+      readonly taken: () => void;
+      /** Its input. */
+      readonly carrying?: Promise<void>;
+    },
+  ): Promise<void> {
+    const stream = new TaskStream({
+      ...this.#options,
+      handle,
+      progress,
+      channel,
+      ...(received && { received }),
+    });
+    try {
+      await Promise.race([stream.untilOutputTaken(), ...(carrying ? [failureOf(carrying)] : [])]);
+    } finally {
+      // When the daemon ends, its client has not left: the next daemon leaves the container to it.
+      if (!(channel.signal.reason instanceof DaemonEndingError)) taken();
+      progress[Symbol.dispose]();
+    }
+    await stream.sendEnd();
+  }
 }
 
 /** Rejects when the work does, and never resolves. */

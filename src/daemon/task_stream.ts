@@ -1,10 +1,14 @@
-/** What one client of `tasks.run` is told of its task: `pending`?, `progress`*, `started`?, output, `exit`. */
+/**
+ * What one client of `tasks.run`, or of `tasks.wait` with output, receives of its task: `pending`?, `progress`*, `started`?,
+ * output, `exit`.
+ */
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { Task } from "../orchestrator/task.ts";
 import type { TaskHandle } from "../orchestrator/task_handle.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { encodeJsonFrame } from "../protocol/frames.ts";
+import type { OutputPosition } from "../protocol/control.ts";
 import type { ControlChannel } from "./control_channel.ts";
 import type { PullProgressFrames } from "./pull_progress_frames.ts";
 import { TaskOutput } from "./task_output.ts";
@@ -13,6 +17,8 @@ import { taskResult } from "./wire_results.ts";
 export interface TaskStreamOptions {
   readonly handle: TaskHandle;
   readonly channel: ControlChannel;
+  /** What of the output its client has received before. */
+  readonly received?: OutputPosition;
   readonly progress: PullProgressFrames;
   readonly containers: Pick<ContainerManager, "find" | "logs">;
   readonly clock: Clock;
@@ -29,7 +35,7 @@ export class TaskStream {
 
   /** Resolves when the task's container is needed no more. @throws when the client is gone */
   async untilOutputTaken(): Promise<void> {
-    const { handle, channel, progress, containers, clock, logger } = this.#options;
+    const { handle, channel, progress, received, containers, clock, logger } = this.#options;
     if (handle.pendingAhead > 0) {
       await channel.send(encodeJsonFrame("pending", { ahead: handle.pendingAhead }));
     }
@@ -39,7 +45,15 @@ export class TaskStream {
     // It ended before it started: there is nothing to read.
     if (startedAt === undefined || containerId === undefined) return;
     await channel.send(encodeJsonFrame("started", { taskId, containerId }));
-    const output = new TaskOutput({ containers, containerId, ended: handle.ended, channel, clock });
+    if (handle.isOutputTaken && containers.find(containerId) === undefined) return;
+    const output = new TaskOutput({
+      containers,
+      containerId,
+      ended: handle.ended,
+      channel,
+      clock,
+      ...(received && { received }),
+    });
     this.#outputError = await output.relay();
     if (this.#outputError !== undefined) {
       logger.warn(`some output of task ${taskId} may not have reached its client: ${this.#outputError}`);

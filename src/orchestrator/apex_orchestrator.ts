@@ -16,7 +16,7 @@ import {
   type OrchestratorListener,
 } from "./orchestrator_events.ts";
 import type { Task, TaskSpec } from "./task.ts";
-import type { RunTaskOptions, TaskHandle } from "./task_handle.ts";
+import type { FollowTaskOptions, RunTaskOptions, TaskHandle } from "./task_handle.ts";
 import { TaskRunner } from "./task_runner.ts";
 
 export type {
@@ -26,7 +26,7 @@ export type {
   OrchestratorEventName,
   OrchestratorEvents,
 } from "./orchestrator_events.ts";
-export type { RunTaskOptions, TaskHandle } from "./task_handle.ts";
+export type { FollowTaskOptions, RunTaskOptions, TaskHandle } from "./task_handle.ts";
 
 /** What an {@linkcode ApexOrchestrator} is built from; all of it stays its owner's to dispose. */
 export interface ApexOrchestratorOptions {
@@ -82,13 +82,23 @@ export class ApexOrchestrator implements AsyncDisposable {
 
   /**
    * Accepts a task; its `task:created` is told before this returns. It runs as soon as its turn comes, and its container
-   * is removed when it has ended, unless the task says otherwise.
+   * is removed when it has ended, unless the task says otherwise. With the `requestId` of a task of that id that was
+   * accepted before, it begins none and gives that one.
    *
    * @throws {ApexError} `usage` for a value that makes no sense, `conflict` when a task of that id has not ended, `busy`
    *   when far too many wait
    */
   runTask(spec: TaskSpec, options: RunTaskOptions = {}): TaskHandle {
     return this.#runner.run(spec, options);
+  }
+
+  /**
+   * A task that was accepted before, in an earlier life perhaps; for one that has ended, its end.
+   *
+   * @throws {ApexError} `not_found`
+   */
+  followTask(taskId: string, options: FollowTaskOptions = {}): TaskHandle {
+    return this.#runner.follow(taskId, options);
   }
 
   /**

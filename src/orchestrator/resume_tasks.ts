@@ -46,7 +46,10 @@ export async function resumeTasks(runs: readonly TaskRun[], options: ResumeOptio
 /** Of a container that is gone untold, the removal would fail, and be told as a failure. */
 async function cleanUp(run: TaskRun, { workspaces, signal }: ResumeOptions): Promise<void> {
   if (!workspaces.isCaughtUp) await workspaces.untilCaughtUp(signal);
-  if (!signal.aborted) await run.cleanUp();
+  if (signal.aborted) return;
+  // Its output is still to be read: others are not to wait for that.
+  if (run.record.outputAwaited) run.cleanUpMeanwhile();
+  else await run.cleanUp();
 }
 
 /** What runs has its turn already; only then is it known who of the others gets one. */

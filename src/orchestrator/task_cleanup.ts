@@ -1,12 +1,13 @@
 import { messageOf } from "../platform/apex_error.ts";
 import type { Task } from "./task.ts";
+import type { OutputReaders } from "./output_readers.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
 import { waitAtMost } from "./wait_at_most.ts";
 
 export interface TaskCleanupOptions {
   readonly context: TaskRunContext;
-  /** The container is left until this settles, or for so long as a person may read with a pager. */
-  readonly holdCleanup: Promise<unknown> | undefined;
+  /** The container is left while there are any, or for as long as a person may read with a pager. */
+  readonly readers: OutputReaders;
 }
 
 const HOLD_CLEANUP_MS = 600_000;
@@ -19,10 +20,12 @@ export async function finishWorkspace(
   { taskId, state }: Task,
   options: TaskCleanupOptions,
 ): Promise<boolean> {
-  const { context: { workspaces, engineTurns, clock, disposal, logger }, holdCleanup } = options;
+  const { context: { workspaces, engineTurns, clock, disposal, logger }, readers } = options;
   if (state === "pending" || state === "running") return false;
-  if (holdCleanup !== undefined) {
-    await waitAtMost(holdCleanup, { limitMs: HOLD_CLEANUP_MS, clock, signal: disposal });
+  if (readers.isReading) {
+    await waitAtMost(readers.none(), { limitMs: HOLD_CLEANUP_MS, clock, signal: disposal });
+    // The next life leaves the container to them.
+    if (disposal.aborted) return false;
   }
   try {
     return await engineTurns.during(() => workspaces.finish(taskId, state));

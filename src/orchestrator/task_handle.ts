@@ -2,16 +2,22 @@ import type { CreateWorkspaceOptions } from "../workspaces/workspace_manager.ts"
 import type { Task } from "./task.ts";
 import type { TaskInput } from "./task_input.ts";
 
-export interface RunTaskOptions {
+export interface FollowTaskOptions {
+  /** Of the request that began it: a later task of the same id is another one. */
+  readonly requestId?: string;
+  /**
+   * The container of the ended task is left until this settles, so that its output can be read to the end; ten minutes
+   * at most. Several may read at once. Where apex ends first, the next life leaves the container for 30 s, or until a
+   * reader has come and is done.
+   */
+  readonly holdCleanup?: Promise<unknown>;
+}
+
+export interface RunTaskOptions extends FollowTaskOptions {
   /** Told while a missing image is pulled. */
   readonly onPullProgress?: NonNullable<CreateWorkspaceOptions["onPullProgress"]>;
   /** Called right before the start of a task with `stdin`, with the way to it. */
   readonly onInput?: (input: TaskInput) => void;
-  /**
-   * The container of the ended task is left until this settles, so that its output can be read to the end; ten minutes
-   * at most.
-   */
-  readonly holdCleanup?: Promise<unknown>;
 }
 
 /** A task that was accepted. Its promises never reject; when the orchestrator is disposed, they resolve as it stands. */
@@ -21,6 +27,8 @@ export interface TaskHandle {
   readonly task: Task;
   /** How many tasks had to end, when it was accepted, before its turn: 0 when that came at once. */
   readonly pendingAhead: number;
+  /** Nobody waits for more of its output: the task has ended, and whoever read it received everything or left. */
+  readonly isOutputTaken: boolean;
   /** Resolves when it runs, or has ended without. */
   readonly started: Promise<Task>;
   readonly ended: Promise<Task>;

@@ -11,6 +11,7 @@ import { Milestone } from "./milestone.ts";
 import type { Task } from "./task.ts";
 import { finishWorkspace } from "./task_cleanup.ts";
 import { endOfExit, endOfFailure, exitOfCode, type TaskEnd, type TaskExit } from "./task_end.ts";
+import { OutputReaders } from "./output_readers.ts";
 import type { TaskEventName } from "./task_events.ts";
 import type { RunTaskOptions } from "./task_handle.ts";
 import type { QueueTicket } from "./task_queue.ts";
@@ -23,7 +24,7 @@ import { TaskTimeout } from "./task_timeout.ts";
 import { wasStartedAllTheSame } from "./unclear_start.ts";
 import { waitAtMost } from "./wait_at_most.ts";
 
-export interface TaskRunOptions extends RunTaskOptions {
+export interface TaskRunOptions extends Pick<RunTaskOptions, "onPullProgress" | "onInput"> {
   readonly record: TaskRecord;
   readonly context: TaskRunContext;
   /** An ended task of the same id whose container is still being dealt with. */
@@ -45,6 +46,7 @@ export class TaskRun implements Disposable {
   readonly #over = new AbortController();
   readonly #started = Promise.withResolvers<Task>();
   readonly #ended = new Milestone<Task>();
+  readonly #readers: OutputReaders;
   readonly #cleaned = Promise.withResolvers<void>();
   readonly #createdTold = Promise.withResolvers<void>();
   #record: TaskRecord;
@@ -73,7 +75,14 @@ export class TaskRun implements Disposable {
       onTimeout: () => this.#ranTooLong(),
     });
     this.#stop = new TaskStop({ taskId: task.taskId, context: options.context, over: this.#over.signal });
-    if (task.state === "running") this.#started.resolve(task);
+    const { clock, disposal } = options.context;
+    this.#readers = new OutputReaders({
+      clock,
+      disposal,
+      onNone: () => this.#save({ outputAwaited: false }),
+    });
+    if (task.state !== "pending") this.#started.resolve(task);
+    if (task.endedAt !== undefined) this.#ended.reach(task);
   }
 
   get record(): TaskRecord {
@@ -105,6 +114,24 @@ export class TaskRun implements Disposable {
   /** Resolves when its container has been dealt with, and so its id is free down to the last layer. */
   get whenCleaned(): Promise<void> {
     return this.#cleaned.promise;
+  }
+
+  /** How many have to end before its turn comes, when it began to wait for that. */
+  get pendingAhead(): number {
+    return this.#phase === "waiting" ? this.#turn?.ahead ?? 0 : 0;
+  }
+
+  /** A client reads its output until the promise settles: its container is left until then. */
+  addReader(reading: Promise<unknown>): void {
+    // What was taken has no readers any more: its container is being removed.
+    if (this.#phase === "ended" && !this.#record.outputAwaited) return;
+    this.#readers.add(reading);
+    if (!this.#record.outputAwaited) this.#save({ outputAwaited: true });
+  }
+
+  /** A client read its output in an earlier life: its container is left until that one is back and done, or stays away. */
+  expectReader(): void {
+    if (this.#record.outputAwaited) this.#readers.expect();
   }
 
   /** Tells of the new task. */
@@ -207,13 +234,20 @@ export class TaskRun implements Disposable {
 
   /** Deals with the container of the ended task. Never rejects. */
   async cleanUp(): Promise<void> {
-    const { holdCleanup, predecessor } = this.#options;
+    const { predecessor } = this.#options;
     await predecessor?.whenCleaned;
     const { cleanupPending } = this.#record;
-    if (cleanupPending && await finishWorkspace(this.task, { context: this.#context, holdCleanup })) {
+    if (
+      cleanupPending && await finishWorkspace(this.task, { context: this.#context, readers: this.#readers })
+    ) {
       this.#save({ cleanupPending: false });
     }
     this.#cleaned.resolve();
+  }
+
+  /** The same, with nobody waiting for it but disposal. */
+  cleanUpMeanwhile(): void {
+    this.#context.track(this.cleanUp());
   }
 
   /** Lets go of a task that has not ended; its promises resolve as it stands. May be called again. */
@@ -379,7 +413,7 @@ export class TaskRun implements Disposable {
     this.#ended.reach(this.task);
     this.#engineTurn?.leave();
     this.#turn?.leave();
-    this.#context.track(this.cleanUp());
+    this.cleanUpMeanwhile();
   }
 
   #learn(containerId: string | undefined): void {

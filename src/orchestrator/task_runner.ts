@@ -17,7 +17,7 @@ import { resumeTasks } from "./resume_tasks.ts";
 import type { Task, TaskSpec } from "./task.ts";
 import { exitOfCode, exitOfDeath, exitOfStop } from "./task_end.ts";
 import type { TaskEvent, TaskEventName } from "./task_events.ts";
-import type { RunTaskOptions, TaskHandle } from "./task_handle.ts";
+import type { FollowTaskOptions, RunTaskOptions, TaskHandle } from "./task_handle.ts";
 import { TaskQueue } from "./task_queue.ts";
 import { recordOf, rowOf, type TaskRecord } from "./task_row.ts";
 import { TaskRun } from "./task_run.ts";
@@ -81,6 +81,9 @@ export class TaskRunner implements AsyncDisposable {
     const { store, clock, workspaces: { engineId } } = this.#options;
     if (this.#disposal.signal.aborted) throw new Error("Cannot run a task on a disposed orchestrator");
     const named = namedTaskSpec(spec, (id) => this.#living.has(id) || store.get(id) !== undefined);
+    const { onPullProgress, onInput, requestId, holdCleanup } = options;
+    const begun = requestId === undefined ? undefined : this.#follow(named.taskId, options);
+    if (begun !== undefined) return begun;
     this.#checkIsFree(named.taskId);
     const task: Task = {
       taskId: named.taskId,
@@ -92,15 +95,30 @@ export class TaskRunner implements AsyncDisposable {
       createdAt: new Date(clock.now()),
     };
     const run = new TaskRun({
-      ...options,
-      record: { task, spec: named, cleanupPending: false, ...(engineId !== undefined && { engineId }) },
+      ...(onPullProgress !== undefined && { onPullProgress }),
+      ...(onInput !== undefined && { onInput }),
+      record: {
+        task,
+        spec: named,
+        cleanupPending: false,
+        outputAwaited: holdCleanup !== undefined,
+        ...(requestId !== undefined && { requestId }),
+        ...(engineId !== undefined && { engineId }),
+      },
       context: this.#context,
       predecessor: this.#leaving.get(named.taskId),
     });
+    if (holdCleanup !== undefined) run.addReader(holdCleanup);
     this.#leaveToThisLife(named.taskId);
     this.#living.set(named.taskId, run);
     run.accept();
     return handleOf(run, run.waitForTurn());
+  }
+
+  follow(taskId: string, options: FollowTaskOptions): TaskHandle {
+    const handle = this.#follow(taskId, options);
+    if (handle === undefined) throw noSuchTask(taskId, "wait for");
+    return handle;
   }
 
   async cancel(taskId: string): Promise<Task> {
@@ -159,6 +177,7 @@ export class TaskRunner implements AsyncDisposable {
     if (elsewhere.length > 0) {
       this.#options.logger.warn(`${elsewhere.length} tasks are on another engine, and are left as they are`);
     }
+    for (const run of here) run.expectReader();
     const resumed = resumeTasks(here, { ...this.#options, signal: this.#disposal.signal });
     // Who called hears of a failure; disposal only waits.
     this.#track(resumed.catch(() => {}));
@@ -247,6 +266,19 @@ export class TaskRunner implements AsyncDisposable {
     }
   }
 
+  #follow(taskId: string, { requestId, holdCleanup }: FollowTaskOptions): TaskHandle | undefined {
+    const isIt = (record: TaskRecord): boolean => requestId === undefined || record.requestId === requestId;
+    const run = [this.#living.get(taskId), this.#leaving.get(taskId)].find((each) =>
+      each !== undefined && isIt(each.record)
+    );
+    if (run !== undefined) {
+      if (holdCleanup !== undefined) run.addReader(holdCleanup);
+      return handleOf(run, run.pendingAhead);
+    }
+    const ended = this.#options.store.runs(taskId).map(recordOf).find(isIt);
+    return ended === undefined ? undefined : handleOfEnded(ended.task);
+  }
+
   #leave(taskId: string, run: TaskRun): void {
     this.#leaving.set(taskId, run);
     void run.whenCleaned.then(() => {
@@ -302,9 +334,17 @@ function handleOf(run: TaskRun, pendingAhead: number): TaskHandle {
       return run.task;
     },
     pendingAhead,
+    get isOutputTaken() {
+      return run.phase === "ended" && !run.record.outputAwaited;
+    },
     started: run.whenStarted,
     ended: run.whenEnded,
   };
+}
+
+function handleOfEnded(task: Task): TaskHandle {
+  const ended = Promise.resolve(task);
+  return { taskId: task.taskId, task, pendingAhead: 0, isOutputTaken: true, started: ended, ended };
 }
 
 function noSuchTask(taskId: string, verb: string): ApexError {

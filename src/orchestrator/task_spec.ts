@@ -1,4 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
+import { randomTaskId } from "../protocol/random_task_id.ts";
 import type { WorkspaceSpec } from "../workspaces/workspace.ts";
 import type { TaskSpec } from "./task.ts";
 
@@ -10,10 +11,6 @@ export interface NamedTaskSpec extends TaskSpec {
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 const RESERVED_LABELS = "apex.";
-
-/** Of an id that is made up: without those that look alike. */
-const ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789";
-const ID_LENGTH = 8;
 
 /**
  * @param isTaken whether a task of that id is known; none is made up that is
@@ -69,8 +66,7 @@ export function cleanupPolicyOf(
 
 function freeTaskId(isTaken: (taskId: string) => boolean): string {
   while (true) {
-    const random = crypto.getRandomValues(new Uint32Array(ID_LENGTH));
-    const taskId = Array.from(random, (number) => ID_ALPHABET[number % ID_ALPHABET.length]).join("");
+    const taskId = randomTaskId();
     if (!isTaken(taskId)) return taskId;
   }
 }

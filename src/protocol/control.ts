@@ -60,6 +60,14 @@ export type TaskSpecRequest = v.InferOutput<typeof taskSpecSchema>;
 /** Where an instance is named: that of the containers of an apex that did not have ids yet. */
 export const NO_INSTANCE = "-";
 
+/** How many bytes of each stream of some output a client has received: it continues behind them. */
+const outputPositionSchema = strictObject({ stdout: count, stderr: count });
+
+export type OutputPosition = v.InferOutput<typeof outputPositionSchema>;
+
+/** Made up by the client that begins a task: by it, that client asks for this very task again when it has lost its daemon. */
+const requestId = v.optional(name);
+
 /** One schema for each operation. */
 export const requestSchemas = {
   "status": requestSchema("status", {}),
@@ -77,12 +85,19 @@ export const requestSchemas = {
     sinceMs: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0))),
     timestamps: v.optional(v.boolean()),
   }),
-  "tasks.run": requestSchema("tasks.run", { task: taskSpecSchema }),
+  /** With the id and the `requestId` of a task that was begun before, it follows that one and begins none. */
+  "tasks.run": requestSchema("tasks.run", { task: taskSpecSchema, requestId }),
   /** `all`: ended ones too. */
   "tasks.list": requestSchema("tasks.list", { all: v.optional(v.boolean()) }),
   "tasks.cancel": requestSchema("tasks.cancel", { task: name }),
   "tasks.signal": requestSchema("tasks.signal", { task: name, signal: name }),
-  "tasks.wait": requestSchema("tasks.wait", { task: name }),
+  "tasks.wait": requestSchema("tasks.wait", {
+    task: name,
+    /** Only the task that was begun by this request, not a later one of the same id. */
+    requestId,
+    /** Sends the task's output, too, from here on. */
+    output: v.optional(outputPositionSchema),
+  }),
   /** `all`: also those that other apex instances created. */
   "workspaces.list": requestSchema("workspaces.list", { all: v.optional(v.boolean()) }),
   /**
@@ -286,7 +301,11 @@ export const resultSchemas = {
     task: v.optional(taskSchema),
   }),
   "containers.logs": v.object(resolvedTarget),
-  "tasks.run": v.object({ taskId: v.string() }),
+  "tasks.run": v.object({
+    taskId: v.string(),
+    /** The daemon's engine, as `--engine` takes it: only a daemon on the same one knows the task. */
+    engine: v.optional(v.string()),
+  }),
   "tasks.list": v.object({ tasks: v.array(taskSchema) }),
   "tasks.cancel": v.object({ task: taskSchema }),
   "tasks.signal": v.object({}),

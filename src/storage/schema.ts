@@ -114,6 +114,10 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX tasks_by_state ON tasks (state, cleanup_pending);
   CREATE INDEX tasks_by_end ON tasks (ended_ms, seq) WHERE ended_ms IS NOT NULL;
   `,
+  `
+  ALTER TABLE tasks ADD COLUMN request_id TEXT;
+  ALTER TABLE tasks ADD COLUMN output_awaited INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** Version of a database on which every step was done. */

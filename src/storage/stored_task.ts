@@ -20,6 +20,10 @@ export interface StoredTask {
   readonly stopCause?: string;
   /** Its container is still to be dealt with. */
   readonly cleanupPending: boolean;
+  /** What its client called the request that began it. */
+  readonly requestId?: string;
+  /** A client has not received all of its output yet. */
+  readonly outputAwaited: boolean;
   /** What it was asked to be; any JSON value, nothing here looks into it. */
   readonly spec: unknown;
 }

@@ -4,14 +4,15 @@ import type { StoredTask } from "./stored_task.ts";
 
 export const UPSERT_TASK = `
   INSERT INTO tasks (task_id, run, state, reason, exit_code, error, engine_id, container_id, workspace_path, created_ms,
-    started_ms, ended_ms, stop_cause, cleanup_pending, spec)
+    started_ms, ended_ms, stop_cause, cleanup_pending, request_id, output_awaited, spec)
   VALUES (:task_id, :run, :state, :reason, :exit_code, :error, :engine_id, :container_id, :workspace_path, :created_ms,
-    :started_ms, :ended_ms, :stop_cause, :cleanup_pending, :spec)
+    :started_ms, :ended_ms, :stop_cause, :cleanup_pending, :request_id, :output_awaited, :spec)
   ON CONFLICT (task_id, run) DO UPDATE SET state = excluded.state, reason = excluded.reason,
     exit_code = excluded.exit_code, error = excluded.error, engine_id = excluded.engine_id,
     container_id = excluded.container_id, workspace_path = excluded.workspace_path,
     created_ms = excluded.created_ms, started_ms = excluded.started_ms, ended_ms = excluded.ended_ms,
-    stop_cause = excluded.stop_cause, cleanup_pending = excluded.cleanup_pending, spec = excluded.spec`;
+    stop_cause = excluded.stop_cause, cleanup_pending = excluded.cleanup_pending,
+    request_id = excluded.request_id, output_awaited = excluded.output_awaited, spec = excluded.spec`;
 
 /** The values of {@linkcode UPSERT_TASK}. */
 export function parametersOf(task: StoredTask): SqlRow {
@@ -30,6 +31,8 @@ export function parametersOf(task: StoredTask): SqlRow {
     ended_ms: task.endedAtMs ?? null,
     stop_cause: task.stopCause ?? null,
     cleanup_pending: task.cleanupPending ? 1 : 0,
+    request_id: task.requestId ?? null,
+    output_awaited: task.outputAwaited ? 1 : 0,
     spec: JSON.stringify(task.spec),
   };
 }
@@ -48,6 +51,7 @@ export function readTask(row: SqlRow): StoredTask {
   const startedAtMs = number("started_ms");
   const endedAtMs = number("ended_ms");
   const stopCause = text("stop_cause");
+  const requestId = text("request_id");
   return {
     taskId: String(row.task_id),
     run: Number(row.run),
@@ -63,6 +67,8 @@ export function readTask(row: SqlRow): StoredTask {
     ...(endedAtMs !== undefined && { endedAtMs }),
     ...(stopCause !== undefined && { stopCause }),
     cleanupPending: row.cleanup_pending === 1,
+    ...(requestId !== undefined && { requestId }),
+    outputAwaited: row.output_awaited === 1,
     spec: JSON.parse(String(row.spec)),
   };
 }

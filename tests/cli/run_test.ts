@@ -155,13 +155,82 @@ Deno.test("run has 125 when no daemon runs and none may be started", async () =>
   assertMatch(failed.told, /^no daemon is running/);
 });
 
-Deno.test("run says how to find its task when the daemon goes away", async () => {
+Deno.test("run continues at the byte where its daemon went away, and asks for the same task", async () => {
+  await using rig = await RunRig.start({
+    "tasks.run": taking(async (connection) => {
+      await connection.frame("started", STARTED);
+      await connection.frame("data", "one ");
+      await connection.frame("stderr", "err");
+    }),
+    "tasks.wait": async (connection) => {
+      await connection.reply({ taskId: "t1" });
+      await connection.frame("started", STARTED);
+      await connection.frame("data", "two");
+      await connection.frame("exit", { task: taskResult({ state: "failed", exitCode: 9 }) });
+    },
+  });
+  assertEquals(await rig.run({ task: "t1" }), 9);
+  assertEquals(rig.stdout.text, "one two");
+  assertEquals(
+    rig.stderr.text,
+    "errapex: the daemon went away; task t1 continues; waiting 30 s for a daemon (Ctrl-C gives up)\n" +
+      "apex: connected again\n",
+  );
+  const { requestId } = await rig.daemon.received("tasks.run");
+  assertEquals(await rig.daemon.received("tasks.wait"), {
+    v: 1,
+    op: "tasks.wait",
+    task: "t1",
+    ...(requestId !== undefined && { requestId }),
+    output: { stdout: 4, stderr: 3 },
+  });
+  assertEquals([typeof requestId, rig.listeners], ["string", 0]);
+});
+
+Deno.test("run asks again for the task that it began when the daemon went away before its reply", async () => {
+  let times = 0;
+  await using rig = await RunRig.start({
+    "tasks.run": async (connection) => {
+      if (++times < 3) return;
+      await connection.reply({ taskId: "t1" });
+      await connection.frame("exit", { task: taskResult() });
+    },
+  });
+  assertEquals(await rig.run(), 0);
+  const asked = rig.daemon.requests.map((request) => JSON.stringify(request));
+  assertEquals([asked.length, new Set(asked).size], [3, 1]);
+});
+
+Deno.test("run has 125 when the daemon that comes next does not know its task", async () => {
   await using rig = await RunRig.start({
     "tasks.run": taking((connection) => connection.frame("started", STARTED)),
+    "tasks.wait": (connection) => connection.refuse("not_found", 'no such task: "t1"'),
   });
   const { status, told } = await failureOf(rig.run());
   assertEquals(status, 125);
-  assertMatch(told, /the daemon went away while task t1 ran; .*apex wait t1/);
+  assertEquals(
+    told,
+    'cannot continue after the daemon went away: no such task: "t1"; task t1 continues (see: apex wait t1)',
+  );
+});
+
+Deno.test("run gives up with 130 on Ctrl-C while there is no daemon", async () => {
+  const rig = await RunRig.start({
+    "tasks.run": taking(async (connection) => {
+      await connection.frame("started", STARTED);
+      await connection.frame("data", "running");
+      await rig.daemon.close();
+    }),
+  });
+  await using _ = rig;
+  const failure = failureOf(rig.run({ daemonize: false }));
+  await rig.stderr.until("waiting 30 s");
+  rig.signal("SIGINT");
+  assertEquals(await failure, {
+    status: 130,
+    told: "interrupted; task t1 continues (see: apex wait t1)",
+  });
+  assertEquals([rig.stdout.text, rig.listeners], ["running", 0]);
 });
 
 Deno.test("run --detach prints the id once the task runs, and leaves", async () => {

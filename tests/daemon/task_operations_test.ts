@@ -200,7 +200,10 @@ Deno.test("tasks.cancel replies when the task has ended, and refuses one that ha
     assertEquals(error.code, code);
   }
   const error = await assertRejects(() => daemon.stream("tasks.wait", { task: "nobody" }), ApexError);
-  assertEquals([error.code, error.message], ["not_found", 'no such task: "nobody" (try: apex tasks --all)']);
+  assertEquals([error.code, error.message], [
+    "not_found",
+    'cannot wait for task "nobody": no such task (try: apex tasks --all)',
+  ]);
 });
 
 Deno.test("a restarted daemon takes up the tasks of the last one, and its clients find them", async () => {

@@ -76,6 +76,7 @@ Deno.test("rows of state are committed with the events of their block, all or no
       state: "pending",
       createdAtMs: 1,
       cleanupPending: false,
+      outputAwaited: false,
       spec: {},
     });
   // In either order.
@@ -107,6 +108,7 @@ Deno.test("a row with which no event comes is written right after its block", as
     state: "pending",
     createdAtMs: 1,
     cleanupPending: false,
+    outputAwaited: false,
     spec: {},
   });
   const count = (): unknown => other.prepare("SELECT count(*) AS n FROM tasks").get()?.n;

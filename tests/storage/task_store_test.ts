@@ -20,6 +20,7 @@ function task(taskId: string, createdAtMs: number, rest: Partial<StoredTask> = {
     state: "pending",
     createdAtMs,
     cleanupPending: false,
+    outputAwaited: false,
     spec: { image: "x" },
     ...rest,
   };
@@ -48,6 +49,8 @@ Deno.test("TaskStore keeps every field of a task over a restart", async () => {
     endedAtMs: 1_700_000_000_002,
     stopCause: "cancel",
     cleanupPending: true,
+    requestId: "5f0c",
+    outputAwaited: true,
     spec: { image: "x", env: { A: "ü" }, cmd: ["a", "b"] },
   };
   {

@@ -32,13 +32,18 @@ export class ScriptedDaemon implements AsyncDisposable {
     return this.requests.findLast((request) => request.op === op) as Extract<ControlRequest, { op: Op }>;
   }
 
-  /** Rejects with what went wrong in a script. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Takes no more connections. */
+  async close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
       this.#listener.close();
     }
     await this.#accepting;
+  }
+
+  /** Rejects with what went wrong in a script. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
     await within(WAIT_LIMIT_MS, "the end of the scripts", Promise.all(this.#connections));
   }
 

@@ -1,0 +1,132 @@
+/**
+ * The daemon is killed at random moments while clients run tasks: each prints every byte of its task's output once, on the
+ * stream on which it was written, and ends with its task's exit status.
+ */
+import { assertEquals } from "@std/assert";
+import { delay } from "@std/async/delay";
+import { run } from "../../src/cli/run.ts";
+import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
+import { ApexHome, type ApexProcess, eventually } from "../support/apex_process.ts";
+import { CapturedOutput, testContext } from "../support/cli_context.ts";
+import { ContainerDriver } from "../support/container_driver.ts";
+import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { TempDir } from "../support/temp_dir.ts";
+import { within } from "../support/within.ts";
+
+interface Engine extends AsyncDisposable {
+  readonly socketPath: string;
+}
+
+const ENGINES: readonly {
+  readonly name: string;
+  readonly ignore: boolean;
+  readonly rounds: number;
+  readonly start: (dir: TempDir) => Promise<Engine>;
+}[] = [
+  {
+    name: "the embedded engine",
+    ignore: false,
+    rounds: 50,
+    start: (dir) => startEmbeddedEngine({ dir: dir.join("engine"), socketPath: dir.join("engine.sock") }),
+  },
+  { name: "dockerd", ignore: !await dockerAvailable(), rounds: 5, start: () => startDocker() },
+];
+
+/** From the start of the clients on; their tasks write for about half of it. */
+const KILLED_WITHIN_MS = 800;
+const TASKS_A_ROUND = 3;
+const LINES = 400;
+
+/** What a client printed, and its exit status. */
+interface Ended {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Directories in which daemons follow one engine, one after another. */
+class Rig {
+  readonly home: ApexHome;
+  readonly #socketPath: string;
+  daemon: ApexProcess | undefined;
+
+  constructor(home: ApexHome, socketPath: string) {
+    this.home = home;
+    this.#socketPath = socketPath;
+  }
+
+  async startDaemon(): Promise<void> {
+    this.daemon = await this.home.startDaemon(["--engine", `unix://${this.#socketPath}`]);
+  }
+
+  async endDaemon(signal: Deno.Signal): Promise<void> {
+    this.daemon?.kill(signal);
+    await this.daemon?.[Symbol.asyncDispose]();
+    this.daemon = undefined;
+  }
+
+  /** `apex run`, in this process. */
+  async run(taskId: string, script: string): Promise<Ended> {
+    const [stdout, stderr] = [new CapturedOutput(), new CapturedOutput()];
+    const context = testContext({ stdout, stderr, env: (name) => this.home.env[name] });
+    const flags = { task: taskId, network: "none", image: "busybox:local", daemonize: false };
+    const ended = run(context, { flags, command: ["sh", "-c", script] });
+    const status = await within(60_000, `the end of ${taskId}`, ended);
+    return { status, stdout: stdout.text, stderr: stderr.text };
+  }
+}
+
+/** Writes lines to both streams, now fast and now slowly, and exits with that code. */
+function script(id: string, exitCode: number): string {
+  return `i=0; while [ $i -lt ${LINES} ]; do echo ${id} out $i; echo ${id} err $i >&2; i=$((i+1)); ` +
+    `[ $((i % 50)) = 0 ] && sleep 0.04; done; exit ${exitCode}`;
+}
+
+function lines(id: string, stream: string): string {
+  return Array.from({ length: LINES }, (_, i) => `${id} ${stream} ${i}\n`).join("");
+}
+
+/** Without what apex itself said. */
+function ofTask(stderr: string): string {
+  return stderr.replaceAll(/^apex: .*\n/gm, "");
+}
+
+for (const { name, ignore, rounds, start } of ENGINES) {
+  Deno.test({
+    name: `apex run outlives ${rounds} kills of the daemon on ${name} without a lost or repeated byte`,
+    ignore,
+    fn: async () => {
+      await using dir = await TempDir.make();
+      await using engine = await start(dir);
+      using driver = new ContainerDriver(engine.socketPath);
+      await using home = await ApexHome.create();
+      const rig = new Rig(home, engine.socketPath);
+      await using _ = { [Symbol.asyncDispose]: () => rig.endDaemon("SIGTERM") };
+      await rig.startDaemon();
+      for (let round = 0; round < rounds; round++) {
+        const killedAfterMs = Math.round(Math.random() * KILLED_WITHIN_MS);
+        const ids = Array.from({ length: TASKS_A_ROUND }, (_, n) => `r${round}t${n}`);
+        const ended = ids.map((id, n) => rig.run(id, script(id, n + 3)));
+        // Looked at below: until then nobody may miss a rejection.
+        for (const each of ended) each.catch(() => {});
+        await delay(killedAfterMs);
+        await rig.endDaemon("SIGKILL");
+        await rig.startDaemon();
+        for (const [n, id] of ids.entries()) {
+          const { status, stdout, stderr } = await ended[n]!;
+          const what = `${id}, killed after ${killedAfterMs} ms; stderr: ${stderr.match(/^apex: .*$/gm)}`;
+          assertEquals(stdout, lines(id, "out"), what);
+          assertEquals(ofTask(stderr), lines(id, "err"), what);
+          assertEquals(status, n + 3, what);
+          assertEquals(stderr.includes("missing"), false, what);
+        }
+      }
+      await eventually(
+        async () => (await driver.client.listContainers()).length === 0,
+        "the containers of all tasks are removed",
+        // Killed right after the last frame, a daemon may not have noted that its client has everything.
+        { limitMs: 45_000 },
+      );
+    },
+  });
+}
