@@ -93,8 +93,8 @@ Examples:
   apex tasks --all --json | jq -r '.[] | select(.reason == "oom") | .taskId'`;
 
 export const CANCEL_HELP = `
-Prints the id of each task that it cancelled, once it has ended. With an id that no task has it does the others all the
-same, and ends with 4.
+Prints the id of each task that it cancelled, once it has ended. Unknown ids are reported, and the others are still cancelled;
+the exit status is then 4. Containers that other programs created are not cancelled, whatever their label says.
 
 Examples:
   apex cancel build-7
@@ -109,16 +109,20 @@ Examples:
   apex wait --timeout 10m build-7 || echo "failed, or still running"`;
 
 export const LOGS_HELP = `
-TARGET is a task's id, or a container's name or id. What went to standard error comes on standard error.
+TARGET is a task's id, one run of it, or a container's name or id: build-7 is the last run of that task id, build-7@1 the
+first, build-7@-1 the one before the last. Of a task whose container was removed, it prints the end of the output that apex
+kept: 1 MiB, unless configured otherwise. Standard error is printed on standard error.
 
 Examples:
   apex logs build-7
   apex logs -f --tail 20 build-7
+  apex logs build-7@-1
   apex logs --since 10m --timestamps web`;
 
 export const INSPECT_HELP = `
-TARGET is a task's id, or a container's name or id. Prints one JSON array of objects: "engine" is what the engine says of
-the container, "container" and "task" what apex knows.
+TARGET is a task's id, one run of it (build-7@1, build-7@-1), or a container's name or id. Prints one JSON array of objects:
+"engine" is what the engine says of the container, "container" and "task" what apex knows, "output" how much is kept of the
+output of a task whose container was removed, "others" what else has that task id.
 
 Examples:
   apex inspect build-7 | jq '.[0].task'

@@ -1,6 +1,7 @@
 import { openStream } from "../client/control_stream.ts";
 import { logErrorOf } from "../client/frame_payloads.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { formatByteSize } from "../platform/byte_size.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { CliContext } from "./cli_context.ts";
 import { otherTargetsNote } from "./other_targets.ts";
@@ -39,6 +40,13 @@ export async function logs(context: CliContext, { sockets, target, flags }: Logs
   using stream = await openStream(sockets.controlSocket, "containers.logs", params);
   const note = otherTargetsNote(target, stream.result);
   if (note !== undefined) await stderr.print(`apex: ${note}`);
+  const { kept } = stream.result;
+  if (kept?.isCut) {
+    const amount = formatByteSize(kept.bytes);
+    await stderr.print(
+      `apex: the container of ${target} was removed: only the last ${amount} of its output are kept`,
+    );
+  }
   for await (const frame of stream.frames) {
     if (frame.kind === "data") await stdout.write(frame.payload);
     else if (frame.kind === "stderr") await stderr.write(frame.payload);

@@ -1,5 +1,6 @@
 import { green, red } from "@std/fmt/colors";
 import { type DaemonStatus, daemonStatus, versionSkew } from "../client/daemon_status.ts";
+import { formatByteSize } from "../platform/byte_size.ts";
 import { formatDuration } from "../platform/durations.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import type { StatusResult } from "../protocol/control.ts";
@@ -70,7 +71,7 @@ function eventRows({ subscribers, subscribersDropped = 0, eventsPublished, log }
   const rows = subscribers === undefined ? [] : [["subscribers", `${subscribers}${dropped}`]];
   if (log === undefined || eventsPublished === undefined) return rows;
   const kept = log.head === 0 ? "none kept" : `${log.oldest} to ${log.head} kept in memory`;
-  return [...rows, ["events", `${eventsPublished} published, ${kept} (${formatBytes(log.bytes)})`]];
+  return [...rows, ["events", `${eventsPublished} published, ${kept} (${formatByteSize(log.bytes)})`]];
 }
 
 function engineLine({ kind, version, state, error }: StatusResult["engine"], colors: boolean): string {
@@ -99,11 +100,5 @@ function journalLine(
     return `${colors ? red(state) : state}${why}; events are kept in memory only`;
   }
   const kept = oldest > head ? "no events yet" : `events ${oldest} to ${head}`;
-  return `${state}, ${kept} (${formatBytes(bytes)})`;
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  const kib = bytes / 1024;
-  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
+  return `${state}, ${kept} (${formatByteSize(bytes)})`;
 }

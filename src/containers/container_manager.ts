@@ -5,6 +5,7 @@ import type { EngineClient } from "../engine/engine_client.ts";
 import { EventFollower } from "../engine/event_follower.ts";
 import type { ExecResult } from "../engine/exec_command.ts";
 import type { LogChunk } from "../engine/log_frames.ts";
+import type { LogTail, LogTailOptions } from "../engine/log_tail.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { messageOf } from "../platform/apex_error.ts";
@@ -209,6 +210,11 @@ export class ContainerManager implements AsyncDisposable {
   /** The way to a container's standard input. A question: when it fails it rejects, and emits nothing. */
   openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
     return this.#questions.openInput(target, signal);
+  }
+
+  /** The end of what an ended container without a terminal has said. A question. */
+  logTail(target: string, options: LogTailOptions): Promise<LogTail> {
+    return this.#questions.logTail(target, options);
   }
 
   /** What the health monitor's own watch found: becomes a report of the container's health, like the engine's. */

@@ -5,6 +5,7 @@ import { askContainerStats, type ContainerStats } from "../engine/container_stat
 import type { EngineClient } from "../engine/engine_client.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
 import type { LogChunk } from "../engine/log_frames.ts";
+import { type LogTail, type LogTailOptions, readLogTail } from "../engine/log_tail.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
 import { describe, withContext } from "./operation_failure.ts";
@@ -70,6 +71,15 @@ export class ContainerQuestions {
     } catch (error) {
       throw withContext(`read the output of ${describe(subject)}`, error);
     }
+  }
+
+  async logTail(target: string, options: LogTailOptions): Promise<LogTail> {
+    const verb = "read the end of the output of";
+    return await this.#ask(
+      verb,
+      target,
+      (id) => readLogTail(this.#client, { ...options, id, clock: this.#clock }),
+    );
   }
 
   async #ask<T>(verb: string, target: string, ask: (id: string) => Promise<T>): Promise<T> {

@@ -32,7 +32,9 @@ export interface ControlHandlerOptions {
   readonly workspaces: WorkspaceManager;
   readonly orchestrator: ApexOrchestrator;
   readonly adoption: TaskAdoption;
-  readonly storage: Pick<Storage, "status" | "bytes">;
+  readonly storage: Pick<Storage, "status" | "bytes" | "outputs">;
+  /** Whether the output of tasks is kept when their containers are removed. */
+  readonly keepsOutput: boolean;
   readonly journal: EventJournal;
   readonly engine: EngineStatus;
   readonly log: EventLog;
@@ -51,7 +53,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
   const startedAtMs = options.clock.now();
   const ready = new Readiness(options);
   const targets = new Targets(options);
-  const containers = new ContainerRequests({ ...options, targets });
+  const containers = new ContainerRequests({ ...options, targets, outputs: options.storage.outputs });
   const tasks = new TaskRequests({ ...options, targets });
   const workspaces = new WorkspaceRequests(options);
   const { events, sessions } = options;

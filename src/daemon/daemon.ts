@@ -39,6 +39,7 @@ import { SessionRequests } from "./session_requests.ts";
 import { EngineDeadline } from "./engine_deadline.ts";
 import { EngineStatus } from "./engine_status.ts";
 import { TaskAdoption } from "./task_adoption.ts";
+import { TaskOutputKeeper } from "./task_output_keeper.ts";
 
 export interface DaemonOptions {
   readonly paths: Paths;
@@ -84,7 +85,17 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const health = parts.use(
     new ContainerHealthMonitor({ manager: containers, logger, clock, watch: config.healthWatch }),
   );
-  const workspaces = parts.use(new WorkspaceManager({ manager: containers, health, logger, clock }));
+  const { tasks, outputs } = storage;
+  const outputKeeper = new TaskOutputKeeper({
+    containers,
+    tasks,
+    outputs,
+    limits: config.keepOutput,
+    logger,
+  });
+  const workspaces = parts.use(
+    new WorkspaceManager({ manager: containers, health, logger, clock, beforeRemoval: outputKeeper.keep }),
+  );
   const { maxConcurrentTasks, stopTimeoutSeconds } = config;
   const orchestrator = parts.use(
     new ApexOrchestrator({
@@ -145,6 +156,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         orchestrator,
         adoption,
         storage,
+        keepsOutput: config.keepOutput.maxBytes > 0,
         engine: engineStatus,
         log,
         journal,

@@ -10,11 +10,15 @@ import { EngineError } from "./engine_error.ts";
 export interface LogChunk {
   readonly stream: "stdout" | "stderr";
   readonly bytes: Uint8Array;
+  /** A frame begins with it. Only where frames are read apart ({@linkcode ReadLogOptions.apart}). */
+  readonly startsFrame?: boolean;
 }
 
 export interface ReadLogOptions {
   /** The container has a terminal: the body is raw, and all of it is stdout. */
   readonly tty: boolean;
+  /** Output of one stream is not joined over the bounds of frames: the engine writes a time before each. */
+  readonly apart?: boolean;
   /** Ends the iteration, which throws its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -35,6 +39,11 @@ export class LogDemuxer {
   #stream = 0;
   #remaining = 0;
   readonly #engineError: number[] = [];
+  readonly #apart: boolean;
+
+  constructor({ apart = false }: Pick<ReadLogOptions, "apart"> = {}) {
+    this.#apart = apart;
+  }
 
   /**
    * The output in the next bytes, neighbours of one stream joined.
@@ -46,16 +55,24 @@ export class LogDemuxer {
     let groupStart = 0;
     let groupEnd = 0;
     let groupStream = 0;
+    let startsFrame = false;
     const endGroup = (): void => {
       if (groupEnd > groupStart) {
         const stream = groupStream === 2 ? "stderr" : "stdout";
-        output.push({ stream, bytes: chunk.subarray(groupStart, groupEnd) });
+        const bytes = chunk.subarray(groupStart, groupEnd);
+        output.push(startsFrame ? { stream, bytes, startsFrame } : { stream, bytes });
       }
       groupStart = groupEnd;
+      startsFrame = false;
     };
     for (let at = 0; at < chunk.length;) {
       if (this.#remaining === 0) {
         at = this.#readHeader(chunk, at);
+        if (this.#apart && this.#remaining > 0) {
+          endGroup();
+          groupStream = this.#stream;
+          startsFrame = true;
+        }
         continue;
       }
       const end = Math.min(chunk.length, at + this.#remaining);
@@ -118,9 +135,9 @@ export class LogDemuxer {
  */
 export function readLog(
   body: ReadableStream<Uint8Array>,
-  { tty, signal }: ReadLogOptions,
+  options: ReadLogOptions,
 ): AsyncIterableIterator<LogChunk, undefined> {
-  return new LogIterator(body.getReader(), { tty, signal });
+  return new LogIterator(body.getReader(), options);
 }
 
 /**
@@ -138,11 +155,11 @@ class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
 
   constructor(
     reader: ReadableStreamDefaultReader<Uint8Array>,
-    { tty, signal }: ReadLogOptions,
+    { tty, apart = false, signal }: ReadLogOptions,
   ) {
     this.#reader = reader;
     this.#signal = signal;
-    this.#demuxer = tty ? undefined : new LogDemuxer();
+    this.#demuxer = tty ? undefined : new LogDemuxer({ apart });
     if (signal?.aborted) this.#cancel();
     signal?.addEventListener("abort", this.#cancel, { once: true });
   }

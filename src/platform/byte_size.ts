@@ -16,6 +16,13 @@ export function parseByteSize(text: string): number {
   return bytes;
 }
 
+/** For people: `512 B`, `3.4 KiB`, `1.0 MiB`. */
+export function formatByteSize(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const kib = bytes / 1024;
+  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
+}
+
 const UNITS = ["", "k", "m", "g", "t", "p"];
 
 function invalid(text: string): ApexError {

@@ -33,6 +33,15 @@ export interface Config {
   readonly healthWatch: HealthWatchConfig;
   readonly session: SessionConfig;
   readonly journal: JournalConfig;
+  readonly keepOutput: KeepOutputConfig;
+}
+
+/** How much of the output of tasks is kept after their containers are removed. */
+export interface KeepOutputConfig {
+  /** Of one task; 0: nothing is kept. */
+  readonly maxBytes: number;
+  /** Of all tasks. */
+  readonly maxTotalBytes: number;
 }
 
 /** Whether and how long events are kept on disk; the journal has the defaults. */
@@ -102,6 +111,10 @@ export async function loadConfig(options: LoadConfigOptions): Promise<Config> {
     healthWatch: healthWatchSetting(file.health_watch),
     session: sessionSetting(file),
     journal: journalSetting(file, flags),
+    keepOutput: {
+      maxBytes: file.tasks?.keep_output ?? DEFAULTS.keepOutputBytes,
+      maxTotalBytes: file.tasks?.keep_output_total ?? DEFAULTS.keepOutputTotalBytes,
+    },
   };
 }
 
@@ -122,6 +135,9 @@ const DEFAULTS = {
   // A screen's worth forty times over; some 2 MB of cells for a session of 80 columns.
   scrollbackLines: 1_000,
   killGraceMs: 10_000,
+  // Enough for a stack trace and what led to it; read and written in a few milliseconds.
+  keepOutputBytes: 1024 * 1024,
+  keepOutputTotalBytes: 64 * 1024 * 1024,
 } as const;
 
 /** Engines take whole seconds; less than one must not become "at once". */

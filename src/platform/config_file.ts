@@ -111,6 +111,15 @@ const fileSchema = v.object({
       "must be a table",
     ),
   ),
+  "tasks": v.optional(
+    v.object(
+      {
+        "keep_output": v.optional(byteSize("0")),
+        "keep_output_total": v.optional(byteSize("0")),
+      },
+      "must be a table",
+    ),
+  ),
   "session": v.optional(
     v.object(
       {

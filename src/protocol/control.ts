@@ -285,6 +285,18 @@ const resolvedTarget = {
   others: v.optional(v.array(v.string())),
 };
 
+/** What is kept of a task's output when its container was removed. */
+const keptOutputSchema = v.object({
+  /** Of the output; the last ones that it had. */
+  bytes: count,
+  /** The beginning is missing; `containers.logs`: of what was asked for. */
+  isCut: v.boolean(),
+  /** Why nothing is kept, for people. */
+  missing: v.optional(v.string()),
+});
+
+export type KeptOutputFacts = v.InferOutput<typeof keptOutputSchema>;
+
 /**
  * The schema of each operation's result. After the reply line of `containers.logs`, `tasks.run` and `tasks.wait` frames
  * follow (`frames.ts`), the last of which is `exit`.
@@ -299,8 +311,14 @@ export const resultSchemas = {
     engine: v.record(v.string(), v.unknown()),
     container: v.optional(containerSchema),
     task: v.optional(taskSchema),
+    /** Where its container was removed. */
+    output: v.optional(keptOutputSchema),
   }),
-  "containers.logs": v.object(resolvedTarget),
+  "containers.logs": v.object({
+    ...resolvedTarget,
+    /** The output is not the engine's, but what was kept of it. */
+    kept: v.optional(keptOutputSchema),
+  }),
   "tasks.run": v.object({
     taskId: v.string(),
     /** The daemon's engine, as `--engine` takes it: only a daemon on the same one knows the task. */

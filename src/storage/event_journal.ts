@@ -88,9 +88,18 @@ export class EventJournal implements RowWriter, Disposable {
   #lastTimeMs: number;
   #rowsSinceLook = 0;
 
-  /** @param options.path of the database */
+  /**
+   * @param options.path of the database
+   * @param options.exemptBytes what of the database the journal's limit does not count
+   */
   constructor(
-    options: JournalOptions & { database: Database; clock: Clock; logger: Logger; path: string },
+    options: JournalOptions & {
+      database: Database;
+      clock: Clock;
+      logger: Logger;
+      path: string;
+      exemptBytes: () => number;
+    },
   ) {
     const { database, clock, logger, isKept = true, bootId = readBootId() } = options;
     this.#database = database;
@@ -123,7 +132,15 @@ export class EventJournal implements RowWriter, Disposable {
     if (this.#state !== "off") {
       const onDeleted = (): void => this.#deletedOldest();
       const onFileChanged = (change: FileChange): void => this.#fileChanged(change);
-      this.#retention = new JournalRetention({ database, clock, limits: options, onDeleted, onFileChanged });
+      const { exemptBytes } = options;
+      this.#retention = new JournalRetention({
+        database,
+        clock,
+        limits: options,
+        exemptBytes,
+        onDeleted,
+        onFileChanged,
+      });
     }
   }
 

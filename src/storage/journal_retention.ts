@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 export interface RetentionLimits {
   /** 7 days by default. */
   readonly maxAgeMs?: number;
-  /** Of the whole database in use, 256 MiB by default; the oldest events go first. */
+  /** Of the database in use but for the output of tasks, 256 MiB by default; the oldest events go first. */
   readonly maxBytes?: number;
 }
 
@@ -33,12 +33,14 @@ export class JournalRetention implements Disposable {
   readonly #clock: Clock;
   readonly #maxAgeMs: number;
   readonly #maxBytes: number;
+  readonly #exemptBytes: () => number;
   readonly #onDeleted: () => void;
   readonly #onFileChanged: (change: FileChange) => void;
   #cancelStep: () => void;
   #isSoon = true;
 
   /**
+   * @param options.exemptBytes what of the database has a limit of its own
    * @param options.onDeleted rows are gone
    * @param options.onFileChanged the file is not the one that was opened; called at each look
    */
@@ -47,6 +49,7 @@ export class JournalRetention implements Disposable {
       database: Database;
       clock: Clock;
       limits: RetentionLimits;
+      exemptBytes: () => number;
       onDeleted: () => void;
       onFileChanged: (change: FileChange) => void;
     },
@@ -55,6 +58,7 @@ export class JournalRetention implements Disposable {
     this.#clock = options.clock;
     this.#maxAgeMs = options.limits.maxAgeMs ?? 7 * DAY_MS;
     this.#maxBytes = options.limits.maxBytes ?? 256 * MIB;
+    this.#exemptBytes = options.exemptBytes;
     this.#onDeleted = options.onDeleted;
     this.#onFileChanged = options.onFileChanged;
     this.#cancelStep = this.#clock.after(STEP_PAUSE_MS, this.#step);
@@ -85,7 +89,8 @@ export class JournalRetention implements Disposable {
   /** True when there may be more to delete. */
   #deleteSome(): boolean {
     const { usedBytes } = this.#pages();
-    const beforeMs = usedBytes > this.#maxBytes ? Infinity : this.#clock.now() - this.#maxAgeMs;
+    const isTooMuch = usedBytes - this.#exemptBytes() > this.#maxBytes;
+    const beforeMs = isTooMuch ? Infinity : this.#clock.now() - this.#maxAgeMs;
     let deleted = 0;
     this.#database.write((connection) => {
       deleted = deleteOldest(connection, { maxRows: STEP_ROWS, beforeMs });

@@ -118,6 +118,23 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE tasks ADD COLUMN request_id TEXT;
   ALTER TABLE tasks ADD COLUMN output_awaited INTEGER NOT NULL DEFAULT 0;
   `,
+  // In the order of `number` they were kept; it and `size` are indexed because the records are long.
+  `
+  CREATE TABLE task_outputs (
+    number INTEGER PRIMARY KEY,
+    task_id TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    is_cut INTEGER NOT NULL,
+    missing TEXT,
+    size INTEGER NOT NULL,
+    records BLOB,
+    UNIQUE (task_id, run)
+  );
+  CREATE INDEX task_outputs_by_size ON task_outputs (number, size);
+  CREATE TRIGGER task_output_goes_with_task AFTER DELETE ON tasks BEGIN
+    DELETE FROM task_outputs WHERE task_id = OLD.task_id AND run = OLD.run;
+  END;
+  `,
 ];
 
 /** Version of a database on which every step was done. */

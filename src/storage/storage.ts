@@ -5,6 +5,7 @@ import { Database, type DatabaseOptions, type StorageStatus } from "./database.t
 import { EngineEventStore } from "./engine_event_store.ts";
 import { EventJournal, type JournalOptions } from "./event_journal.ts";
 import { SessionStore } from "./session_store.ts";
+import { TaskOutputs } from "./task_outputs.ts";
 import { TaskStore } from "./task_store.ts";
 
 /**
@@ -14,6 +15,8 @@ import { TaskStore } from "./task_store.ts";
 export class Storage implements Disposable {
   /** Rows of tasks. */
   readonly tasks: TaskStore;
+  /** What tasks wrote whose containers are gone. */
+  readonly outputs: TaskOutputs;
   /** Rows of sessions. */
   readonly sessions: SessionStore;
   /** Rows of containers, as far as they were told of, by engine. */
@@ -32,6 +35,7 @@ export class Storage implements Disposable {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.tasks = new TaskStore({ database: this.#database });
+    this.outputs = new TaskOutputs({ database: this.#database });
     this.sessions = new SessionStore({ database: this.#database });
     this.containers = new ContainerStore({ database: this.#database, clock: options.clock });
     this.engineEvents = new EngineEventStore({ database: this.#database });
@@ -56,6 +60,7 @@ export class Storage implements Disposable {
     this.#journal = new EventJournal({
       ...options,
       database: this.#database,
+      exemptBytes: () => this.outputs.bytes,
       path: this.#path,
       clock: this.#clock,
       logger: this.#logger,

@@ -47,6 +47,12 @@ export interface WorkspaceEvents {
   "workspace-cleaned": WorkspaceEvent;
 }
 
+/** A container that is about to be removed. */
+export interface LeavingContainer {
+  readonly taskId: string;
+  readonly containerId: string;
+}
+
 /** A container that an apex instance created for a task, and that belongs to no task that this instance knows. */
 export interface OrphanedWorkspace {
   readonly taskId: string;

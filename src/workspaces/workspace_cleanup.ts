@@ -6,7 +6,7 @@
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { OrphanedWorkspace } from "./workspace.ts";
+import type { LeavingContainer, OrphanedWorkspace } from "./workspace.ts";
 import type { WorkspaceBook, WorkspaceEntry } from "./workspace_book.ts";
 import type { EngineReturns, WorkspaceContainers } from "./workspace_containers.ts";
 import { removeContainer, removeWithRetries } from "./workspace_removal.ts";
@@ -27,6 +27,8 @@ export interface WorkspaceCleanupOptions {
   readonly containers: Pick<WorkspaceContainers, "find" | "remove"> & EngineReturns;
   /** Tells it, at once. */
   readonly onCleaned: (entry: WorkspaceEntry, timestamp: Date) => void;
+  /** Awaited before a container is removed; must not reject. Its signal is aborted when this ends. */
+  readonly beforeRemoval?: (container: LeavingContainer, signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -67,6 +69,11 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     const { signal } = this.#ended;
     if (signal.aborted) return false;
     if (!this.#isGoneUntold(entry, id)) {
+      await this.#options.beforeRemoval?.({ taskId: entry.taskId, containerId: id }, signal);
+    }
+    if (signal.aborted) return false;
+    if (!book.isKnown(entry)) return true;
+    if (!this.#isGoneUntold(entry, id)) {
       const result = await removeWithRetries(id, { containers, clock, logger, signal });
       if (result === "left") this.forget(entry);
       else if (result === "unanswered") this.#removeLater(entry, id);
@@ -85,6 +92,7 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     const entry = this.#options.book.openLeaving({ taskId, containerId, containerName, policy });
     entry.isCreationTold = true;
     try {
+      await this.#options.beforeRemoval?.({ taskId, containerId }, this.#ended.signal);
       await removeContainer(containerId, this.#options.containers);
     } catch (error) {
       this.forget(entry);

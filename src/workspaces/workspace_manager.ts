@@ -17,7 +17,7 @@ import {
   type WorkspaceSpec,
 } from "./workspace.ts";
 import { toWorkspace, WorkspaceBook, type WorkspaceEntry, workspaceEvent } from "./workspace_book.ts";
-import { WorkspaceCleanup } from "./workspace_cleanup.ts";
+import { WorkspaceCleanup, type WorkspaceCleanupOptions } from "./workspace_cleanup.ts";
 import { mayStillCome, workspaceContainer } from "./workspace_container.ts";
 import type { WorkspaceContainers } from "./workspace_containers.ts";
 import { freeContainerName, isNameTaken, plainContainerName } from "./workspace_name.ts";
@@ -45,6 +45,8 @@ export interface WorkspaceManagerOptions {
   readonly health: ContainerEventSource<"container:health">;
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Awaited before a container is removed; must not reject. The signal says that it takes too long. */
+  readonly beforeRemoval?: WorkspaceCleanupOptions["beforeRemoval"];
 }
 
 /** Its signal gives up, also in the middle of pulling a missing image. */
@@ -71,7 +73,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
   readonly #cleanup: WorkspaceCleanup;
 
   constructor(options: WorkspaceManagerOptions) {
-    const { manager, health, logger, clock } = options;
+    const { manager, health, logger, clock, beforeRemoval } = options;
     this.#containers = manager;
     this.#emitter = new TypedEmitter((error, name) =>
       logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
@@ -82,6 +84,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
       onCleaned: (entry, timestamp) => {
         this.#emitter.emit("workspace-cleaned", workspaceEvent(entry, timestamp));
       },
+      ...(beforeRemoval && { beforeRemoval }),
       clock: clock ?? systemClock,
       logger,
     });

@@ -12,7 +12,10 @@ Deno.test("inspect prints one array in the order asked for, names what is not th
     "containers.inspect": async (connection, request) => {
       const target = request.op === "containers.inspect" ? request.target : "";
       if (target === "gone") await connection.refuse("not_found", "no such task or container");
-      else await connection.reply({ engine: { Id: target }, task: taskResult({ taskId: target }) });
+      else {
+        const others = target === "a" ? { target: "a@2", others: ["a@1"] } : {};
+        await connection.reply({ ...others, engine: { Id: target }, task: taskResult({ taskId: target }) });
+      }
     },
   });
   const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
@@ -21,7 +24,11 @@ Deno.test("inspect prints one array in the order asked for, names what is not th
   assertEquals(await inspect(context, { sockets, targets: ["b", "gone", "a"] }), 4);
   assertEquals(JSON.parse(context.stdout.text), [
     { engine: { Id: "b" }, task: taskResult({ taskId: "b" }) },
-    { engine: { Id: "a" }, task: taskResult({ taskId: "a" }) },
+    { target: "a@2", others: ["a@1"], engine: { Id: "a" }, task: taskResult({ taskId: "a" }) },
   ]);
-  assertEquals(stderr.text, 'apex: cannot inspect "gone": no such task or container\n');
+  assertEquals(stderr.text.split("\n").sort(), [
+    "",
+    'apex: cannot inspect "gone": no such task or container',
+    "apex: this is a@2; a also has: a@1",
+  ]);
 });

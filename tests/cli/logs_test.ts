@@ -36,6 +36,20 @@ Deno.test("logs prints each stream where it belongs", async () => {
   });
 });
 
+Deno.test("logs says on stderr what else has that task id, and that the beginning of a kept output is missing", async () => {
+  const { stdout, stderr } = await logsOf({}, async (connection) => {
+    const others = ["t1@7", "t1@6", "t1@5", "web\x1b[2J", "db", "more"];
+    await connection.reply({ target: "t1@8", others, kept: { bytes: 1024 * 1024, isCut: true } });
+    await connection.frame("data", "end\n");
+    await connection.frame("exit", {});
+  });
+  assertEquals([stdout, stderr], [
+    "end\n",
+    "apex: this is t1@8; t1 also has: t1@7, t1@6, t1@5, web\\x1b[2J, db, …\n" +
+    "apex: the container of t1 was removed: only the last 1.0 MiB of its output are kept\n",
+  ]);
+});
+
 const asked: [flags: LogsFlags, params: Record<string, unknown>][] = [
   [{ follow: true, timestamps: true }, { follow: true, timestamps: true }],
   [{ tail: "0" }, { tail: 0 }],

@@ -207,6 +207,7 @@ const CONFIG: Config = {
   healthWatch: {},
   session: { image: "busybox:local", restore: "screen", scrollbackLines: 1_000, killGraceMs: 2_000 },
   journal: { isKept: true },
+  keepOutput: { maxBytes: 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 },
 };
 
 function pathsIn(dir: string): Paths {

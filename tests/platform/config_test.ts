@@ -34,6 +34,7 @@ Deno.test("loadConfig() has a value for everything when nothing is said", async 
     healthWatch: {},
     session: { image: "busybox", restore: "screen", scrollbackLines: 1_000, killGraceMs: 10_000 },
     journal: { isKept: true },
+    keepOutput: { maxBytes: 1024 ** 2, maxTotalBytes: 64 * 1024 ** 2 },
   });
 });
 
@@ -68,6 +69,10 @@ Deno.test("loadConfig() takes what the file says", async () => {
     [journal]
     max_age = "30d"
     max_bytes = "1g"
+
+    [tasks]
+    keep_output = "0"
+    keep_output_total = "1m"
   `;
   assertEquals(await load(dir, { toml }), {
     engine: "unix:///e.sock",
@@ -96,6 +101,7 @@ Deno.test("loadConfig() takes what the file says", async () => {
       detachKeys: "Ctrl-p Ctrl-q",
     },
     journal: { isKept: true, maxAgeMs: 30 * 24 * 3_600_000, maxBytes: 1024 ** 3 },
+    keepOutput: { maxBytes: 0, maxTotalBytes: 1024 ** 2 },
   });
 });
 

@@ -6,7 +6,7 @@
  * too slow for two generations misses what was dropped. Nothing of the output is held in memory.
  */
 import { join } from "@std/path/posix";
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 import { LineSplitter } from "./line_splitter.ts";
 import { decodeRecords, encodeRecord, type LogRecord, MAX_PAYLOAD_BYTES } from "./log_record.ts";
 import type { OutputStream } from "./container_process.ts";

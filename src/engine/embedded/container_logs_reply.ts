@@ -1,9 +1,9 @@
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 import type { EmbeddedContainer } from "./embedded_container.ts";
 import { HttpError } from "./http_error.ts";
 import type { HttpReply, HttpRequest } from "./http_message.ts";
 import { encodeFrame, type LogRecord } from "./log_record.ts";
-import { formatLogTime } from "./nano_time.ts";
+import { formatLogTime } from "../engine_time.ts";
 import { booleanParameter, timeParameter } from "./parameters.ts";
 
 /**

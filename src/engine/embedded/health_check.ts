@@ -6,7 +6,7 @@
  */
 import type { Clock } from "../../platform/clock.ts";
 import { messageOf } from "../../platform/apex_error.ts";
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 import type { HealthSpec } from "./create_request.ts";
 import { shownCommand } from "./embedded_exec.ts";
 import { randomId } from "./names.ts";

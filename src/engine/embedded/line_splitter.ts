@@ -1,4 +1,4 @@
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 
 /** Cuts one output stream into log payloads: lines with their newline, longer ones in pieces. Holds at most one piece. */
 export class LineSplitter {

@@ -35,12 +35,6 @@ export function formatNano(nano: bigint): string {
   return fraction === "" ? `${seconds}Z` : `${seconds}.${fraction}Z`;
 }
 
-/** Nine digits always: the form in log lines. */
-export function formatLogTime(nano: bigint): string {
-  const seconds = new Date(Number(nano / NANO_PER_MS)).toISOString().slice(0, 19);
-  return `${seconds}.${String(nano % NANO_PER_SECOND).padStart(9, "0")}Z`;
-}
-
 /**
  * Parses `sec[.nnnnnnnnn]`, the only form that Docker's server takes for `since` and `until`.
  * @throws {SyntaxError} with Go's message, for anything else (RFC 3339 too)

@@ -1,4 +1,4 @@
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 import { STATUS_TEXT } from "./status_text.ts";
 import type { FixedReply, HttpReply, StreamReply } from "./http_message.ts";
 

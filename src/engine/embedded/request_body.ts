@@ -1,6 +1,6 @@
 /** Decoding of chunked request bodies (RFC 9112, 7.1), on bytes that are already here. */
 
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 
 /** A body above the limit the caller gave. */
 export class BodyTooLarge extends Error {

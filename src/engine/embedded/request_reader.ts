@@ -3,7 +3,7 @@
  * need; everything a client can make it hold is bounded (head, chunk lines, body, read-ahead). Between requests and
  * while a reply streams, `watch` keeps one read pending: that is how a hang-up is noticed.
  */
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 import { HttpError } from "./http_error.ts";
 import { bodySize, parseHead, type RequestHead } from "./request_head.ts";
 import {

@@ -13,7 +13,7 @@ import { exitCodeOfSignal, SIGCONT, SIGKILL, signalName } from "./signals.ts";
 import { TerminalPause } from "./terminal_pause.ts";
 import { GO_AHEAD, resizePlan, terminalPlan } from "./terminal_plan.ts";
 import type { TerminalSize } from "./terminal_size.ts";
-import { concatBytes } from "./concat_bytes.ts";
+import { concatBytes } from "../../platform/concat_bytes.ts";
 import { waitWithin } from "./wait_within.ts";
 
 /** A shell that starts takes milliseconds; a machine that is this slow runs nothing. */

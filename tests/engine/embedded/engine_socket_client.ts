@@ -1,5 +1,5 @@
 /** A client of any engine's socket, for tests that hold the embedded engine against Docker. */
-import { concatBytes } from "../../../src/engine/embedded/concat_bytes.ts";
+import { concatBytes } from "../../../src/platform/concat_bytes.ts";
 import { within } from "../../support/within.ts";
 
 const LIMIT_MS = 20_000;

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { EngineTime, formatLogTime, formatNano, parseNano } from "../../../src/engine/embedded/nano_time.ts";
+import { EngineTime, formatNano, parseNano } from "../../../src/engine/embedded/nano_time.ts";
+import { formatLogTime } from "../../../src/engine/engine_time.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 const FORMS: readonly (readonly [bigint, string, string])[] = [
