@@ -5,6 +5,7 @@ import type { EngineClient } from "../engine/engine_client.ts";
 import { EventFollower } from "../engine/event_follower.ts";
 import type { ExecResult } from "../engine/exec_command.ts";
 import type { LogChunk } from "../engine/log_frames.ts";
+import type { LogStartOptions } from "../engine/log_start.ts";
 import type { LogTail, LogTailOptions } from "../engine/log_tail.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -210,6 +211,13 @@ export class ContainerManager implements AsyncDisposable {
   /** The way to a container's standard input. A question: when it fails it rejects, and emits nothing. */
   openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
     return this.#questions.openInput(target, signal);
+  }
+
+  /**
+   * Where its last lines begin, for `start` of {@linkcode logs}; undefined where the engine cannot say. A question.
+   */
+  logStart(target: string, options: LogStartOptions): Promise<string | undefined> {
+    return this.#questions.logStart(target, options);
   }
 
   /** The end of what an ended container without a terminal has said. A question. */

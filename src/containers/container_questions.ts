@@ -4,6 +4,7 @@ import { type LogsOptions, readContainerLogs } from "../engine/container_logs.ts
 import { askContainerStats, type ContainerStats } from "../engine/container_stats.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
+import { findLogStart, type LogStartOptions } from "../engine/log_start.ts";
 import type { LogChunk } from "../engine/log_frames.ts";
 import { type LogTail, type LogTailOptions, readLogTail } from "../engine/log_tail.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -71,6 +72,15 @@ export class ContainerQuestions {
     } catch (error) {
       throw withContext(`read the output of ${describe(subject)}`, error);
     }
+  }
+
+  async logStart(target: string, options: LogStartOptions): Promise<string | undefined> {
+    const verb = "find the last lines of the output of";
+    return await this.#ask(
+      verb,
+      target,
+      (id) => findLogStart(this.#client, { ...options, id, clock: this.#clock }),
+    );
   }
 
   async logTail(target: string, options: LogTailOptions): Promise<LogTail> {

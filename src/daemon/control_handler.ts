@@ -12,6 +12,8 @@ import { ContainerRequests } from "./container_requests.ts";
 import type { ControlHandler } from "./control_server.ts";
 import type { EngineStatus } from "./engine_status.ts";
 import type { EventRequests } from "./event_requests.ts";
+import { KeptTaskOutput } from "./kept_task_output.ts";
+import { LogRequests } from "./log_requests.ts";
 import { Readiness } from "./readiness.ts";
 import type { SessionRequests } from "./session_requests.ts";
 import { statusResult } from "./status_request.ts";
@@ -53,7 +55,10 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
   const startedAtMs = options.clock.now();
   const ready = new Readiness(options);
   const targets = new Targets(options);
-  const containers = new ContainerRequests({ ...options, targets, outputs: options.storage.outputs });
+  const { outputs } = options.storage;
+  const kept = new KeptTaskOutput({ ...options, outputs });
+  const containers = new ContainerRequests({ ...options, targets, kept });
+  const logs = new LogRequests({ ...options, targets, outputs, kept });
   const tasks = new TaskRequests({ ...options, targets });
   const workspaces = new WorkspaceRequests(options);
   const { events, sessions } = options;
@@ -72,7 +77,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
         return await containers.inspect(request, signal);
       case "containers.logs":
         await ready.containersKnown(signal);
-        return containers.logs(request);
+        return await logs.logs(request, signal);
       case "tasks.run":
         await ready.tasksUsable(signal);
         await ready.engineConnected(signal);

@@ -8,12 +8,13 @@
  * long as the task runs, and for a bounded time after that.
  */
 import type { ContainerManager } from "../containers/container_manager.ts";
+import type { LogsOptions } from "../engine/container_logs.ts";
 import type { LogChunk } from "../engine/log_frames.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { OutputPosition } from "../protocol/control.ts";
 import type { ControlChannel } from "./control_channel.ts";
-import { sendOutput } from "./output_frames.ts";
+import { sendOutput, withoutReceived } from "./output_frames.ts";
 
 /** An engine that owes the end of a container's output for so long after the container's end is stuck. */
 const QUIET_LIMIT_MS = 5_000;
@@ -23,10 +24,15 @@ const LONGEST_RETRY_MS = 10_000;
 /** The news of a container's end comes at most so long after the end of its output, unless that end was the engine's own. */
 const NEWS_LIMIT_MS = 5_000;
 
+/** Some of the output, in the same way whenever it is read. */
+export type OutputSelection = Pick<LogsOptions, "sinceMs" | "start" | "timestamps">;
+
 export interface TaskOutputOptions {
   readonly containers: Pick<ContainerManager, "find" | "logs">;
   readonly containerId: string;
-  /** What the client has received before. */
+  /** All of the output by default. */
+  readonly selection?: OutputSelection | undefined;
+  /** What of that the client has received before. */
   readonly received?: OutputPosition;
   /** Resolves when the task has ended. */
   readonly ended: Promise<unknown>;
@@ -89,20 +95,18 @@ export class TaskOutput {
 
   /** One reading of the output; resolves with what it failed for, unless that is the client. */
   async #relayOnce({ follow }: { follow: boolean }): Promise<unknown> {
-    const { containers, containerId, channel } = this.#options;
+    const { containers, containerId, selection, channel } = this.#options;
     using limit = new QuietLimit(this.#options);
     const skip = { ...this.#relayed };
-    const chunks = containers.logs(containerId, { follow, signal: limit.signal })
+    const chunks = containers.logs(containerId, { ...selection, follow, signal: limit.signal })
       [Symbol.asyncIterator]();
     try {
       while (true) {
         const next = await this.#nextOf(chunks, limit);
         if (next === undefined) return undefined;
-        const { stream, bytes } = next;
-        const skipped = Math.min(skip[stream], bytes.length);
-        skip[stream] -= skipped;
-        await sendOutput(channel, { stream, bytes: bytes.subarray(skipped) });
-        this.#relayed[stream] += bytes.length - skipped;
+        const fresh = withoutReceived(next, skip);
+        await sendOutput(channel, fresh);
+        this.#relayed[fresh.stream] += fresh.bytes.length;
       }
     } catch (error) {
       return limit.signal.aborted ? limit.signal.reason : error;

@@ -11,6 +11,8 @@ export interface LogsOptions {
   readonly tail?: number;
   /** Only what was said from then on, milliseconds since the Unix epoch. */
   readonly sinceMs?: number;
+  /** The same, as `findLogStart` gives it; it counts instead. */
+  readonly start?: string;
   /** Begins each line with the engine's time of it. */
   readonly timestamps?: boolean;
   /** Ends the iteration, which throws its reason. */
@@ -35,7 +37,8 @@ export async function* readContainerLogs(
       stderr: true,
       follow,
       tail: options.tail,
-      since: options.sinceMs === undefined ? undefined : formatEngineTime(options.sinceMs * NANO_PER_MS),
+      since: options.start ??
+        (options.sinceMs === undefined ? undefined : formatEngineTime(options.sinceMs * NANO_PER_MS)),
       timestamps: options.timestamps,
     },
     signal,

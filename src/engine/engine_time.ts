@@ -8,8 +8,12 @@ export const NANO_PER_MS = 1e6;
 
 /** As `since` and `until` want it, `sec.nnnnnnnnn`; Docker answers RFC 3339 with a 500. */
 export function formatEngineTime(timeNano: number): string {
-  const nano = BigInt(Math.max(0, Math.round(timeNano)));
-  return `${nano / 1_000_000_000n}.${String(nano % 1_000_000_000n).padStart(9, "0")}`;
+  return formatExactEngineTime(BigInt(Math.max(0, Math.round(timeNano))));
+}
+
+/** The same, to the nanosecond. */
+export function formatExactEngineTime(timeNano: bigint): string {
+  return `${timeNano / 1_000_000_000n}.${String(timeNano % 1_000_000_000n).padStart(9, "0")}`;
 }
 
 /**

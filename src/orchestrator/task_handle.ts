@@ -5,6 +5,8 @@ import type { TaskInput } from "./task_input.ts";
 export interface FollowTaskOptions {
   /** Of the request that began it: a later task of the same id is another one. */
   readonly requestId?: string;
+  /** Which run of that id; the last by default. */
+  readonly run?: number;
   /**
    * The container of the ended task is left until this settles, so that its output can be read to the end; ten minutes
    * at most. Several may read at once. Where apex ends first, the next life leaves the container for 30 s, or until a
@@ -13,7 +15,7 @@ export interface FollowTaskOptions {
   readonly holdCleanup?: Promise<unknown>;
 }
 
-export interface RunTaskOptions extends FollowTaskOptions {
+export interface RunTaskOptions extends Omit<FollowTaskOptions, "run"> {
   /** Told while a missing image is pulled. */
   readonly onPullProgress?: NonNullable<CreateWorkspaceOptions["onPullProgress"]>;
   /** Called right before the start of a task with `stdin`, with the way to it. */
@@ -29,6 +31,8 @@ export interface TaskHandle {
   readonly pendingAhead: number;
   /** Nobody waits for more of its output: the task has ended, and whoever read it received everything or left. */
   readonly isOutputTaken: boolean;
+  /** Present while its container is being dealt with, which its readers can't hold up any more; resolves when that is done. */
+  readonly leaving?: Promise<void> | undefined;
   /** Resolves when it runs, or has ended without. */
   readonly started: Promise<Task>;
   readonly ended: Promise<Task>;

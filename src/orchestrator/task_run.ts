@@ -121,10 +121,15 @@ export class TaskRun implements Disposable {
     return this.#phase === "waiting" ? this.#turn?.ahead ?? 0 : 0;
   }
 
+  /** It has ended, and whoever read its output received everything or left: its container is dealt with. */
+  get isOutputTaken(): boolean {
+    return this.#phase === "ended" && !this.#record.outputAwaited;
+  }
+
   /** A client reads its output until the promise settles: its container is left until then. */
   addReader(reading: Promise<unknown>): void {
     // What was taken has no readers any more: its container is being removed.
-    if (this.#phase === "ended" && !this.#record.outputAwaited) return;
+    if (this.isOutputTaken) return;
     this.#readers.add(reading);
     if (!this.#record.outputAwaited) this.#save({ outputAwaited: true });
   }

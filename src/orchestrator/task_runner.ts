@@ -266,8 +266,13 @@ export class TaskRunner implements AsyncDisposable {
     }
   }
 
-  #follow(taskId: string, { requestId, holdCleanup }: FollowTaskOptions): TaskHandle | undefined {
-    const isIt = (record: TaskRecord): boolean => requestId === undefined || record.requestId === requestId;
+  #follow(
+    taskId: string,
+    { requestId, run: number, holdCleanup }: FollowTaskOptions,
+  ): TaskHandle | undefined {
+    const isIt = ({ task, ...record }: TaskRecord): boolean =>
+      (requestId === undefined || record.requestId === requestId) &&
+      (number === undefined || task.run === number);
     const run = [this.#living.get(taskId), this.#leaving.get(taskId)].find((each) =>
       each !== undefined && isIt(each.record)
     );
@@ -335,7 +340,10 @@ function handleOf(run: TaskRun, pendingAhead: number): TaskHandle {
     },
     pendingAhead,
     get isOutputTaken() {
-      return run.phase === "ended" && !run.record.outputAwaited;
+      return run.isOutputTaken;
+    },
+    get leaving() {
+      return run.isOutputTaken ? run.whenCleaned : undefined;
     },
     started: run.whenStarted,
     ended: run.whenEnded,

@@ -84,6 +84,10 @@ export const requestSchemas = {
     /** Milliseconds since the Unix epoch. */
     sinceMs: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0))),
     timestamps: v.optional(v.boolean()),
+    /** Instead of `tail` and `sinceMs`, to continue: as an earlier reply had it. */
+    start: v.optional(v.pipe(v.string(), v.regex(/^\d{1,12}\.\d{9}$/))),
+    /** To continue: leaves out what was received before. */
+    received: v.optional(outputPositionSchema),
   }),
   /** With the id and the `requestId` of a task that was begun before, it follows that one and begins none. */
   "tasks.run": requestSchema("tasks.run", { task: taskSpecSchema, requestId }),
@@ -316,6 +320,10 @@ export const resultSchemas = {
   }),
   "containers.logs": v.object({
     ...resolvedTarget,
+    /** Absent where the container was removed. */
+    containerId: v.optional(v.string()),
+    /** With `follow` and `tail`: where it begins, to continue there. */
+    start: v.optional(v.string()),
     /** The output is not the engine's, but what was kept of it. */
     kept: v.optional(keptOutputSchema),
   }),

@@ -91,3 +91,38 @@ Deno.test("logs tells why a log broke off", async () => {
   const cut = await assertRejects(() => logsOf({}, (connection) => connection.reply({})), ApexError);
   assertEquals(cut.code, "stream_cut");
 });
+
+Deno.test("logs --follow continues the same output through the next daemon", async () => {
+  await using dir = await TempDir.make();
+  let times = 0;
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+    "containers.logs": async (connection) => {
+      if (++times === 1) {
+        await connection.reply({ target: "web", containerId: "c1", start: "12.000000003" });
+        await connection.frame("data", "one ");
+        await connection.frame("stderr", "err");
+        return;
+      }
+      await connection.reply({ target: "web", containerId: "c1" });
+      await connection.frame("data", "two");
+      await connection.frame("exit", {});
+    },
+  });
+  const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
+  const stderr = new CapturedOutput();
+  const context = testContext({ stdout: new CapturedOutput(), stderr });
+  await logs(context, { sockets, target: "web", flags: { follow: true, tail: "5" } });
+  assertEquals(context.stdout.text, "one two");
+  assertMatch(
+    stderr.text,
+    /^errapex: the daemon went away; the log of web continues; .*\napex: connected again\n$/,
+  );
+  assertEquals(daemon.requests.slice(1), [{
+    v: 1,
+    op: "containers.logs",
+    target: "c1",
+    follow: true,
+    start: "12.000000003",
+    received: { stdout: 4, stderr: 3 },
+  }]);
+});

@@ -4,8 +4,11 @@
  */
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
+import type { CliContext } from "../../src/cli/cli_context.ts";
+import { logs, type LogsFlags } from "../../src/cli/logs.ts";
 import { run } from "../../src/cli/run.ts";
 import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
+import { resolveSockets } from "../../src/platform/directories.ts";
 import { ApexHome, type ApexProcess, eventually } from "../support/apex_process.ts";
 import { CapturedOutput, testContext } from "../support/cli_context.ts";
 import { ContainerDriver } from "../support/container_driver.ts";
@@ -34,7 +37,7 @@ const ENGINES: readonly {
 
 /** From the start of the clients on; their tasks write for about half of it. */
 const KILLED_WITHIN_MS = 800;
-const TASKS_A_ROUND = 3;
+const TASKS_A_ROUND = 2;
 const LINES = 400;
 
 /** What a client printed, and its exit status. */
@@ -66,12 +69,27 @@ class Rig {
   }
 
   /** `apex run`, in this process. */
-  async run(taskId: string, script: string): Promise<Ended> {
+  run(taskId: string, script: string, { detach }: { readonly detach?: true } = {}): Promise<Ended> {
+    const flags = { task: taskId, network: "none", image: "busybox:local", daemonize: false, detach };
+    return this.#client(
+      `the end of ${taskId}`,
+      (context) => run(context, { flags, command: ["sh", "-c", script] }),
+    );
+  }
+
+  /** `apex logs --follow`, in this process. */
+  logs(target: string, flags: LogsFlags): Promise<Ended> {
+    const follow = async (context: CliContext) => {
+      await logs(context, { sockets: resolveSockets(context), target, flags: { ...flags, follow: true } });
+      return 0;
+    };
+    return this.#client(`the end of the log of ${target}`, follow);
+  }
+
+  async #client(what: string, verb: (context: CliContext) => Promise<number>): Promise<Ended> {
     const [stdout, stderr] = [new CapturedOutput(), new CapturedOutput()];
     const context = testContext({ stdout, stderr, env: (name) => this.home.env[name] });
-    const flags = { task: taskId, network: "none", image: "busybox:local", daemonize: false };
-    const ended = run(context, { flags, command: ["sh", "-c", script] });
-    const status = await within(60_000, `the end of ${taskId}`, ended);
+    const status = await within(60_000, what, verb(context));
     return { status, stdout: stdout.text, stderr: stderr.text };
   }
 }
@@ -91,9 +109,46 @@ function ofTask(stderr: string): string {
   return stderr.replaceAll(/^apex: .*\n/gm, "");
 }
 
+interface Checked {
+  readonly id: string;
+  /** For the message of a failure. */
+  readonly what: string;
+}
+
+/** `apex run` has every byte of its task, and its status. */
+async function runs(
+  rig: Rig,
+  { id, exitCode, what }: Checked & { readonly exitCode: number },
+): Promise<void> {
+  const { status, stdout, stderr } = await rig.run(id, script(id, exitCode));
+  const where = `run ${id}, ${what}: ${stderr.match(/^apex: .*$/gm)}`;
+  assertEquals(stdout, lines(id, "out"), where);
+  assertEquals(ofTask(stderr), lines(id, "err"), where);
+  assertEquals(status, exitCode, where);
+  assertEquals(stderr.includes("missing"), false, where);
+}
+
+/** `apex logs -f` has every byte of a task from its beginning on, whatever that was. */
+async function isFollowed(rig: Rig, { id, what }: Checked): Promise<void> {
+  assertEquals((await rig.run(id, script(id, 0), { detach: true })).stdout, `${id}\n`, what);
+  const check = async (flags: LogsFlags): Promise<void> => {
+    const { stdout, stderr } = await rig.logs(id, flags);
+    const where = `logs ${JSON.stringify(flags)} of ${id}, ${what}: ${stderr.match(/^apex: .*$/gm)}`;
+    if (flags.tail === undefined) {
+      assertEquals(stdout, lines(id, "out"), where);
+      assertEquals(ofTask(stderr), lines(id, "err"), where);
+    } else {
+      assertEquals(lines(id, "out").endsWith(stdout), true, `${where}; ${JSON.stringify(stdout)}`);
+      assertEquals(lines(id, "err").endsWith(ofTask(stderr)), true, `${where}; ${JSON.stringify(stderr)}`);
+    }
+  };
+  await Promise.all([check({}), check({ tail: "7" }), check({ tail: "0" })]);
+}
+
 for (const { name, ignore, rounds, start } of ENGINES) {
   Deno.test({
-    name: `apex run outlives ${rounds} kills of the daemon on ${name} without a lost or repeated byte`,
+    name:
+      `apex run and logs -f outlive ${rounds} kills of the daemon on ${name} without a lost or repeated byte`,
     ignore,
     fn: async () => {
       await using dir = await TempDir.make();
@@ -105,21 +160,20 @@ for (const { name, ignore, rounds, start } of ENGINES) {
       await rig.startDaemon();
       for (let round = 0; round < rounds; round++) {
         const killedAfterMs = Math.round(Math.random() * KILLED_WITHIN_MS);
-        const ids = Array.from({ length: TASKS_A_ROUND }, (_, n) => `r${round}t${n}`);
-        const ended = ids.map((id, n) => rig.run(id, script(id, n + 3)));
+        const what = `round ${round}, killed after ${killedAfterMs} ms`;
+        const clients = [
+          ...Array.from(
+            { length: TASKS_A_ROUND },
+            (_, n) => runs(rig, { id: `r${round}t${n}`, exitCode: n + 3, what }),
+          ),
+          isFollowed(rig, { id: `r${round}f`, what }),
+        ];
         // Looked at below: until then nobody may miss a rejection.
-        for (const each of ended) each.catch(() => {});
+        for (const each of clients) each.catch(() => {});
         await delay(killedAfterMs);
         await rig.endDaemon("SIGKILL");
         await rig.startDaemon();
-        for (const [n, id] of ids.entries()) {
-          const { status, stdout, stderr } = await ended[n]!;
-          const what = `${id}, killed after ${killedAfterMs} ms; stderr: ${stderr.match(/^apex: .*$/gm)}`;
-          assertEquals(stdout, lines(id, "out"), what);
-          assertEquals(ofTask(stderr), lines(id, "err"), what);
-          assertEquals(status, n + 3, what);
-          assertEquals(stderr.includes("missing"), false, what);
-        }
+        await Promise.all(clients);
       }
       await eventually(
         async () => (await driver.client.listContainers()).length === 0,
