@@ -38,7 +38,7 @@ const misuses: [args: string[], stderr: RegExp][] = [
   [["help", "hisotry"], /^apex: unknown verb 'hisotry'\n\(did you mean history\?\)\nusage: /],
   [["help", "workspaces", "claen"], /^apex: unknown verb 'claen'\nusage: apex workspaces /],
   [["ps", "--jsn"], /^apex: unknown option '--jsn'\n\(did you mean --json\?\)\nusage: apex ps \[options\]\n/],
-  [["wait"], /^apex: missing required argument 'task'\nusage: apex wait \[options\] <task>\n/],
+  [["cancel"], /^apex: missing required argument 'task'\nusage: apex cancel \[options\] <task...>\n/],
   [["workspaces", "clean", "--yse"], /\(did you mean --yes\?\)\nusage: apex workspaces clean /],
   [["events", "surplus"], /^apex: too many arguments for 'events'.*\nusage: apex events \[options\]\n/],
   [["events", "--socket"], /^apex: option '--socket <path>' argument missing\nusage: /],
@@ -66,6 +66,16 @@ Deno.test("misuse of a verb whose status is that of a command: usage on stderr, 
   const attach = await outcome({ args: ["attach"] });
   assertMatch(attach.stderr, /^apex: missing required argument 'name'\nusage: apex attach /);
   assertEquals([run.status, run.stdout, attach.status, attach.stdout], [125, "", 125, ""]);
+  const waits = [
+    [["wait"], /^apex: missing required argument 'target'\nusage: apex wait \[options\] <target...>\n/],
+    [["wait", "--for", "sick", "t1"], /'sick' is invalid\. Allowed choices are exit, running, healthy, /],
+    [["wait", "--any", "--all", "t1"], /option '--any' cannot be used with option '--all'/],
+  ] as const;
+  for (const [args, stderr] of waits) {
+    const wait = await outcome({ args });
+    assertMatch(wait.stderr, stderr);
+    assertEquals([wait.status, wait.stdout], [125, ""]);
+  }
 });
 
 const MISPLACED: readonly (readonly [readonly string[], string])[] = [
@@ -165,7 +175,6 @@ const withoutDaemon: string[][] = [
   ["events", "-D"],
   ["--no-daemonize", "events"],
   ["tasks"],
-  ["wait", "t1"],
   ["cancel", "t1", "t2"],
   ["logs", "t1"],
   ["inspect", "t1"],
@@ -173,11 +182,12 @@ const withoutDaemon: string[][] = [
   ["workspaces", "clean", "--yes"],
 ];
 
-Deno.test("verbs that start no daemon exit 3 with one line when none runs", async () => {
+Deno.test("verbs that start no daemon exit 3, and wait 125, with one line when none runs", async () => {
   await using dir = await TempDir.make();
-  for (const args of withoutDaemon) {
+  const cases = [...withoutDaemon.map((args) => [args, 3] as const), [["wait", "t1"], 125] as const];
+  for (const [args, status] of cases) {
     const result = await outcome({ args, env: { APEX_RUNTIME_DIR: dir.path } });
-    assertEquals([result.status, result.stdout], [3, ""]);
+    assertEquals([result.status, result.stdout], [status, ""]);
     assertMatch(
       result.stderr,
       /^apex: no daemon is running \(no socket at .*\); start one with: apex daemon\n$/,
@@ -267,7 +277,7 @@ Deno.test("a system error reaches the user in plain words, naming the path, what
     [["status", "--socket", ""], {}, 2, "--socket: the path is empty"],
     [["engine", "--dir", ""], {}, 2, "--dir: the path is empty"],
     [["daemon", "--config", ""], {}, 2, "--config: the path is empty"],
-    [["wait", ""], {}, 2, "an argument is empty"],
+    [["wait", ""], {}, 125, "an argument is empty"],
   ];
   for (const [args, env, status, says] of cases) {
     await t.step(`${args.join(" ")} ${Object.keys(env)}`, async () => {

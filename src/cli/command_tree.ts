@@ -15,6 +15,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import { resolveSockets } from "../platform/directories.ts";
 import { ENGINE_CHOICES, isEngineChoice } from "../platform/engine_choice.ts";
 import { LOG_LEVELS } from "../platform/log_level.ts";
+import { WAIT_CONDITIONS } from "../protocol/wait_condition.ts";
 import { VERSION } from "../protocol/version.ts";
 import type { BaseContext, CliContext } from "./cli_context.ts";
 import type { DaemonCheck } from "./daemon_check.ts";
@@ -93,8 +94,10 @@ export class UsageError extends ApexError {
 }
 
 const HELP_COLUMNS = 100;
-/** They take a command, and pass on its exit status. */
+/** They take a command. */
 const COMMAND_VERBS = ["run", "attach"];
+/** They exit with the status of a command, so a failure of their own must not look like one. */
+const STATUS_VERBS = [...COMMAND_VERBS, "wait"];
 const PULL_POLICIES = ["missing", "always", "never"] as const;
 
 function inOurWords(text: string): string {
@@ -132,7 +135,7 @@ function buildProgram(
       }
     })
     .hook("preSubcommand", (_, verb) => {
-      outcome.isCommands = COMMAND_VERBS.includes(verb.name());
+      outcome.isCommands = STATUS_VERBS.includes(verb.name());
     })
     .hook("preAction", async (_, verb) => {
       const use = daemonUse(pathOf(verb));
@@ -208,14 +211,23 @@ function buildProgram(
     });
 
   program.command("wait")
-    .summary("wait for a task's end")
-    .description("Waits until a task has ended, and ends with its exit status.")
-    .argument("<task>")
-    .option("--timeout <time>", "wait no longer than that")
+    .summary("wait for the end of tasks or containers")
+    .description(
+      "Waits until tasks or containers have ended, and exits with their status; or until they are as --for says.",
+    )
+    .argument("<target...>")
+    .addOption(
+      new Option("--for <condition>", "until they are so (default: exit)").choices(
+        WAIT_CONDITIONS,
+      ),
+    )
+    .option("--all", "until all targets are ready (the default)")
+    .addOption(new Option("--any", "until one of them is ready").conflicts("all"))
+    .option("--timeout <time>", "exit with 124 after this time")
     .addHelpText("after", help.WAIT_HELP)
-    .action(async (task, { timeout }, command) => {
+    .action(async (targets, flags, command) => {
       const { wait } = await import("./wait.ts");
-      outcome.exitStatus = await wait(context, { sockets: sockets(command), task, timeout });
+      outcome.exitStatus = await wait(context, { sockets: sockets(command), targets, flags });
     });
 
   program.command("cancel")

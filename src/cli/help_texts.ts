@@ -101,17 +101,28 @@ Examples:
   apex tasks --json | jq -r '.[].taskId' | xargs apex cancel`;
 
 export const WAIT_HELP = `
-Exit status: the task's own, as apex run has it, never 0 for one that was cancelled; 124 when --timeout is over, and the
-task then goes on.
+TARGET is a task's id, one run of it (build-7@1), or a container's name or id; apex need not have created it.
+
+--for exit (the default) waits until it has ended, and for a task until the task has ended; running, healthy, unhealthy: until
+it is so; removed: until the container is gone. What has happened already counts. When the condition can no longer be met (the
+container has no health check, has ended, or was removed), apex wait fails at once and says why. When the daemon goes away, it
+waits 30 s for another one, and continues.
+
+Exit status: with --for exit the target's own, as apex run has it, never 0 for a task that was cancelled; otherwise 0. Of
+several targets, the first one in their order that is not 0; with --any, that of the first to get ready. 124 when --timeout is
+over; 125 for every failure of apex wait itself. With several targets, it prints a line "TARGET STATUS" as each gets ready.
 
 Examples:
   apex wait build-7
-  apex wait --timeout 10m build-7 || echo "failed, or still running"`;
+  apex wait --timeout 10m build-7 || echo "failed, or still running"
+  apex wait --for healthy --timeout 1m db cache
+  apex wait --any worker-1 worker-2`;
 
 export const LOGS_HELP = `
 TARGET is a task's id, one run of it, or a container's name or id: build-7 is the last run of that task id, build-7@1 the
 first, build-7@-1 the one before the last. Of a task whose container was removed, it prints the end of the output that apex
 kept: 1 MiB, unless configured otherwise. Standard error is printed on standard error.
+When the daemon goes away, -f waits 30 s for another one, and continues where it stopped.
 
 Examples:
   apex logs build-7

@@ -19,13 +19,15 @@ export interface Opening {
 }
 
 export interface ResumedFramesOptions {
-  readonly context: CliContext;
+  readonly context: Pick<CliContext, "onSignal" | "stderr">;
   /** Asks for the operation. */
   readonly open: (opening: Opening) => Promise<ControlStream<StreamOp>>;
   /** For people: `task build-7 continues`. */
   readonly standing: () => string;
   /** What to do when no daemon comes: `apex wait build-7`. */
   readonly remedy: () => string;
+  /** Tells a person; prints to stderr unless given. */
+  readonly tell?: (text: string) => Promise<void>;
   /** Ends it, with its reason. Ctrl-C aborts it as well while there is no daemon. */
   readonly abort: AbortController;
   /** Called when the daemon has gone away, before it is looked for. */
@@ -72,23 +74,23 @@ async function openFirst(
 }
 
 async function reopen(
-  { context, open, standing, remedy, abort, onLost }: ResumedFramesOptions,
+  { context, open, standing, remedy, tell, abort, onLost }: ResumedFramesOptions,
   received: OutputPosition,
 ): Promise<ControlStream<StreamOp>> {
-  const { stderr } = context;
+  const say = tell ?? ((text: string) => context.stderr.print(`apex: ${text}`));
   const lostAtMs = performance.now();
   const lost = onLost?.();
   const giveUp = () => abort.abort(new ApexError("interrupted", `interrupted; ${standing()} (${remedy()})`));
   const stopListening = context.onSignal("SIGINT", giveUp);
   try {
     await lost;
-    await stderr.print(
-      `apex: the daemon went away; ${standing()}; waiting ${RECONNECT_WITHIN_MS / 1_000} s for a daemon ` +
+    await say(
+      `the daemon went away; ${standing()}; waiting ${RECONNECT_WITHIN_MS / 1_000} s for a daemon ` +
         "(Ctrl-C gives up)",
     );
     const { signal } = abort;
     const stream = await reconnect(() => open({ received, lostAtMs }), { signal });
-    await stderr.print("apex: connected again");
+    await say("connected again");
     return stream;
   } catch (error) {
     abort.signal.throwIfAborted();

@@ -49,6 +49,23 @@ export function endedTaskOf(frame: Frame): EndedTask {
   return exit;
 }
 
+const waitEndSchema = v.object({
+  /** A task's end, where that was waited for. */
+  task: v.optional(taskSchema),
+  /** Of a container's last run, where that was waited for. */
+  exitCode: v.optional(v.number()),
+  /** Why what was waited for cannot be any more. */
+  error: v.optional(v.string()),
+});
+
+/** How a wait ended. */
+export type WaitEnd = v.InferOutput<typeof waitEndSchema>;
+
+/** Of the `exit` frame of `containers.wait`. @throws {ApexError} `protocol` */
+export function waitEndOf(frame: Frame): WaitEnd {
+  return payloadOf(frame, waitEndSchema);
+}
+
 /** Of the `exit` frame of `containers.logs`: why there is no more, where that is no plain end. @throws {ApexError} `protocol` */
 export function logErrorOf(frame: Frame): string | undefined {
   return payloadOf(frame, v.object({ error: v.optional(v.string()) })).error;

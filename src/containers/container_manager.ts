@@ -137,6 +137,16 @@ export class ContainerManager implements AsyncDisposable {
     return this.#tracker.find(id)?.labels[INSTANCE_LABEL] === this.instance;
   }
 
+  /** As {@linkcode find} by id, and also one that was removed lately. */
+  known(id: string): ContainerRecord | undefined {
+    return this.#tracker.known(id);
+  }
+
+  /** The one of that id or name that was removed last; undefined when too many were removed since. */
+  latelyRemoved(nameOrId: string): ContainerRecord | undefined {
+    return this.#tracker.latelyRemoved(nameOrId);
+  }
+
   /** Creates a container, labelled as this instance's; an image that is missing is pulled. */
   create(spec: ContainerSpec, options?: CreateOptions): Promise<CreatedContainer> {
     const labels = { ...spec.labels, [INSTANCE_LABEL]: this.instance };

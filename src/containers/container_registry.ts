@@ -141,6 +141,12 @@ export class ContainerRegistry {
     return matches[0];
   }
 
+  /** One that was removed lately, by its id or name; of several the last. */
+  findRemoved(nameOrId: string): ContainerEntry | undefined {
+    return this.#tombstones.get(nameOrId) ??
+      [...this.#tombstones.values()].findLast(({ name }) => name === nameOrId);
+  }
+
   /** Another container that had that name and is gone, which cannot be told yet. */
   findLeaving(name: string, entry: ContainerEntry): ContainerEntry | undefined {
     return this.live().find((each) => each.name === name && each !== entry && each.classifier.isLeaving);

@@ -103,6 +103,11 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     return this.find(nameOrId) ?? this.#registry.get(nameOrId)?.toRecord();
   }
 
+  /** The one of that id or name that was removed last; undefined when too many were removed since. */
+  latelyRemoved(nameOrId: string): ContainerRecord | undefined {
+    return this.#registry.findRemoved(nameOrId)?.toRecord();
+  }
+
   /** apex itself removes that container now; the returned function takes that back. */
   expectRemoval(id: string, forced: boolean): () => void {
     return this.#registry.expectRemoval(id, forced);

@@ -19,6 +19,7 @@ import type { SessionRequests } from "./session_requests.ts";
 import { statusResult } from "./status_request.ts";
 import type { TaskAdoption } from "./task_adoption.ts";
 import { Targets } from "./targets.ts";
+import { WaitRequests } from "./wait_requests.ts";
 import { TaskRequests } from "./task_requests.ts";
 import { WorkspaceRequests } from "./workspace_requests.ts";
 
@@ -46,6 +47,8 @@ export interface ControlHandlerOptions {
   readonly defaultImage: string;
   /** The daemon's engine, as `--engine` takes it. */
   readonly engineChoice: string;
+  /** Whether apex itself watches the health of that container. */
+  readonly isHealthWatched: (containerId: string) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -58,6 +61,7 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
   const { outputs } = options.storage;
   const kept = new KeptTaskOutput({ ...options, outputs });
   const containers = new ContainerRequests({ ...options, targets, kept });
+  const waits = new WaitRequests({ ...options, targets });
   const logs = new LogRequests({ ...options, targets, outputs, kept });
   const tasks = new TaskRequests({ ...options, targets });
   const workspaces = new WorkspaceRequests(options);
@@ -78,6 +82,11 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
       case "containers.logs":
         await ready.containersKnown(signal);
         return await logs.logs(request, signal);
+      case "containers.wait":
+        await ready.tasksKnown(signal);
+        // A task's end is known without an engine, too.
+        if (options.orchestrator.getTask(request.target) === undefined) await ready.containersKnown(signal);
+        return waits.wait(request);
       case "tasks.run":
         await ready.tasksUsable(signal);
         await ready.engineConnected(signal);

@@ -164,6 +164,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         sessions: new SessionRequests({ sessions, clock, logger }),
         defaultImage: config.image,
         engineChoice: engine.embedded ? "embedded" : `unix://${engine.socketPath}`,
+        isHealthWatched: (id) => config.healthWatch.enabled === true || health.status(id) !== undefined,
         clock,
         logger,
       }),

@@ -12,6 +12,7 @@ import type { OutputPosition } from "../protocol/control.ts";
 import type { ControlChannel } from "./control_channel.ts";
 import type { PullProgressFrames } from "./pull_progress_frames.ts";
 import { TaskOutput } from "./task_output.ts";
+import { whileThere } from "./while_there.ts";
 import { taskResult } from "./wire_results.ts";
 
 export interface TaskStreamOptions {
@@ -68,18 +69,5 @@ export class TaskStream {
     await channel.send(
       encodeJsonFrame("exit", { task: taskResult(task), ...(outputError !== undefined && { outputError }) }),
     );
-  }
-}
-
-/** Waits for `promise` as long as the client does. @throws the signal's reason when the client is gone */
-async function whileThere<T>(promise: Promise<T>, { signal }: ControlChannel): Promise<T> {
-  signal.throwIfAborted();
-  const gone = Promise.withResolvers<never>();
-  const onAbort = (): void => gone.reject(signal.reason);
-  signal.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([promise, gone.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

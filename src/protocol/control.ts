@@ -12,6 +12,7 @@ import { labelsSchema, portsSchema } from "./container_fields.ts";
 import { eventRequestSchemas, eventResultSchemas } from "./event_messages.ts";
 import { requestSchema, strictObject, stringRecord } from "./request_schema.ts";
 import { sessionRequestSchemas, sessionResultSchemas } from "./session_messages.ts";
+import { WAIT_CONDITIONS } from "./wait_condition.ts";
 import { healthStatusSchema } from "./wire_event.ts";
 
 const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
@@ -89,6 +90,11 @@ export const requestSchemas = {
     /** To continue: leaves out what was received before. */
     received: v.optional(outputPositionSchema),
   }),
+  /** Until the task or container is as `for` says; `exit` by default. */
+  "containers.wait": requestSchema("containers.wait", {
+    target: name,
+    for: v.optional(v.picklist(WAIT_CONDITIONS)),
+  }),
   /** With the id and the `requestId` of a task that was begun before, it follows that one and begins none. */
   "tasks.run": requestSchema("tasks.run", { task: taskSpecSchema, requestId }),
   /** `all`: ended ones too. */
@@ -122,6 +128,7 @@ export type ControlOp = keyof typeof requestSchemas;
 /** Those whose reply line frames follow (`frames.ts`). The end of the client's input ends the stream, and nothing else. */
 export const STREAM_OPS = [
   "containers.logs",
+  "containers.wait",
   "tasks.run",
   "tasks.wait",
   "sessions.attach",
@@ -327,6 +334,7 @@ export const resultSchemas = {
     /** The output is not the engine's, but what was kept of it. */
     kept: v.optional(keptOutputSchema),
   }),
+  "containers.wait": v.object({ ...resolvedTarget, containerId: v.optional(v.string()) }),
   "tasks.run": v.object({
     taskId: v.string(),
     /** The daemon's engine, as `--engine` takes it: only a daemon on the same one knows the task. */

@@ -2,43 +2,29 @@
  * The daemon is killed at random moments while clients run tasks: each prints every byte of its task's output once, on the
  * stream on which it was written, and ends with its task's exit status.
  */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { CliContext } from "../../src/cli/cli_context.ts";
 import { logs, type LogsFlags } from "../../src/cli/logs.ts";
 import { run } from "../../src/cli/run.ts";
-import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
+import { wait } from "../../src/cli/wait.ts";
+import { StatusError } from "../../src/cli/status_error.ts";
+import { ApexError } from "../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../src/platform/directories.ts";
 import { ApexHome, type ApexProcess, eventually } from "../support/apex_process.ts";
 import { CapturedOutput, testContext } from "../support/cli_context.ts";
 import { ContainerDriver } from "../support/container_driver.ts";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
+import { TEST_ENGINES } from "../support/test_engines.ts";
 import { within } from "../support/within.ts";
 
-interface Engine extends AsyncDisposable {
-  readonly socketPath: string;
-}
-
-const ENGINES: readonly {
-  readonly name: string;
-  readonly ignore: boolean;
-  readonly rounds: number;
-  readonly start: (dir: TempDir) => Promise<Engine>;
-}[] = [
-  {
-    name: "the embedded engine",
-    ignore: false,
-    rounds: 50,
-    start: (dir) => startEmbeddedEngine({ dir: dir.join("engine"), socketPath: dir.join("engine.sock") }),
-  },
-  { name: "dockerd", ignore: !await dockerAvailable(), rounds: 5, start: () => startDocker() },
-];
+const ROUNDS: Readonly<Record<string, number>> = { "the embedded engine": 50, "dockerd": 5 };
 
 /** From the start of the clients on; their tasks write for about half of it. */
 const KILLED_WITHIN_MS = 800;
 const TASKS_A_ROUND = 2;
 const LINES = 400;
+const FOLLOWED_EXIT_CODE = 9;
 
 /** What a client printed, and its exit status. */
 interface Ended {
@@ -86,12 +72,33 @@ class Rig {
     return this.#client(`the end of the log of ${target}`, follow);
   }
 
-  async #client(what: string, verb: (context: CliContext) => Promise<number>): Promise<Ended> {
-    const [stdout, stderr] = [new CapturedOutput(), new CapturedOutput()];
-    const context = testContext({ stdout, stderr, env: (name) => this.home.env[name] });
-    const status = await within(60_000, what, verb(context));
-    return { status, stdout: stdout.text, stderr: stderr.text };
+  /** `apex wait`, in this process. */
+  wait(target: string): Promise<Ended> {
+    return this.#client(
+      `the end of the wait for ${target}`,
+      (context) => wait(context, { sockets: resolveSockets(context), targets: [target], flags: {} }),
+    );
   }
+
+  async #client(what: string, verb: (context: CliContext) => Promise<number>): Promise<Ended> {
+    while (true) {
+      const [stdout, stderr] = [new CapturedOutput(), new CapturedOutput()];
+      const context = testContext({ stdout, stderr, env: (name) => this.home.env[name] });
+      try {
+        const status = await within(60_000, what, verb(context));
+        return { status, stdout: stdout.text, stderr: stderr.text };
+      } catch (error) {
+        // It was begun between two daemons, of which it is not told to start one.
+        if (!hasNoDaemon(error) || stderr.text !== "") throw error;
+        await delay(20);
+      }
+    }
+  }
+}
+
+function hasNoDaemon(error: unknown): boolean {
+  const reason = error instanceof StatusError ? error.cause : error;
+  return reason instanceof ApexError && reason.code === "no_daemon";
 }
 
 /** Writes lines to both streams, now fast and now slowly, and exits with that code. */
@@ -128,9 +135,9 @@ async function runs(
   assertEquals(stderr.includes("missing"), false, where);
 }
 
-/** `apex logs -f` has every byte of a task from its beginning on, whatever that was. */
+/** `apex logs -f` has every byte of a task from its beginning on, whatever that was; `apex wait` has its status. */
 async function isFollowed(rig: Rig, { id, what }: Checked): Promise<void> {
-  assertEquals((await rig.run(id, script(id, 0), { detach: true })).stdout, `${id}\n`, what);
+  assertEquals((await rig.run(id, script(id, FOLLOWED_EXIT_CODE), { detach: true })).stdout, `${id}\n`, what);
   const check = async (flags: LogsFlags): Promise<void> => {
     const { stdout, stderr } = await rig.logs(id, flags);
     const where = `logs ${JSON.stringify(flags)} of ${id}, ${what}: ${stderr.match(/^apex: .*$/gm)}`;
@@ -142,13 +149,18 @@ async function isFollowed(rig: Rig, { id, what }: Checked): Promise<void> {
       assertEquals(lines(id, "err").endsWith(ofTask(stderr)), true, `${where}; ${JSON.stringify(stderr)}`);
     }
   };
-  await Promise.all([check({}), check({ tail: "7" }), check({ tail: "0" })]);
+  const waited = async (): Promise<void> => {
+    const { status, stderr } = await rig.wait(id);
+    assertEquals(status, FOLLOWED_EXIT_CODE, `wait for ${id}, ${what}: ${stderr}`);
+  };
+  await Promise.all([check({}), check({ tail: "7" }), check({ tail: "0" }), waited()]);
 }
 
-for (const { name, ignore, rounds, start } of ENGINES) {
+for (const { name, ignore, start } of TEST_ENGINES) {
+  const rounds = ROUNDS[name]!;
   Deno.test({
     name:
-      `apex run and logs -f outlive ${rounds} kills of the daemon on ${name} without a lost or repeated byte`,
+      `apex run, logs -f and wait outlive ${rounds} kills of the daemon on ${name} without a lost or repeated byte`,
     ignore,
     fn: async () => {
       await using dir = await TempDir.make();
@@ -184,3 +196,30 @@ for (const { name, ignore, rounds, start } of ENGINES) {
     },
   });
 }
+
+Deno.test("apex run starts another daemon, on the same engine, when its own was ended and none comes", async () => {
+  await using home = await ApexHome.create();
+  await home.startDaemon(["--engine", "embedded"]);
+  const pid = async (): Promise<number | undefined> => {
+    const { code, stdout } = await home.apex(["status", "--json"]);
+    return code === 0 ? JSON.parse(stdout).pid : undefined;
+  };
+  const before = await pid();
+  const command = `echo one; until [ -e ${home.dir}/go ]; do sleep 0.02; done; echo two; exit 9`;
+  // It names no engine itself: by default it would look for Docker.
+  await using running = home.spawn(["run", "--task", "t1", "--", "sh", "-c", command]);
+  await eventually(() => running.stdoutSoFar === "one\n", "the task runs");
+  Deno.kill(before!, "SIGTERM");
+  let after: number | undefined;
+  await eventually(
+    async () => (after = await pid()) !== undefined && after !== before,
+    "another daemon runs",
+  );
+  await Deno.writeTextFile(`${home.dir}/go`, "");
+  const { code, stdout, stderr } = await running.finished();
+  assertEquals([code, stdout], [9, "one\ntwo\n"]);
+  assertMatch(
+    stderr,
+    /^apex: the daemon went away; task t1 continues; .*\napex: started a daemon \(pid \d+; .*\napex: connected again\n$/,
+  );
+});

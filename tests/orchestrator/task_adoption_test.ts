@@ -381,3 +381,48 @@ Deno.test("an ended task whose container is another engine's to remove does not 
   assertEquals((await second.runToEnd("exit 4", { taskId: "t1" })).exitCode, 4);
   await second.until("t1", "workspace-cleaned");
 });
+
+/** A first life that ends while a client reads the output of a task, which then ends. */
+async function lifeWithReader(
+  where: { socketPath: string; path: string; engine: TestEngine },
+): Promise<void> {
+  const first = await TaskLayers.start(where);
+  const neverRead = new Promise<void>(() => {});
+  const script = `${untilThere(`${where.engine.dir}/go`)}; exit 3`;
+  const options = { holdCleanup: neverRead, requestId: "r1" };
+  const { containerId } = await first.startOf(first.run(script, { taskId: "t1" }, options));
+  await first[Symbol.asyncDispose]();
+  await Deno.writeTextFile(`${where.engine.dir}/go`, "");
+  await where.engine.wait(containerId!);
+}
+
+Deno.test("the container of a task whose reader was lost is left to that reader in the next life", async () => {
+  await using where = await place();
+  await lifeWithReader(where);
+  await using second = await TaskLayers.start({ ...where, clock: new FakeClock() });
+  const read = Promise.withResolvers<void>();
+  assertThrows(() => second.orchestrator.followTask("t1", { requestId: "r2" }), ApexError, "no such task");
+  const options = { requestId: "r1", holdCleanup: read.promise };
+  const handle = second.orchestrator.followTask("t1", options);
+  assertEquals([(await handle.ended).exitCode, handle.isOutputTaken], [3, false]);
+  // What is asked with the request's id again begins no second task.
+  assertEquals(second.run("exit 4", { taskId: "t1" }, { requestId: "r1" }).task.exitCode, 3);
+  assertEquals(second.of("t1"), ["task:failed exit"]);
+  assertEquals(await second.containerNames(), ["apex-task-t1"]);
+  read.resolve();
+  await second.until("t1", "workspace-cleaned");
+  assertEquals([handle.isOutputTaken, await second.containerNames()], [true, []]);
+});
+
+Deno.test("the container of a task whose reader stays away is removed after 30 s", async () => {
+  await using where = await place();
+  await lifeWithReader(where);
+  const clock = new FakeClock();
+  await using second = await TaskLayers.start({ ...where, clock });
+  clock.advance(29_999);
+  assertEquals(await second.containerNames(), ["apex-task-t1"]);
+  assertEquals(second.of("t1"), ["task:failed exit"]);
+  clock.advance(1);
+  await second.until("t1", "workspace-cleaned");
+  assertEquals(await second.containerNames(), []);
+});
