@@ -73,7 +73,7 @@ const CHECKS: Checks = {
     const cases: [Partial<ContainerSpec>, ErrorCode, string][] = [
       [{ image: "No Image" }, "usage", '"No Image"'],
       [{ name: "a b" }, "usage", '"a b"'],
-      [{ memoryBytes: 1 }, "usage", "memory limit 1 "],
+      [{ memoryBytes: 1 }, "usage", "memory limit 1: "],
       [{ workdir: "relative" }, "usage", '"relative"'],
       [{ mounts: [{ source: "/apx-not-there", target: "/x" }] }, "engine", "/apx-not-there"],
       [{ cpus: 4_096 }, "engine", "CPUs"],
