@@ -10,7 +10,7 @@ export interface FollowTaskOptions {
   /**
    * The container of the ended task is left until this settles, so that its output can be read to the end; ten minutes
    * at most. Several may read at once. Where apex ends first, the next life leaves the container for 30 s, or until a
-   * reader has come and is done.
+   * reader has come and is done; not so for who began the task without a `requestId`.
    */
   readonly holdCleanup?: Promise<unknown>;
 }

@@ -79,7 +79,7 @@ export class TaskRun implements Disposable {
     this.#readers = new OutputReaders({
       clock,
       disposal,
-      onNone: () => this.#save({ outputAwaited: false }),
+      onNone: () => this.#outputTaken(),
     });
     if (task.state !== "pending") this.#started.resolve(task);
     if (task.endedAt !== undefined) this.#ended.reach(task);
@@ -123,15 +123,18 @@ export class TaskRun implements Disposable {
 
   /** It has ended, and whoever read its output received everything or left: its container is dealt with. */
   get isOutputTaken(): boolean {
-    return this.#phase === "ended" && !this.#record.outputAwaited;
+    return this.#phase === "ended" && !this.#record.outputAwaited && !this.#readers.isReading;
   }
 
-  /** A client reads its output until the promise settles: its container is left until then. */
-  addReader(reading: Promise<unknown>): void {
+  /**
+   * A client reads its output until the promise settles: its container is left until then.
+   * @param options.returns it is expected back in the next life
+   */
+  addReader(reading: Promise<unknown>, { returns }: { readonly returns: boolean }): void {
     // What was taken has no readers any more: its container is being removed.
     if (this.isOutputTaken) return;
     this.#readers.add(reading);
-    if (!this.#record.outputAwaited) this.#save({ outputAwaited: true });
+    if (returns && !this.#record.outputAwaited) this.#save({ outputAwaited: true });
   }
 
   /** A client read its output in an earlier life: its container is left until that one is back and done, or stays away. */
@@ -262,6 +265,10 @@ export class TaskRun implements Disposable {
     this.#timeout[Symbol.dispose]();
     this.#started.resolve(this.task);
     this.#ended.reach(this.task);
+  }
+
+  #outputTaken(): void {
+    if (this.#record.outputAwaited) this.#save({ outputAwaited: false });
   }
 
   #askEngine(hasContainer: boolean): void {

@@ -101,14 +101,15 @@ export class TaskRunner implements AsyncDisposable {
         task,
         spec: named,
         cleanupPending: false,
-        outputAwaited: holdCleanup !== undefined,
+        // Only by the request's id a client can ask for this very task again.
+        outputAwaited: holdCleanup !== undefined && requestId !== undefined,
         ...(requestId !== undefined && { requestId }),
         ...(engineId !== undefined && { engineId }),
       },
       context: this.#context,
       predecessor: this.#leaving.get(named.taskId),
     });
-    if (holdCleanup !== undefined) run.addReader(holdCleanup);
+    if (holdCleanup !== undefined) run.addReader(holdCleanup, { returns: requestId !== undefined });
     this.#leaveToThisLife(named.taskId);
     this.#living.set(named.taskId, run);
     run.accept();
@@ -277,7 +278,7 @@ export class TaskRunner implements AsyncDisposable {
       each !== undefined && isIt(each.record)
     );
     if (run !== undefined) {
-      if (holdCleanup !== undefined) run.addReader(holdCleanup);
+      if (holdCleanup !== undefined) run.addReader(holdCleanup, { returns: true });
       return handleOf(run, run.pendingAhead);
     }
     const ended = this.#options.store.runs(taskId).map(recordOf).find(isIt);
