@@ -80,12 +80,12 @@ export function controlHandler(options: ControlHandlerOptions): ControlHandler {
         await ready.containersKnown(signal);
         return await containers.inspect(request, signal);
       case "containers.logs":
-        await ready.containersKnown(signal);
+        await (request.follow ? ready.containersCaughtUp(signal) : ready.containersKnown(signal));
         return await logs.logs(request, signal);
       case "containers.wait":
         await ready.tasksKnown(signal);
         // A task's end is known without an engine, too.
-        if (options.orchestrator.getTask(request.target) === undefined) await ready.containersKnown(signal);
+        if (!waits.isAboutTaskAlone(request)) await ready.containersCaughtUp(signal);
         return waits.wait(request);
       case "tasks.run":
         await ready.tasksUsable(signal);

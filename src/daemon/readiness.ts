@@ -28,6 +28,20 @@ export class Readiness {
     this.#requireEngine();
   }
 
+  /**
+   * What is waited for or followed is a container's future: one that is not known yet must not be taken for one that was
+   * removed. @throws {ApexError} `engine`
+   */
+  async containersCaughtUp(signal: AbortSignal): Promise<void> {
+    const isKnown = await this.#wait(this.#options.engine.firstCaughtUp, {
+      limitMs: CHANGE_LIMIT_MS,
+      signal,
+    });
+    this.#requireEngine();
+    if (isKnown) return;
+    throw new ApexError("engine", "the engine has not reported all of its containers yet; try again");
+  }
+
   /** Tasks are told of without an engine, too, as they stood last. */
   async tasksKnown(signal: AbortSignal): Promise<void> {
     await this.#wait(this.#options.adoption.settled, { limitMs: LOOK_LIMIT_MS, signal });

@@ -66,6 +66,12 @@ export class Targets {
     return this.#ofContainer(container);
   }
 
+  /** Whether it names a task of apex, or one run of it. */
+  hasRun(target: string): boolean {
+    const [, taskId = target] = RUN.exec(target) ?? [];
+    return this.#options.orchestrator.taskRuns(taskId).length > 0;
+  }
+
   /**
    * Refuses to act on a container that no task of apex has. A target that names nothing passes.
    *

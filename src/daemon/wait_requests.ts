@@ -22,6 +22,8 @@ export interface WaitRequestsOptions {
   readonly isHealthWatched: (containerId: string) => boolean;
 }
 
+type WaitRequest = ControlRequestOf<"containers.wait">;
+
 export class WaitRequests {
   readonly #options: WaitRequestsOptions;
   readonly #changes: ContainerChanges;
@@ -31,8 +33,13 @@ export class WaitRequests {
     this.#changes = new ContainerChanges(options.orchestrator);
   }
 
+  /** Whether no container needs to be known for it. */
+  isAboutTaskAlone({ target, for: condition = "exit" }: WaitRequest): boolean {
+    return condition === "exit" && this.#options.targets.hasRun(target);
+  }
+
   /** @throws {ApexError} `not_found`; `conflict` for an ambiguous id */
-  wait({ target, for: condition = "exit" }: ControlRequestOf<"containers.wait">): StreamReply {
+  wait({ target, for: condition = "exit" }: WaitRequest): StreamReply {
     const { name, task, container, others } = this.#find(target, condition);
     const containerId = container?.id;
     return {
