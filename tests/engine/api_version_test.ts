@@ -18,6 +18,6 @@ Deno.test("negotiateApiVersion() says what is wrong when it can't", () => {
     "the engine at /s is too old: its API is 1.39",
   );
   assertThrows(() => negotiateApiVersion("1.9", "/s"), EngineError, "too old");
-  assertThrows(() => negotiateApiVersion(null, "/s"), EngineError, "no container engine");
-  assertThrows(() => negotiateApiVersion("1.41/../..", "/s"), EngineError, "no container engine");
+  assertThrows(() => negotiateApiVersion(null, "/s"), EngineError, "is not a container engine");
+  assertThrows(() => negotiateApiVersion("1.41/../..", "/s"), EngineError, "is not a container engine");
 });
