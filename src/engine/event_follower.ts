@@ -67,6 +67,12 @@ export interface EventFollowerOptions {
 
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 10_000;
+/**
+ * Connections in a row that were established, and cut before they had caught up, after which the next attempt still comes
+ * at once. The engine remembers only its last 256 events, so each wait may cost some; the bound keeps an engine that
+ * ends every connection from being asked without pause.
+ */
+const MAX_HASTY_RETRIES = 50;
 
 export class EventFollower implements AsyncDisposable {
   readonly #client: EngineClient;
@@ -77,6 +83,7 @@ export class EventFollower implements AsyncDisposable {
   readonly #memory: FollowMemory;
   readonly #stopping = new AbortController();
   #connection: FollowedConnection | undefined;
+  #hastyRetries = 0;
   #running: Promise<void> | undefined;
 
   constructor({ client, handlers, clock, logger, random = Math.random, recall }: EventFollowerOptions) {
@@ -127,7 +134,10 @@ export class EventFollower implements AsyncDisposable {
         hasToldOfFailure = true;
         this.#tellDisconnected(why);
       }
-      if (connection.hasLasted) this.#backoff.reset();
+      if (this.#mayRetryAtOnce(connection)) {
+        this.#logger.debug(`trying the engine again at once: ${why}`);
+        continue;
+      }
       const delayMs = this.#backoff.next();
       this.#logger.debug(`trying the engine again in ${Math.round(delayMs)} ms: ${why}`);
       try {
@@ -137,6 +147,15 @@ export class EventFollower implements AsyncDisposable {
         if (!signal.aborted) throw error;
       }
     }
+  }
+
+  /** Backoff is for attempts that fail, not for the first one after a connection that had been established. */
+  #mayRetryAtOnce({ isConnected, hasLasted }: FollowedConnection): boolean {
+    if (!isConnected) return false;
+    this.#hastyRetries = hasLasted ? 0 : this.#hastyRetries + 1;
+    if (this.#hastyRetries > MAX_HASTY_RETRIES) return false;
+    this.#backoff.reset();
+    return true;
   }
 
   #tellDisconnected(why: string): void {

@@ -131,6 +131,57 @@ for (const { name: engineName, ignore, start } of ENGINES) {
   });
 }
 
+/** Runs at one time: enough that the engine's memory of 256 events soon runs over. */
+const LANES = 12;
+
+for (
+  const { name: engineName, ignore, start, lives } of [
+    { ...ENGINES[0]!, lives: 400 },
+    { ...ENGINES[1]!, lives: 150 },
+  ]
+) {
+  Deno.test({
+    name: `EventFollower on ${engineName} loses no end of ${lives} short runs, cut off again and again`,
+    ignore,
+    fn: async () => {
+      await using engine = await start();
+      await using temp = await TempDir.make();
+      await using proxy = new FaultProxy(temp.join("p.sock"), engine.socketPath);
+      using client = new EngineClient({ socketPath: proxy.socketPath });
+      const handlers = new RecordingHandlers();
+      await using follower = new EventFollower({
+        client,
+        handlers,
+        clock: systemClock,
+        logger: silentLogger,
+        random: () => 0,
+      });
+      follower.start();
+      await handlers.until("connected");
+      const ids: string[] = [];
+      let started = 0;
+      let cuts = 0;
+      const lane = async (): Promise<void> => {
+        while (started < lives) {
+          // An attempt that is cut before it is established has failed, and what follows is backoff.
+          const isConnected = handlers.count("connected") > handlers.count("disconnected");
+          if (++started > cuts * lives / 50 && isConnected) {
+            cuts++;
+            proxy.breakNext("cut_half_chunk");
+          }
+          ids.push(await oneLife(engine.client, BUSYBOX_IMAGE));
+        }
+      };
+      await Promise.all(Array.from({ length: LANES }, lane));
+      const fence = await oneLife(engine.client, BUSYBOX_IMAGE);
+      await handlers.until(`event destroy ${fence}`);
+      const ends = handlers.events.filter(({ action }) => action === "die").map(({ id }) => id);
+      assertEquals(ends.sort(), [...ids, fence].sort());
+      assert(proxy.hits >= 15, `${proxy.hits} cuts happened`);
+    },
+  });
+}
+
 Deno.test({
   name: "EventFollower finds a restarted dockerd again, and reconciles with what it lists then",
   ignore: !hasDocker,
