@@ -5,7 +5,13 @@ import type { StatusResult } from "../../src/protocol/control.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { nextTurn } from "./test_control_server.ts";
 
-type Question = "containersKnown" | "engineConnected" | "tasksKnown" | "tasksUsable" | "ownersKnown";
+type Question =
+  | "containersKnown"
+  | "containersCaughtUp"
+  | "engineConnected"
+  | "tasksKnown"
+  | "tasksUsable"
+  | "ownersKnown";
 
 /** A daemon that has just started. */
 class Fixture {
@@ -127,6 +133,19 @@ Deno.test("Readiness lets nobody take a container for nobody's before all tasks 
   await nextTurn();
   assertEquals(never.outcome, "which task a container belongs to is not known yet: out of luck");
   assertEquals(usable.outcome, "ready");
+});
+
+Deno.test("Readiness takes no container for removed while the engine has not reported all of them", async () => {
+  const fixture = new Fixture();
+  // It answers, and is still to say what happened.
+  fixture.engine.current = { ...fixture.engine.current, state: "connected", kind: "docker" };
+  const early = fixture.ask("containersCaughtUp");
+  await fixture.advance(5_000);
+  assertEquals(early.outcome, "the engine has not reported all of its containers yet; try again");
+  const asked = fixture.ask("containersCaughtUp");
+  fixture.connect();
+  await nextTurn();
+  assertEquals([asked.outcome, fixture.clock.pendingTimers], ["ready", 0]);
 });
 
 Deno.test("Readiness waits no longer than the daemon lives, and fails as `engine`", async () => {
