@@ -1,7 +1,8 @@
 /**
- * Carries out what exit classifiers ask for: hands each signal to its container's classifier and does the steps that
- * come out, at once and in their order. It owns what takes time in them, the deadlines of held verdicts and the
- * inspects under way, and ends both; whatever they bring goes back into the classifier they were for.
+ * Carries out what exit classifiers ask for: hands each signal that the hand-over of names (`name_handover.ts`) admits to
+ * its container's classifier, and does the steps that come out, at once and in their order. It owns what takes time in
+ * them, the deadlines of held verdicts and the inspects under way, and ends both; whatever they bring goes back into the
+ * classifier they were for.
  */
 import type { ContainerInspect } from "../engine/engine_types.ts";
 import { messageOf } from "../platform/apex_error.ts";
@@ -14,6 +15,7 @@ import type { EntryChanges } from "./entry_changes.ts";
 import { HOLD_MS } from "./exit_classifier.ts";
 import { INSPECT_MS, type InspectAnswer, type InspectStep, type Step } from "./exit_steps.ts";
 import { healthDetailsOf } from "./health_details.ts";
+import { NameHandover } from "./name_handover.ts";
 import { PatientInspects } from "./patient_inspects.ts";
 
 export interface ClassifierDriverOptions {
@@ -22,6 +24,8 @@ export interface ClassifierDriverOptions {
   readonly onChanged: (entry: ContainerEntry) => void;
   /** Called when an inspect has been answered and all that follows from it is done. */
   readonly onAnswered: () => void;
+  /** Called when only the engine can tell whether a container still has a name that another one takes. */
+  readonly onContested: () => void;
   /** Undefined: no such container. Throws when the engine cannot be asked. */
   readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect | undefined>;
   readonly clock: Clock;
@@ -32,13 +36,12 @@ export interface ClassifierDriverOptions {
 type Answer = ContainerInspect | "gone" | "unanswered";
 
 export class ClassifierDriver implements AsyncDisposable {
+  readonly names: NameHandover;
   readonly #options: ClassifierDriverOptions;
   readonly #patient: PatientInspects;
   /** Verdicts are held for time in which the engine can be heard. */
   #isHearing = false;
   #isOver = false;
-  /** Who waits until another container's end has been told, by that other one. */
-  readonly #parked = new Map<ContainerEntry, ContainerEntry[]>();
   /** Of held verdicts, by container. */
   readonly #deadlines = new Map<ContainerEntry, { cancel: () => void }>();
   /** Each inspect under way, with what ends it. */
@@ -47,27 +50,25 @@ export class ClassifierDriver implements AsyncDisposable {
   constructor(options: ClassifierDriverOptions) {
     this.#options = options;
     this.#patient = new PatientInspects(options);
+    this.names = new NameHandover({
+      pass: (entry, signal) => this.#take(entry, signal),
+      onPassed: options.onAnswered,
+      onContested: options.onContested,
+    });
   }
 
   /** Something happened to a container. */
   signal(entry: ContainerEntry, signal: Signal): void {
     if (this.#isOver) return;
-    const wasAsking = entry.classifier.asking;
-    entry.revision++;
-    this.#run(entry, entry.classifier.signal(signal));
-    // So many signals wait that the question was given up.
-    if (wasAsking && !entry.classifier.asking) this.#options.onAnswered();
+    if (this.names.admits(entry, signal)) this.#take(entry, signal);
+    else this.#options.onChanged(entry); // the engine will not say it again
   }
 
-  /** Nothing of it is told before the removal of the other one. */
-  park(entry: ContainerEntry, other: ContainerEntry): void {
-    entry.classifier.park();
-    this.#parked.set(other, [...this.#parked.get(other) ?? [], entry]);
-  }
-
-  /** The container is known from an earlier life: what was waited for then is waited for anew. */
-  restored(entry: ContainerEntry): void {
-    this.#run(entry, entry.classifier.resume());
+  /** These are known from an earlier run: what was waited for then is waited for anew. */
+  restored(entries: readonly ContainerEntry[]): void {
+    for (const entry of entries) this.names.enter(entry);
+    for (const entry of entries) this.#run(entry, entry.classifier.resume());
+    this.names.restored(entries);
   }
 
   /** The engine can be heard (again): every deadline begins anew. */
@@ -86,7 +87,7 @@ export class ClassifierDriver implements AsyncDisposable {
 
   /** Gives up all that is waited for: the containers are not tracked any more. */
   forget(): void {
-    this.#parked.clear();
+    this.names.clear();
     for (const deadline of this.#deadlines.values()) deadline.cancel();
     this.#deadlines.clear();
   }
@@ -97,6 +98,14 @@ export class ClassifierDriver implements AsyncDisposable {
     this.forget();
     for (const abort of this.#inspects.values()) abort.abort();
     await Promise.all([...this.#inspects.keys(), this.#patient[Symbol.asyncDispose]()]);
+  }
+
+  #take(entry: ContainerEntry, signal: Signal): void {
+    const wasAsking = entry.classifier.asking;
+    entry.revision++;
+    this.#run(entry, entry.classifier.signal(signal));
+    // So many signals wait that the question was given up.
+    if (wasAsking && !entry.classifier.asking) this.#options.onAnswered();
   }
 
   #run(entry: ContainerEntry, steps: readonly Step[]): void {
@@ -125,22 +134,7 @@ export class ClassifierDriver implements AsyncDisposable {
     }
     // Also without a step: a signal that waits behind a question is remembered, as the engine will not say it again.
     this.#options.onChanged(entry);
-    if (!entry.classifier.isLeaving) this.#unpark(entry);
-  }
-
-  #unpark(other: ContainerEntry): void {
-    const parked = this.#parked.get(other) ?? [];
-    this.#parked.delete(other);
-    let last = other;
-    for (const entry of parked) {
-      // They all wanted the same name, one after the other.
-      if (last.classifier.isLeaving) {
-        this.park(entry, last);
-        continue;
-      }
-      this.#answered(entry, () => entry.classifier.unpark());
-      last = entry;
-    }
+    this.names.carriedOut(entry);
   }
 
   #arm(entry: ContainerEntry, ms: number): void {

@@ -7,6 +7,7 @@ import { NANO_PER_MS } from "../engine/engine_time.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { HealthStatus } from "../protocol/wire_event.ts";
 import type { ContainerRecord, ContainerState } from "./container_record.ts";
+import type { Signal } from "./engine_dialect.ts";
 import { type ClassifierSnapshot, ExitClassifier } from "./exit_classifier.ts";
 import { OwnKills } from "./own_kills.ts";
 import { taskIdOf } from "./task_id.ts";
@@ -49,6 +50,8 @@ export class ContainerEntry {
   inferredStartNano: number | undefined;
   inferredExitNano: number | undefined;
   inferredRemoval = false;
+  /** Wait until the container may have the name that the first of them says, in order. */
+  readonly waiting: Signal[] = [];
   /** Goes up with everything that happens to it: what was compared with an older revision must be compared again. */
   revision = 0;
   /** No longer tracked: answers and deadlines that are still under way concern nobody. */
@@ -74,9 +77,14 @@ export class ContainerEntry {
     return this.state === "running" || this.state === "paused";
   }
 
-  /** Nothing has been told of it yet: it waits for the end of another container. */
+  /** Nothing has been published of it yet: it waits for a name that another container has. */
   get isUntold(): boolean {
-    return this.classifier.untoldCreationNano !== undefined;
+    return this.waiting.length > 0 && !this.stateWasSeen && !this.inBaseline;
+  }
+
+  /** Signals of it have not been looked at yet: what is known of it is not what was heard. */
+  get hasWaiting(): boolean {
+    return this.waiting.length > 0 || this.classifier.asking;
   }
 
   toRecord(): ContainerRecord {
@@ -145,11 +153,6 @@ export class ContainerRegistry {
   findRemoved(nameOrId: string): ContainerEntry | undefined {
     return this.#tombstones.get(nameOrId) ??
       [...this.#tombstones.values()].findLast(({ name }) => name === nameOrId);
-  }
-
-  /** Another container that had that name and is gone, which cannot be told yet. */
-  findLeaving(name: string, entry: ContainerEntry): ContainerEntry | undefined {
-    return this.live().find((each) => each.name === name && each !== entry && each.classifier.isLeaving);
   }
 
   /** apex itself removes that container now; the returned function takes that back. */

@@ -3,8 +3,8 @@ import { definedFields } from "../platform/defined_fields.ts";
 import type { StoredContainer } from "../storage/stored_container.ts";
 import type { ContainerState } from "./container_record.ts";
 import { ContainerEntry } from "./container_registry.ts";
-import { healthStatus } from "./engine_dialect.ts";
-import type { ClassifierSnapshot } from "./exit_classifier.ts";
+import { healthStatus, type Signal } from "./engine_dialect.ts";
+import { type ClassifierSnapshot, revived } from "./exit_classifier.ts";
 
 /** What the row's own columns do not say. What is absent is false or not known. */
 interface ContainerDetails {
@@ -19,6 +19,8 @@ interface ContainerDetails {
   readonly inferredRemoval?: true;
   /** What led to a verdict that has not fallen yet. */
   readonly classifier?: ClassifierSnapshot;
+  /** What waits for the container's name. */
+  readonly waiting?: readonly Signal[];
 }
 
 export function rowOf(entry: ContainerEntry): StoredContainer {
@@ -34,6 +36,7 @@ export function rowOf(entry: ContainerEntry): StoredContainer {
     inferredExitNano: entry.inferredExitNano,
     inferredRemoval: entry.inferredRemoval || undefined,
     classifier: entry.classifier.toSnapshot(),
+    waiting: entry.waiting.length > 0 ? [...entry.waiting] : undefined,
   });
   return {
     ...{ id, name, image, labels, state, details },
@@ -59,5 +62,6 @@ export function entryOf(row: StoredContainer, options: { stopFollowsDie: boolean
   entry.inferredStartNano = details.inferredStartNano;
   entry.inferredExitNano = details.inferredExitNano;
   entry.inferredRemoval = details.inferredRemoval === true;
+  entry.waiting.push(...(details.waiting ?? []).map(revived));
   return entry;
 }

@@ -1,8 +1,8 @@
 /**
  * Between the engine's stream and the registry, which it owns: takes the baseline, translates events into signals, and
  * finds by reconciling what the stream did not tell. Every signal, from the stream or from reconciling, goes the same
- * way: through its container's exit classifier (`classifier_driver.ts`), whose steps change the registry and tell of it
- * in one synchronous block (`entry_changes.ts`).
+ * way: through the hand-over of names (`name_handover.ts`) and its container's exit classifier (`classifier_driver.ts`),
+ * whose steps change the registry and publish the change in one synchronous block (`entry_changes.ts`).
  */
 import type { ConnectedInfo, FollowHandlers } from "../engine/event_follower.ts";
 import type { EngineEvent } from "../engine/engine_event.ts";
@@ -74,6 +74,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
       changes,
       onChanged: (entry) => this.#save(entry),
       onAnswered: () => this.#compareTheRest(),
+      onContested: () => options.requestReconcile(),
       inspect: (id, signal) => this.#inspectIfThere(id, signal),
       clock: options.clock,
       logger: options.logger,
@@ -166,25 +167,24 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#options.memory?.note(engine.id, event);
     const entry = known ?? this.#add(signal);
     if (isRepetition(entry, signal)) return;
-    if (signal.kind === "create" || signal.kind === "rename") {
-      // One who knows containers by their names must hear of the old one's end first.
-      const leaving = this.#registry.findLeaving(signal.name, entry);
-      if (leaving !== undefined) this.#driver.park(entry, leaving);
-    }
     this.#driver.signal(entry, this.#registry.ownKills.see(signal));
   }
 
   async reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<void> {
+    const { names } = this.#driver;
+    const claims = names.claims();
     const outcome = await reconcileContainers(containers, {
       wasInterrupted: this.#wasInterrupted,
       seenUntilNano: this.#seenUntilNano,
       known: () => this.#registry.live(),
+      contested: new Set(claims.map(({ owner }) => owner)),
       find: (id) => this.#registry.get(id),
       inspect: (id, signal) => this.#inspectIfThere(id, signal),
       apply: (entry, signals, inspect) => this.#applyDifferences(entry, signals, inspect),
       clock: this.#options.clock,
       signal,
     });
+    if (outcome.result === "settled" || outcome.result === "waiting") names.decide(claims);
     switch (outcome.result) {
       case "settled":
         this.#wasInterrupted = false;
@@ -193,7 +193,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
       case "waiting":
         this.#isComparisonOpen = true;
         this.#caughtUp(); // what is waited for is told when it comes
-        if (!this.#registry.live().some((entry) => entry.classifier.asking)) this.#compareTheRest();
+        if (!this.#registry.live().some((entry) => entry.hasWaiting)) this.#compareTheRest();
         break;
       case "moving":
         this.#caughtUp(); // what moves is being told
@@ -267,20 +267,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     const options = { baselineNano: known.baselineNano, stopFollowsDie: stopFollowsDie(kind) };
     const entries = memory.resume(engineId, options);
     for (const entry of entries) this.#registry.add(entry);
-    this.#parkAgain(entries);
-    for (const entry of entries) this.#driver.restored(entry);
-  }
-
-  /** Who waited for the end of another container when the last life ended. */
-  #parkAgain(entries: readonly ContainerEntry[]): void {
-    const waiting = entries.filter(({ isUntold }) => isUntold)
-      .sort((a, b) => a.classifier.untoldCreationNano! - b.classifier.untoldCreationNano!);
-    for (const entry of waiting) {
-      const leaving = entries.find((each) =>
-        each.name === entry.name && each.classifier.isLeaving && !waiting.includes(each)
-      );
-      if (leaving !== undefined) this.#driver.park(entry, leaving);
-    }
+    this.#driver.restored(entries);
   }
 
   /** An engine that was never followed: its containers are no news. */
@@ -293,6 +280,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
       entry.health = listed.health;
       entry.exitCode = listed.exitCode;
       entry.createdAtNano = listed.createdAtNano;
+      this.#driver.names.enter(entry);
       this.#save(entry);
     }
   }

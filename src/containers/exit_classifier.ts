@@ -74,8 +74,6 @@ export class ExitClassifier {
   #question = 0;
   /** Died, unless a `stop` comes. */
   #held: Exit | undefined;
-  /** What happens to this container follows from what has not been told of another one. */
-  #isParked = false;
   /** Not looked at yet, in order; more than one only while an inspect is under way. */
   readonly #inbox: Signal[] = [];
   /** Came while the verdict was held, in order. */
@@ -126,33 +124,9 @@ export class ExitClassifier {
     return this.#held !== undefined || (typeof this.#asking === "object" && this.#asking.kind === "die");
   }
 
-  /** Signals may wait: for an inspect that is under way, or for another container. */
+  /** An inspect is under way, and signals may wait behind it. */
   get asking(): boolean {
-    return this.#asking !== undefined || this.#isParked;
-  }
-
-  /** The container is gone, and that cannot be told yet. */
-  get isLeaving(): boolean {
-    const isRemoval = ({ kind }: Signal): boolean => kind === "remove";
-    return this.#behind.some(isRemoval) || this.#inbox.some(isRemoval);
-  }
-
-  /** When it was created, ns, where that waits to be told. */
-  get untoldCreationNano(): number | undefined {
-    const [first] = this.#inbox;
-    return first?.kind === "create" ? first.timeNano : undefined;
-  }
-
-  /** Nothing of it is told until {@linkcode ExitClassifier.unpark}. */
-  park(): void {
-    this.#isParked = true;
-  }
-
-  unpark(): Step[] {
-    const steps: Step[] = [];
-    this.#isParked = false;
-    this.#drain(steps);
-    return steps;
+    return this.#asking !== undefined;
   }
 
   /** The container's stop signal, learned on another occasion. It never changes. */
@@ -164,10 +138,7 @@ export class ExitClassifier {
   signal(signal: Signal): Step[] {
     const steps: Step[] = [];
     this.#inbox.push(signal);
-    if (this.#inbox.length > MAX_WAITING) {
-      this.#isParked = false;
-      this.#giveUpAsking(steps);
-    }
+    if (this.#inbox.length > MAX_WAITING) this.#giveUpAsking(steps);
     this.#drain(steps);
     return steps;
   }
@@ -199,8 +170,7 @@ export class ExitClassifier {
   /** The time of an `arm` step has passed. */
   deadline(): Step[] {
     const steps: Step[] = [];
-    // Behind another container its `stop` may have come, and wait.
-    this.#settle(this.#isStopWaiting() ? "stopped" : "died", steps);
+    this.#settle("died", steps);
     this.#drain(steps);
     return steps;
   }
@@ -211,7 +181,7 @@ export class ExitClassifier {
   }
 
   #drain(steps: Step[]): void {
-    while (this.#asking === undefined && !this.#isParked) {
+    while (this.#asking === undefined) {
       const signal = this.#inbox.shift();
       if (signal === undefined) return;
       if (this.#held === undefined) {
@@ -358,8 +328,8 @@ export class ExitClassifier {
   }
 }
 
-/** In JSON a date is a text. */
-function revived<S extends Signal>(signal: S): S {
+/** A signal out of JSON, where a date is a text. */
+export function revived<S extends Signal>(signal: S): S {
   if (signal.kind !== "health" || signal.details?.lastCheckTime === undefined) return signal;
   const lastCheckTime = new Date(signal.details.lastCheckTime);
   return { ...signal, details: { ...signal.details, lastCheckTime } };

@@ -22,6 +22,8 @@ const GRACE_MS = 500;
 export interface ReconcileOptions extends Omit<ComparisonContext, "nowNano"> {
   /** Every container that is known to exist. */
   readonly known: () => readonly ContainerEntry[];
+  /** Those to inspect whatever the list says, which may be older than what raised the question. */
+  readonly contested: ReadonlySet<ContainerEntry>;
   readonly find: (id: string) => ContainerEntry | undefined;
   /** Undefined: no such container. Throws when the engine cannot be asked. */
   readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect | undefined>;
@@ -52,10 +54,11 @@ export async function reconcileContainers(
   const listed = list.map(readSummary);
   const listedIds = new Set(listed.map((container) => container.id));
   const doubtful = [
-    // Those that are gone first: others may have their names by now.
-    ...options.known().filter((entry) => !listedIds.has(entry.id)),
-    ...listed.filter((container) => isInDoubt(options.find(container.id), container, context())),
-  ].map(({ id }) => id);
+    ...new Set([
+      ...options.known().filter((entry) => !listedIds.has(entry.id) || options.contested.has(entry)),
+      ...listed.filter((container) => isInDoubt(options.find(container.id), container, context())),
+    ].map(({ id }) => id)),
+  ];
 
   let outcome: ReconcileOutcome = { result: "settled" };
   const settle = async (id: string): Promise<void> => {
@@ -67,7 +70,7 @@ export async function reconcileContainers(
       if (options.signal.aborted) return;
       const entry = options.find(id);
       // The stream told something meanwhile, or signals wait to be looked at: the answer may be older than that.
-      if (entry !== before || entry?.revision !== revision || entry?.classifier.asking === true) continue;
+      if (entry !== before || entry?.revision !== revision || entry?.hasWaiting === true) continue;
       const signals = differences(entry, inspect, context());
       if (signals.length > 0 && !hadGrace) {
         hadGrace = true;
@@ -79,7 +82,7 @@ export async function reconcileContainers(
       options.apply(entry, signals, inspect);
       return;
     }
-    const isWaiting = options.find(id)?.classifier.asking === true;
+    const isWaiting = options.find(id)?.hasWaiting === true;
     if (!isWaiting && outcome.result !== "failed") outcome = { result: "moving" };
     else if (outcome.result === "settled") outcome = { result: "waiting" };
   };

@@ -24,11 +24,13 @@ export class Life implements AsyncDisposable {
   readonly feed: EngineFeed;
   /** From where this life asks the engine to tell, ns. */
   readonly sinceNano: number;
+  readonly #engineId: string;
   readonly #follow: FollowMemory;
   readonly #stack: AsyncDisposableStack;
 
   constructor(options: LifeOptions) {
     const { path, kind = "docker", engineId = "engine-1", nowMs, containers = [], answer } = options;
+    this.#engineId = engineId;
     this.#stack = new AsyncDisposableStack();
     const storage = this.#stack.use(openStorage({ path, clock: new FakeClock(nowMs), logger: silentLogger }));
     const memory = new ContainerMemory({ containers: storage.containers, events: storage.engineEvents });
@@ -38,6 +40,17 @@ export class Life implements AsyncDisposable {
     this.sinceNano = this.#follow.begin(engineId, nowMs * 1e6);
     this.feed.connect([...containers], { first: this.#follow.isFirst, engineId });
     this.#follow.completed();
+  }
+
+  /** A connection after the one that was cut; then what the engine remembers of the time since. */
+  async reconnect(
+    containers: readonly ContainerSummary[],
+    remembered: readonly EngineEvent[],
+  ): Promise<void> {
+    const sinceNano = this.#follow.begin(this.#engineId, this.feed.clock.now() * 1e6);
+    this.feed.connect([...containers], { first: this.#follow.isFirst, engineId: this.#engineId });
+    this.#follow.completed();
+    for (const event of remembered) if (event.timeNano >= sinceNano) await this.say(event);
   }
 
   /** What the engine's stream says, once more where it did before. */
