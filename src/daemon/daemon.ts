@@ -62,9 +62,14 @@ export interface DaemonOptions {
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { paths, config, flags, backgroundLog } = options;
-  const stopping = new AbortController();
-  const signal = AbortSignal.any([options.signal, stopping.signal]);
   await using parts = new AsyncDisposableStack();
+  // Not `AbortSignal.any`: Deno 2.4 may collect such a signal although somebody listens to it, and SIGTERM is lost.
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const stop = () => stopping.abort(options.signal.reason);
+  if (options.signal.aborted) stop();
+  options.signal.addEventListener("abort", stop, { once: true });
+  parts.defer(() => options.signal.removeEventListener("abort", stop));
   await prepareDirectories(paths);
   parts.use(
     await InstanceLock.acquire({
