@@ -67,8 +67,8 @@ Examples:
 
 export const RUN_HELP = `
 Options end at the command, or at --. SIGINT (Ctrl-C) and SIGTERM are passed on to the command; a second SIGINT kills it.
-Should apex run itself vanish, the task goes on (see: apex wait, apex logs, apex cancel). Should the daemon go away, apex run
-waits 30 s for another one, starts one if none comes within 2 s (unless -D), and loses no output.
+If apex run itself ends, the task continues (see: apex wait, apex logs, apex cancel). If the daemon goes away, apex run waits
+30 s for another one, starts one if none comes within 2 s (unless -D), and loses no output.
 
 Standard input is only read with -i, as with docker run. It ends with this client and with the daemon: it cannot be resumed.
 The command has no terminal (-t); apex attach opens one.

@@ -63,7 +63,7 @@ export interface DaemonOptions {
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { paths, config, flags, backgroundLog } = options;
   await using parts = new AsyncDisposableStack();
-  // Not `AbortSignal.any`: Deno 2.4 may collect such a signal although somebody listens to it, and SIGTERM is lost.
+  // Not `AbortSignal.any`: Deno 2.4 may collect such a signal although it has listeners, and SIGTERM is lost.
   const stopping = new AbortController();
   const { signal } = stopping;
   const stop = () => stopping.abort(options.signal.reason);

@@ -73,25 +73,47 @@ const ENGINES: readonly { name: string; ignore: boolean; start: () => Promise<Su
   { name: "dockerd", ignore: !hasDocker, start: startDocker },
 ];
 
+/** An engine that is followed through a proxy, with the first connection established. */
+class Followed implements AsyncDisposable {
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    stack: AsyncDisposableStack,
+    readonly engine: Subject,
+    readonly proxy: FaultProxy,
+    readonly handlers: RecordingHandlers,
+    readonly follower: EventFollower,
+  ) {
+    this.#stack = stack;
+  }
+
+  static async start(startEngine: () => Promise<Subject>): Promise<Followed> {
+    await using stack = new AsyncDisposableStack();
+    const engine = stack.use(await startEngine());
+    const temp = stack.use(await TempDir.make());
+    const proxy = stack.use(new FaultProxy(temp.join("p.sock"), engine.socketPath));
+    const client = stack.use(new EngineClient({ socketPath: proxy.socketPath }));
+    const handlers = new RecordingHandlers();
+    const follower = stack.use(
+      new EventFollower({ client, handlers, clock: systemClock, logger: silentLogger, random: () => 0 }),
+    );
+    follower.start();
+    await handlers.until("connected");
+    return new Followed(stack.move(), engine, proxy, handlers, follower);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
 for (const { name: engineName, ignore, start } of ENGINES) {
   Deno.test({
     name: `EventFollower on ${engineName} loses nothing and repeats nothing over each fault`,
     ignore,
     fn: async (t) => {
-      await using engine = await start();
-      await using temp = await TempDir.make();
-      await using proxy = new FaultProxy(temp.join("p.sock"), engine.socketPath);
-      using client = new EngineClient({ socketPath: proxy.socketPath });
-      const handlers = new RecordingHandlers();
-      await using follower = new EventFollower({
-        client,
-        handlers,
-        clock: systemClock,
-        logger: silentLogger,
-        random: () => 0,
-      });
-      follower.start();
-      await handlers.until("connected");
+      await using followed = await Followed.start(start);
+      const { engine, proxy, handlers, follower } = followed;
       const sinceNano = follower.lastEngineTimeNano!;
 
       const faults: [string, (() => Promise<void> | void), losses: number][] = [
@@ -144,20 +166,8 @@ for (
     name: `EventFollower on ${engineName} loses no end of ${lives} short runs, cut off again and again`,
     ignore,
     fn: async () => {
-      await using engine = await start();
-      await using temp = await TempDir.make();
-      await using proxy = new FaultProxy(temp.join("p.sock"), engine.socketPath);
-      using client = new EngineClient({ socketPath: proxy.socketPath });
-      const handlers = new RecordingHandlers();
-      await using follower = new EventFollower({
-        client,
-        handlers,
-        clock: systemClock,
-        logger: silentLogger,
-        random: () => 0,
-      });
-      follower.start();
-      await handlers.until("connected");
+      await using followed = await Followed.start(start);
+      const { engine, proxy, handlers } = followed;
       const ids: string[] = [];
       let started = 0;
       let cuts = 0;
