@@ -184,6 +184,21 @@ Deno.test("EventFollower takes a clean end of the stream for a loss too", async 
   await advanceUntil(r.clock, () => r.handlers.count("connected") === 2);
 });
 
+Deno.test("EventFollower connects again at once after a cut, and backs off where every connection is cut", async () => {
+  await using r = await rig();
+  r.follower.start();
+  for (let cuts = 1; cuts <= 53; cuts++) {
+    // The clock stands still while it connects at once.
+    await advanceUntil(r.clock, () => r.handlers.count("connected") === cuts, cuts <= 51 ? 0 : 10);
+    await advanceUntil(r.clock, () => r.engine.openStreams === 1, 0);
+    await r.engine.endStreams();
+    await r.handlers.until("disconnected", cuts);
+  }
+  const retries = r.said.map((message) => /again (at once|in \d+ ms)/.exec(message)?.[1])
+    .filter((retry) => retry !== undefined);
+  assertEquals(retries, [...Array(50).fill("at once"), "in 50 ms", "in 100 ms", "in 200 ms"]);
+});
+
 Deno.test("EventFollower tells of a loss once, and retries with longer and longer waits", async () => {
   await using r = await rig();
   r.engine.failStreams = 4;
