@@ -54,6 +54,7 @@ function detailsOf(event: PastEvent): string[] {
   const { type, exitCode, signal, oomKilled, reason, status, operation, engine, version, error, origin } =
     event;
   const said = [
+    event.session,
     operation,
     type === "container.health" ? status : undefined,
     type.startsWith("engine.") ? [engine, version].filter(Boolean).join(" ") : undefined,

@@ -1,15 +1,12 @@
 import type { EventLog } from "../eventlog/event_log.ts";
-import { SESSION_EVENT_NAMES } from "../sessions/session_events.ts";
+import { SESSION_EVENT_NAMES, type SessionEvent } from "../sessions/session_events.ts";
 import type { SessionPool } from "../sessions/session_pool.ts";
+import { toWireEvent } from "./wire_form.ts";
 
-/**
- * Appends each event of a session to the log, in the synchronous block in which it is told: its type alone, because
- * `sessions.list` tells the rest. Disposing ends that.
- */
+/** Appends each event of a session to the log, in the synchronous block of the change. Disposing ends that. */
 export function publishSessions({ log, sessions }: { log: EventLog; sessions: SessionPool }): Disposable {
   const subscriptions = SESSION_EVENT_NAMES.map((name) => {
-    const [, change] = name.split(":") as ["session", "created" | "attached" | "detached" | "removed"];
-    const append = (): void => void log.append({ type: `session.${change}` });
+    const append = (event: SessionEvent): void => void log.append(toWireEvent(name, event));
     sessions.on(name, append);
     return () => sessions.off(name, append);
   });

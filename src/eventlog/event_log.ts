@@ -1,7 +1,8 @@
 /**
  * The one log that all subscribers read, each from a cursor of its own.
  *
- * `append` encodes a line once, into the last segment, and schedules one flush for the end of the current block (a
+ * `append` encodes a bare line once, into the last segment (a session event's other fields are kept beside it, for the
+ * journal and extended subscribers), and schedules one flush for the end of the current block (a
  * microtask). The flush commits the batch to the journal, if there is one, then lets the subscribers see it, wakes the
  * idle ones in lanes, and evicts old segments. So whatever a subscriber saw has been committed, an append costs the
  * same with one subscriber as with ten thousand, and nobody upstream ever waits for a subscriber.
@@ -12,7 +13,7 @@
 import type { Clock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import type { Cursor } from "../protocol/cursor.ts";
-import type { WireEvent } from "../protocol/wire_event.ts";
+import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
 import type { EventFilter } from "../storage/event_filter.ts";
 import type { EventJournal } from "../storage/event_journal.ts";
 import { newEpoch } from "../storage/journal_identity.ts";
@@ -146,7 +147,8 @@ export class EventLog implements AsyncDisposable {
    * between the blocks that append: more in one block than memory retains (some 18,000 events) is lost even to the quick.
    */
   append(event: WireEvent): number {
-    this.#segments.append(JSON.stringify(event), event);
+    const bare = bareEvent(event);
+    this.#segments.append(JSON.stringify(bare), event, bare === event ? undefined : JSON.stringify(event));
     this.#eventsPublished++;
     if (!this.#flushScheduled) {
       this.#flushScheduled = true;

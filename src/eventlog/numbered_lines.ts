@@ -1,7 +1,7 @@
 /** One event, to be written with its number. */
 export interface NumberedLine {
   readonly seq: number;
-  /** The bare line without its newline: one flat JSON object. */
+  /** The whole event without its newline: one flat JSON object. */
   readonly json: Uint8Array;
 }
 

@@ -15,7 +15,10 @@ export interface LogLine {
   readonly taskId: string | undefined;
   readonly containerId: string | undefined;
   readonly containerName: string | undefined;
-  /** The bare line with its newline: a view of the log's own bytes, never to be written to. */
+  /**
+   * The line with its newline, as the journal and extended subscribers get it: where the bare line has all of the event, a
+   * view of the log's own bytes. Never to be written to.
+   */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -43,6 +46,9 @@ export class Segment {
   readonly #taskIds: (string | undefined)[] = [];
   readonly #containerIds: (string | undefined)[] = [];
   readonly #containerNames: (string | undefined)[] = [];
+  /** Whole lines, by index, of events of which the bare line has a part only. Few. */
+  readonly #wholeLines = new Map<number, Uint8Array<ArrayBuffer>>();
+  #wholeBytes = 0;
 
   constructor(options: { number: number; firstSeq: number; capacityBytes: number }) {
     this.number = options.number;
@@ -55,13 +61,21 @@ export class Segment {
     return this.#length;
   }
 
+  /** Bytes that it takes, used or not. */
+  get memoryBytes(): number {
+    return this.bytes.length + this.#wholeBytes;
+  }
+
   /** How many lines it holds. */
   get lines(): number {
     return this.#lines;
   }
 
-  /** Adds a line, encoded in place. False, and nothing changed, when `json` and its newline do not fit. */
-  append(json: string, event: WireEvent): boolean {
+  /**
+   * Adds a line, encoded in place. False, and nothing changed, when `json` and its newline do not fit.
+   * @param wholeJson of the event, where `json`, its bare form, has a part of it only
+   */
+  append(json: string, event: WireEvent, wholeJson?: string): boolean {
     const free = this.bytes.subarray(this.#length, -1);
     const { read, written } = encoder.encodeInto(json, free);
     if (read < json.length) return false;
@@ -71,6 +85,7 @@ export class Segment {
     this.bytes[newlineAt] = NEWLINE;
     this.#length = newlineAt + 1;
     if (this.#lines === this.#ends.length) this.#growIndex();
+    if (wholeJson !== undefined) this.#addWhole(encoder.encode(`${wholeJson}\n`));
     this.#ends[this.#lines++] = this.#length;
     this.#types.push(event.type);
     this.#taskIds.push("taskId" in event ? event.taskId : undefined);
@@ -99,7 +114,8 @@ export class Segment {
       taskId: this.#taskIds[index],
       containerId: this.#containerIds[index],
       containerName: this.#containerNames[index],
-      bytes: this.bytes.subarray(index === 0 ? 0 : this.#ends[index - 1]!, this.#ends[index]!),
+      bytes: this.#wholeLines.get(index) ??
+        this.bytes.subarray(index === 0 ? 0 : this.#ends[index - 1]!, this.#ends[index]!),
     };
   }
 
@@ -113,6 +129,12 @@ export class Segment {
       else high = middle;
     }
     return low;
+  }
+
+  #addWhole(line: Uint8Array): void {
+    // Never shared memory; the types of Deno 2.4 do not say so.
+    this.#wholeLines.set(this.#lines, line as Uint8Array<ArrayBuffer>);
+    this.#wholeBytes += line.length;
   }
 
   #growIndex(): void {

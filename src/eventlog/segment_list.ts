@@ -42,10 +42,16 @@ export class SegmentList {
     return this.#memoryBytes;
   }
 
-  /** Writes a line at the end, in a new segment where it does not fit in the last one. */
-  append(json: string, event: WireEvent): void {
+  /**
+   * Writes a line at the end, in a new segment where it does not fit in the last one.
+   * @param wholeJson as {@linkcode Segment.append} takes it
+   */
+  append(json: string, event: WireEvent, wholeJson?: string): void {
     const { tail } = this;
-    if (tail.append(json, event)) return;
+    const before = tail.memoryBytes;
+    const isAppended = tail.append(json, event, wholeJson);
+    this.#memoryBytes += tail.memoryBytes - before;
+    if (isAppended) return;
     let capacityBytes = this.#segmentBytes;
     if (json.length * MAX_BYTES_PER_UNIT >= capacityBytes) {
       capacityBytes = Math.max(capacityBytes, lineBytes(json));
@@ -55,9 +61,9 @@ export class SegmentList {
       firstSeq: tail.firstSeq + tail.lines,
       capacityBytes,
     });
-    segment.append(json, event);
+    segment.append(json, event, wholeJson);
     this.#segments.push(segment);
-    this.#memoryBytes += capacityBytes;
+    this.#memoryBytes += segment.memoryBytes;
   }
 
   /** The one that follows `segment`; none when that is the last, or when the follower has been evicted. */
@@ -97,7 +103,7 @@ export class SegmentList {
     while (this.#memoryBytes > retainedBytes && this.#segments.length > 1) {
       const segment = this.#segments.shift()!;
       segment.evicted = true;
-      this.#memoryBytes -= segment.bytes.length;
+      this.#memoryBytes -= segment.memoryBytes;
     }
   }
 }

@@ -41,15 +41,21 @@ const engine = {
   error: v.optional(v.string()),
 };
 
+/** Both are absent on `events.socket`, and in the history of an apex that did not record them. */
+const session = {
+  session: v.optional(v.string()),
+  timestamp: v.optional(timestamp),
+};
+
 /** The health of a container, in the engine's own words. */
 export const healthStatusSchema = v.picklist(["starting", "healthy", "unhealthy", "none"]);
 
 /** One schema for each event type, in the order in which EVENTS.md tells of them. */
 export const wireEventSchemas = {
-  "session.created": v.object({ type: v.literal("session.created") }),
-  "session.attached": v.object({ type: v.literal("session.attached") }),
-  "session.detached": v.object({ type: v.literal("session.detached") }),
-  "session.removed": v.object({ type: v.literal("session.removed") }),
+  "session.created": v.object({ type: v.literal("session.created"), ...session }),
+  "session.attached": v.object({ type: v.literal("session.attached"), ...session }),
+  "session.detached": v.object({ type: v.literal("session.detached"), ...session }),
+  "session.removed": v.object({ type: v.literal("session.removed"), ...session }),
   "container.created": v.object({
     type: v.literal("container.created"),
     ...base,
@@ -116,5 +122,18 @@ export type WireEventOf<T extends WireEventType> = v.InferOutput<(typeof wireEve
 
 /** Any event that apex publishes, as it stands on the wire. */
 export type WireEvent = { [T in WireEventType]: WireEventOf<T> }[WireEventType];
+
+/** An event as it is on `events.socket`: a session's has its type alone there. */
+export function bareEvent(event: WireEvent): WireEvent {
+  switch (event.type) {
+    case "session.created":
+    case "session.attached":
+    case "session.detached":
+    case "session.removed":
+      return { type: event.type };
+    default:
+      return event;
+  }
+}
 
 export type HealthStatus = v.InferOutput<typeof healthStatusSchema>;

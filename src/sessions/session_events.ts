@@ -1,6 +1,9 @@
-/** What a session's event tells in the process; on the wire it has its `type` alone. */
+/** What a session's event says. On `events.socket` it has its `type` alone, elsewhere these fields, too. */
 export interface SessionEvent {
-  readonly name: string;
+  /** Its name. */
+  readonly session: string;
+  /** apex's own time of it. */
+  readonly timestamp: Date;
 }
 
 /** What {@linkcode SessionPool} tells, by name. Inside a listener `list()` already shows what the event says. */

@@ -90,7 +90,7 @@ export class SessionPool implements AsyncDisposable {
     this.#book = new SessionBook({
       ...options,
       scrollbackLines: config.scrollbackLines,
-      tell: (event, name) => this.#emitter.emit(event, { name }),
+      tell: (event, session) => this.#emitter.emit(event, { session, timestamp: new Date(clock.now()) }),
       onExpired: (session) => this.#inBackground(this.#reaper.expire(session)),
     });
     this.#reaper = new SessionReaper({

@@ -6,7 +6,7 @@ export interface JournalLine {
   readonly type: string;
   readonly taskId: string | undefined;
   readonly containerId: string | undefined;
-  /** The bare line with its newline. */
+  /** The whole event with its newline. */
   readonly bytes: Uint8Array;
 }
 
@@ -21,7 +21,7 @@ export class StoredEvent implements EventFacts {
   readonly type: string;
   readonly taskId: string | undefined;
   readonly containerId: string | undefined;
-  /** The bare line without a newline. */
+  /** The whole event without a newline; of a session's, an earlier version wrote the type alone. */
   readonly line: Uint8Array;
 
   constructor(fields: Omit<StoredEvent, "containerName">) {

@@ -9,7 +9,7 @@ import { type OpScript, ScriptedDaemon } from "../support/scripted_daemon.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const LINES = [
-  `{"seq":7,"publishedAt":"2025-01-01T10:00:00.500Z","type":"session.created"}`,
+  `{"seq":7,"publishedAt":"2025-01-01T10:00:00.500Z","type":"session.created","session":"dev"}`,
   `{"seq":9,"publishedAt":"2025-01-01T10:00:02.000Z","type":"container.died","containerId":"4f1c","containerName":"web",` +
   `"image":"i","taskId":"t","timestamp":"2025-01-01T10:00:01.000Z","exitCode":137,"signal":"SIGKILL","oomKilled":true}`,
 ].map((line) => `${line}\n`).join("");
@@ -69,7 +69,7 @@ Deno.test("history prints a table of the newest hundred in local time", async ()
   const { stdout, request } = await run(LINES + END, { task: "t", container: "web" });
   assertEquals(stdout.split("\n"), [
     "TIME                 EVENT            CONTAINER  TASK  DETAILS",
-    `${local("2025-01-01T10:00:00.500Z")}  session.created  -          -`,
+    `${local("2025-01-01T10:00:00.500Z")}  session.created  -          -     dev`,
     `${
       local("2025-01-01T10:00:01.000Z")
     }  container.died   web        t     exit 137, SIGKILL, out of memory`,

@@ -16,6 +16,7 @@ const base = { ...container, success: true } as const;
 const whole = { ...base, taskId: "t", origin: "reconciled" } as const;
 const workspace = { taskId: "t", workspacePath: "/p", containerId: "c1", timestamp };
 const task = { taskId: "t", timestamp, containerId: "c1", exitCode: 3, reason: "exit" } as const;
+const session = { session: "dev", timestamp };
 const failure: Required<ContainerOperationFailedEvent> = {
   ...container,
   success: false,
@@ -55,6 +56,10 @@ const EVENTS: { [Name in EventName]: Required<Happened<Name>> } = {
   "task:completed": task,
   "task:failed": task,
   "task:cancelled": task,
+  "session:created": session,
+  "session:attached": session,
+  "session:detached": session,
+  "session:removed": session,
   "engine:connected": { engine: "docker", version: "20.10.24", timestamp },
   "engine:disconnected": { engine: "docker", error: "gone", timestamp },
 };

@@ -64,6 +64,19 @@ for (const kind of ENGINES) {
         "attached",
         "removed",
       ]);
+      const past = await rig.home.apex(["history", "--type", "session.*", "--json"]);
+      assertEquals(
+        past.stdout.trimEnd().split("\n").map((line) => JSON.parse(line)).map((
+          { type, session, timestamp },
+        ) => [
+          type,
+          session,
+          new Date(timestamp).toISOString() === timestamp,
+        ]),
+        ["created", "attached", "detached", "attached", "removed"].map((
+          change,
+        ) => [`session.${change}`, "dev", true]),
+      );
     },
   });
 

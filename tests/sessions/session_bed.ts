@@ -75,7 +75,7 @@ export class SessionBed implements AsyncDisposable {
       }),
     );
     for (const name of SESSION_EVENT_NAMES) {
-      this.pool.on(name, (event) => this.#tell(`${name} ${event.name}`));
+      this.pool.on(name, (event) => this.#tell(`${name} ${event.session}`));
     }
     this.#stack = stack;
   }

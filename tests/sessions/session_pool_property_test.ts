@@ -150,7 +150,7 @@ class Judge {
 
   constructor(pool: SessionPool, engine: FakeContainers, happened: Set<string>) {
     for (const change of SESSION_EVENT_NAMES) {
-      pool.on(change, ({ name }) => {
+      pool.on(change, ({ session: name }) => {
         try {
           const before = this.#said.get(name);
           happened.add(

@@ -1,4 +1,5 @@
 /** A daemon on an engine, terminals in which people use its sessions, and what subscribers hear of that. */
+import { assertEquals } from "@std/assert";
 import { APEX_COMMAND, ApexHome, ApexProcess, EventsReader, eventually } from "./apex_process.ts";
 import { ContainerDriver } from "./container_driver.ts";
 import { startDocker } from "./docker_engine.ts";
@@ -171,9 +172,9 @@ export class SessionRig implements AsyncDisposable {
     const all = await events.until(({ type, containerId }) =>
       type === "container.created" && containerId === id
     );
-    return all.map(({ type }) => String(type))
-      .filter((type) => type.startsWith("session."))
-      .map((type) => type.slice("session.".length));
+    const ofSessions = all.filter(({ type }) => String(type).startsWith("session."));
+    for (const event of ofSessions) assertEquals(event, { type: event.type });
+    return ofSessions.map(({ type }) => String(type).slice("session.".length));
   }
 
   /** The containers of sessions that the engine has. */
