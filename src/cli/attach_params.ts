@@ -28,6 +28,8 @@ export interface AttachFlags extends EnvironmentFlags {
   readonly volume?: readonly string[] | undefined;
   /** The current directory is to be its `/workspace`. */
   readonly mount?: true | undefined;
+  /** `--init` or `--no-init`. */
+  readonly init?: boolean | undefined;
   readonly restore?: string | undefined;
   readonly detachKeys?: string | undefined;
 }
@@ -63,6 +65,7 @@ export function attachParamsOf(
     ...(flags.publish !== undefined && { ports: flags.publish.map(publishedPort) }),
     ...(flags.volume !== undefined && { mounts: flags.volume.map((text) => mount(text, context)) }),
     ...(flags.mount && { projectDir: context.cwd }),
+    ...(flags.init !== undefined && { init: flags.init }),
     ...consoleSize(context),
     ...(restore !== undefined && { restore: restoreMode(restore) }),
     pid: Deno.pid,
@@ -82,12 +85,13 @@ const CREATING = [
   "publish",
   "volume",
   "mount",
+  "init",
 ] as const;
 
 /** What was given that says how a session is to be made, and so means nothing to one that exists. */
 export function creatingOptions(flags: AttachFlags, command: readonly string[]): string[] {
   const given = CREATING.filter((flag) => flags[flag] !== undefined).map((flag) =>
-    flag === "envFile" ? "--env-file" : `--${flag}`
+    flag === "envFile" ? "--env-file" : flags[flag] === false ? `--no-${flag}` : `--${flag}`
   );
   return command.length > 0 ? [...given, "the command"] : given;
 }

@@ -182,7 +182,12 @@ function buildProgram(
     .option("--memory <size>", "how much memory at most")
     .option("--pids <number>", "how many processes at most")
     .option("--timeout <time>", "stop it after so long")
-    .option("--mount", "mount the current directory at /workspace, and work there")
+    .option(
+      "--mount",
+      "mount the current directory at /workspace and work there (embedded engine: work in it)",
+    )
+    .option("--init", "run the engine's init as process 1 (the default where the engine has one)")
+    .option("--no-init", "run the command itself as process 1")
     .option("-i, --interactive", "pass standard input on to the command")
     .addOption(
       new Option("--pull <when>", "when to pull the image (default: missing)").choices(PULL_POLICIES),
@@ -304,7 +309,12 @@ function buildProgram(
     )
     .option("-w, --workdir <dir>", "the command's directory in the container")
     .option("-u, --user <user>", "name, uid or uid:gid")
-    .option("--mount", "mount the current directory at /workspace, and work there")
+    .option(
+      "--mount",
+      "mount the current directory at /workspace and work there (embedded engine: work in it)",
+    )
+    .option("--init", "run the engine's init as process 1 (the default where the engine has one)")
+    .option("--no-init", "run the command itself as process 1")
     .option("--restore <mode>", "what to show of it first: screen, lines=N or none (a pipe: none)")
     .option("--detach-keys <keys>", "instead of Ctrl-Space Ctrl-q")
     .addHelpText("after", help.ATTACH_HELP)
@@ -338,7 +348,7 @@ function buildProgram(
 
   program.command("kill")
     .summary("end sessions")
-    .description("Ends sessions: SIGTERM, and after a grace SIGKILL.")
+    .description("Ends sessions: SIGHUP, as a closed terminal sends it, then SIGTERM, then SIGKILL.")
     .argument("[name...]")
     .addHelpText("after", help.KILL_HELP)
     .action(async (names, _, command) => {

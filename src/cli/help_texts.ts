@@ -16,7 +16,7 @@ Engines:
   auto        DOCKER_HOST, DOCKER_CONTEXT, the current Docker context, then the usual sockets
   docker      the same, Docker's only
   podman      Podman's sockets
-  embedded    containers are local processes, nothing is isolated; auto never takes it
+  embedded    containers are local processes, nothing is isolated, and what that cannot do is refused; auto never takes it
   unix://…    that socket
 
 A daemon in the background has its log in daemon.log in the state directory, and ends when it does not reach its engine; one
@@ -72,6 +72,9 @@ If apex run itself ends, the task continues (see: apex wait, apex logs, apex can
 
 Standard input is only read with -i, as with docker run. It ends with this client and with the daemon: it cannot be resumed.
 The command has no terminal (-t); apex attach opens one.
+
+The embedded engine refuses what it cannot do: limits, users, networks, ports, mounts, and images other than busybox. With
+--mount it starts the command in the directory itself.
 
 Sizes: 512m, 1.5g, 64MiB. Times: 90s, 1h30m, 2d.
 
@@ -189,8 +192,11 @@ Examples:
   apex detach dev`;
 
 export const KILL_HELP = `
-Without a name it is the session in which this runs ($APEX_SESSION_NAME). With a name that no session has it does the others
-all the same, and ends with 4. Returns when they are gone.
+SIGHUP comes first, as when a terminal is closed: it ends an idle shell at once. What ignores it gets SIGTERM after a second, and
+SIGKILL when the grace is over (kill_grace in the configuration, 10s).
+
+Without a name it is the session in which this runs ($APEX_SESSION_NAME). Unknown names are reported, and the others are still
+killed; the exit status is then 4. Returns when they are gone.
 
 Examples:
   apex kill dev

@@ -21,6 +21,8 @@ export interface TaskFlags extends EnvironmentFlags {
   readonly memory?: string | undefined;
   readonly pids?: string | undefined;
   readonly timeout?: string | undefined;
+  /** `--init` or `--no-init`. */
+  readonly init?: boolean | undefined;
   /** The current directory is to be its `/workspace`. */
   readonly mount?: true | undefined;
   readonly keep?: true | undefined;
@@ -68,6 +70,7 @@ export function taskSpecOf(
     ...(flags.cpus !== undefined && { cpus: positive("--cpus", flags.cpus, decimal) }),
     ...(flags.memory !== undefined && { memoryBytes: positive("--memory", flags.memory, parseByteSize) }),
     ...(flags.pids !== undefined && { pidsLimit: positive("--pids", flags.pids, wholeNumber) }),
+    ...(flags.init !== undefined && { init: flags.init }),
     ...(flags.timeout !== undefined && { timeoutMs: positive("--timeout", flags.timeout, parseDuration) }),
     ...(flags.mount && { projectDir: context.cwd }),
     ...(keep && { keep }),

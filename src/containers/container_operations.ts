@@ -16,8 +16,8 @@ import type { ContainerOperation } from "./container_events.ts";
 import type { ContainerSpec } from "./container_spec.ts";
 import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
 import { createBody, environment } from "./create_body.ts";
-import { isBeingRemoved, isMissingImage } from "./engine_refusals.ts";
-import { ExactLog } from "./exact_log.ts";
+import { type EngineTraits, KnownTraits } from "./engine_traits.ts";
+import { isBeingRemoved, isMissingImage, isMissingInit } from "./engine_refusals.ts";
 import type { ManagerEvents } from "./manager_events.ts";
 import {
   describe,
@@ -73,30 +73,34 @@ const OPERATION_TIMEOUT_MS = 120_000;
 
 export class ContainerOperations {
   readonly #options: ContainerOperationsOptions;
-  readonly #exactLog: ExactLog;
+  readonly #traits: KnownTraits;
 
   constructor(options: ContainerOperationsOptions) {
     this.#options = options;
-    this.#exactLog = new ExactLog(options.client);
+    this.#traits = new KnownTraits(options.client);
   }
 
   async create(spec: ContainerSpec, options: CreateOptions = {}): Promise<CreatedContainer> {
     const { pull = "missing", signal, onPullProgress } = options;
     const subject = subjectOfSpec(spec);
     return await this.#attempt({ operation: "create", on: subject, signal }, async () => {
-      const body = createBody(spec);
-      const logConfig = spec.exactOutput ? await this.#exactLog.config() : undefined;
-      if (logConfig !== undefined) body.HostConfig.LogConfig = logConfig;
-      const create = (): Promise<CreateReply> => {
+      const create = async (): Promise<CreateReply> => {
+        const body = createBody(spec, await this.#traitsFor(spec));
         signal?.throwIfAborted();
-        return this.#postCreate(spec.name, body);
+        return await this.#postCreate(spec.name, body);
       };
+      const createOnThisEngine = (): Promise<CreateReply> =>
+        create().catch(async (error: unknown) => {
+          if (spec.init !== "if-available" || !isMissingInit(error)) throw error;
+          await this.#traits.lacksInit();
+          return await create();
+        });
       const pullIt = () => this.pullImage(spec.image, { signal, onProgress: onPullProgress });
       if (pull === "always") await pullIt();
-      const { Id: id, Warnings: warnings } = await create().catch(async (error: unknown) => {
+      const { Id: id, Warnings: warnings } = await createOnThisEngine().catch(async (error: unknown) => {
         if (pull !== "missing" || !isMissingImage(error) || isImageId(spec.image)) throw error;
         await pullIt();
-        return await create();
+        return await createOnThisEngine();
       });
       const name = spec.name ?? await this.#nameOf(id);
       this.#options.targets.created(id, { ...subject, containerId: id, containerName: name });
@@ -223,6 +227,13 @@ export class ContainerOperations {
     using deadline = startDeadline(clock, timeoutMs, signal);
     const response = await client.request(method, path, { query, signal: deadline.signal, timeoutMs: 0 });
     await response.body?.cancel();
+  }
+
+  /** What is invalid on every engine is refused without asking this one. */
+  async #traitsFor(spec: ContainerSpec): Promise<EngineTraits | undefined> {
+    createBody(spec);
+    const isAsked = spec.projectDir !== undefined || spec.init === "if-available" || spec.exactOutput;
+    return isAsked ? await this.#traits.get() : undefined;
   }
 
   #postCreate(name: string | undefined, body: Record<string, unknown>): Promise<CreateReply> {

@@ -9,6 +9,11 @@ export interface ContainerSpec {
   readonly labels?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly mounts?: readonly Mount[];
+  /**
+   * A directory of the engine's machine, mounted at {@linkcode WORKSPACE_PATH}; the working directory, unless `workdir`
+   * names another. An engine that cannot mount starts the command in the directory itself.
+   */
+  readonly projectDir?: string;
   /** Absolute path in the container. */
   readonly workdir?: string;
   /** `name`, `uid` or `uid:gid`. */
@@ -32,7 +37,17 @@ export interface ContainerSpec {
   readonly exactOutput?: boolean;
   readonly ports?: readonly PortMapping[];
   readonly gpus?: GpuRequest;
+  /** What the engine's stop sends first; absent: the image's own, or SIGTERM. */
+  readonly stopSignal?: string;
+  /**
+   * Whether the engine runs its init as process 1, which passes signals on and reaps orphans. `if-available`: where the
+   * engine has one. Absent: the engine's default.
+   */
+  readonly init?: boolean | "if-available";
 }
+
+/** Where a container sees its project directory. */
+export const WORKSPACE_PATH = "/workspace";
 
 /** A directory or file of the engine's machine, or a named volume, as the container sees it. */
 export interface Mount {

@@ -4,8 +4,9 @@
  */
 import { isImageId, parseImageReference } from "../engine/image_reference.ts";
 import { ApexError } from "../platform/apex_error.ts";
-import type { ContainerSpec, HealthcheckSpec, Mount } from "./container_spec.ts";
+import { type ContainerSpec, type HealthcheckSpec, type Mount, WORKSPACE_PATH } from "./container_spec.ts";
 import { deviceRequest } from "./device_request.ts";
+import { type EngineTraits, UNKNOWN_TRAITS } from "./engine_traits.ts";
 import { exposedPorts, portBindings } from "./port_bindings.ts";
 
 /** The engine's minimum. */
@@ -16,17 +17,16 @@ const NANO_PER_MS = 1e6;
 /** Every event of a container carries its labels through the engine. */
 const MAX_LABELS_LENGTH = 64 * 1024;
 
-/** As JSON of the engine's API. */
-interface CreateBody {
-  readonly HostConfig: Record<string, unknown>;
-  readonly [field: string]: unknown;
-}
-
 /**
  * The body that asks for the container.
- * @throws {ApexError} `usage`, naming the value that makes no sense
+ * @param traits of the engine that will be asked
+ * @throws {ApexError} `usage`, naming the invalid value
  */
-export function createBody(spec: ContainerSpec): CreateBody {
+export function createBody(
+  wanted: ContainerSpec,
+  traits: EngineTraits = UNKNOWN_TRAITS,
+): Record<string, unknown> {
+  const spec = withProjectDir(wanted, traits);
   const image = spec.image;
   if (!isImageId(image) && parseImageReference(image) === undefined) {
     refuse("image", image, image.toLowerCase() === image ? "it is not an image name" : "use lower case");
@@ -57,7 +57,8 @@ export function createBody(spec: ContainerSpec): CreateBody {
     ...(spec.stdinOnce && { StdinOnce: true }),
     ...(spec.ports !== undefined && { ExposedPorts: exposedPorts(spec.ports) }),
     ...(spec.healthcheck !== undefined && { Healthcheck: healthcheck(spec.healthcheck) }),
-    HostConfig: hostConfig(spec),
+    ...(spec.stopSignal !== undefined && { StopSignal: spec.stopSignal }),
+    HostConfig: hostConfig(spec, traits),
   };
 }
 
@@ -75,8 +76,21 @@ export function environment(env: Readonly<Record<string, string>>): string[] {
   });
 }
 
-function hostConfig(spec: ContainerSpec): Record<string, unknown> {
+/** An engine that can mount sees the directory at {@linkcode WORKSPACE_PATH}; any other where it is. */
+function withProjectDir(spec: ContainerSpec, { canMount }: EngineTraits): ContainerSpec {
+  const { projectDir, mounts = [], workdir } = spec;
+  if (projectDir === undefined) return spec;
+  if (!canMount) return { ...spec, workdir: workdir ?? projectDir };
+  return {
+    ...spec,
+    workdir: workdir ?? WORKSPACE_PATH,
+    mounts: [...mounts, { source: projectDir, target: WORKSPACE_PATH }],
+  };
+}
+
+function hostConfig(spec: ContainerSpec, { hasInit, exactLog }: EngineTraits): Record<string, unknown> {
   const { network, cpus, memoryBytes, pidsLimit } = spec;
+  const init = spec.init === "if-available" ? hasInit || undefined : spec.init;
   if (network === "") refuse("network", network, "use none, host, bridge or a network's name");
   if (cpus !== undefined && !(Number.isFinite(cpus) && cpus >= MIN_CPUS)) {
     refuse("number of processors", cpus, `use ${MIN_CPUS} or more`);
@@ -89,6 +103,8 @@ function hostConfig(spec: ContainerSpec): Record<string, unknown> {
   }
   return {
     AutoRemove: spec.autoRemove ?? false,
+    ...(init !== undefined && { Init: init }),
+    ...(spec.exactOutput && exactLog !== undefined && { LogConfig: exactLog }),
     ...(network !== undefined && { NetworkMode: network }),
     ...(cpus !== undefined && { NanoCpus: Math.round(cpus * NANO_PER_CPU) }),
     ...(memoryBytes !== undefined && { Memory: memoryBytes }),

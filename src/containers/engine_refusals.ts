@@ -7,6 +7,11 @@ export function isMissingImage(error: unknown): boolean {
     /no such image|image not known/i.test(error.engineMessage ?? "");
 }
 
+/** Podman without its init (catatonit), asked for a container with one. */
+export function isMissingInit(error: unknown): boolean {
+  return error instanceof EngineError && /init binary|catatonit/i.test(error.engineMessage ?? "");
+}
+
 /** Asked to signal a container: it does not run (any more), or is gone. */
 export function hasNoProcess(error: unknown): boolean {
   return error instanceof EngineError && (error.code === "conflict" || error.code === "not_found");

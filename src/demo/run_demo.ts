@@ -89,7 +89,7 @@ async function play(scene: Scene, { client, lines, signal, print, explain }: Sta
 
 function createBody(scene: Scene): Record<string, unknown> {
   return {
-    Image: "apex/demo",
+    Image: "busybox",
     Cmd: ["sh", "-c", scene.script],
     Labels: { "apex.task-id": scene.taskId },
     ...scene.probe !== undefined && {

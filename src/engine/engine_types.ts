@@ -34,6 +34,8 @@ export interface EngineInfo {
   readonly Name?: string;
   readonly DockerRootDir?: string;
   readonly ServerVersion?: string;
+  /** Docker: `N/A` where its init (`docker-init`) cannot be run. */
+  readonly InitCommit?: { readonly ID?: string };
 }
 
 /** One container of `GET /containers/json`. */

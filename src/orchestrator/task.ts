@@ -34,6 +34,8 @@ export interface TaskSpec {
   readonly cpus?: number;
   readonly memoryBytes?: number;
   readonly pidsLimit?: number;
+  /** Whether the engine's init is its process 1; absent: where the engine has one. */
+  readonly init?: boolean;
   /** From its start; then it is stopped, and has failed with the reason `timeout`. */
   readonly timeoutMs?: number;
   /** A directory of this machine, to be seen at `/workspace`, which is then the working directory. */

@@ -50,6 +50,8 @@ export const taskSpecSchema = strictObject({
   cpus: v.optional(positive),
   memoryBytes: v.optional(v.pipe(positive, v.integer())),
   pidsLimit: v.optional(v.pipe(positive, v.integer())),
+  /** Whether the engine's init is process 1; absent: where the engine has one. */
+  init: v.optional(v.boolean()),
   timeoutMs: v.optional(positive),
   projectDir: v.optional(v.string()),
   keep: v.optional(v.boolean()),

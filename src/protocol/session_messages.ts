@@ -17,7 +17,7 @@ const names = v.pipe(v.array(text), v.maxLength(1_000));
 /** One schema for each request. */
 export const sessionRequestSchemas = {
   /**
-   * Creates the session, or goes on with it. From `ttlMs` to `projectDir` it says what to create, and means nothing for a
+   * Creates the session, or goes on with it. From `ttlMs` to `init` it says what to create, and means nothing for a
    * session that exists. After the reply come frames, both ways: from the client `data`, `resize`, `detach` and, every
    * 3 s, `ping`; from the daemon `data` and `ping`, and at last `exit` or `detach`.
    */
@@ -46,6 +46,8 @@ export const sessionRequestSchemas = {
       ),
     ),
     projectDir: v.optional(v.string()),
+    /** Whether the engine's init is process 1; absent: where the engine has one. */
+    init: v.optional(v.boolean()),
     columns: extent,
     rows: extent,
     /** What is painted of an existing session: `screen` (the default), `lines=200`, `none`. */

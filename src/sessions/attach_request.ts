@@ -28,6 +28,8 @@ export interface AttachRequest {
   readonly mounts?: readonly Mount[];
   /** A directory of this machine, to be seen at `/workspace`, which is then the working directory. */
   readonly projectDir?: string;
+  /** Whether the engine's init is process 1; absent: where the engine has one. */
+  readonly init?: boolean;
 }
 
 /** What a session is when its request leaves it open. */
@@ -46,7 +48,6 @@ const NAME_VARIABLE = "APEX_SESSION_NAME";
 const SESSION_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 /** Of a name that is none, in a message. */
 const SHOWN_LENGTH = 256;
-const WORKSPACE = "/workspace";
 
 /** @throws {ApexError} `usage` */
 export function checkSessionName(name: string): void {
@@ -69,7 +70,7 @@ export function sessionContainer(
   options: { readonly defaults: SessionDefaults; readonly containerName: string },
 ): ContainerSpec {
   const { defaults, containerName } = options;
-  const workdir = request.workdir ?? (request.projectDir === undefined ? undefined : WORKSPACE);
+  const { mounts, projectDir, ports, workdir, user, network } = request;
   // The default command is for the default image; another image has a command of its own.
   const cmd = request.cmd ?? (request.image === undefined ? defaults.cmd : undefined);
   return {
@@ -85,15 +86,15 @@ export function sessionContainer(
     },
     env: { ...request.env, [NAME_VARIABLE]: request.name },
     ...(cmd !== undefined && { cmd }),
-    ...mountsOf(request),
-    ...(request.ports !== undefined && { ports: request.ports }),
+    ...(mounts !== undefined && { mounts }),
+    ...(projectDir !== undefined && { projectDir }),
+    ...(ports !== undefined && { ports }),
     ...(workdir !== undefined && { workdir }),
-    ...(request.user !== undefined && { user: request.user }),
-    ...(request.network !== undefined && { network: request.network }),
+    ...(user !== undefined && { user }),
+    ...(network !== undefined && { network }),
+    // An interactive shell ignores SIGTERM; SIGHUP ends it, as when its terminal is closed.
+    stopSignal: "SIGHUP",
+    // As process 1 a shell without a handler would ignore even that.
+    init: request.init ?? "if-available",
   };
-}
-
-function mountsOf({ mounts = [], projectDir }: AttachRequest): Pick<ContainerSpec, "mounts"> | undefined {
-  const all = projectDir === undefined ? mounts : [...mounts, { source: projectDir, target: WORKSPACE }];
-  return all.length > 0 ? { mounts: all } : undefined;
 }

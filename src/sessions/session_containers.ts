@@ -5,7 +5,16 @@ import type { ContainerEventSource } from "../containers/forwarding.ts";
 export type SessionContainers =
   & Pick<
     ContainerManager,
-    "create" | "start" | "stop" | "remove" | "inspect" | "find" | "list" | "owns" | "isCaughtUp"
+    | "create"
+    | "start"
+    | "stop"
+    | "kill"
+    | "remove"
+    | "inspect"
+    | "find"
+    | "list"
+    | "owns"
+    | "isCaughtUp"
   >
   & ContainerEventSource<"container:created">
   & ContainerEventSource<"container:started">

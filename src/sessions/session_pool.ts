@@ -35,7 +35,7 @@ import { withinTime } from "./within_time.ts";
 export interface SessionPoolConfig extends SessionDefaults {
   /** Lines that are kept of what has scrolled off a session's screen. */
   readonly scrollbackLines: number;
-  /** Between SIGTERM and SIGKILL; engines count it in whole seconds. */
+  /** From the first signal to SIGKILL; engines count it in whole seconds. */
   readonly killGraceMs: number;
   /** What a client sees of an existing session when it does not say. */
   readonly restore: RestoreMode;
@@ -160,7 +160,7 @@ export class SessionPool implements AsyncDisposable {
   }
 
   /**
-   * Ends a session: SIGTERM, then SIGKILL after the grace. Resolves when it and its container are gone.
+   * Ends a session: SIGHUP, then SIGTERM, then SIGKILL after the grace. Resolves when it and its container are gone.
    *
    * @throws {ApexError} `not_found`; `timeout` when it does not end; and whatever the engine says
    */

@@ -15,7 +15,7 @@ export interface SessionReaperOptions {
   readonly store: SessionStore;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Between SIGTERM and SIGKILL; engines count it in whole seconds. */
+  /** From the first signal to SIGKILL; engines count it in whole seconds. */
   readonly killGraceMs: number;
   /** Gives up. */
   readonly signal: AbortSignal;
@@ -23,6 +23,8 @@ export interface SessionReaperOptions {
   readonly onFoundEnded: (session: Session, exitCode: number | undefined) => void;
 }
 
+/** What heeds SIGHUP has this long, or half the grace where that is less, until SIGTERM follows. */
+const HANGUP_MS = 1_000;
 /** From a container's end, or the engine's reply to a stop, to the engine's event of it. */
 const END_TOLD_WITHIN_MS = 5_000;
 /** What a container said last is passed on for so long. */
@@ -39,7 +41,7 @@ export class SessionReaper {
     this.#options = options;
   }
 
-  /** SIGTERM, then SIGKILL. Resolves when it and its container are gone. Asked again meanwhile, it is the same kill. */
+  /** SIGHUP, SIGTERM, then SIGKILL. Resolves when it and its container are gone. Asked again meanwhile, it is the same kill. */
   kill(session: Session, reason: "killed" | "ttl"): Promise<void> {
     session.kill ??= { reason, done: this.#kill(session) };
     return session.kill.done;
@@ -108,8 +110,12 @@ export class SessionReaper {
     const { containers, clock, killGraceMs, signal } = this.#options;
     session.terminal.hurry(true);
     try {
-      await containers.stop(session.containerId, { timeoutSeconds: Math.ceil(killGraceMs / 1_000), signal })
-        .catch(ignoreNotFound);
+      const timeoutSeconds = Math.ceil(killGraceMs / 1_000);
+      // Sends the container's stop signal, SIGHUP, and SIGKILL when the grace is over.
+      const stopped = containers.stop(session.containerId, { timeoutSeconds, signal }).catch(ignoreNotFound);
+      const limitMs = Math.min(HANGUP_MS, killGraceMs / 2);
+      if (!await withinTime(stopped, { limitMs, clock })) await this.#terminate(session);
+      await stopped;
       if (!await withinTime(session.ended, { limitMs: END_TOLD_WITHIN_MS, clock })) {
         await this.#findEnd(session);
       }
@@ -119,6 +125,16 @@ export class SessionReaper {
       throw error;
     }
     await session.gone;
+  }
+
+  /** What ignores SIGHUP may heed SIGTERM. Never rejects: the engine's SIGKILL follows in any case. */
+  async #terminate({ containerId, name }: Session): Promise<void> {
+    const { containers, logger } = this.#options;
+    try {
+      await containers.kill(containerId, { signal: "SIGTERM", isTold: () => false });
+    } catch (error) {
+      logger.debug(`cannot send SIGTERM to session "${name}": ${messageOf(error)}`);
+    }
   }
 
   /** No event told its end: what does the engine say? @throws {ApexError} `timeout` when it runs, and should not */

@@ -1,21 +1,20 @@
 import { MANAGED_LABEL, TASK_ID_LABEL } from "../containers/apex_labels.ts";
-import type { ContainerSpec } from "../containers/container_spec.ts";
+import { type ContainerSpec, WORKSPACE_PATH } from "../containers/container_spec.ts";
 import { EngineError } from "../engine/engine_error.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { WorkspaceSpec } from "./workspace.ts";
 
-/** Where a container sees its project directory. */
-export const WORKSPACE_PATH = "/workspace";
-
 /**
- * The container of a workspace, all but its name: apex's labels, and the project directory where one is asked for.
+ * The container of a workspace, all but its name: with apex's labels, the project directory where one is asked for, and
+ * an init where the engine has one, unless the task says otherwise.
  *
  * @throws {ApexError} `usage` when the project directory cannot be mounted
  */
 export async function workspaceContainer(spec: WorkspaceSpec): Promise<Omit<ContainerSpec, "name">> {
   const { taskId, container, projectDir } = spec;
   const labels = { ...container.labels, [MANAGED_LABEL]: "true", [TASK_ID_LABEL]: taskId };
-  if (projectDir === undefined) return { ...container, labels };
+  const init = container.init ?? "if-available";
+  if (projectDir === undefined) return { ...container, labels, init };
 
   const mounts = container.mounts ?? [];
   if (mounts.some(({ target }) => target.replace(/\/+$/, "") === WORKSPACE_PATH)) {
@@ -25,8 +24,8 @@ export async function workspaceContainer(spec: WorkspaceSpec): Promise<Omit<Cont
   return {
     ...container,
     labels,
-    workdir: container.workdir ?? WORKSPACE_PATH,
-    mounts: [...mounts, { source: projectDir, target: WORKSPACE_PATH }],
+    init,
+    projectDir,
   };
 }
 

@@ -91,6 +91,30 @@ Deno.test("createBody() puts everything into the engine's words", () => {
   });
 });
 
+Deno.test("createBody() mounts the project's directory and works there, unless told otherwise", () => {
+  const mounts = [{ source: "/a", target: "/b", readOnly: true }];
+  const spec = { image: "a", mounts, projectDir: "/home/me/x" };
+  const body = createBody(spec) as { WorkingDir: string; HostConfig: { Mounts: { Target: string }[] } };
+  assertEquals(body.HostConfig.Mounts.map(({ Target }) => Target), ["/b", "/workspace"]);
+  assertEquals(body.WorkingDir, "/workspace");
+  assertEquals(createBody({ ...spec, workdir: "/y" }).WorkingDir, "/y");
+});
+
+Deno.test("createBody() works in the project's directory itself where the engine cannot mount", () => {
+  const traits = { canMount: false, hasInit: false };
+  const { WorkingDir, HostConfig } = createBody({ image: "a", projectDir: "/home/me/x" }, traits);
+  assertEquals({ WorkingDir, HostConfig }, { WorkingDir: "/home/me/x", HostConfig: { AutoRemove: false } });
+});
+
+Deno.test("createBody() asks for an init where the engine has one, and as it is told to", () => {
+  const asked = (init: NonNullable<ContainerSpec["init"]>, hasInit: boolean): unknown => {
+    const { HostConfig } = createBody({ image: "a", init }, { canMount: true, hasInit });
+    return (HostConfig as { Init?: boolean }).Init;
+  };
+  assertEquals([asked("if-available", true), asked("if-available", false)], [true, undefined]);
+  assertEquals([asked(true, false), asked(false, true)], [true, false]);
+});
+
 Deno.test("createBody() takes an image by its id", () => {
   const id = "ab".repeat(32);
   for (const image of [id, `sha256:${id}`]) {

@@ -3,11 +3,10 @@
  * run side by side on one engine; each scenario ends with the removal of its container, which fences its events.
  */
 import { assertEquals } from "@std/assert";
-import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
 import { ContainerDriver } from "../support/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
 import { podmanAvailable, startPodman } from "../support/podman_engine.ts";
-import { TempDir } from "../support/temp_dir.ts";
+import { TestEngine } from "../support/embedded_engine.ts";
 import { RealBridge } from "./real_bridge.ts";
 
 type Engine = "embedded" | "docker" | "podman";
@@ -265,11 +264,7 @@ function withoutVerdict(event: string): string {
 }
 
 Deno.test("each end of a container gives the expected verdict on the embedded engine", async (t) => {
-  await using dir = await TempDir.make();
-  await using engine = await startEmbeddedEngine({
-    dir: dir.join("engine"),
-    socketPath: dir.join("engine.sock"),
-  });
+  await using engine = await TestEngine.start();
   using driver = new ContainerDriver(engine.socketPath);
   await runAll(t, "embedded", driver);
 });

@@ -56,13 +56,34 @@ Deno.test({
       const tasks = await Promise.all(["polite", "deaf"].map((id) => layers.orchestrator.cancelTask(id)));
       assertEquals(tasks.map(({ state, reason, exitCode }) => [state, reason, exitCode]), [
         ["cancelled", "exit", 0],
-        ["cancelled", "signal", 137],
+        ["cancelled", "signal", 143],
       ]);
     });
 
     await t.step("runs for too long", async () => {
       const task = await layers.runToEnd("exec sleep 600", { timeoutMs: 300 });
-      assertEquals([task.state, task.reason], ["failed", "timeout"]);
+      assertEquals([task.state, task.reason, task.exitCode], ["failed", "timeout", 143]);
+    });
+
+    await t.step("without an init a process 1 that ignores SIGTERM has to be killed", async () => {
+      const task = await layers.runToEnd("exec sleep 600", { timeoutMs: 300, init: false });
+      assertEquals([task.state, task.reason, task.exitCode], ["failed", "timeout", 137]);
+    });
+
+    await t.step("a signal reaches the command behind the init, and its exit status comes back", async () => {
+      const handle = layers.run("trap 'exit 7' USR1; echo; while :; do sleep 0.1; done", { taskId: "usr1" });
+      const { containerId } = await layers.startOf(handle);
+      for await (const _ready of layers.manager.logs(containerId!, { follow: true })) break;
+      await layers.orchestrator.signalTask("usr1", "SIGUSR1");
+      const { state, reason, exitCode } = await layers.endOf(handle);
+      assertEquals([state, reason, exitCode], ["failed", "exit", 7]);
+      const ended = await layers.runToEnd("kill -TERM $$");
+      assertEquals([ended.state, ended.reason, ended.exitCode], ["failed", "exit", 143]);
+    });
+
+    await t.step("an init cannot start a command that does not exist, and ends with 127", async () => {
+      const task = await layers.runToEnd("", { cmd: ["no-such-command"] });
+      assertEquals([task.state, task.reason, task.exitCode], ["failed", "exit", 127]);
     });
 
     await t.step("labels and ports are the container's, and GPUs are asked for", async () => {
@@ -103,7 +124,7 @@ Deno.test({
 
     for (const [command, exitCode] of [["no-such-command", 127], ["/tmp", 126]] as const) {
       await t.step(`the command ${command}: failed with error and ${exitCode}`, async () => {
-        const task = await layers.runToEnd("", { cmd: [command] });
+        const task = await layers.runToEnd("", { cmd: [command], init: false });
         assertEquals([task.state, task.reason, task.exitCode], ["failed", "error", exitCode], task.error);
         const story = await layers.until(task.taskId, "workspace-cleaned");
         assertEquals(story.filter((each) => each !== "container:died"), [

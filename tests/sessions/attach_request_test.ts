@@ -22,6 +22,8 @@ Deno.test("sessionContainer() makes a terminal that is known by its labels", () 
     openStdin: true,
     labels: { "apex.managed": "true", "apex.session": "dev", "apex.session-ttl-ms": "5000" },
     env: { A: "1", APEX_SESSION_NAME: "dev" },
+    stopSignal: "SIGHUP",
+    init: "if-available",
   });
 });
 
@@ -30,12 +32,15 @@ Deno.test("sessionContainer() leaves another image its own command", () => {
   assertEquals(sessionContainer({ name: "dev", image: "alpine", cmd: ["ash"] }, options).cmd, ["ash"]);
 });
 
-Deno.test("sessionContainer() mounts the project and works there, unless told otherwise", () => {
-  const mounts = [{ source: "/a", target: "/b", readOnly: true }];
-  const spec = sessionContainer({ name: "dev", mounts, projectDir: "/home/me/x" }, options);
-  assertEquals(spec.mounts, [...mounts, { source: "/home/me/x", target: "/workspace" }]);
-  assertEquals(spec.workdir, "/workspace");
-  assertEquals(sessionContainer({ name: "dev", projectDir: "/x", workdir: "/y" }, options).workdir, "/y");
+Deno.test("sessionContainer() asks for what its request says", () => {
+  const asked = {
+    mounts: [{ source: "/a", target: "/b", readOnly: true }],
+    projectDir: "/home/me/x",
+    workdir: "/y",
+    init: false,
+  };
+  const { mounts, projectDir, workdir, init } = sessionContainer({ name: "dev", ...asked }, options);
+  assertEquals({ mounts, projectDir, workdir, init }, asked);
 });
 
 Deno.test("sessionContainer() has the labels and ports that were asked for, and apex's own labels", () => {

@@ -44,7 +44,7 @@ export class FakeContainers {
   readonly #queue: QueuedEvent[] = [];
   readonly listenerErrors: unknown[] = [];
   /** Failures of the next calls, by operation. */
-  readonly failures = new Map<"create" | "start" | "stop" | "remove" | "attach", Error>();
+  readonly failures = new Map<"create" | "start" | "stop" | "kill" | "remove" | "attach", Error>();
   /** Called before each operation's effect: where a test decides about interleaving. */
   beforeEach: () => Promise<void> = () => Promise.resolve();
   /** What is being told now. */
@@ -107,6 +107,12 @@ export class FakeContainers {
   async stop(id: string): Promise<void> {
     await this.#operation("stop");
     this.#ends(this.#existing(id), { name: "container:stopped", exitCode: 143 });
+  }
+
+  /** What runs in it heeds every signal. */
+  async kill(id: string): Promise<void> {
+    await this.#operation("kill");
+    this.#ends(this.#existing(id), { name: "container:died", exitCode: 143 });
   }
 
   async remove(id: string): Promise<void> {
@@ -233,7 +239,7 @@ export class FakeContainers {
     this.#queue.push({ id: container.id, ...how });
   }
 
-  async #operation(name: "create" | "start" | "stop" | "remove" | "attach"): Promise<void> {
+  async #operation(name: "create" | "start" | "stop" | "kill" | "remove" | "attach"): Promise<void> {
     await this.beforeEach();
     const failure = this.failures.get(name);
     this.failures.delete(name);

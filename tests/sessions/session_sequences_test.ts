@@ -35,7 +35,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
   });
 
   await step("a creation that fails tells nothing and leaves nothing", async (name) => {
-    await assertRejects(() => bed.attach({ name, cmd: ["no-such-command"] }), ApexError);
+    await assertRejects(() => bed.attach({ name, cmd: ["no-such-command"], init: false }), ApexError);
     await bed.until("failed:start");
     assertEquals(await events(name), "");
     assert(bed.containers.list().every(({ labels }) => labels["apex.session"] !== name));

@@ -5,6 +5,7 @@
 import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { request } from "../../src/client/request.ts";
+import { nameTestImage } from "./embedded_engine.ts";
 import { closeQuietly } from "./socket_pairs.ts";
 import { readLockHolder } from "../../src/engine/embedded/engine_lock.ts";
 import { isListenedOn } from "../../src/platform/socket_file.ts";
@@ -101,6 +102,7 @@ export class ApexHome implements AsyncDisposable {
       }
       await pause(20);
     }
+    if (args.includes("embedded") && (options.engineIsThere ?? true)) await nameTestImage(this.engineSocket);
     return daemon;
   }
 

@@ -34,8 +34,13 @@ export interface DockerEngine extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-/** @param options.liveRestore its containers outlive it also when it is ended in order */
-export async function startDocker(options: { readonly liveRestore?: boolean } = {}): Promise<DockerEngine> {
+/**
+ * @param options.liveRestore its containers outlive it also when it is ended in order
+ * @param options.args further ones, for dockerd
+ */
+export async function startDocker(
+  options: { readonly liveRestore?: boolean; readonly args?: readonly string[] } = {},
+): Promise<DockerEngine> {
   await using stack = new AsyncDisposableStack();
   const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" });
   stack.defer(() => Deno.remove(dir, { recursive: true }));
@@ -50,6 +55,7 @@ export async function startDocker(options: { readonly liveRestore?: boolean } = 
         ...["--data-root", `${dir}/data`, "--exec-root", `${dir}/exec`, "--pidfile", `${dir}/pid`],
         ...["--bridge=none", "--iptables=false", "--ip6tables=false", "-H", `unix://${socketPath}`],
         ...(options.liveRestore === true ? ["--live-restore"] : []),
+        ...(options.args ?? []),
       ],
       logPath: `${dir}/log`,
       isReady: (signal) => client.ping(signal),

@@ -1,5 +1,6 @@
 /** An embedded engine of its own for one test, in this process, with the little client that the tests need. */
 import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
+import { EngineClient } from "../../src/engine/engine_client.ts";
 import type { Clock } from "../../src/platform/clock.ts";
 import { APEX_COMMAND } from "./apex_process.ts";
 import { TempDir } from "./temp_dir.ts";
@@ -38,6 +39,7 @@ export class TestEngine implements AsyncDisposable {
       socketPath: temp.join("e.sock"),
       ...options,
     });
+    await nameTestImage(temp.join("e.sock"));
     return new TestEngine(temp, { closed: engine.closed, end: () => engine[Symbol.asyncDispose]() });
   }
 
@@ -142,6 +144,13 @@ export class TestEngine implements AsyncDisposable {
     await this.#end();
     await this.#temp[Symbol.asyncDispose]();
   }
+}
+
+/** Gives the engine's image the name that the tests have for theirs on every engine. */
+export async function nameTestImage(socketPath: string): Promise<void> {
+  using client = new EngineClient({ socketPath });
+  const query = { repo: "busybox", tag: "local" };
+  await (await client.request("POST", "/images/busybox/tag", { query })).body?.cancel();
 }
 
 /** `apex engine` as a process of its own, at `dir/e.sock`; the caller ends it. */

@@ -1,5 +1,5 @@
-import { startEmbeddedEngine } from "../../src/engine/embedded/embedded_engine.ts";
 import { dockerAvailable, startDocker } from "./docker_engine.ts";
+import { TestEngine } from "./embedded_engine.ts";
 import type { TempDir } from "./temp_dir.ts";
 
 /** An engine of a test's own. */
@@ -20,7 +20,7 @@ export const TEST_ENGINES: readonly EngineUnderTest[] = [
   {
     name: "the embedded engine",
     ignore: false,
-    start: (dir) => startEmbeddedEngine({ dir: dir.join("engine"), socketPath: dir.join("engine.sock") }),
+    start: () => TestEngine.start(),
   },
   { name: "dockerd", ignore: !await dockerAvailable(), start: () => startDocker() },
 ];

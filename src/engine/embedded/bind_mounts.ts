@@ -1,8 +1,12 @@
-/** `HostConfig.Binds` and `.Mounts`: what of this machine a container was to see, checked as Docker checks it. */
-import { isAbsolute } from "@std/path/posix";
+/**
+ * `HostConfig.Binds` and `.Mounts`, checked as Docker checks them. This engine mounts nothing: a container sees this
+ * machine's files where they are, so a bind is only possible at its own path, and a volume or a tmpfs not at all.
+ */
+import { isAbsolute, resolve } from "@std/path/posix";
 import * as v from "valibot";
 import { flag, text } from "./body_schema.ts";
 import { HttpError } from "./http_error.ts";
+import { cannot, checkMountOptions } from "./unsupported_options.ts";
 
 export const mountSchema = v.looseObject({ Type: text, Source: text, Target: text, ReadOnly: flag });
 
@@ -11,18 +15,23 @@ export interface MountsBody {
   readonly Mounts?: readonly v.InferOutput<typeof mountSchema>[] | null | undefined;
 }
 
-/** A directory or file of this machine, or a volume, that the container was to see at `target`. */
+/** A directory or file of this machine, at its own path. */
 export interface BindMount {
-  readonly type: "bind" | "volume" | "tmpfs";
-  /** Absolute path of a bind; a volume's name, which may be empty. */
   readonly source: string;
-  readonly target: string;
-  readonly readOnly: boolean;
   /** Written as `source:target`: a source that is not there becomes a directory when the container starts. */
   readonly createsSource: boolean;
 }
 
-/** @throws {HttpError} 400 or 500, with Docker's words */
+/** What was asked for, in a form that Docker takes. */
+interface AskedMount extends BindMount {
+  readonly type: "bind" | "volume" | "tmpfs";
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** By which field. */
+  readonly field: string;
+}
+
+/** @throws {HttpError} 400 or 500, with Docker's words; 400 for a mount that this engine cannot make */
 export function parseMounts(host: MountsBody): BindMount[] {
   const mounts = [...(host.Binds ?? []).map(parseBind), ...(host.Mounts ?? []).map(parseMount)];
   const targets = new Set<string>();
@@ -30,7 +39,16 @@ export function parseMounts(host: MountsBody): BindMount[] {
     if (targets.has(target)) throw new HttpError(400, `Duplicate mount point: ${target}`);
     targets.add(target);
   }
+  for (const mount of mounts) checkPossible(mount);
   return mounts;
+}
+
+function checkPossible({ type, source, target, readOnly, field }: AskedMount): void {
+  if (type !== "bind") throw cannot(`mount a ${type} at ${target} (${field})`);
+  if (resolve(source) !== resolve(target)) {
+    throw cannot(`mount ${source} at ${target}, only where it is already (${field})`);
+  }
+  if (readOnly) throw cannot(`make ${target} read-only (${field})`);
 }
 
 /**
@@ -42,8 +60,7 @@ export async function checkSources(
   mounts: readonly BindMount[],
   options: { readonly make: boolean },
 ): Promise<void> {
-  for (const { type, source, createsSource } of mounts) {
-    if (type !== "bind") continue;
+  for (const { source, createsSource } of mounts) {
     try {
       await Deno.stat(source);
     } catch (error) {
@@ -69,7 +86,7 @@ async function makeSource(source: string): Promise<void> {
   }
 }
 
-function parseBind(bind: string): BindMount {
+function parseBind(bind: string): AskedMount {
   const [source = "", target = "", mode = "", ...more] = bind.includes(":") ? bind.split(":") : ["", bind];
   const isAnonymous = !bind.includes(":");
   const refused = (detail = "") => new HttpError(500, `invalid volume specification: '${bind}'${detail}`);
@@ -80,11 +97,18 @@ function parseBind(bind: string): BindMount {
   const wrongTarget = complaintAboutTarget(target);
   if (wrongTarget !== undefined) throw refused(`: invalid mount config for type "${type}": ${wrongTarget}`);
   if (type === "volume" && !isAnonymous) checkVolumeName(source);
-  return { type, source, target, readOnly: mode.split(",").includes("ro"), createsSource: type === "bind" };
+  return {
+    type,
+    source,
+    target,
+    readOnly: mode.split(",").includes("ro"),
+    createsSource: type === "bind",
+    field: "HostConfig.Binds",
+  };
 }
 
-function parseMount(mount: v.InferOutput<typeof mountSchema>): BindMount {
-  const { Type: type, Source: source, Target: target, ReadOnly: readOnly } = mount;
+function parseMount(mount: v.InferOutput<typeof mountSchema>): AskedMount {
+  const { Type: type, Source: source, Target: target, ReadOnly: readOnly, ...options } = mount;
   if (type !== "bind" && type !== "volume" && type !== "tmpfs") {
     throw invalid(type ?? "", "mount type unknown");
   }
@@ -96,7 +120,15 @@ function parseMount(mount: v.InferOutput<typeof mountSchema>): BindMount {
     if (!isAbsolute(source)) throw invalid(type, notAbsolute(source));
   }
   if (type === "volume" && source) checkVolumeName(source);
-  return { type, source: source ?? "", target, readOnly: readOnly ?? false, createsSource: false };
+  checkMountOptions(options);
+  return {
+    type,
+    source: source ?? "",
+    target,
+    readOnly: readOnly ?? false,
+    createsSource: false,
+    field: "HostConfig.Mounts",
+  };
 }
 
 function complaintAboutTarget(target: string): string | undefined {

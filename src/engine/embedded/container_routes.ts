@@ -11,14 +11,18 @@ import { WAIT_CONDITIONS } from "./exit_waiters.ts";
 import { parseFilters } from "./filters.ts";
 import { HttpError } from "./http_error.ts";
 import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "./http_message.ts";
+import type { ImageStore } from "./image_store.ts";
 import { checkContainerName, randomName } from "./names.ts";
+import { checkOwnUser } from "./own_user.ts";
 import { booleanParameter, integerParameter, jsonBody } from "./parameters.ts";
 import type { PathParameters, Route } from "./router.ts";
 import { parseSignal } from "./signals.ts";
 import { checkTerminals } from "./terminal_plan.ts";
+import { checkPlatform } from "./unsupported_options.ts";
 
 export interface ContainerRoutesOptions {
   readonly store: ContainerStore;
+  readonly images: ImageStore;
   readonly now: () => number;
   /** Makes a container, adds it to the store and publishes its `create`, in one block. */
   readonly create: (name: string, spec: ContainerSpec) => EmbeddedContainer;
@@ -66,7 +70,7 @@ export function containerRoutes(options: ContainerRoutesOptions): Route[] {
   ];
 }
 
-async function list(request: HttpRequest, { store, now }: ContainerRoutesOptions): Promise<HttpReply> {
+function list(request: HttpRequest, { store, now }: ContainerRoutesOptions): HttpReply {
   const limit = integerParameter(request.query, { name: "limit", badStatus: 500 }) ?? 0;
   const filters = parseFilters(request.query.get("filters"));
   checkContainerFilters(filters);
@@ -76,13 +80,16 @@ async function list(request: HttpRequest, { store, now }: ContainerRoutesOptions
     (all || container.isRunning) && matchesContainerFilters(container, filters)
   );
   const shown = limit > 0 ? matching.slice(0, limit) : matching;
-  return jsonReply(200, await Promise.all(shown.map((container) => summaryOf(container, now()))));
+  return jsonReply(200, shown.map((container) => summaryOf(container, now())));
 }
 
 async function create(request: HttpRequest, options: ContainerRoutesOptions): Promise<HttpReply> {
   const asked = request.query.get("name")?.replace(/^\//, "") ?? "";
   if (asked !== "") checkContainerName(asked);
   const { spec, warnings } = parseCreateRequest(jsonBody(request));
+  checkPlatform(request.query);
+  options.images.check(spec.image);
+  await checkOwnUser(spec.user);
   await checkSources(spec.mounts, { make: false });
   if (spec.tty) await checkTerminals();
   const name = asked === "" ? randomName((candidate) => options.store.hasName(candidate)) : asked;
@@ -91,8 +98,8 @@ async function create(request: HttpRequest, options: ContainerRoutesOptions): Pr
   return jsonReply(201, { Id: id, Warnings: warnings });
 }
 
-async function inspect(container: EmbeddedContainer): Promise<HttpReply> {
-  return jsonReply(200, await inspectionOf(container));
+function inspect(container: EmbeddedContainer): HttpReply {
+  return jsonReply(200, inspectionOf(container));
 }
 
 async function start(container: EmbeddedContainer): Promise<HttpReply> {

@@ -1,11 +1,9 @@
 /** A container as the API shows it: the summary of the list, and the whole of inspect. */
 import type { BindMount } from "./bind_mounts.ts";
-import { nonEmpty } from "./body_schema.ts";
 import type { EmbeddedContainer } from "./embedded_container.ts";
 import type { ContainerSpec } from "./create_request.ts";
 import type { HealthCheck } from "./health_check.ts";
 import { humanDuration } from "./human_duration.ts";
-import { imageIdOf } from "./image_reference.ts";
 import { commandOf } from "./launch_plan.ts";
 import { formatNano, nanoToMs, nanoToSeconds, ZERO_TIME } from "./nano_time.ts";
 import { shortId } from "./names.ts";
@@ -13,16 +11,13 @@ import { shortId } from "./names.ts";
 const NANO_PER_MS = 1_000_000;
 
 /** One element of `GET /containers/json`. */
-export async function summaryOf(
-  container: EmbeddedContainer,
-  nowMs: number,
-): Promise<Record<string, unknown>> {
+export function summaryOf(container: EmbeddedContainer, nowMs: number): Record<string, unknown> {
   const { id, name, spec, createdNano, state } = container;
   return {
     Id: id,
     Names: [`/${name}`],
     Image: spec.image,
-    ImageID: await imageIdOf(spec.image),
+    ImageID: container.imageId,
     Command: commandOf(spec).map(quoted).join(" "),
     Created: nanoToSeconds(createdNano),
     Ports: [],
@@ -36,7 +31,7 @@ export async function summaryOf(
 }
 
 /** The body of `GET /containers/{id}/json`. */
-export async function inspectionOf(container: EmbeddedContainer): Promise<Record<string, unknown>> {
+export function inspectionOf(container: EmbeddedContainer): Record<string, unknown> {
   const { id, name, spec, createdNano, state } = container;
   const [path = "", ...args] = commandOf(spec);
   const execIds = container.execs.running.map((exec) => exec.id);
@@ -59,7 +54,7 @@ export async function inspectionOf(container: EmbeddedContainer): Promise<Record
       FinishedAt: state.finishedNano === undefined ? ZERO_TIME : formatNano(state.finishedNano),
       ...state.health && { Health: healthView(state.health) },
     },
-    Image: await imageIdOf(spec.image),
+    Image: container.imageId,
     ResolvConfPath: "",
     HostnamePath: "",
     HostsPath: "",
@@ -74,7 +69,7 @@ export async function inspectionOf(container: EmbeddedContainer): Promise<Record
     ExecIDs: execIds.length === 0 ? null : execIds,
     HostConfig: {
       Binds: spec.mounts.filter((mount) => mount.createsSource)
-        .map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ":ro" : ""}`),
+        .map(({ source }) => `${source}:${source}`),
       NetworkMode: spec.networkMode,
       RestartPolicy: {
         Name: spec.restartPolicy.name,
@@ -82,11 +77,12 @@ export async function inspectionOf(container: EmbeddedContainer): Promise<Record
       },
       AutoRemove: spec.autoRemove,
       LogConfig: { Type: "json-file", Config: {} },
-      Memory: spec.limits.memoryBytes,
-      NanoCpus: spec.limits.nanoCpus,
-      PidsLimit: spec.limits.pids > 0 ? spec.limits.pids : null,
-      CapAdd: nonEmpty(spec.limits.capAdd) ?? null,
-      CapDrop: nonEmpty(spec.limits.capDrop) ?? null,
+      ...spec.init !== undefined && { Init: spec.init },
+      Memory: 0,
+      NanoCpus: 0,
+      PidsLimit: null,
+      CapAdd: null,
+      CapDrop: null,
     },
     GraphDriver: { Data: null, Name: "process" },
     Mounts: spec.mounts.map(mountView),
@@ -95,23 +91,22 @@ export async function inspectionOf(container: EmbeddedContainer): Promise<Record
   };
 }
 
-function mountView({ type, source, target, readOnly }: BindMount): Record<string, unknown> {
-  const place = type === "volume" ? { Name: source, Source: "", Driver: "local" } : { Source: source };
+function mountView({ source }: BindMount): Record<string, unknown> {
   return {
-    Type: type,
-    ...place,
-    Destination: target,
-    Mode: readOnly ? "ro" : "",
-    RW: !readOnly,
-    Propagation: type === "bind" ? "rprivate" : "",
+    Type: "bind",
+    Source: source,
+    Destination: source,
+    Mode: "",
+    RW: true,
+    Propagation: "rprivate",
   };
 }
 
 function configView(id: string, spec: ContainerSpec): Record<string, unknown> {
   return {
-    Hostname: spec.hostname || shortId(id),
+    Hostname: shortId(id),
     Domainname: "",
-    User: "",
+    User: spec.user,
     AttachStdin: spec.attached.stdin,
     AttachStdout: spec.attached.stdout,
     AttachStderr: spec.attached.stderr,

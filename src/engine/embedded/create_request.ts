@@ -4,9 +4,9 @@ import { type BindMount, mountSchema, parseMounts } from "./bind_mounts.ts";
 import { flag, integer, nonEmpty, parseBody, strings, text, words } from "./body_schema.ts";
 import { HttpError } from "./http_error.ts";
 import { checkImageReference } from "./image_reference.ts";
-import { limitFields, parseLimits, type ResourceLimits, unenforcedLimits } from "./resource_limits.ts";
 import { parseSignal } from "./signals.ts";
-import type { TerminalSize } from "./terminal_size.ts";
+import { consoleSize, type TerminalSize } from "./terminal_size.ts";
+import { checkCreateOptions } from "./unsupported_options.ts";
 
 const createSchema = v.looseObject({
   Image: text,
@@ -16,7 +16,6 @@ const createSchema = v.looseObject({
   Labels: v.nullish(v.record(v.string(), v.string())),
   WorkingDir: text,
   User: text,
-  Hostname: text,
   StopSignal: text,
   StopTimeout: integer,
   Tty: flag,
@@ -39,7 +38,7 @@ const createSchema = v.looseObject({
     RestartPolicy: v.nullish(v.looseObject({ Name: text, MaximumRetryCount: integer })),
     NetworkMode: text,
     ConsoleSize: v.nullish(v.array(integer)),
-    ...limitFields,
+    Init: v.nullish(v.boolean()),
   })),
 });
 
@@ -66,7 +65,8 @@ export interface ContainerSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** Empty when none was asked for. */
   readonly workingDir: string;
-  readonly hostname: string;
+  /** Empty, or one that means the user of the engine. */
+  readonly user: string;
   readonly stopSignal: string | undefined;
   readonly stopTimeoutSeconds: number | undefined;
   readonly health: HealthSpec | undefined;
@@ -74,7 +74,8 @@ export interface ContainerSpec {
   readonly restartPolicy: { readonly name: RestartPolicyName; readonly maximumRetryCount: number };
   readonly networkMode: string;
   readonly mounts: readonly BindMount[];
-  readonly limits: ResourceLimits;
+  /** Only shown: no container here is process 1. */
+  readonly init: boolean | undefined;
   readonly tty: boolean;
   /** Of its terminal at first. */
   readonly size: TerminalSize;
@@ -91,8 +92,8 @@ const NANO_PER_MS = 1_000_000;
 
 /**
  * Reads a create request.
- * @returns the spec, and the warnings for what it asks and a process cannot have
- * @throws {HttpError} 400 with Docker's words
+ * @returns the spec, and warnings
+ * @throws {HttpError} 400 with Docker's words, and for each option that this engine cannot honour
  */
 export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnings: string[] } {
   const create = parseBody(createSchema, body);
@@ -100,6 +101,7 @@ export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnin
     throw new HttpError(400, "Config cannot be empty in order to create a container");
   }
   check(create);
+  checkCreateOptions(create);
   const host = create.HostConfig ?? {};
   const spec: ContainerSpec = {
     image: create.Image ?? "",
@@ -108,7 +110,7 @@ export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnin
     env: create.Env ?? [],
     labels: create.Labels ?? {},
     workingDir: create.WorkingDir ?? "",
-    hostname: create.Hostname ?? "",
+    user: create.User ?? "",
     stopSignal: create.StopSignal || undefined,
     stopTimeoutSeconds: create.StopTimeout ?? undefined,
     health: healthSpec(create.Healthcheck),
@@ -119,9 +121,9 @@ export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnin
     },
     networkMode: host.NetworkMode || "default",
     mounts: parseMounts(host),
-    limits: parseLimits(host),
+    init: host.Init ?? undefined,
     tty: create.Tty ?? false,
-    size: { rows: host.ConsoleSize?.[0] ?? 0, columns: host.ConsoleSize?.[1] ?? 0 },
+    size: consoleSize(host.ConsoleSize),
     openStdin: create.OpenStdin ?? false,
     stdinOnce: create.StdinOnce ?? false,
     attached: {
@@ -130,7 +132,7 @@ export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnin
       stderr: create.AttachStderr ?? false,
     },
   };
-  return { spec, warnings: warningsFor(create, spec) };
+  return { spec, warnings: warningsFor(spec) };
 }
 
 function check(create: CreateBody): void {
@@ -185,17 +187,7 @@ function healthSpec(health: CreateBody["Healthcheck"]): HealthSpec | undefined {
   };
 }
 
-/** One warning for each thing that will not be as it was asked for; all else of the request is stored and ignored. */
-function warningsFor(create: CreateBody, spec: ContainerSpec): string[] {
-  const warnings = spec.mounts.map(({ type, source, target }) =>
-    type === "bind"
-      ? `the embedded engine mounts nothing: ${source} is not visible at ${target}; ` +
-        `a working directory at or below ${target} becomes that of ${source}`
-      : `the embedded engine mounts nothing: there will be no ${type} at ${target}`
-  );
-  if (create.User) {
-    warnings.push(`the embedded engine runs everything as its own user: "${create.User}" is ignored`);
-  }
-  warnings.push(...unenforcedLimits(spec.limits));
-  return warnings;
+function warningsFor({ networkMode }: ContainerSpec): string[] {
+  if (networkMode !== "none") return [];
+  return ["the embedded engine isolates nothing: with the network none a container still has this machine's"];
 }

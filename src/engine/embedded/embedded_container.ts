@@ -28,6 +28,7 @@ export interface ContainerOptions {
   readonly id: string;
   readonly name: string;
   readonly spec: ContainerSpec;
+  readonly imageId: string;
   /** A directory of this container's own; removed with it. */
   readonly dir: string;
   readonly clock: Clock;
@@ -46,6 +47,7 @@ export interface ContainerOptions {
 export class EmbeddedContainer implements AsyncDisposable {
   readonly id: string;
   readonly spec: ContainerSpec;
+  readonly imageId: string;
   readonly createdNano: bigint;
   readonly log: ContainerLog;
   readonly streams: ContainerStreams;
@@ -64,6 +66,7 @@ export class EmbeddedContainer implements AsyncDisposable {
     this.id = id;
     this.name = name;
     this.spec = spec;
+    this.imageId = options.imageId;
     this.log = new ContainerLog({ dir: join(dir, "log"), nextTime: () => time.next() });
     this.streams = new ContainerStreams(this.log);
     const homeDir = join(dir, "home");

@@ -23,6 +23,7 @@ import { execRoutes } from "./exec_routes.ts";
 import { ExecStore } from "./exec_store.ts";
 import { IdleTimer } from "./idle_timer.ts";
 import { imageRoutes, isImport } from "./image_routes.ts";
+import { ImageStore } from "./image_store.ts";
 import { randomId } from "./names.ts";
 import { EngineTime } from "./nano_time.ts";
 import { endLeftovers } from "./process_file.ts";
@@ -73,8 +74,16 @@ export async function startEmbeddedEngine(options: EmbeddedEngineOptions): Promi
     logger.warn(`embedded engine: ended ${leftovers} containers that a killed engine left running`);
   }
   const engineId = await persistentId(join(dir, "id"));
+  const images = await ImageStore.open(join(dir, "images.json"));
   const socket = await listenForEngine(socketPath);
-  const engine = new RunningEngine(options, { socket, logger, engineId, containersDir, lock: opened.move() });
+  const engine = new RunningEngine(options, {
+    socket,
+    logger,
+    engineId,
+    images,
+    containersDir,
+    lock: opened.move(),
+  });
   logger.warn("embedded engine: containers are plain processes of this user; nothing is isolated");
   logger.info(`embedded engine: listening on ${socketPath}`);
   return engine;
@@ -84,6 +93,7 @@ interface Parts {
   readonly socket: SocketFile;
   readonly logger: Logger;
   readonly engineId: string;
+  readonly images: ImageStore;
   readonly containersDir: string;
   /** Given back last. */
   readonly lock: AsyncDisposableStack;
@@ -102,7 +112,7 @@ class RunningEngine implements EmbeddedEngine {
 
   constructor(
     options: EmbeddedEngineOptions,
-    { socket, logger, engineId, containersDir, lock }: Parts,
+    { socket, logger, engineId, images, containersDir, lock }: Parts,
   ) {
     const clock = options.clock ?? systemClock;
     const time = new EngineTime(clock);
@@ -125,6 +135,7 @@ class RunningEngine implements EmbeddedEngine {
         id,
         name,
         spec,
+        imageId: images.id,
         dir: join(containersDir, id),
         clock,
         time,
@@ -144,12 +155,12 @@ class RunningEngine implements EmbeddedEngine {
       listener: socket.listener,
       logger,
       handle: createRouter([
-        ...systemRoutes({ engineId, dir: options.dir, store, history, time, clock }),
-        ...containerRoutes({ store, create, now: () => clock.now() }),
+        ...systemRoutes({ engineId, images, dir: options.dir, store, history, time, clock }),
+        ...containerRoutes({ store, images, create, now: () => clock.now() }),
         ...attachRoutes(store),
         ...execRoutes({ store, execs }),
         ...statsRoutes({ store, clock, time }),
-        ...imageRoutes(store),
+        ...imageRoutes({ images, store }),
         ...unsupportedRoutes(),
       ]),
       ignoresBody: isImport,

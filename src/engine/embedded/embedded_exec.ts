@@ -6,7 +6,7 @@ import type { ExecSpec } from "./exec_request.ts";
 import { HttpError } from "./http_error.ts";
 import { LaunchError } from "./launch_plan.ts";
 import type { ContainerProcess, ProcessOptions, SpawnOptions } from "./container_process.ts";
-import { CANNOT_RESIZE, type TerminalSize, UNKNOWN_SIZE } from "./terminal_size.ts";
+import { CANNOT_RESIZE, type TerminalSize } from "./terminal_size.ts";
 
 export interface EmbeddedExecOptions {
   readonly id: string;
@@ -27,7 +27,7 @@ export class EmbeddedExec {
   #exitCode: number | undefined;
   #process: ContainerProcess | undefined;
   #pid = 0;
-  #size = UNKNOWN_SIZE;
+  #size: TerminalSize;
 
   /** Publishes `exec_create`. */
   constructor(options: EmbeddedExecOptions) {
@@ -35,6 +35,7 @@ export class EmbeddedExec {
     this.id = options.id;
     this.containerId = options.containerId;
     this.spec = options.spec;
+    this.#size = this.spec.size;
     this.#publish(`exec_create: ${shownCommand(this.spec.command)}`);
   }
 

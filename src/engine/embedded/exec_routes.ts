@@ -10,6 +10,7 @@ import { encodeFrame } from "./log_record.ts";
 import { jsonBody } from "./parameters.ts";
 import type { ContainerProcess, OutputStream } from "./container_process.ts";
 import { type RawClient, rawStreamReply } from "./raw_stream.ts";
+import { checkOwnUser } from "./own_user.ts";
 import type { Route } from "./router.ts";
 import { checkTerminals } from "./terminal_plan.ts";
 import { sizeParameters } from "./terminal_size.ts";
@@ -49,6 +50,7 @@ type Of = ExecRoutesOptions & { readonly id: string };
 async function create(request: HttpRequest, { store, execs, id }: Of): Promise<HttpReply> {
   const spec = parseExecCreate(jsonBody(request));
   if (spec.tty) await checkTerminals();
+  await checkOwnUser(spec.user);
   const container = store.get(id);
   checkExec(container, id);
   const exec = container.execs.create(spec);
@@ -67,7 +69,7 @@ function inspect(of: Of): HttpReply {
       tty: spec.tty,
       entrypoint,
       arguments: args,
-      privileged: spec.privileged,
+      privileged: false,
       ...spec.user !== "" && { user: spec.user },
     },
     OpenStdin: spec.attachStdin,

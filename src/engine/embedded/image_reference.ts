@@ -2,8 +2,7 @@ import { parseImageReference } from "../image_reference.ts";
 import { HttpError } from "./http_error.ts";
 
 /**
- * Checks an image's reference by the rules of the distribution project: `[host[:port]/]path[:tag][@digest]`. A process
- * has no image, so any well-formed reference will do.
+ * Checks an image's reference by the rules of the distribution project: `[host[:port]/]path[:tag][@digest]`.
  * @throws {HttpError} 400 with Docker's words
  */
 export function checkImageReference(reference: string): void {
@@ -13,16 +12,11 @@ export function checkImageReference(reference: string): void {
   throw new HttpError(400, `invalid reference format${lower ? ": repository name must be lowercase" : ""}`);
 }
 
-/** With `:latest` where it names neither tag nor digest. */
-export function withDefaultTag(reference: string): string {
-  const name = reference.slice(reference.lastIndexOf("/") + 1);
-  return name.includes(":") || name.includes("@") ? reference : `${reference}:latest`;
-}
-
-/** The id that the embedded engine gives to the image of that reference: it has to have one, and always the same. */
-export async function imageIdOf(reference: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(withDefaultTag(reference)));
-  return `sha256:${
-    Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("")
-  }`;
+/**
+ * As people write it, with its tag: `docker.io/library/busybox` is `busybox:latest`. A digest stays.
+ */
+export function familiarName(reference: string): string {
+  const short = reference.replace(/^(index\.)?docker\.io\//, "").replace(/^library\//, "");
+  const name = short.slice(short.lastIndexOf("/") + 1);
+  return name.includes(":") || name.includes("@") ? short : `${short}:latest`;
 }

@@ -1,42 +1,74 @@
-/** A process has no image. These requests answer as if each well-formed reference named one, as clients expect. */
+/** The requests about images. This engine has one, busybox, under the names of its {@linkcode ImageStore}. */
 import type { ContainerStore } from "./container_store.ts";
 import { HttpError } from "./http_error.ts";
-import { type HttpReply, type HttpRequest, jsonReply } from "./http_message.ts";
-import { checkImageReference, imageIdOf, withDefaultTag } from "./image_reference.ts";
+import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "./http_message.ts";
+import { checkImageReference, familiarName } from "./image_reference.ts";
+import type { ImageStore } from "./image_store.ts";
 import { ZERO_TIME } from "./nano_time.ts";
+import { checkPlatform } from "./unsupported_options.ts";
 import type { Route } from "./router.ts";
 
-export function imageRoutes(store: ContainerStore): Route[] {
+export interface ImageRoutesOptions {
+  readonly images: ImageStore;
+  readonly store: ContainerStore;
+}
+
+export function imageRoutes({ images, store }: ImageRoutesOptions): Route[] {
   return [
-    { method: "POST", path: "/images/create", handle: create },
-    { method: "GET", path: "/images/json", handle: () => list(store) },
-    { method: "GET", path: "/images/{name*}/json", handle: (_, { name = "" }) => inspect(name) },
+    { method: "POST", path: "/images/create", handle: (request) => pull(request, images) },
+    { method: "GET", path: "/images/json", handle: () => list({ images, store }) },
+    { method: "GET", path: "/images/{name*}/json", handle: (_, { name = "" }) => inspect(name, images) },
+    {
+      method: "POST",
+      path: "/images/{name*}/tag",
+      handle: (request, { name = "" }) => tag(request, { images, name }),
+    },
   ];
 }
 
-/** Whether a request brings an image along, which may be of any size, and of which nothing is kept. */
+/** Whether a request brings an image along, which may be of any size; it is refused without being kept. */
 export function isImport({ path, query }: { path: string; query: URLSearchParams }): boolean {
   return path.endsWith("/images/create") && query.has("fromSrc");
 }
 
-/** Pull and import: the progress lines of Docker, but nothing is fetched, and nothing kept. */
-async function create({ query }: HttpRequest): Promise<HttpReply> {
-  const source = query.get("fromImage") ?? "";
+/** Docker's progress lines for the image that exists; every other pull, and every import, is refused. */
+function pull({ query }: HttpRequest, images: ImageStore): HttpReply {
   if (query.has("fromSrc")) {
-    const name = query.get("repo") ?? "";
-    const reference = joined(name, query.get("tag") ?? "");
-    if (name !== "") checkImageReference(reference);
-    return progressReply([{ status: await imageIdOf(reference) }]);
+    throw new HttpError(
+      501,
+      "the embedded engine imports no images, a container runs this machine's own programs: " +
+        "give busybox another name (docker tag busybox NAME), or use Docker or Podman",
+    );
   }
+  const source = query.get("fromImage") ?? "";
   if (source === "") throw new HttpError(400, "invalid reference format");
+  checkPlatform(query);
   const reference = joined(source, query.get("tag") ?? "");
   checkImageReference(reference);
-  const [repository = "", tag] = splitTag(withDefaultTag(reference));
+  if (!images.has(reference)) {
+    throw new HttpError(
+      404,
+      `the embedded engine pulls no images and has only ${images.names.join(", ")}: ` +
+        "name one of these, or use Docker or Podman",
+    );
+  }
+  const name = familiarName(reference);
+  const [repository = "", shownTag] = splitTag(name);
   return progressReply([
-    { status: `Pulling from ${repository.includes("/") ? repository : `library/${repository}`}`, id: tag },
-    { status: "The embedded engine downloads nothing: a container runs this machine's own programs" },
-    { status: `Status: Image is up to date for ${withDefaultTag(reference)}` },
+    {
+      status: `Pulling from ${repository.includes("/") ? repository : `library/${repository}`}`,
+      id: shownTag,
+    },
+    { status: `Status: Image is up to date for ${name}` },
   ]);
+}
+
+async function tag(
+  { query }: HttpRequest,
+  { images, name }: { images: ImageStore; name: string },
+): Promise<HttpReply> {
+  await images.tag(name, joined(query.get("repo") ?? "", query.get("tag") ?? ""));
+  return emptyReply(201);
 }
 
 function progressReply(lines: readonly Record<string, unknown>[]): HttpReply {
@@ -57,42 +89,36 @@ function joined(name: string, tag: string): string {
 }
 
 function splitTag(reference: string): [string, string] {
-  const digest = reference.indexOf("@");
-  const at = digest >= 0 ? digest : reference.lastIndexOf(":");
+  const at = reference.lastIndexOf(":");
   return [reference.slice(0, at), reference.slice(at + 1)];
 }
 
-/** The images that containers were made from. */
-async function list(store: ContainerStore): Promise<HttpReply> {
-  const references = new Set(store.list().map(({ spec }) => withDefaultTag(spec.image)));
-  return jsonReply(
-    200,
-    await Promise.all([...references].map(async (reference) => ({
-      Id: await imageIdOf(reference),
-      ParentId: "",
-      RepoTags: [reference],
-      RepoDigests: [],
-      Created: 0,
-      Size: 0,
-      SharedSize: -1,
-      Labels: null,
-      Containers: store.list().filter(({ spec }) => withDefaultTag(spec.image) === reference).length,
-    }))),
-  );
+function list({ images, store }: ImageRoutesOptions): HttpReply {
+  return jsonReply(200, [{
+    Id: images.id,
+    ParentId: "",
+    RepoTags: images.names,
+    RepoDigests: [],
+    Created: 0,
+    Size: 0,
+    SharedSize: -1,
+    Labels: null,
+    Containers: store.size,
+  }]);
 }
 
-async function inspect(reference: string): Promise<HttpReply> {
-  checkImageReference(reference);
+function inspect(reference: string, images: ImageStore): HttpReply {
+  images.check(reference);
   return jsonReply(200, {
-    Id: await imageIdOf(reference),
-    RepoTags: [withDefaultTag(reference)],
+    Id: images.id,
+    RepoTags: images.names,
     RepoDigests: [],
     Parent: "",
     Comment: "",
     Created: ZERO_TIME,
     Config: { Env: null, Cmd: ["sh"], Entrypoint: null, Labels: null, WorkingDir: "", User: "" },
     Architecture: Deno.build.arch === "x86_64" ? "amd64" : "arm64",
-    Os: "linux",
+    Os: Deno.build.os,
     Size: 0,
     RootFS: { Type: "layers", Layers: [] },
   });

@@ -3,7 +3,6 @@
  * Reports what cannot be run in runc's words and with its exit codes, which scripts know from Docker.
  */
 import { join, resolve } from "@std/path/posix";
-import type { BindMount } from "./bind_mounts.ts";
 import type { ContainerSpec } from "./create_request.ts";
 import { shortId } from "./names.ts";
 
@@ -48,10 +47,10 @@ export interface PlanOptions {
 /** @throws {LaunchError} when the command or the working directory is not there or not executable */
 export async function planLaunch(command: readonly string[], options: PlanOptions): Promise<LaunchPlan> {
   const { spec, homeDir, containerId } = options;
-  const cwd = spec.workingDir === "" ? homeDir : translate(spec.workingDir, spec.mounts);
+  const cwd = spec.workingDir === "" ? homeDir : spec.workingDir;
   const env: Record<string, string> = {
     PATH: DEFAULT_PATH,
-    HOSTNAME: spec.hostname || shortId(containerId),
+    HOSTNAME: shortId(containerId),
     HOME: homeDir,
     ...spec.tty && { TERM: "xterm" },
   };
@@ -74,16 +73,6 @@ export async function planLaunch(command: readonly string[], options: PlanOption
 /** The command line of a container: Docker joins entrypoint and command. */
 export function commandOf(spec: ContainerSpec): readonly string[] {
   return [...spec.entrypoint ?? [], ...spec.cmd ?? []];
-}
-
-/** A path inside a mount's target is that of its source; others are this machine's own. */
-function translate(path: string, mounts: readonly BindMount[]): string {
-  for (const { type, source, target } of mounts) {
-    if (type !== "bind") continue; // There is nothing behind it.
-    if (path === target) return source;
-    if (path.startsWith(`${target}/`)) return join(source, path.slice(target.length));
-  }
-  return path;
 }
 
 async function findProgram(name: string, { cwd, path }: { cwd: string; path: string }): Promise<string> {

@@ -8,6 +8,8 @@ export interface ProcessStat {
   readonly state: string;
   /** Id of the process that leads its session. */
   readonly session: number;
+  /** Id of the process group in the foreground of its terminal; -1 without a terminal. */
+  readonly foreground: number;
   readonly utime: bigint;
   readonly stime: bigint;
   readonly cutime: bigint;
@@ -77,6 +79,7 @@ function parseStats(text: string): ProcessStat[] {
       pid: Number(pid),
       state,
       session: Number(field(6)),
+      foreground: Number(field(8)),
       utime: BigInt(field(14)),
       stime: BigInt(field(15)),
       cutime: BigInt(field(16)),

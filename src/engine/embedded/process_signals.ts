@@ -12,6 +12,21 @@ export function signalGroup(pid: number, signal: Deno.Signal): void {
 }
 
 /**
+ * Does what a closed terminal does: SIGHUP to the group in its foreground, then to that of the session's leader.
+ * @param pid the leader
+ */
+export async function hangUp(pid: number): Promise<void> {
+  let foreground = pid;
+  try {
+    foreground = (await processStat(pid))?.foreground ?? pid;
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error;
+  }
+  if (foreground > 0 && foreground !== pid) signalGroup(foreground, "SIGHUP");
+  signalGroup(pid, "SIGHUP");
+}
+
+/**
  * Signals every process of the session that `pid` leads, or led: a shell at a terminal gives each of its jobs a group of
  * its own. The oldest first, by their ids, unless told otherwise. Only where there is a /proc, and as far as it can be
  * read: without a descriptor left none are found.

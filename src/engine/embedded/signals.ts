@@ -38,6 +38,7 @@ const NAMES: ReadonlyMap<number, Deno.Signal> = new Map(
   Object.entries(NUMBERS).map(([name, number]) => [number, name as Deno.Signal]),
 );
 
+export const SIGHUP = 1;
 export const SIGKILL = 9;
 export const SIGTERM = 15;
 export const SIGCONT = 18;

@@ -69,7 +69,7 @@ async function read({ container, time }: Of): Promise<Reading | undefined> {
 
 /** What is not known (network, disks) is left out, as it is on Docker for a container without a network. */
 function statsView(
-  { id, name, spec: { limits } }: EmbeddedContainer,
+  { id, name }: EmbeddedContainer,
   { before, now }: { before: Reading | undefined; now: Reading | undefined },
 ): Record<string, unknown> {
   const memoryBytes = now?.usage.memoryBytes ?? 0;
@@ -78,9 +78,7 @@ function statsView(
     id,
     read: now === undefined ? ZERO_TIME : formatNano(now.timeNano),
     preread: before === undefined ? ZERO_TIME : formatNano(before.timeNano),
-    pids_stats: now === undefined
-      ? {}
-      : { current: now.usage.threads, ...limits.pids > 0 && { limit: limits.pids } },
+    pids_stats: now === undefined ? {} : { current: now.usage.threads },
     num_procs: 0,
     storage_stats: {},
     cpu_stats: cpuView(now),
@@ -89,7 +87,7 @@ function statsView(
       usage: memoryBytes,
       // Resident memory of processes has no page cache in it, which clients would subtract.
       stats: { rss: memoryBytes, cache: 0, inactive_file: 0, total_inactive_file: 0 },
-      limit: limits.memoryBytes || Deno.systemMemoryInfo().total,
+      limit: Deno.systemMemoryInfo().total,
     },
   };
 }

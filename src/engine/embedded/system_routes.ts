@@ -5,6 +5,7 @@ import type { ContainerStore } from "./container_store.ts";
 import { matchesEventFilters } from "./event_filter.ts";
 import type { EventHistory, PublishedEvent } from "./event_history.ts";
 import { parseFilters } from "./filters.ts";
+import type { ImageStore } from "./image_store.ts";
 import { HttpError } from "./http_error.ts";
 import { type HttpReply, type HttpRequest, jsonReply } from "./http_message.ts";
 import { type EngineTime, formatNano } from "./nano_time.ts";
@@ -17,6 +18,7 @@ export const PLATFORM_NAME = "apex embedded engine";
 export interface SystemRoutesOptions {
   /** Stays the same over restarts of the engine, for each engine directory its own. */
   readonly engineId: string;
+  readonly images: ImageStore;
   readonly dir: string;
   readonly store: ContainerStore;
   readonly history: EventHistory;
@@ -63,7 +65,8 @@ function versionView(): Record<string, unknown> {
   };
 }
 
-function infoView({ engineId, dir, store, history, time }: SystemRoutesOptions): Record<string, unknown> {
+function infoView(options: SystemRoutesOptions): Record<string, unknown> {
+  const { engineId, images, dir, store, history, time } = options;
   const containers = store.list();
   const countOf = (status: string) => containers.filter(({ state }) => state.status === status).length;
   const [running, paused] = [countOf("running") + countOf("restarting"), countOf("paused")];
@@ -73,7 +76,7 @@ function infoView({ engineId, dir, store, history, time }: SystemRoutesOptions):
     ContainersRunning: running,
     ContainersPaused: paused,
     ContainersStopped: containers.length - running - paused,
-    Images: new Set(containers.map(({ spec }) => spec.image)).size,
+    Images: images.names.length,
     Driver: "process",
     LoggingDriver: "json-file",
     NEventsListener: history.subscriberCount,

@@ -6,10 +6,10 @@
 import type { ContainerProcess, ProcessOptions } from "./container_process.ts";
 import type { LaunchPlan } from "./launch_plan.ts";
 import { ProcessInput } from "./process_input.ts";
-import { sendIfThere, signalGroup, signalSession } from "./process_signals.ts";
+import { hangUp, sendIfThere, signalGroup, signalSession } from "./process_signals.ts";
 import { drained, pump } from "./pump.ts";
 import { ScriptWatch } from "./script_watch.ts";
-import { exitCodeOfSignal, SIGCONT, SIGKILL, signalName } from "./signals.ts";
+import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "./signals.ts";
 import { TerminalPause } from "./terminal_pause.ts";
 import { GO_AHEAD, resizePlan, terminalPlan } from "./terminal_plan.ts";
 import type { TerminalSize } from "./terminal_size.ts";
@@ -45,6 +45,7 @@ export class TerminalProcess implements ContainerProcess {
   #isTaking = false;
   readonly #pause: TerminalPause;
   readonly #watch: ScriptWatch;
+  #hangingUp: Promise<void> = Promise.resolve();
   /** Of a command whose end `script` has missed. */
   #missedExitCode: number | undefined;
   /** New sizes, one after the other. */
@@ -101,7 +102,7 @@ export class TerminalProcess implements ContainerProcess {
     this.exited = this.#supervise({ outputs: Promise.all([outputs, complaint]), cut });
   }
 
-  /** To the command's group. */
+  /** To the command's group; SIGHUP to that in the terminal's foreground, too. */
   signal(number: number): boolean {
     const name = signalName(number);
     if (name === undefined) return false;
@@ -110,7 +111,8 @@ export class TerminalProcess implements ContainerProcess {
       sendIfThere(this.#script.pid, "SIGCONT");
       this.#watch.hurry();
     }
-    signalGroup(this.pid, name);
+    if (number === SIGHUP) this.#hangingUp = this.#hangingUp.then(() => this.#hangUp());
+    else signalGroup(this.pid, name);
     return true;
   }
 
@@ -137,6 +139,10 @@ export class TerminalProcess implements ContainerProcess {
     return await resized;
   }
 
+  async #hangUp(): Promise<void> {
+    if (!this.#ended) await hangUp(this.pid);
+  }
+
   async #supervise(
     { outputs, cut }: { outputs: Promise<unknown>; cut: AbortController },
   ): Promise<{ exitCode: number }> {
@@ -145,6 +151,7 @@ export class TerminalProcess implements ContainerProcess {
     void this.#typed.end(); // It has gone: there is nothing to wait for.
     await this.#watch[Symbol.asyncDispose]();
     await this.#pause.settled;
+    await this.#hangingUp;
     await signalSession(this.pid, "SIGKILL");
     await drained(outputs, cut);
     await this.#resizing;

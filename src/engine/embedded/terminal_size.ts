@@ -7,8 +7,12 @@ export interface TerminalSize {
   readonly columns: number;
 }
 
-/** A terminal of which nobody has told the size yet. */
-export const UNKNOWN_SIZE: TerminalSize = { rows: 0, columns: 0 };
+/** Of a request's `ConsoleSize`, `[rows, columns]`, if it has one. */
+export function consoleSize(
+  field: readonly (number | null | undefined)[] | null | undefined,
+): TerminalSize {
+  return { rows: field?.[0] ?? 0, columns: field?.[1] ?? 0 };
+}
 
 export const CANNOT_RESIZE = "cannot set the terminal's size: stty could not be run, or failed";
 

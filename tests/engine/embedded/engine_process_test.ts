@@ -35,7 +35,7 @@ Deno.test("a new engine ends what a killed one left running", async () => {
   const child = engineProcess(temp.path);
   const client = Deno.createHttpClient({ proxy: { transport: "unix", path: temp.join("e.sock") } });
   await eventuallyFetch("http://localhost/info", client);
-  const body = JSON.stringify({ Image: "x", Cmd: ["sleep", "60"] });
+  const body = JSON.stringify({ Image: "busybox", Cmd: ["sleep", "60"] });
   const { Id } = await (await fetch("http://localhost/containers/create", {
     method: "POST",
     body,
@@ -68,7 +68,11 @@ Deno.test("a new engine ends the execs and the terminal's jobs that a killed one
     return JSON.parse(text === "" ? "{}" : text);
   };
   const script = "set -m; trap '' HUP; nohup sleep 60 >/dev/null & echo $! >job; wait";
-  const { Id } = await post("/containers/create", { Image: "x", Tty: true, Cmd: ["bash", "-c", script] });
+  const { Id } = await post("/containers/create", {
+    Image: "busybox",
+    Tty: true,
+    Cmd: ["bash", "-c", script],
+  });
   await post(`/containers/${Id}/start`, {});
   const exec = await post(`/containers/${Id}/exec`, { Cmd: ["sleep", "60"] });
   await post(`/exec/${exec.Id}/start`, { Detach: true });
@@ -123,7 +127,7 @@ Deno.test("the engine looks after its processes with no more permissions than th
   };
   const script = "set -m; trap '' HUP; sleep 60 & echo $! >job; kill -STOP $$; exit 3";
   const { Id } = await call("POST", "/containers/create", {
-    Image: "x",
+    Image: "busybox",
     Tty: true,
     Cmd: ["bash", "-c", script],
   });

@@ -22,7 +22,7 @@ async function readAll(connection: Deno.Conn): Promise<string> {
 }
 
 const CLOSE = "Host: x\r\nConnection: close\r\n\r\n";
-const CREATE = JSON.stringify({ Image: "x", Cmd: ["true"] });
+const CREATE = JSON.stringify({ Image: "busybox", Cmd: ["true"] });
 
 const EXCHANGES: readonly (readonly [string, string, RegExp])[] = [
   ["an origin-form target", `GET /_ping HTTP/1.1\r\n${CLOSE}`, /^HTTP\/1\.1 200 OK\r\n(.+\r\n)*\r\nOK$/],

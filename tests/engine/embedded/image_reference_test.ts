@@ -1,10 +1,6 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { HttpError } from "../../../src/engine/embedded/http_error.ts";
-import {
-  checkImageReference,
-  imageIdOf,
-  withDefaultTag,
-} from "../../../src/engine/embedded/image_reference.ts";
+import { checkImageReference, familiarName } from "../../../src/engine/embedded/image_reference.ts";
 
 const GOOD = [
   "busybox",
@@ -50,16 +46,11 @@ for (
   const [reference, tagged] of [
     ["busybox", "busybox:latest"],
     ["busybox:1", "busybox:1"],
+    ["docker.io/library/busybox", "busybox:latest"],
+    ["docker.io/a/b:1", "a/b:1"],
     ["localhost:5000/a", "localhost:5000/a:latest"],
     ["a@sha256:00", "a@sha256:00"],
   ] as const
 ) {
-  Deno.test(`withDefaultTag(${reference}) is ${tagged}`, () =>
-    assertEquals(withDefaultTag(reference), tagged));
+  Deno.test(`familiarName(${reference}) is ${tagged}`, () => assertEquals(familiarName(reference), tagged));
 }
-
-Deno.test("imageIdOf() is the same for a name with and without its default tag", async () => {
-  assertMatch(await imageIdOf("a"), /^sha256:[0-9a-f]{64}$/);
-  assertEquals(await imageIdOf("a"), await imageIdOf("a:latest"));
-  assertEquals(await imageIdOf("a") === await imageIdOf("b"), false);
-});

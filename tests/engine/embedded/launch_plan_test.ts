@@ -24,7 +24,7 @@ function plan(
   command: readonly string[],
   config: Record<string, unknown> = {},
 ): Promise<LaunchPlan> {
-  const { spec } = parseCreateRequest({ Image: "x", Env: [`PATH=/nope:${dir}/bin`], ...config });
+  const { spec } = parseCreateRequest({ Image: "busybox", Env: [`PATH=/nope:${dir}/bin`], ...config });
   return planLaunch(command, { containerId: CONTAINER_ID, spec, homeDir: dir });
 }
 
@@ -42,7 +42,7 @@ Deno.test("planLaunch() finds a program in the container's PATH, and starts it a
 Deno.test("planLaunch() takes the last value of a variable, and a bare name unsets it", async () => {
   await using machine = await makeMachine();
   const Env = ["A=1", "A=2=3", "B=1", "B", "HOSTNAME", "E="];
-  const { env } = await plan(machine.path, ["/bin/sh"], { Env, Hostname: "host" });
+  const { env } = await plan(machine.path, ["/bin/sh"], { Env });
   assertEquals(env, {
     A: "2=3",
     E: "",
@@ -51,10 +51,9 @@ Deno.test("planLaunch() takes the last value of a variable, and a bare name unse
   });
 });
 
-Deno.test("planLaunch() takes a working directory below a mount for that of its source", async () => {
+Deno.test("planLaunch() starts a program in the working directory that was asked for", async () => {
   await using machine = await makeMachine();
-  const HostConfig = { Binds: ["volume:/other", `${machine.path}:/work:ro`] };
-  const { cwd, program } = await plan(machine.path, ["./tool"], { WorkingDir: "/work/bin", HostConfig });
+  const { cwd, program } = await plan(machine.path, ["./tool"], { WorkingDir: machine.join("bin") });
   assertEquals([cwd, program], [machine.join("bin"), machine.join("bin/tool")]);
 });
 
@@ -92,6 +91,6 @@ for (
   ] as const
 ) {
   Deno.test(`commandOf() joins ${JSON.stringify(config)}`, () => {
-    assertEquals([...commandOf(parseCreateRequest({ Image: "x", ...config }).spec)], [...command]);
+    assertEquals([...commandOf(parseCreateRequest({ Image: "busybox", ...config }).spec)], [...command]);
   });
 }

@@ -170,8 +170,7 @@ Deno.test("a container has the environment and the directory that it asks for, a
   const id = await engine.run("env; pwd", {
     config: {
       Env: ["A=1", "A=2"],
-      WorkingDir: "/workspace",
-      HostConfig: { Binds: [`${engine.dir}:/workspace`] },
+      WorkingDir: engine.dir,
     },
   });
   await engine.wait(id);

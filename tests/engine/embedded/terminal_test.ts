@@ -1,5 +1,6 @@
 /** What only the embedded engine promises of attached clients and of terminals, and what it does to `script`. */
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { processStat } from "../../../src/engine/embedded/proc_files.ts";
 import { TestEngine } from "../../support/embedded_engine.ts";
 import { isInstalled } from "../../support/own_daemon.ts";
 import { within } from "../../support/within.ts";
@@ -94,8 +95,7 @@ Deno.test("words, variables and directory reach a program at a terminal as they 
         "LINES_=a\nb",
         "APEX_WORDS=mine",
       ],
-      WorkingDir: "/w",
-      HostConfig: { Binds: [`${engine.dir}:/w`] },
+      WorkingDir: engine.dir,
     },
   });
   await engine.call("POST", `/containers/${id}/start`);
@@ -332,6 +332,22 @@ Deno.test("removing a container while its terminal is opened leaves no process",
     assertEquals((await engine.call("GET", `/containers/${id}/json`)).status, 404);
   }
   await until("the end of all processes", async () => (await processesOf(engine.dir)).length === 0);
+});
+
+Deno.test("SIGHUP reaches the job in the terminal's foreground, as when the terminal is closed", async () => {
+  await using engine = await TestEngine.start();
+  // The shell has a handler, which waits for the job; the job heeds the signal by default.
+  const script = "trap 'echo hung up' HUP; echo ready; sleep 600; exit 9";
+  const id = await engine.run("", { config: { Tty: true, Cmd: ["bash", "-mc", script] } });
+  const response = await engine.fetch("GET", `/containers/${id}/logs?stdout=1&follow=1`);
+  const reader = response.body!.getReader();
+  await within(10_000, "the job", reader.read());
+  await reader.cancel();
+  // Until the shell has put it into the foreground.
+  const { State: { Pid } } = await engine.inspect(id);
+  while ((await processStat(Number(Pid)))?.foreground === Pid);
+  assertEquals((await engine.call("POST", `/containers/${id}/kill?signal=HUP`)).status, 204);
+  assertEquals(await within(10_000, "its end", engine.wait(id)), 9);
 });
 
 Deno.test({

@@ -1,0 +1,60 @@
+/** How sessions end that are killed: as at a terminal that is closed, and by SIGKILL at last. */
+import { assert, assertEquals } from "@std/assert";
+import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { TestEngine } from "../support/embedded_engine.ts";
+import { within } from "../support/within.ts";
+import { SessionBed } from "./session_bed.ts";
+
+/** A test that waits for it has failed. */
+const LONG_GRACE_MS = 60_000;
+const ENDS_WITHIN_MS = 10_000;
+const SHORT_GRACE_MS = 3_000;
+
+const untilDone = (signals: string): string => `${signals}; echo ready; while :; do sleep 0.1; done`;
+
+/** What runs, the exit code with which it ends long before the grace is over, and what its client types first. */
+const HEEDS: readonly (readonly [what: string, cmd: readonly string[], exitCode: number, typed?: string])[] =
+  [
+    ["an idle shell", ["sh"], 129],
+    ["a shell with a job in its foreground", ["sh"], 129, "echo rea''dy; sleep 600\n"],
+    ["a program that saves at SIGHUP", ["sh", "-c", untilDone("trap 'exit 5' HUP")], 5],
+    ["a program that ignores SIGHUP", ["sh", "-c", untilDone("trap '' HUP; trap 'exit 6' TERM")], 6],
+  ];
+
+async function kills(t: Deno.TestContext, socketPath: string): Promise<void> {
+  for (const [what, cmd, exitCode, typed] of HEEDS) {
+    await t.step(`${what} ends long before the grace is over`, async () => {
+      await using bed = await SessionBed.open({ socketPath, killGraceMs: LONG_GRACE_MS });
+      await using client = await bed.attach({ name: "dev", cmd });
+      if (typed !== undefined) client.type(typed);
+      await client.untilOutput(cmd.length > 1 || typed !== undefined ? "ready" : "# ");
+      await within(ENDS_WITHIN_MS, `the end of ${what}`, bed.pool.kill("dev"));
+      assertEquals(await client.untilLast(), { kind: "exit", value: { reason: "killed", exitCode } });
+      assert(bed.of("dev").includes("stopped"), bed.log.join("\n"));
+    });
+  }
+
+  await t.step("what ignores both signals is killed when the grace is over", async () => {
+    await using bed = await SessionBed.open({ socketPath, killGraceMs: SHORT_GRACE_MS });
+    await using client = await bed.attach({ name: "dev", cmd: ["sh", "-c", untilDone("trap '' HUP TERM")] });
+    await client.untilOutput("ready");
+    const startMs = performance.now();
+    await within(SHORT_GRACE_MS + ENDS_WITHIN_MS, "the end", bed.pool.kill("dev"));
+    assertEquals(await client.untilLast(), { kind: "exit", value: { reason: "killed", exitCode: 137 } });
+    assert(performance.now() - startMs >= SHORT_GRACE_MS - 100, "it was killed before its grace was over");
+  });
+}
+
+Deno.test("a killed session ends as at a closed terminal, on the embedded engine", async (t) => {
+  await using engine = await TestEngine.start();
+  await kills(t, engine.socketPath);
+});
+
+Deno.test({
+  name: "a killed session ends as at a closed terminal, on Docker",
+  ignore: !await dockerAvailable(),
+  async fn(t) {
+    await using docker = await startDocker();
+    await kills(t, docker.socketPath);
+  },
+});
