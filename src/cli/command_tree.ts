@@ -436,7 +436,7 @@ function buildProgram(
     });
 
   program.command("stop")
-    .summary("end the daemon; tasks and sessions go on")
+    .summary("end the daemon; tasks and sessions continue")
     .description(
       "Ends the daemon, of whatever version, and returns when it is gone. Tasks and sessions go on.",
     )

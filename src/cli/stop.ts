@@ -11,7 +11,7 @@ import type { CliContext } from "./cli_context.ts";
 export async function stop({ stderr }: CliContext, sockets: SocketPaths): Promise<void> {
   try {
     const { pid } = await stopDaemon({ sockets });
-    await stderr.print(`apex: the daemon (pid ${pid}) has ended; tasks and sessions go on`);
+    await stderr.print(`apex: the daemon (pid ${pid}) has ended; tasks and sessions continue`);
   } catch (error) {
     if (!(error instanceof ApexError && error.code === "no_daemon")) throw error;
     const message = `no daemon is running at ${sockets.controlSocket}: there is nothing to stop`;

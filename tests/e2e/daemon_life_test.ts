@@ -32,7 +32,7 @@ Deno.test("apex stop ends the daemon and returns when nothing is left of it; wit
   const stopped = await home.apex(["stop"]);
   assertEquals(
     [stopped.code, stopped.stdout, stopped.stderr],
-    [0, "", `apex: the daemon (pid ${pid}) has ended; tasks and sessions go on\n`],
+    [0, "", `apex: the daemon (pid ${pid}) has ended; tasks and sessions continue\n`],
   );
   assert(await hasEnded(pid));
   assert(!await isListenedOn(home.controlSocket) && !await isListenedOn(home.eventsSocket));
