@@ -7,11 +7,11 @@
 import { resolve } from "@std/path/posix";
 import type { BaseContext, VerbSignal } from "./src/cli/cli_context.ts";
 import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
-import { daemonArguments } from "./src/cli/daemon_flags.ts";
-import { openInput } from "./src/cli/input.ts";
-import { openOutput, OutputClosedError } from "./src/cli/output.ts";
-import { StatusError } from "./src/cli/status_error.ts";
-import { printable } from "./src/cli/table.ts";
+import { daemonArguments } from "./src/cli/args/daemon_flags.ts";
+import { openInput } from "./src/cli/terminal/input.ts";
+import { openOutput, OutputClosedError } from "./src/cli/output/output.ts";
+import { StatusError } from "./src/cli/output/status_error.ts";
+import { printable } from "./src/cli/output/table.ts";
 import { ApexError, EXIT_STATUS } from "./src/platform/apex_error.ts";
 import { resolvePaths } from "./src/platform/directories.ts";
 import { systemErrorPath, systemReason } from "./src/platform/system_error.ts";
@@ -89,7 +89,7 @@ function actionsIn(context: BaseContext): Actions {
       const signal = listenForSignals();
       const { paths, config } = await settings(flags);
       const { openProcessLog } = await import("./src/platform/process_logger.ts");
-      const { startEmbeddedEngine } = await import("./src/engine/embedded/embedded_engine.ts");
+      const { startEmbeddedEngine } = await import("./src/embedded_engine/embedded_engine.ts");
       const { listen, dir } = flags;
       if (listen === "" || dir === "") {
         throw new ApexError(

@@ -8,8 +8,8 @@ import { EventLog } from "../src/eventlog/event_log.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import { silentLogger } from "../src/platform/logger.ts";
 import type { WireEvent } from "../src/protocol/wire_event.ts";
-import { EventFilter } from "../src/storage/event_filter.ts";
-import { history } from "../src/storage/history.ts";
+import { EventFilter } from "../src/storage/journal/event_filter.ts";
+import { history } from "../src/storage/journal/history.ts";
 import { openStorage, type Storage } from "../src/storage/storage.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 

@@ -6,14 +6,14 @@
  * Beside them a bare relay and client in the same runtime: what they take longer than docker does is the runtime's.
  */
 import { type AttachedSession, attachSession } from "../src/client/attached_session.ts";
-import { APEX_COMMAND, ApexHome } from "../tests/support/apex_process.ts";
+import { APEX_COMMAND, ApexHome } from "../tests/support/daemons/apex_process.ts";
 import {
   BUSYBOX_IMAGE,
   dockerAvailable,
   type DockerEngine,
   startDocker,
-} from "../tests/support/docker_engine.ts";
-import { isInstalled } from "../tests/support/own_daemon.ts";
+} from "../tests/support/engines/docker_engine.ts";
+import { isInstalled } from "../tests/support/daemons/own_daemon.ts";
 import { type BenchPrograms, type BenchTerminal, denoProgram, LineProcess } from "./programs.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 

@@ -3,7 +3,7 @@
  * On the control socket, a u32 N (little endian): 0 asks for one byte back when all earlier connections are
  * registered, anything else for a burst of N events, appended in one block.
  */
-import { EventsServer } from "../src/daemon/events_server.ts";
+import { EventsServer } from "../src/daemon/events_socket/events_server.ts";
 import { EventLog } from "../src/eventlog/event_log.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import { silentLogger } from "../src/platform/logger.ts";

@@ -3,8 +3,8 @@
  * subscriber's last line. The engine is scripted, so that it is never what is waited for.
  */
 import { request } from "../src/client/request.ts";
-import { ApexHome, eventually } from "../tests/support/apex_process.ts";
-import { EngineLoad, EVENTS_PER_CONTAINER } from "../tests/support/engine_load.ts";
+import { ApexHome, eventually } from "../tests/support/daemons/apex_process.ts";
+import { EngineLoad, EVENTS_PER_CONTAINER } from "../tests/support/engines/engine_load.ts";
 import { type BenchPrograms, denoProgram, LineProcess } from "./programs.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 

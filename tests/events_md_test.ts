@@ -5,7 +5,7 @@ import { taskSpecSchema } from "../src/protocol/control.ts";
 import { eventRequestSchemas } from "../src/protocol/event_messages.ts";
 import { streamRecordSchemas } from "../src/protocol/stream_record.ts";
 import { wireEventSchemas } from "../src/protocol/wire_event.ts";
-import { ScriptedServer, send } from "./support/scripted_server.ts";
+import { ScriptedServer, send } from "./support/engines/scripted_server.ts";
 import { TempDir } from "./support/temp_dir.ts";
 
 const DOCUMENT = await Deno.readTextFile(new URL("../EVENTS.md", import.meta.url));

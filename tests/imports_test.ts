@@ -1,18 +1,18 @@
-/** Holds the direction of imports between the folders of `src`: who may import whom is written down here. */
+/** Holds the imports of `src` and `tests` to the rooms of docs/architecture.md: who may import whom is written down here. */
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "@std/path/posix";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
-/** `protocol` and `platform` are leaves; whoever may import another folder may import these as well. */
+/** `protocol` and `platform` are leaves: every room may import them, unless `NO_LEAVES` says otherwise. */
 const LEAVES = ["protocol", "platform"];
 
-/** From each folder, what it may import beside itself and the leaves. */
+/** For each room, the rooms that it may import besides itself and the leaves. */
 const ALLOWED: Record<string, readonly string[]> = {
-  "main.ts": ["cli", "daemon", "demo", "engine/embedded"],
-  "cli": ["client"],
+  "main.ts": ["cli", "daemon", "demo", "embedded_engine"],
+  "cli": ["client", "engine/discovery"],
   "client": [],
-  // It asks a running daemon for its status: in that it is a client like any other.
+  // The daemon asks a running daemon for its status, as a client of it.
   "daemon": [
     "orchestrator",
     "sessions",
@@ -20,76 +20,156 @@ const ALLOWED: Record<string, readonly string[]> = {
     "workspaces",
     "containers",
     "engine",
-    "engine/embedded",
+    "engine/discovery",
+    "embedded_engine",
     "storage",
     "client",
   ],
-  // It plays a person at a terminal: starts programs, asks engine and daemon as their clients.
-  "demo": ["client", "engine", "engine/embedded"],
-  "orchestrator": ["workspaces", "containers", "engine", "storage"],
+  // The demo plays a person at a terminal: it starts programs, and asks the engine and the daemon as their client.
+  "demo": ["client", "engine"],
+  "orchestrator": ["workspaces", "containers", "engine", "engine/discovery", "storage"],
   "sessions": ["containers", "engine", "storage"],
   "workspaces": ["containers", "engine"],
   "containers": ["engine", "storage"],
   "engine": [],
-  "engine/embedded": ["engine"],
+  "engine/discovery": [],
+  "embedded_engine": ["engine"],
   "eventlog": ["storage"],
   "storage": [],
   "protocol": [],
   "platform": [],
 };
 
-/** Folders that may not import even both leaves. */
+/** For each room that may not import every leaf, the leaves that it may not import. */
 const NO_LEAVES: Record<string, readonly string[]> = {
   "protocol": ["platform"],
   "platform": ["protocol"],
-  "eventlog": [],
 };
+
+/** For each package that is not for everyone, the rooms (or files) that may import it. */
+const PACKAGE_ROOMS: ReadonlyArray<readonly [name: RegExp, users: readonly string[]]> = [
+  [/commander/, ["src/cli/command_tree.ts"]],
+  [/^valibot$/, ["protocol", "client", "daemon", "embedded_engine", "engine", "platform", "storage", "cli"]],
+  [/xterm/, ["sessions"]],
+  [/logtape/, ["platform"]],
+  [/eventemitter3/, ["platform"]],
+  [/smol-toml/, ["platform"]],
+  [/^node:sqlite$/, ["storage"]],
+  [/^node:timers$/, ["eventlog", "storage"]],
+  [/^node:/, ["eventlog", "storage"]],
+];
+
+/** Files that may import one another in a circle. The list only gets shorter. */
+const KNOWN_CIRCLES: readonly (readonly string[])[] = [
+  [
+    "src/containers/changes/engine_dialect.ts",
+    "src/containers/changes/exit_classifier.ts",
+    "src/containers/changes/exit_steps.ts",
+    "src/containers/changes/health_details.ts",
+    "src/containers/changes/own_kills.ts",
+    "src/containers/container_registry.ts",
+  ],
+  ["src/storage/database.ts", "src/storage/open_database.ts"],
+  ["src/engine/events/event_follower.ts", "src/engine/events/followed_connection.ts"],
+  [
+    "src/orchestrator/task_cleanup.ts",
+    "src/orchestrator/task_run.ts",
+    "src/orchestrator/task_run_context.ts",
+    "src/orchestrator/task_stop.ts",
+    "src/orchestrator/unclear_start.ts",
+  ],
+  [
+    "src/embedded_engine/processes/container_process.ts",
+    "src/embedded_engine/processes/process_group.ts",
+    "src/embedded_engine/terminals/terminal_process.ts",
+  ],
+  [
+    "src/embedded_engine/containers/container_refusals.ts",
+    "src/embedded_engine/containers/embedded_container.ts",
+  ],
+];
 
 interface Import {
   readonly file: string;
-  readonly from: string;
-  readonly to: string;
+  /** A path from the root for a file of the project, or the specifier of a package. */
+  readonly target: string;
 }
 
-async function sourceFiles(directory: string): Promise<string[]> {
+async function typescriptFiles(directory: string): Promise<string[]> {
   const files: string[] = [];
   for await (const entry of Deno.readDir(join(ROOT, directory))) {
     const path = join(directory, entry.name);
-    if (entry.isDirectory) files.push(...await sourceFiles(path));
+    if (entry.isDirectory) files.push(...await typescriptFiles(path));
     else if (entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts")) files.push(path);
   }
   return files;
 }
 
-/** `src/engine/embedded/x.ts` is of `engine/embedded`, `main.ts` of itself. */
-function folderOf(file: string): string {
-  return file.startsWith("src/") ? dirname(file).slice("src/".length) : file;
+/** The room of a file: `src/engine/http/x.ts` is in `engine`, `main.ts` is a room of its own. */
+function roomOf(file: string): string {
+  if (!file.startsWith("src/")) return file;
+  const folder = dirname(file).slice("src/".length);
+  return folder in ALLOWED ? folder : folder.split("/")[0] ?? folder;
 }
 
-/** Relative imports of a file, static, dynamic, of types and re-exports alike. */
+/** The imports of a file: static and dynamic, of types and of values, and re-exports. */
 function importsOf(file: string, text: string): Import[] {
-  const specifiers = text.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"(\.[^"]+)"/gm);
+  const specifiers = text.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"([^"]+)"/gm);
   return [...specifiers].map(([, specifier = ""]) => {
-    return { file, from: folderOf(file), to: folderOf(join(dirname(file), specifier)) };
+    return { file, target: specifier.startsWith(".") ? join(dirname(file), specifier) : specifier };
   });
 }
 
-async function allImports(): Promise<Import[]> {
+async function importsIn(files: readonly string[]): Promise<Import[]> {
   const imports: Import[] = [];
-  for (const file of ["main.ts", ...await sourceFiles("src")]) {
-    imports.push(...importsOf(file, await Deno.readTextFile(join(ROOT, file))));
-  }
+  for (const file of files) imports.push(...importsOf(file, await Deno.readTextFile(join(ROOT, file))));
   return imports;
 }
 
-function isAllowed({ from, to }: Import): boolean {
+function isProjectFile(target: string): boolean {
+  return target === "main.ts" || /^(src|tests)\//.test(target);
+}
+
+function isAllowed(from: string, to: string): boolean {
   if (from === to || ALLOWED[from]?.includes(to)) return true;
   return LEAVES.includes(to) && !NO_LEAVES[from]?.includes(to);
 }
 
-const imports = await allImports();
+/** The sets of files that import one another in a circle (strongly connected components, by Tarjan's algorithm). */
+function circles(imports: readonly Import[]): string[][] {
+  const graph = Map.groupBy(imports, ({ file }) => file);
+  const order = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const stack: string[] = [];
+  const found: string[][] = [];
+  const visit = (file: string): number => {
+    const position = order.size;
+    let low = position;
+    order.set(file, position);
+    stack.push(file);
+    for (const { target } of graph.get(file) ?? []) {
+      if (!order.has(target)) low = Math.min(low, visit(target));
+      else if (stack.includes(target)) low = Math.min(low, order.get(target) ?? low);
+    }
+    lowest.set(file, low);
+    if (low === position) {
+      const circle = stack.splice(stack.indexOf(file));
+      if (circle.length > 1) found.push(circle.sort());
+    }
+    return low;
+  };
+  for (const file of graph.keys()) if (!order.has(file)) visit(file);
+  return found;
+}
 
-Deno.test("importsOf() sees every form of import", () => {
+const sources = ["main.ts", ...await typescriptFiles("src")];
+const imports = await importsIn(sources);
+const projectImports = imports.filter(({ target }) => isProjectFile(target));
+const testImports = (await importsIn(await typescriptFiles("tests"))).filter(({ target }) =>
+  isProjectFile(target)
+);
+
+Deno.test("importsOf() finds every form of import", () => {
   const text = [
     `import { a } from "../client/a.ts";`,
     `import type { b } from "../client/b.ts";`,
@@ -99,40 +179,76 @@ Deno.test("importsOf() sees every form of import", () => {
     `import "../client/f.ts";`,
     `import { g } from "@std/assert";`,
   ].join("\n");
-  assertEquals(
-    importsOf("src/cli/x.ts", text).map(({ from, to }) => `${from} ${to}`),
-    Array(6).fill("cli client"),
-  );
+  assertEquals(importsOf("src/cli/x.ts", text).map(({ target }) => target), [
+    ..."abcdef".split("").map((name) => `src/client/${name}.ts`),
+    "@std/assert",
+  ]);
 });
 
-Deno.test("every folder of src is in the table", () => {
-  const unknown = new Set(
-    imports.flatMap(({ from, to }) => [from, to]).filter((folder) => !(folder in ALLOWED)),
-  );
-  assertEquals([...unknown], []);
+Deno.test("circles() finds the files that import one another", () => {
+  const edges = ["a b", "b c", "c a", "c d", "d e", "e d", "e f"];
+  const graph = edges.map((edge) => ({ file: edge.slice(0, 1), target: edge.slice(2) }));
+  assertEquals(circles(graph), [["d", "e"], ["a", "b", "c"]]);
 });
 
-Deno.test("imports between folders go the way they may", () => {
-  assert(imports.length > 50, "the scan found too little");
-  const wrong = imports.filter((each) => !isAllowed(each)).map(({ file, to }) => `${file} imports ${to}`);
+Deno.test("every room of src is in the table", () => {
+  const rooms = new Set(projectImports.flatMap(({ file, target }) => [roomOf(file), roomOf(target)]));
+  assertEquals([...rooms].filter((room) => !(room in ALLOWED)), []);
+});
+
+Deno.test("rooms import only what the table permits", () => {
+  assert(projectImports.length > 50, "the scan found too little");
+  const wrong = projectImports.filter(({ file, target }) => !isAllowed(roomOf(file), roomOf(target)));
   assertEquals(wrong, []);
 });
 
-Deno.test("the table has no cycle, so imports between folders have none", () => {
-  const finished = new Set<string>();
-  const visit = (folder: string, path: readonly string[]): void => {
-    assert(!path.includes(folder), `a cycle: ${[...path, folder].join(" → ")}`);
-    if (finished.has(folder)) return;
-    for (const next of ALLOWED[folder] ?? []) visit(next, [...path, folder]);
-    finished.add(folder);
-  };
-  for (const folder of Object.keys(ALLOWED)) visit(folder, []);
+Deno.test("every permission of the table is used", () => {
+  const used = new Set(projectImports.map(({ file, target }) => `${roomOf(file)} → ${roomOf(target)}`));
+  const permissions = Object.entries(ALLOWED).flatMap(([from, to]) => to.map((room) => `${from} → ${room}`));
+  assertEquals(permissions.filter((permission) => !used.has(permission)), []);
 });
 
-Deno.test("only command_tree.ts knows commander, and only main.ts exits", async () => {
-  for (const file of ["main.ts", ...await sourceFiles("src")]) {
+Deno.test("the table has no circle, so rooms have none", () => {
+  const rooms = Object.entries(ALLOWED).flatMap(([file, targets]) =>
+    targets.map((target) => ({ file, target }))
+  );
+  assertEquals(circles(rooms), []);
+});
+
+Deno.test("no files import one another in a circle", () => {
+  const found = circles(projectImports);
+  const known = new Set(KNOWN_CIRCLES.map((circle) => circle.join()));
+  assertEquals(found.filter((circle) => !known.has(circle.join())), [], "new circles");
+});
+
+Deno.test("packages are imported only by the rooms named for them", () => {
+  const wrong = imports.filter(({ file, target }) => {
+    if (isProjectFile(target)) return false;
+    const users = PACKAGE_ROOMS.find(([name]) => name.test(target))?.[1];
+    return users !== undefined && !users.includes(roomOf(file)) && !users.includes(file);
+  });
+  assertEquals(wrong, []);
+});
+
+Deno.test("tests import the product and their helpers, but no other test", () => {
+  const wrong = testImports.filter(({ target }) => target.endsWith("_test.ts"));
+  assertEquals(wrong, []);
+});
+
+Deno.test("helpers of tests lie in tests/support, and import no test", () => {
+  const outside = testImports.filter(({ target }) =>
+    target.startsWith("tests/") && !target.startsWith("tests/support/")
+  );
+  assertEquals(outside, []);
+});
+
+Deno.test("the product does not import tests", () => {
+  assertEquals(projectImports.filter(({ target }) => target.startsWith("tests/")), []);
+});
+
+Deno.test("only main.ts exits", async () => {
+  for (const file of sources.filter((file) => file !== "main.ts")) {
     const text = await Deno.readTextFile(join(ROOT, file));
-    if (file !== "src/cli/command_tree.ts") assert(!/from "(@commander-js|commander)/.test(text), file);
-    if (file !== "main.ts") assert(!/\bDeno\.exit\(|\bprocess\.exit\(|addSignalListener/.test(text), file);
+    assert(!/\bDeno\.exit\(|\bprocess\.exit\(|addSignalListener/.test(text), file);
   }
 });

@@ -1,9 +1,9 @@
 /** Drives the real program, one process a run; what it talks to is a scripted server. */
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../src/protocol/version.ts";
-import { type OpScript, ScriptedDaemon } from "./support/scripted_daemon.ts";
-import { type Script, ScriptedServer, send } from "./support/scripted_server.ts";
-import { taskResult } from "./support/task_result.ts";
+import { type OpScript, ScriptedDaemon } from "./support/daemons/scripted_daemon.ts";
+import { type Script, ScriptedServer, send } from "./support/engines/scripted_server.ts";
+import { taskResult } from "./support/daemons/task_result.ts";
 import { TempDir } from "./support/temp_dir.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
@@ -518,7 +518,7 @@ Deno.test("apex --version and apex events load neither daemon, engine nor schema
   const graph: ModuleGraph = JSON.parse(new TextDecoder().decode((await info.output()).stdout));
   const loaded = staticClosure(graph, [
     `file://${MAIN}`,
-    `file://${MAIN.replace("main.ts", "src/cli/events.ts")}`,
+    `file://${MAIN.replace("main.ts", "src/cli/commands/events.ts")}`,
   ]);
   assert(
     loaded.some((specifier) => specifier.endsWith("/src/client/events.ts")),

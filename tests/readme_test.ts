@@ -1,6 +1,6 @@
 /** Runs the README's example of embedding as it stands there, on the embedded engine. */
 import { assert, assertEquals } from "@std/assert";
-import { TestEngine } from "./support/embedded_engine.ts";
+import { TestEngine } from "./support/engines/embedded_engine.ts";
 import { TempDir } from "./support/temp_dir.ts";
 
 const ROOT = new URL("../", import.meta.url);

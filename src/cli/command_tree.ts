@@ -18,11 +18,11 @@ import { LOG_LEVELS } from "../platform/log_level.ts";
 import { WAIT_CONDITIONS } from "../protocol/wait_condition.ts";
 import { VERSION } from "../protocol/version.ts";
 import type { BaseContext, CliContext } from "./cli_context.ts";
-import type { DaemonCheck } from "./daemon_check.ts";
-import type { DaemonFlags } from "./daemon_flags.ts";
+import type { DaemonCheck } from "./connection/daemon_check.ts";
+import type { DaemonFlags } from "./args/daemon_flags.ts";
 import * as help from "./help_texts.ts";
-import { StatusError } from "./status_error.ts";
-import { RUN_FAILED_STATUS } from "./task_end.ts";
+import { StatusError } from "./output/status_error.ts";
+import { RUN_FAILED_STATUS } from "./output/task_end.ts";
 import { unknownVerb } from "./unknown_verb.ts";
 import { daemonUse, type SharedOption, takesOption } from "./verb_uses.ts";
 
@@ -140,7 +140,7 @@ function buildProgram(
     .hook("preAction", async (_, verb) => {
       const use = daemonUse(pathOf(verb));
       if (use !== "changes" && use !== "reads") return;
-      const { DaemonCheck } = await import("./daemon_check.ts");
+      const { DaemonCheck } = await import("./connection/daemon_check.ts");
       daemonCheck = new DaemonCheck({ context: base, flags: flagsOf(verb), isChange: use === "changes" });
       try {
         await daemonCheck.check(sockets(verb));
@@ -199,7 +199,7 @@ function buildProgram(
     .option("-d, --detach", "only start it, and print its id")
     .addHelpText("after", help.RUN_HELP)
     .action(async (words, options, command) => {
-      const { run } = await import("./run.ts");
+      const { run } = await import("./commands/run.ts");
       const flags = { ...flagsOf(command), ...options };
       outcome.exitStatus = await run(context, { flags, command: words });
     });
@@ -211,7 +211,7 @@ function buildProgram(
     .option("--json", "one JSON array, each task with all its fields")
     .addHelpText("after", help.TASKS_HELP)
     .action(async ({ all = false, json = false }, command) => {
-      const { tasks } = await import("./tasks.ts");
+      const { tasks } = await import("./commands/tasks.ts");
       await tasks(context, { sockets: sockets(command), all, json });
     });
 
@@ -231,7 +231,7 @@ function buildProgram(
     .option("--timeout <time>", "exit with 124 after this time")
     .addHelpText("after", help.WAIT_HELP)
     .action(async (targets, flags, command) => {
-      const { wait } = await import("./wait.ts");
+      const { wait } = await import("./commands/wait.ts");
       outcome.exitStatus = await wait(context, { sockets: sockets(command), targets, flags });
     });
 
@@ -241,7 +241,7 @@ function buildProgram(
     .argument("<task...>")
     .addHelpText("after", help.CANCEL_HELP)
     .action(async (tasks, _, command) => {
-      const { cancel } = await import("./cancel.ts");
+      const { cancel } = await import("./commands/cancel.ts");
       outcome.exitStatus = await cancel(context, { sockets: sockets(command), tasks });
     });
 
@@ -255,7 +255,7 @@ function buildProgram(
     .option("--timestamps", "when it was written, before each line")
     .addHelpText("after", help.LOGS_HELP)
     .action(async (target, flags, command) => {
-      const { logs } = await import("./logs.ts");
+      const { logs } = await import("./commands/logs.ts");
       await logs(context, { sockets: sockets(command), target, flags });
     });
 
@@ -268,7 +268,7 @@ function buildProgram(
     .commandsGroup("Verbs:")
     .addHelpText("after", help.WORKSPACES_HELP)
     .action(async ({ all = false, json = false }, command) => {
-      const { workspaces } = await import("./workspaces.ts");
+      const { workspaces } = await import("./commands/workspaces.ts");
       await workspaces(context, { sockets: sockets(command), json, all });
     });
   workspacesCommand.command("clean")
@@ -279,7 +279,7 @@ function buildProgram(
     .option("--yes", "do not ask first")
     .addHelpText("after", help.WORKSPACES_CLEAN_HELP)
     .action(async (names, { yes = false, instance }, command) => {
-      const { workspacesClean } = await import("./workspaces_clean.ts");
+      const { workspacesClean } = await import("./commands/workspaces_clean.ts");
       const options = { sockets: sockets(command), names, yes, instance };
       outcome.exitStatus = await workspacesClean(context, options);
     });
@@ -319,7 +319,7 @@ function buildProgram(
     .option("--detach-keys <keys>", "instead of Ctrl-Space Ctrl-q")
     .addHelpText("after", help.ATTACH_HELP)
     .action(async (name, words, options, command) => {
-      const { attach, misplacedWords } = await import("./attach.ts");
+      const { attach, misplacedWords } = await import("./commands/attach.ts");
       const misplaced = misplacedWords(args, { name, command: words });
       if (misplaced !== undefined) command.error(`error: ${misplaced}`);
       const flags = { ...flagsOf(command), ...options };
@@ -332,7 +332,7 @@ function buildProgram(
     .option("--json", "one JSON array, each session with all its fields")
     .addHelpText("after", help.LIST_HELP)
     .action(async ({ json = false }, command) => {
-      const { list } = await import("./list.ts");
+      const { list } = await import("./commands/list.ts");
       await list(context, { sockets: sockets(command), json });
     });
 
@@ -342,7 +342,7 @@ function buildProgram(
     .argument("[name...]")
     .addHelpText("after", help.DETACH_HELP)
     .action(async (names, _, command) => {
-      const { detach } = await import("./named_sessions.ts");
+      const { detach } = await import("./commands/named_sessions.ts");
       outcome.exitStatus = await detach(context, { sockets: sockets(command), names });
     });
 
@@ -352,7 +352,7 @@ function buildProgram(
     .argument("[name...]")
     .addHelpText("after", help.KILL_HELP)
     .action(async (names, _, command) => {
-      const { kill } = await import("./named_sessions.ts");
+      const { kill } = await import("./commands/named_sessions.ts");
       outcome.exitStatus = await kill(context, { sockets: sockets(command), names });
     });
 
@@ -379,7 +379,7 @@ function buildProgram(
     )
     .addHelpText("after", help.EVENTS_HELP)
     .action(async (options, command) => {
-      const { events } = await import("./events.ts");
+      const { events } = await import("./commands/events.ts");
       outcome.exitStatus = await events(context, { flags: { ...flagsOf(command), ...options } });
     });
 
@@ -395,7 +395,7 @@ function buildProgram(
     .option("--json", "one JSON object per line")
     .addHelpText("after", help.HISTORY_HELP)
     .action(async (flags, command) => {
-      const { history } = await import("./history.ts");
+      const { history } = await import("./commands/history.ts");
       await history(context, { sockets: sockets(command), flags });
     });
 
@@ -405,7 +405,7 @@ function buildProgram(
     .option("--json", "one JSON array, each container with all its fields")
     .addHelpText("after", help.PS_HELP)
     .action(async ({ json = false }, command) => {
-      const { ps } = await import("./ps.ts");
+      const { ps } = await import("./commands/ps.ts");
       await ps(context, { sockets: sockets(command), json });
     });
 
@@ -415,7 +415,7 @@ function buildProgram(
     .argument("<target...>")
     .addHelpText("after", help.INSPECT_HELP)
     .action(async (targets, _, command) => {
-      const { inspect } = await import("./inspect.ts");
+      const { inspect } = await import("./commands/inspect.ts");
       outcome.exitStatus = await inspect(context, { sockets: sockets(command), targets });
     });
 
@@ -431,7 +431,7 @@ function buildProgram(
     .action(async ({ detach = false, backgroundLog, journal }, command) => {
       const flags = { ...flagsOf(command), journal };
       if (!detach) return await actions.daemon({ ...flags, backgroundLog });
-      const { startInBackground } = await import("./background_daemon.ts");
+      const { startInBackground } = await import("./connection/background_daemon.ts");
       await startInBackground(context, flags);
     });
 
@@ -442,7 +442,7 @@ function buildProgram(
     )
     .addHelpText("after", help.STOP_HELP)
     .action(async (_, command) => {
-      const { stop } = await import("./stop.ts");
+      const { stop } = await import("./commands/stop.ts");
       await stop(context, sockets(command));
     });
 
@@ -454,7 +454,7 @@ function buildProgram(
     .option("--no-journal", "keep no events on disk: no history, and no resuming after a restart")
     .addHelpText("after", help.RESTART_HELP)
     .action(async ({ journal }, command) => {
-      const { restart } = await import("./background_daemon.ts");
+      const { restart } = await import("./connection/background_daemon.ts");
       await restart(context, { ...flagsOf(command), journal });
     });
 
@@ -465,7 +465,7 @@ function buildProgram(
     )
     .option("--json", "one JSON object")
     .action(async ({ json = false }, command) => {
-      const { status } = await import("./status.ts");
+      const { status } = await import("./commands/status.ts");
       await status(context, { sockets: sockets(command), json });
     });
 
@@ -504,7 +504,7 @@ function buildProgram(
     .description("Prints the version.")
     .option("--json", "one JSON object: apex, control protocol, runtime, platform")
     .action(async ({ json = false }) => {
-      const { version } = await import("./version.ts");
+      const { version } = await import("./commands/version.ts");
       await version(context, { json });
     });
 

@@ -3,7 +3,7 @@
  * end of the connection. Owns its connection; disposing it, or aborting the signal, ends a read that waits.
  */
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { InOrder } from "../platform/in_order.ts";
+import { InOrder } from "../platform/async/in_order.ts";
 import type { ControlResultOf, StreamOp } from "../protocol/control.ts";
 import { type Frame, FrameReader } from "../protocol/frames.ts";
 import type { ControlParamsOf } from "./control_exchange.ts";

@@ -3,13 +3,13 @@
  * {@linkcode MAX_TOMBSTONES} later removals: events that follow a removal still find its name, image and task.
  * Only the tracker changes entries, always in the same synchronous block in which it publishes the change.
  */
-import { NANO_PER_MS } from "../engine/engine_time.ts";
+import { NANO_PER_MS } from "../engine/events/engine_time.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { HealthStatus } from "../protocol/wire_event.ts";
-import type { ContainerRecord, ContainerState } from "./container_record.ts";
-import type { Signal } from "./engine_dialect.ts";
-import { type ClassifierSnapshot, ExitClassifier } from "./exit_classifier.ts";
-import { OwnKills } from "./own_kills.ts";
+import type { ContainerRecord, ContainerState } from "./reconcile/container_record.ts";
+import type { Signal } from "./changes/engine_dialect.ts";
+import { type ClassifierSnapshot, ExitClassifier } from "./changes/exit_classifier.ts";
+import { OwnKills } from "./changes/own_kills.ts";
 import { taskIdOf } from "./task_id.ts";
 
 /** Removed containers that are remembered; beyond that the oldest is forgotten. Their late events come within seconds. */

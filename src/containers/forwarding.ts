@@ -1,4 +1,4 @@
-import type { ContainerEvents } from "./container_events.ts";
+import type { ContainerEvents } from "./changes/container_events.ts";
 
 /** A layer that emits one kind of container event. */
 export interface ContainerEventSource<Name extends keyof ContainerEvents> {

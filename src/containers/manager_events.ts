@@ -1,7 +1,11 @@
 import type { EngineKind } from "../engine/engine_client.ts";
 import type { HealthStatus } from "../protocol/wire_event.ts";
-import type { ContainerEventBase, ContainerEvents, ContainerLifecycleEvent } from "./container_events.ts";
-import type { HealthDetails } from "./health_details.ts";
+import type {
+  ContainerEventBase,
+  ContainerEvents,
+  ContainerLifecycleEvent,
+} from "./changes/container_events.ts";
+import type { HealthDetails } from "./changes/health_details.ts";
 
 /** The engine answers, and its containers are known. */
 export interface EngineConnectedEvent {

@@ -1,6 +1,6 @@
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../containers/manager_events.ts";
-import type { EngineAddress } from "../engine/engine_address.ts";
+import type { EngineAddress } from "../engine/discovery/engine_address.ts";
 import type { StatusResult } from "../protocol/control.ts";
 
 /** How the connection to the engine stands, for `apex status`: what the engine's events last said. */

@@ -1,11 +1,11 @@
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
-import { abortableWait } from "./abortable_wait.ts";
-import { DeadlineExceeded, startDeadline } from "./deadline.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
+import { DeadlineExceeded, startDeadline } from "../platform/async/deadline.ts";
 import type { EngineClient } from "./engine_client.ts";
-import { EngineError } from "./engine_error.ts";
+import { EngineError } from "./http/engine_error.ts";
 import type { ExecInspect } from "./engine_types.ts";
-import { readLog } from "./log_frames.ts";
+import { readLog } from "./logs/log_frames.ts";
 
 export interface ExecRequest {
   /** The container's id. */

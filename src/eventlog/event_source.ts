@@ -2,8 +2,8 @@
  * Where events are, by number: the newest in the log's memory, older ones in the journal. Between the two, and before the
  * journal's oldest, there may be none any more.
  */
-import type { EventFilter } from "../storage/event_filter.ts";
-import type { EventJournal } from "../storage/event_journal.ts";
+import type { EventFilter } from "../storage/journal/event_filter.ts";
+import type { EventJournal } from "../storage/journal/event_journal.ts";
 import type { NumberedLine } from "./numbered_lines.ts";
 import type { SegmentList } from "./segment_list.ts";
 

@@ -10,7 +10,7 @@ import type { Clock } from "../platform/clock.ts";
 import { type Cursor, formatCursor } from "../protocol/cursor.ts";
 import type { GapReason, StreamRecord, StreamRecordOf } from "../protocol/stream_record.ts";
 import { PROTOCOL_VERSION } from "../protocol/version.ts";
-import type { EventFilter } from "../storage/event_filter.ts";
+import type { EventFilter } from "../storage/journal/event_filter.ts";
 import type { EventSource } from "./event_source.ts";
 import { numberLines } from "./numbered_lines.ts";
 import type { CloseReason, Feed } from "./subscription.ts";

@@ -1,4 +1,4 @@
-import { CONTAINER_EVENT_NAMES } from "../containers/container_events.ts";
+import { CONTAINER_EVENT_NAMES } from "../containers/changes/container_events.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import type { TaskStore } from "../storage/task_store.ts";

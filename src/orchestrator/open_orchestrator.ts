@@ -1,7 +1,7 @@
-import { ContainerHealthMonitor } from "../containers/container_health_monitor.ts";
+import { ContainerHealthMonitor } from "../containers/health/container_health_monitor.ts";
 import { ContainerManager } from "../containers/container_manager.ts";
-import type { HealthWatchOptions } from "../containers/health_watch_options.ts";
-import { discoverEngine } from "../engine/engine_address.ts";
+import type { HealthWatchOptions } from "../containers/health/health_watch_options.ts";
+import { discoverEngine } from "../engine/discovery/engine_address.ts";
 import { EngineClient } from "../engine/engine_client.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { systemClock } from "../platform/clock.ts";

@@ -1,5 +1,5 @@
-import type { ContainerEventName, ContainerEvents } from "../containers/container_events.ts";
-import { type ListenerOf, TypedEmitter } from "../containers/typed_emitter.ts";
+import type { ContainerEventName, ContainerEvents } from "../containers/changes/container_events.ts";
+import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { WorkspaceEvents } from "../workspaces/workspace.ts";

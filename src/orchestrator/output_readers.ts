@@ -3,7 +3,7 @@
  * output only as long as the container. Those of an earlier life are expected back for some time: they reconnect.
  */
 import type { Clock } from "../platform/clock.ts";
-import { waitAtMost } from "./wait_at_most.ts";
+import { waitAtMost } from "../platform/async/wait_at_most.ts";
 
 export interface OutputReadersOptions {
   readonly clock: Clock;

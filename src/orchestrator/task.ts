@@ -1,6 +1,6 @@
 /** What a task is: one command, run in a container workspace of its own. */
-import type { GpuRequest, Mount, PortMapping } from "../containers/container_spec.ts";
-import type { PullPolicy } from "../containers/operation_options.ts";
+import type { GpuRequest, Mount, PortMapping } from "../containers/operations/container_spec.ts";
+import type { PullPolicy } from "../containers/operations/operation_options.ts";
 
 /** `pending` until its container runs; the last three are ends, and a task has exactly one. */
 export type TaskState = "pending" | "running" | "completed" | "failed" | "cancelled";

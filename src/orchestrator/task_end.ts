@@ -1,6 +1,6 @@
 /** How a task ends, from what is known of its container's end. Pure functions, no state. */
-import type { ContainerEvents } from "../containers/container_events.ts";
-import { signalName } from "../containers/signal_names.ts";
+import type { ContainerEvents } from "../containers/changes/container_events.ts";
+import { signalName } from "../containers/changes/signal_names.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Task, TaskReason } from "./task.ts";
 

@@ -1,5 +1,5 @@
 import type { AttachConnection } from "../engine/attach_connection.ts";
-import { EngineError } from "../engine/engine_error.ts";
+import { EngineError } from "../engine/http/engine_error.ts";
 
 /** What comes back on a connection that carries input only is nothing, until its end. */
 const READ_BYTES = 512;

@@ -7,7 +7,7 @@
  * though long: every transition reads or writes the same few pieces of state.)
  */
 import { ApexError } from "../platform/apex_error.ts";
-import { Milestone } from "./milestone.ts";
+import { Milestone } from "../platform/async/milestone.ts";
 import type { Task } from "./task.ts";
 import { finishWorkspace } from "./task_cleanup.ts";
 import { endOfExit, endOfFailure, exitOfCode, type TaskEnd, type TaskExit } from "./task_end.ts";
@@ -22,7 +22,7 @@ import { TaskStop } from "./task_stop.ts";
 import { workspaceSpecOf } from "./task_spec.ts";
 import { TaskTimeout } from "./task_timeout.ts";
 import { wasStartedAllTheSame } from "./unclear_start.ts";
-import { waitAtMost } from "./wait_at_most.ts";
+import { waitAtMost } from "../platform/async/wait_at_most.ts";
 
 export interface TaskRunOptions extends Pick<RunTaskOptions, "onPullProgress" | "onInput"> {
   readonly record: TaskRecord;

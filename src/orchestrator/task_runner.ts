@@ -2,7 +2,7 @@
  * All tasks: takes new ones, keeps those that have not ended (the rest is the store's), and brings the engine's events to
  * the runs that they are about. The map of living tasks, their rows and their events change together.
  */
-import { signalNumber } from "../containers/signal_names.ts";
+import { signalNumber } from "../containers/changes/signal_names.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -23,7 +23,7 @@ import { recordOf, rowOf, type TaskRecord } from "./task_row.ts";
 import { TaskRun } from "./task_run.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
 import { cleanupPolicyOf, namedTaskSpec } from "./task_spec.ts";
-import { waitAtMost } from "./wait_at_most.ts";
+import { waitAtMost } from "../platform/async/wait_at_most.ts";
 
 export interface TaskRunnerOptions {
   readonly workspaces: WorkspaceManager;

@@ -1,5 +1,5 @@
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { pause } from "./wait_at_most.ts";
+import { pause } from "../platform/async/wait_at_most.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
 
 export interface TaskStopOptions {

@@ -1,6 +1,6 @@
-import type { ContainerRecord } from "../containers/container_record.ts";
-import { abortableWait } from "../engine/abortable_wait.ts";
-import { JitteredBackoff } from "../engine/jittered_backoff.ts";
+import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
+import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";

@@ -1,10 +1,10 @@
 import { type AttachConnection, attachContainer } from "../engine/attach_connection.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
-import { EngineError } from "../engine/engine_error.ts";
-import { engineIdentity } from "../engine/engine_identity.ts";
-import { readTtyTail } from "../engine/tty_log.ts";
+import { EngineError } from "../engine/http/engine_error.ts";
+import { engineIdentity } from "../engine/events/engine_identity.ts";
+import { readTtyTail } from "../engine/logs/tty_log.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { TerminalSize } from "./terminal_size.ts";
+import type { TerminalSize } from "./screen/terminal_size.ts";
 
 export interface ContainerTerminalsOptions {
   /** Stays its owner's to dispose. */

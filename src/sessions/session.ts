@@ -4,7 +4,7 @@
  * client.
  */
 import type { Clock } from "../platform/clock.ts";
-import { atTime } from "../platform/far_timer.ts";
+import { atTime } from "../platform/async/far_timer.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
 import type { StoredSession } from "../storage/stored_session.ts";

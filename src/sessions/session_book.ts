@@ -7,7 +7,7 @@ import type { StoredSession } from "../storage/stored_session.ts";
 import { Session, type SessionFacts } from "./session.ts";
 import type { SessionEventName } from "./session_events.ts";
 import { SessionTerminal, type SessionTerminalOptions, type TerminalAccess } from "./session_terminal.ts";
-import type { TerminalSize } from "./terminal_size.ts";
+import type { TerminalSize } from "./screen/terminal_size.ts";
 
 export interface SessionBookOptions {
   readonly store: SessionStore;

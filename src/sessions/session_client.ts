@@ -19,8 +19,8 @@ import {
   SILENT_FOR_MS,
 } from "../protocol/session_messages.ts";
 import { FrameQueue } from "./frame_queue.ts";
-import type { TerminalSize } from "./terminal_size.ts";
-import { withinTime } from "./within_time.ts";
+import type { TerminalSize } from "./screen/terminal_size.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 
 /** The connection of a client, as its control channel gives it. */
 export interface ClientConnection {

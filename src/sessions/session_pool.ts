@@ -7,9 +7,9 @@
  * ending a container and removing what is left of it (`session_reaper.ts`). Sessions outlive the daemon; the next one
  * takes them over (`session_takeover.ts`) when it has reached the engine.
  */
-import type { ContainerEvents } from "../containers/container_events.ts";
+import type { ContainerEvents } from "../containers/changes/container_events.ts";
 import { ForwardingSet } from "../containers/forwarding.ts";
-import { type ListenerOf, TypedEmitter } from "../containers/typed_emitter.ts";
+import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -30,7 +30,7 @@ import type { SessionRecord } from "./session_record.ts";
 import { SessionTakeover } from "./session_takeover.ts";
 import type { TerminalAccess } from "./session_terminal.ts";
 import { StartingSession } from "./starting_session.ts";
-import { withinTime } from "./within_time.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 
 export interface SessionPoolConfig extends SessionDefaults {
   /** Lines that are kept of what has scrolled off a session's screen. */

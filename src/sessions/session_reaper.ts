@@ -1,5 +1,5 @@
 /** Ends sessions, and does what is left to do after their end. It waits for containers, and holds up nobody. */
-import { abortableWait } from "../engine/abortable_wait.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -8,7 +8,7 @@ import { awaitForeignRemoval, removeContainer } from "./container_removal.ts";
 import type { Session } from "./session.ts";
 import type { SessionContainers } from "./session_containers.ts";
 import { notEnded } from "./session_errors.ts";
-import { withinTime } from "./within_time.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 
 export interface SessionReaperOptions {
   readonly containers: SessionContainers;

@@ -3,7 +3,7 @@
  * started. It exists once the engine's `start` is told; until then it is nothing, and if it fails, nothing is left.
  */
 import type { AttachConnection } from "../engine/attach_connection.ts";
-import { EngineError } from "../engine/engine_error.ts";
+import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -15,7 +15,7 @@ import type { ContainerTerminals } from "./container_terminals.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import type { SessionClient } from "./session_client.ts";
 import type { SessionContainers } from "./session_containers.ts";
-import { withinTime } from "./within_time.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 
 export interface StartingSessionOptions {
   readonly request: AttachRequest;

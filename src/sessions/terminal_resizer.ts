@@ -1,9 +1,9 @@
-import { abortableWait } from "../engine/abortable_wait.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";
-import type { TerminalSize } from "./terminal_size.ts";
+import type { TerminalSize } from "./screen/terminal_size.ts";
 
 export interface TerminalResizerOptions {
   readonly containerId: string;

@@ -1,4 +1,4 @@
-import type { ContainerSpec } from "../containers/container_spec.ts";
+import type { ContainerSpec } from "../containers/operations/container_spec.ts";
 
 /** Where a task runs: its container, and what that sees of this machine. */
 export interface Workspace {

@@ -1,6 +1,6 @@
-import { MANAGED_LABEL, TASK_ID_LABEL } from "../containers/apex_labels.ts";
-import { type ContainerSpec, WORKSPACE_PATH } from "../containers/container_spec.ts";
-import { EngineError } from "../engine/engine_error.ts";
+import { MANAGED_LABEL, TASK_ID_LABEL } from "../containers/operations/apex_labels.ts";
+import { type ContainerSpec, WORKSPACE_PATH } from "../containers/operations/container_spec.ts";
+import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { WorkspaceSpec } from "./workspace.ts";
 

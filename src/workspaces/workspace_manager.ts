@@ -1,9 +1,9 @@
-import type { ContainerEventName, ContainerEvents } from "../containers/container_events.ts";
-import type { CreateOptions } from "../containers/operation_options.ts";
-import type { ContainerRecord } from "../containers/container_record.ts";
+import type { ContainerEventName, ContainerEvents } from "../containers/changes/container_events.ts";
+import type { CreateOptions } from "../containers/operations/operation_options.ts";
+import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
 import { type ContainerEventSource, ForwardingSet } from "../containers/forwarding.ts";
-import { hasNoProcess } from "../containers/engine_refusals.ts";
-import { type ListenerOf, TypedEmitter } from "../containers/typed_emitter.ts";
+import { hasNoProcess } from "../containers/operations/engine_refusals.ts";
+import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";

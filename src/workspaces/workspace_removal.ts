@@ -1,7 +1,7 @@
-import type { RemoveOptions } from "../containers/operation_options.ts";
-import { abortableWait } from "../engine/abortable_wait.ts";
-import { JitteredBackoff } from "../engine/jittered_backoff.ts";
-import { EngineError } from "../engine/engine_error.ts";
+import type { RemoveOptions } from "../containers/operations/operation_options.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
+import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
+import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";

@@ -3,7 +3,7 @@ import { openStream } from "../../src/client/control_stream.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { encodeFrame } from "../../src/protocol/frames.ts";
 import { encodeLine } from "../../src/protocol/jsonl.ts";
-import { type OpScript, ScriptedDaemon } from "../support/scripted_daemon.ts";
+import { type OpScript, ScriptedDaemon } from "../support/daemons/scripted_daemon.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 

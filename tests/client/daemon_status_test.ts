@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { daemonStatus, versionSkew } from "../../src/client/daemon_status.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../src/protocol/version.ts";
-import { ScriptedDaemon } from "../support/scripted_daemon.ts";
+import { ScriptedDaemon } from "../support/daemons/scripted_daemon.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 Deno.test("daemonStatus() takes of another version's status what it knows", async () => {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type EventsEnd, openEvents } from "../../src/client/events.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { type Script, ScriptedServer, send } from "../support/scripted_server.ts";
+import { type Script, ScriptedServer, send } from "../support/engines/scripted_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const NEVER = new AbortController().signal;

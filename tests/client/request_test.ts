@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@s
 import { request } from "../../src/client/request.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { readLine } from "../../src/protocol/jsonl.ts";
-import { type Script, ScriptedServer, send } from "../support/scripted_server.ts";
+import { type Script, ScriptedServer, send } from "../support/engines/scripted_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 /** Reads the request, then replies with these bytes. */

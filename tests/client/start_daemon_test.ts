@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { startDaemon } from "../../src/client/start_daemon.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { StartedDaemons } from "../support/started_daemons.ts";
+import { StartedDaemons } from "../support/daemons/started_daemons.ts";
 
 const FLAGS = ["--engine", "embedded"];
 

@@ -3,10 +3,10 @@ import { fromFileUrl } from "@std/path/posix";
 import { stopDaemon } from "../../src/client/stop_daemon.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { isListenedOn } from "../../src/platform/socket_file.ts";
-import { eventually } from "../support/apex_process.ts";
+import { eventually } from "../support/daemons/apex_process.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-const CHILD = fromFileUrl(new URL("../support/old_daemon_child.ts", import.meta.url));
+const CHILD = fromFileUrl(new URL("../support/daemons/old_daemon_child.ts", import.meta.url));
 
 const others: [name: string, status: string, version: string | undefined][] = [
   ["does not know the operation", `{"version":"0.0.9","protocol":1}`, "0.0.9"],

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { TaskAdoption } from "../../src/daemon/task_adoption.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
-import { EmittedManager } from "../support/emitted_manager.ts";
+import { EmittedManager } from "../support/containers/emitted_manager.ts";
 import { within } from "../support/within.ts";
 
 const orphan = (taskId: string) => ({

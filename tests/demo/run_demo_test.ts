@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { runDemo } from "../../src/demo/run_demo.ts";
-import { APEX_COMMAND } from "../support/apex_process.ts";
+import { APEX_COMMAND } from "../support/daemons/apex_process.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 Deno.test("runDemo() prints each scene's event lines and leaves nothing behind", async () => {

@@ -3,8 +3,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { request } from "../../src/client/request.ts";
 import { isListenedOn } from "../../src/platform/socket_file.ts";
 import { VERSION } from "../../src/protocol/version.ts";
-import { ApexHome, eventually, hasEnded } from "../support/apex_process.ts";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { ApexHome, eventually, hasEnded } from "../support/daemons/apex_process.ts";
+import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 
 const TASK = ["--image", "busybox:local", "--network", "none"];
 

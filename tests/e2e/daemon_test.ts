@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/request.ts";
-import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/apex_process.ts";
-import { ContainerDriver } from "../support/container_driver.ts";
+import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
+import { ContainerDriver } from "../support/engines/container_driver.ts";
 
 Deno.test("a container's life reaches a subscriber line by line, with the task it belongs to", async () => {
   await using home = await ApexHome.create();

@@ -5,17 +5,17 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { CliContext } from "../../src/cli/cli_context.ts";
-import { logs, type LogsFlags } from "../../src/cli/logs.ts";
-import { run } from "../../src/cli/run.ts";
-import { wait } from "../../src/cli/wait.ts";
-import { StatusError } from "../../src/cli/status_error.ts";
+import { logs, type LogsFlags } from "../../src/cli/commands/logs.ts";
+import { run } from "../../src/cli/commands/run.ts";
+import { wait } from "../../src/cli/commands/wait.ts";
+import { StatusError } from "../../src/cli/output/status_error.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../src/platform/directories.ts";
-import { ApexHome, type ApexProcess, eventually } from "../support/apex_process.ts";
-import { CapturedOutput, testContext } from "../support/cli_context.ts";
-import { ContainerDriver } from "../support/container_driver.ts";
+import { ApexHome, type ApexProcess, eventually } from "../support/daemons/apex_process.ts";
+import { CapturedOutput, testContext } from "../support/daemons/cli_context.ts";
+import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { TempDir } from "../support/temp_dir.ts";
-import { TEST_ENGINES } from "../support/test_engines.ts";
+import { TEST_ENGINES } from "../support/engines/test_engines.ts";
 import { within } from "../support/within.ts";
 
 const ROUNDS: Readonly<Record<string, number>> = { "the embedded engine": 50, "dockerd": 5 };

@@ -1,10 +1,10 @@
 /** Sessions as people and scripts use them: the real program, at real terminals (of tmux) and at pipes. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { eventually } from "../support/apex_process.ts";
-import { dockerAvailable } from "../support/docker_engine.ts";
-import { podmanAvailable } from "../support/podman_engine.ts";
-import { type SessionEngine, SessionRig } from "../support/session_rig.ts";
-import { type TestTerminal, tmuxAvailable } from "../support/tmux.ts";
+import { eventually } from "../support/daemons/apex_process.ts";
+import { dockerAvailable } from "../support/engines/docker_engine.ts";
+import { podmanAvailable } from "../support/engines/podman_engine.ts";
+import { type SessionEngine, SessionRig } from "../support/sessions/session_rig.ts";
+import { type TestTerminal, tmuxAvailable } from "../support/sessions/tmux.ts";
 
 const ENGINES: readonly SessionEngine[] = [
   "embedded",

@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { request } from "../../src/client/request.ts";
 import type { TaskResult } from "../../src/protocol/control.ts";
-import { APEX_COMMAND, ApexHome, eventually } from "../support/apex_process.ts";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
-import { podmanAvailable, startPodman } from "../support/podman_engine.ts";
+import { APEX_COMMAND, ApexHome, eventually } from "../support/daemons/apex_process.ts";
+import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
+import { podmanAvailable, startPodman } from "../support/engines/podman_engine.ts";
 import { within } from "../support/within.ts";
 
 type Kind = "embedded" | "docker" | "podman";

@@ -5,9 +5,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/request.ts";
 import type { TaskResult } from "../../src/protocol/control.ts";
-import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/apex_process.ts";
-import { ContainerDriver } from "../support/container_driver.ts";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
+import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
+import { ContainerDriver } from "../support/engines/container_driver.ts";
+import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 
 /** A daemon on an engine, and how to ask for a task there. */
 interface Rig extends AsyncDisposable {

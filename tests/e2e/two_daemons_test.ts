@@ -5,10 +5,10 @@
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/request.ts";
 import type { WorkspaceResult } from "../../src/protocol/control.ts";
-import { ApexHome, type ApexProcess } from "../support/apex_process.ts";
-import { ContainerDriver } from "../support/container_driver.ts";
+import { ApexHome, type ApexProcess } from "../support/daemons/apex_process.ts";
+import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { TempDir } from "../support/temp_dir.ts";
-import { TEST_ENGINES } from "../support/test_engines.ts";
+import { TEST_ENGINES } from "../support/engines/test_engines.ts";
 
 /** One apex instance: its directories, and the daemon that runs there now. */
 class Instance implements AsyncDisposable {

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../../src/protocol/version.ts";
 import { request } from "../../src/client/request.ts";
-import { APEX_COMMAND, ApexHome, eventually } from "../support/apex_process.ts";
-import { ContainerDriver } from "../support/container_driver.ts";
+import { APEX_COMMAND, ApexHome, eventually } from "../support/daemons/apex_process.ts";
+import { ContainerDriver } from "../support/engines/container_driver.ts";
 
 Deno.test("apex demo shows every kind of end", async () => {
   await using home = await ApexHome.create();

@@ -1,9 +1,9 @@
 /** What an engine may answer to an attach, byte by byte. With real engines: tests/engine/real_attach_test.ts. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
 import { attachContainer, type AttachOptions } from "../../src/engine/attach_connection.ts";
-import { EngineError } from "../../src/engine/engine_error.ts";
+import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { type Script, ScriptedServer, send } from "../support/scripted_server.ts";
+import { type Script, ScriptedServer, send } from "../support/engines/scripted_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 

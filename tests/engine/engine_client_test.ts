@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { EngineClient } from "../../src/engine/engine_client.ts";
-import { EngineError } from "../../src/engine/engine_error.ts";
+import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import {
   CHUNKED_HEAD,
@@ -8,7 +8,7 @@ import {
   httpReply,
   type RawExchange,
   RawHttpServer,
-} from "../support/raw_http_server.ts";
+} from "../support/engines/raw_http_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const PONG = httpReply(200, "OK", { "Api-Version": "1.41" });

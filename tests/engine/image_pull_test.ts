@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { EngineClient } from "../../src/engine/engine_client.ts";
-import { EngineError } from "../../src/engine/engine_error.ts";
+import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { pullImage, type PullOptions, type PullProgress } from "../../src/engine/image_pull.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
@@ -10,7 +10,7 @@ import {
   httpReply,
   type RawExchange,
   RawHttpServer,
-} from "../support/raw_http_server.ts";
+} from "../support/engines/raw_http_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 

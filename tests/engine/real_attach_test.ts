@@ -2,11 +2,11 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type AttachConnection, attachContainer } from "../../src/engine/attach_connection.ts";
 import type { EngineClient } from "../../src/engine/engine_client.ts";
-import { EngineError } from "../../src/engine/engine_error.ts";
-import { readTtyTail, spliceTail } from "../../src/engine/tty_log.ts";
-import { ContainerDriver } from "../support/container_driver.ts";
-import { dockerAvailable, type DockerEngine, startDocker } from "../support/docker_engine.ts";
-import { podmanAvailable, startPodman } from "../support/podman_engine.ts";
+import { EngineError } from "../../src/engine/http/engine_error.ts";
+import { readTtyTail, spliceTail } from "../../src/engine/logs/tty_log.ts";
+import { ContainerDriver } from "../support/engines/container_driver.ts";
+import { dockerAvailable, type DockerEngine, startDocker } from "../support/engines/docker_engine.ts";
+import { podmanAvailable, startPodman } from "../support/engines/podman_engine.ts";
 import { within } from "../support/within.ts";
 
 const ignore = !await dockerAvailable();

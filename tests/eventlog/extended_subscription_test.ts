@@ -6,14 +6,20 @@ import { resumeCursor } from "../../src/eventlog/resume_cursor.ts";
 import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { streamRecordSchemas } from "../../src/protocol/stream_record.ts";
-import { EventFilter } from "../../src/storage/event_filter.ts";
+import { EventFilter } from "../../src/storage/journal/event_filter.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { readText, SocketPairs } from "../support/socket_pairs.ts";
+import { readText, SocketPairs } from "../support/sessions/socket_pairs.ts";
 import { TempDir } from "../support/temp_dir.ts";
-import { eventOf, eventOfBytes, lineOf } from "../support/wire_events.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 import { within } from "../support/within.ts";
-import { containerEvent, JournaledLog, killedAt, settled, taskEvent } from "./journaled_log.ts";
-import { StreamTaker } from "./stream_taker.ts";
+import {
+  containerEvent,
+  JournaledLog,
+  killedAt,
+  settled,
+  taskEvent,
+} from "../support/daemons/journaled_log.ts";
+import { StreamTaker } from "../support/daemons/stream_taker.ts";
 
 const EPOCH = "00000000000000aa";
 /** Little enough for a test to fill it. */

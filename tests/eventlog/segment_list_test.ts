@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { LogCursor } from "../../src/eventlog/log_cursor.ts";
 import { SegmentList } from "../../src/eventlog/segment_list.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
-import { eventOf, eventOfBytes, lineOf } from "../support/wire_events.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 
 function append(segments: SegmentList, event: WireEvent): void {
   segments.append(JSON.stringify(event), event);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Segment } from "../../src/eventlog/segment.ts";
-import { eventOf, eventOfBytes, lineOf } from "../support/wire_events.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 
 function segmentOf(sizes: readonly number[], capacityBytes = 10_000): Segment {
   const segment = new Segment({ number: 0, firstSeq: 7, capacityBytes });

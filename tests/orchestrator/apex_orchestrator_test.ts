@@ -1,12 +1,15 @@
 /** The bridge of ADR-061: every container event reaches the top, typed, in order, and nothing stays behind. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { CONTAINER_EVENT_NAMES, type ContainerEvents } from "../../src/containers/container_events.ts";
-import { ContainerHealthMonitor } from "../../src/containers/container_health_monitor.ts";
+import {
+  CONTAINER_EVENT_NAMES,
+  type ContainerEvents,
+} from "../../src/containers/changes/container_events.ts";
+import { ContainerHealthMonitor } from "../../src/containers/health/container_health_monitor.ts";
 import { ApexOrchestrator, openStorage } from "../../src/orchestrator/mod.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
-import { EmittedManager } from "../support/emitted_manager.ts";
+import { EmittedManager } from "../support/containers/emitted_manager.ts";
 
 const base = {
   containerId: "c1",

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { openOrchestrator } from "../../src/orchestrator/open_orchestrator.ts";
-import { TestEngine } from "../support/embedded_engine.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 Deno.test("openOrchestrator() is the same instance on each run with one database, and a new one in memory", async () => {

@@ -1,13 +1,13 @@
 /** What a task makes of replies and events that come late, in another order, or not at all. The engine is a script. */
 import { assertEquals } from "@std/assert";
-import type { ContainerEventBase } from "../../src/containers/container_events.ts";
-import { ContainerHealthMonitor } from "../../src/containers/container_health_monitor.ts";
-import { EngineError } from "../../src/engine/engine_error.ts";
+import type { ContainerEventBase } from "../../src/containers/changes/container_events.ts";
+import { ContainerHealthMonitor } from "../../src/containers/health/container_health_monitor.ts";
+import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { ApexOrchestrator, openStorage } from "../../src/orchestrator/mod.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
-import { EmittedManager } from "../support/emitted_manager.ts";
+import { EmittedManager } from "../support/containers/emitted_manager.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { within } from "../support/within.ts";
 

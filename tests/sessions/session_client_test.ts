@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { SessionDetach } from "../../src/protocol/session_messages.ts";
-import type { TerminalSize } from "../../src/sessions/terminal_size.ts";
+import type { TerminalSize } from "../../src/sessions/screen/terminal_size.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { TestClient } from "./test_client.ts";
+import { TestClient } from "../support/sessions/test_client.ts";
 
 const MEGABYTE = new Uint8Array(1024 * 1024);
 

@@ -1,9 +1,9 @@
 /** How sessions end that are killed: as at a terminal that is closed, and by SIGKILL at last. */
 import { assert, assertEquals } from "@std/assert";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
-import { TestEngine } from "../support/embedded_engine.ts";
+import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { within } from "../support/within.ts";
-import { SessionBed } from "./session_bed.ts";
+import { SessionBed } from "../support/sessions/session_bed.ts";
 
 /** A test that waits for it has failed. */
 const LONG_GRACE_MS = 60_000;

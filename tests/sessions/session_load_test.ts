@@ -1,8 +1,8 @@
 /** On real Docker: floods, clients that do not read, and many sessions beside them. */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
-import { SessionBed } from "./session_bed.ts";
-import type { TestClient } from "./test_client.ts";
+import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
+import { SessionBed } from "../support/sessions/session_bed.ts";
+import type { TestClient } from "../support/sessions/test_client.ts";
 
 Deno.test({
   name: "a flood in one session, and a client that does not read, hold up nobody else",

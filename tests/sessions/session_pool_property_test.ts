@@ -10,8 +10,8 @@ import { SessionPool } from "../../src/sessions/session_pool.ts";
 import { openStorage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { within } from "../support/within.ts";
-import { FakeContainers } from "./fake_containers.ts";
-import { TestClient } from "./test_client.ts";
+import { FakeContainers } from "../support/sessions/fake_containers.ts";
+import { TestClient } from "../support/sessions/test_client.ts";
 
 const NAMES = ["a", "b", "c"];
 const STEPS = 150;

@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { EngineError } from "../../src/engine/engine_error.ts";
+import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { SessionPool } from "../../src/sessions/session_pool.ts";
 import { openStorage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { FakeContainers } from "./fake_containers.ts";
-import { TestClient } from "./test_client.ts";
+import { FakeContainers } from "../support/sessions/fake_containers.ts";
+import { TestClient } from "../support/sessions/test_client.ts";
 
 Deno.test("a container that comes to be after its session was given up is removed, unless another instance created it", async (t) => {
   for (const isOwn of [true, false]) {

@@ -3,7 +3,7 @@ import { silentLogger } from "../../src/platform/logger.ts";
 import { SessionReaper } from "../../src/sessions/session_reaper.ts";
 import { openStorage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { FakeContainers } from "./fake_containers.ts";
+import { FakeContainers } from "../support/sessions/fake_containers.ts";
 
 Deno.test("SessionReaper says of what it removes that it is taken care of, so that nobody else removes it too", async () => {
   const containers = new FakeContainers();

@@ -3,8 +3,8 @@ import { silentLogger } from "../../src/platform/logger.ts";
 import { SessionTerminal } from "../../src/sessions/session_terminal.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { within } from "../support/within.ts";
-import { FakeContainers } from "./fake_containers.ts";
-import { TestClient } from "./test_client.ts";
+import { FakeContainers } from "../support/sessions/fake_containers.ts";
+import { TestClient } from "../support/sessions/test_client.ts";
 
 const SIZE = { columns: 40, rows: 10 };
 

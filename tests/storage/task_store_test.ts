@@ -5,7 +5,7 @@ import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import { MIGRATIONS } from "../../src/storage/schema.ts";
 import type { StoredTask } from "../../src/storage/stored_task.ts";
 import { MAX_ENDED_TASKS, MAX_RUNS } from "../../src/storage/task_store.ts";
-import { holdLock, withRaw } from "../eventlog/journaled_log.ts";
+import { holdLock, withRaw } from "../support/daemons/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 

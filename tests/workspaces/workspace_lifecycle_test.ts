@@ -1,10 +1,10 @@
 /** Workspaces on real engines: the same behaviour on the embedded one and on Docker. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { dockerAvailable, startDocker } from "../support/docker_engine.ts";
-import { TestEngine } from "../support/embedded_engine.ts";
+import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
-import { EngineWorkspaces, specOf } from "./engine_workspaces.ts";
+import { EngineWorkspaces, specOf } from "../support/engines/engine_workspaces.ts";
 
 type Steps = (on: EngineWorkspaces, socketPath: string) => Promise<void>;
 

@@ -1,13 +1,13 @@
 /** What the WorkspaceManager makes of events and replies, in every order in which they can come. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { ContainerEvents } from "../../src/containers/container_events.ts";
-import type { ContainerRecord } from "../../src/containers/container_record.ts";
-import { TypedEmitter } from "../../src/containers/typed_emitter.ts";
-import { EngineError } from "../../src/engine/engine_error.ts";
+import type { ContainerEvents } from "../../src/containers/changes/container_events.ts";
+import type { ContainerRecord } from "../../src/containers/reconcile/container_record.ts";
+import { TypedEmitter } from "../../src/platform/typed_emitter.ts";
+import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import type { WorkspaceSpec } from "../../src/workspaces/workspace.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
-import { EmittedManager } from "../support/emitted_manager.ts";
+import { EmittedManager } from "../support/containers/emitted_manager.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { within } from "../support/within.ts";
 

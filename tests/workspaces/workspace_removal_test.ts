@@ -9,7 +9,7 @@ import {
   removeContainer,
   removeWithRetries,
 } from "../../src/workspaces/workspace_removal.ts";
-import { httpReply, type RawExchange, RawHttpServer } from "../support/raw_http_server.ts";
+import { httpReply, type RawExchange, RawHttpServer } from "../support/engines/raw_http_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 

@@ -1,0 +1,131 @@
+import type { ControlParamsOf } from "../../client/control_exchange.ts";
+import { type ControlStream, openStream } from "../../client/control_stream.ts";
+import { logErrorOf } from "../../client/frame_payloads.ts";
+import { ApexError } from "../../platform/apex_error.ts";
+import { formatByteSize } from "../../platform/byte_size.ts";
+import type { SocketPaths } from "../../platform/directories.ts";
+import type { Frame } from "../../protocol/frames.ts";
+import type { CliContext } from "../cli_context.ts";
+import { otherTargetsNote } from "../connection/other_targets.ts";
+import { resumedFrames } from "../connection/resumed_frames.ts";
+import { pointInTime } from "../args/point_in_time.ts";
+
+export interface LogsFlags {
+  readonly follow?: true | undefined;
+  /** A number of lines, or `all`. */
+  readonly tail?: string | undefined;
+  /** As `pointInTime` takes it. */
+  readonly since?: string | undefined;
+  readonly timestamps?: true | undefined;
+}
+
+export interface LogsOptions {
+  readonly sockets: SocketPaths;
+  readonly target: string;
+  readonly flags: LogsFlags;
+}
+
+type LogsStream = ControlStream<"containers.logs">;
+
+/**
+ * `apex logs`: what a task or container has written, to stdout what was there, to stderr what was there. What is followed is
+ * continued through the next daemon.
+ *
+ * @throws {ApexError} `not_found`, `usage`, `no_daemon`; `engine` when the log cannot be read to its end; `stream_cut` when
+ * the daemon went away and no other came, or nothing is followed; `interrupted` on Ctrl-C while there is none
+ */
+export async function logs(context: CliContext, { sockets, target, flags }: LogsOptions): Promise<void> {
+  const { stdout, stderr } = context;
+  for await (const frame of await framesOf(context, { sockets, target, flags })) {
+    if (frame.kind === "data") await stdout.write(frame.payload);
+    else if (frame.kind === "stderr") await stderr.write(frame.payload);
+    else if (frame.kind === "exit") {
+      const error = logErrorOf(frame);
+      if (error === undefined) return;
+      throw new ApexError("engine", `the log of ${target} broke off: ${error}`);
+    }
+  }
+  throw brokeOff(target);
+}
+
+function brokeOff(target: string): ApexError {
+  return new ApexError("stream_cut", `the log of ${target} broke off: the daemon went away`);
+}
+
+async function framesOf(
+  context: CliContext,
+  { sockets: { controlSocket, ...sockets }, target, flags }: LogsOptions,
+): Promise<AsyncIterable<Frame>> {
+  const params = {
+    target,
+    ...(flags.follow && { follow: true }),
+    ...(flags.tail !== undefined && flags.tail !== "all" && { tail: lines(flags.tail) }),
+    ...(flags.since !== undefined && { sinceMs: pointInTime("--since", flags.since, context.now()) }),
+    ...(flags.timestamps && { timestamps: true }),
+  };
+  const abort = new AbortController();
+  const options = { signal: abort.signal };
+  const begin = async (): Promise<LogsStream> => {
+    const stream = await openStream(controlSocket, "containers.logs", params, options);
+    await tellWhatIsShown(context, { target, stream });
+    return stream;
+  };
+  if (!flags.follow) return framesOnce(await begin());
+  let first: LogsStream["result"] | undefined;
+  return resumedFrames({
+    context,
+    open: async ({ received, lostAtMs }) => {
+      const hasMoved = first?.start === undefined && "tail" in params;
+      if (first !== undefined && hasMoved) throw brokeOff(target);
+      if (lostAtMs !== undefined) await context.checkDaemon({ controlSocket, ...sockets });
+      if (first === undefined) {
+        const stream = await begin();
+        first = stream.result;
+        return stream;
+      }
+      const again = { ...continued(params, first), received };
+      return await openStream(controlSocket, "containers.logs", again, options);
+    },
+    standing: () => `the log of ${target} continues`,
+    remedy: () => `see: apex logs ${target}`,
+    abort,
+  });
+}
+
+async function* framesOnce(stream: LogsStream): AsyncGenerator<Frame> {
+  using current = stream;
+  yield* current.frames;
+}
+
+/** The same output again: a name may be another container's by now, and the last lines other ones. */
+function continued(
+  { tail: _tail, sinceMs, ...params }: LogsParams,
+  { target, containerId, start }: LogsStream["result"],
+): LogsParams {
+  const isRun = target?.includes("@") ?? false;
+  return {
+    ...params,
+    ...(start !== undefined ? { start } : sinceMs !== undefined && { sinceMs }),
+    target: (isRun ? target : containerId ?? target) ?? params.target,
+  };
+}
+
+type LogsParams = ControlParamsOf<"containers.logs">;
+
+async function tellWhatIsShown(
+  { stderr }: CliContext,
+  { target, stream: { result } }: { readonly target: string; readonly stream: LogsStream },
+): Promise<void> {
+  const note = otherTargetsNote(target, result);
+  if (note !== undefined) await stderr.print(`apex: ${note}`);
+  if (!result.kept?.isCut) return;
+  const amount = formatByteSize(result.kept.bytes);
+  await stderr.print(
+    `apex: the container of ${target} was removed: only the last ${amount} of its output are kept`,
+  );
+}
+
+function lines(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new ApexError("usage", `--tail: ${JSON.stringify(text)} must be a number of lines, or "all"`);
+}

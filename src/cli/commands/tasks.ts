@@ -1,0 +1,70 @@
+import { green, red, yellow } from "@std/fmt/colors";
+import { request } from "../../client/request.ts";
+import type { SocketPaths } from "../../platform/directories.ts";
+import { formatDuration } from "../../platform/durations.ts";
+import type { TaskResult } from "../../protocol/control.ts";
+import type { CliContext } from "../cli_context.ts";
+import { formatTable, printable } from "../output/table.ts";
+
+export interface TasksOptions {
+  readonly sockets: SocketPaths;
+  /** Those that have ended, too. */
+  readonly all: boolean;
+  readonly json: boolean;
+}
+
+/** `apex tasks`: newest first. */
+export async function tasks(context: CliContext, { sockets, all, json }: TasksOptions): Promise<void> {
+  const { stdout } = context;
+  const { tasks } = await request(sockets.controlSocket, "tasks.list", { all });
+  if (json) return await stdout.print(JSON.stringify(tasks, null, 2));
+  const rows = tasks.map((task) => row(task, context));
+  await stdout.print(formatTable([HEADINGS, ...rows]).join("\n"));
+}
+
+const HEADINGS = ["TASK", "STATE", "EXIT", "IMAGE", "COMMAND", "AGE", "DURATION"];
+const STATE_COLUMN = HEADINGS.indexOf("STATE");
+/** A command may be a whole script. */
+const MAX_COMMAND_CHARACTERS = 40;
+
+function row(task: TaskResult, { now, stdout }: CliContext): string[] {
+  const paint = stdout.colors ? colorOf(task) : (text: string) => text;
+  return [
+    task.taskId,
+    stateOf(task),
+    task.exitCode === undefined ? "-" : String(task.exitCode),
+    task.image,
+    commandOf(task),
+    formatDuration(now() - Date.parse(task.createdAt)),
+    durationOf(task, now()),
+  ].map((cell, column) => column === STATE_COLUMN ? paint(printable(cell)) : printable(cell));
+}
+
+/** Why it failed, unless the exit status tells it already. */
+function stateOf({ state, reason }: TaskResult): string {
+  return state !== "failed" || reason === undefined || reason === "exit" ? state : `${state} (${reason})`;
+}
+
+function colorOf({ state }: TaskResult): (text: string) => string {
+  if (state === "failed") return red;
+  if (state === "running") return green;
+  return state === "pending" || state === "cancelled" ? yellow : (text) => text;
+}
+
+/** As one would type it, cut short. */
+function commandOf({ cmd }: TaskResult): string {
+  if (cmd.length === 0) return "-";
+  const characters = [...cmd.map(quoted).join(" ")];
+  if (characters.length <= MAX_COMMAND_CHARACTERS) return characters.join("");
+  return `${characters.slice(0, MAX_COMMAND_CHARACTERS - 1).join("")}…`;
+}
+
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** How long it ran, or has run by now. */
+function durationOf({ startedAt, endedAt }: TaskResult, nowMs: number): string {
+  if (startedAt === undefined) return "-";
+  return formatDuration((endedAt === undefined ? nowMs : Date.parse(endedAt)) - Date.parse(startedAt));
+}

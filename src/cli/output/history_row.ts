@@ -1,0 +1,95 @@
+import { green, red } from "@std/fmt/colors";
+import * as v from "valibot";
+import { senselessLine } from "../../client/stream_lines.ts";
+import { printable } from "./table.ts";
+
+export const HISTORY_HEADINGS = ["TIME", "EVENT", "CONTAINER", "TASK", "DETAILS"];
+
+/** An event of the past as the daemon tells it: whatever fields it has. */
+export interface PastEvent {
+  readonly type: string;
+  readonly publishedAt?: string;
+  readonly timestamp?: string;
+  readonly [field: string]: unknown;
+}
+
+const PAST_EVENT = v.looseObject({
+  type: v.string(),
+  publishedAt: v.exactOptional(v.string()),
+  timestamp: v.exactOptional(v.string()),
+});
+
+/** @param lines whole ones, of a history @throws {ApexError} `protocol` for a line that is not an event */
+export function pastEvents(lines: Uint8Array): PastEvent[] {
+  try {
+    const texts = new TextDecoder().decode(lines).trimEnd().split("\n");
+    return texts.map((text) => v.parse(PAST_EVENT, JSON.parse(text)));
+  } catch (error) {
+    throw senselessLine(error);
+  }
+}
+
+export interface HistoryRowOptions {
+  /** Of containers by their ids; a container without one is shown by the first digits of its id. */
+  readonly names: ReadonlyMap<string, string>;
+  readonly colors: boolean;
+}
+
+/** One row of the table, in local time. */
+export function historyRow(event: PastEvent, { names, colors }: HistoryRowOptions): string[] {
+  const { containerName, containerId } = event;
+  const paint = colors ? colorOf(event) : (text: string) => text;
+  const time = event.timestamp ?? event.publishedAt;
+  return [
+    time === undefined ? "-" : localTime(new Date(time)),
+    paint(printable(event.type)),
+    textOf(containerName ?? names.get(String(containerId)) ?? shortId(containerId)) ?? "-",
+    textOf(event.taskId) ?? "-",
+    detailsOf(event).join(", "),
+  ];
+}
+
+/** What matters most, in words. */
+function detailsOf(event: PastEvent): string[] {
+  const { type, exitCode, signal, oomKilled, reason, status, operation, engine, version, error, origin } =
+    event;
+  const said = [
+    event.session,
+    operation,
+    type === "container.health" ? status : undefined,
+    type.startsWith("engine.") ? [engine, version].filter(Boolean).join(" ") : undefined,
+    reason === "exit" || type === "stream.gap" ? undefined : reason,
+    exitCode === undefined ? undefined : `exit ${exitCode}`,
+    signal,
+    oomKilled === true ? "out of memory" : undefined,
+    type === "stream.gap" ? `what comes after ${event.from}, up to ${event.to}, is missing` : undefined,
+    event.graceful === false ? "had to be killed" : undefined,
+    error,
+    origin,
+  ];
+  return said.map(textOf).filter((text) => text !== undefined);
+}
+
+function colorOf({ type, exitCode }: PastEvent): (text: string) => string {
+  if (type === "task.failed" || type === "container.operation_failed" || type === "engine.disconnected") {
+    return red;
+  }
+  if (type === "container.died" && exitCode !== 0) return red;
+  return type === "task.completed" ? green : (text) => text;
+}
+
+function textOf(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  return printable(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+/** As many digits of a container's id as engines show. */
+function shortId(id: unknown): string | undefined {
+  return typeof id === "string" ? id.slice(0, 12) : undefined;
+}
+
+function localTime(time: Date): string {
+  const digits = (value: number): string => String(value).padStart(2, "0");
+  const date = [time.getFullYear(), digits(time.getMonth() + 1), digits(time.getDate())].join("-");
+  return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(digits).join(":")}`;
+}

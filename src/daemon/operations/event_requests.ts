@@ -1,0 +1,127 @@
+/** The operations `events.*`: extended subscriptions, which are the event log's, and what the journal has of the past. */
+import type { EventLog } from "../../eventlog/event_log.ts";
+import type { SnapshotState } from "../../eventlog/extended_feed.ts";
+import { finishAll } from "../../eventlog/finish_all.ts";
+import { resumeCursor } from "../../eventlog/resume_cursor.ts";
+import type { CloseReason, Subscription } from "../../eventlog/subscription.ts";
+import { ApexError } from "../../platform/apex_error.ts";
+import type { Clock } from "../../platform/clock.ts";
+import { definedFields } from "../../platform/defined_fields.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { ControlRequestOf } from "../../protocol/control.ts";
+import type { Cursor } from "../../protocol/cursor.ts";
+import { EventFilter } from "../../storage/journal/event_filter.ts";
+import type { EventJournal } from "../../storage/journal/event_journal.ts";
+import { historyInOrder, isEvent } from "../../storage/journal/history_in_order.ts";
+import type { StreamReply } from "../control_socket/control_server.ts";
+import { HistoryLines } from "./history_lines.ts";
+import { LineConnection } from "../control_socket/line_connection.ts";
+
+export interface EventRequestsOptions {
+  readonly log: EventLog;
+  readonly journal: EventJournal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** How long disposal lets subscribers take what is theirs. */
+const DRAIN_LIMIT_MS = 2_000;
+
+/** Disposing lets each subscriber have what was told, and says farewell to it. */
+export class EventRequests implements AsyncDisposable {
+  readonly #options: EventRequestsOptions;
+  readonly #subscriptions = new Set<Subscription>();
+  #isEnding = false;
+
+  constructor(options: EventRequestsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Registers at once: what is told after the reply comes.
+   *
+   * @param snapshot as it is in this very block
+   * @throws {ApexError} `failed` when it asks for the past of a log that has no journal; `busy`, for that passes, when the
+   * daemon is ending.
+   */
+  subscribe(request: ControlRequestOf<"events.subscribe">, snapshot?: SnapshotState): StreamReply {
+    if (this.#isEnding) throw new ApexError("busy", "the daemon is ending");
+    const { log, logger } = this.#options;
+    const { heartbeatMs, limit } = request;
+    const after = this.#start(request);
+    const connection = new LineConnection();
+    const subscription = log.subscribeExtended({
+      connection,
+      ...definedFields({ after, snapshot, heartbeatMs, limit, filter: filterOf(request) }),
+      onClose: (reason: CloseReason) => {
+        this.#subscriptions.delete(subscription);
+        connection.closed(reason);
+        if (reason === "stalled") logger.warn("disconnected a subscriber that took nothing for 30 s");
+      },
+    });
+    this.#subscriptions.add(subscription);
+    return {
+      ok: true,
+      result: {},
+      stream: (channel) => connection.serve(channel, () => subscription.close("gone")),
+    };
+  }
+
+  /** @throws {ApexError} `usage` for a reversed range; `failed` when nothing is journaled, or the journal cannot be read */
+  history({ sinceMs, untilMs, limit, ...request }: ControlRequestOf<"events.history">): StreamReply {
+    const { journal } = this.#options;
+    if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs) {
+      throw new ApexError("usage", `sinceMs (${sinceMs}) is later than untilMs (${untilMs})`);
+    }
+    this.#requireJournal("there is no history");
+    return {
+      ok: true,
+      result: {},
+      async stream(channel) {
+        const { signal } = channel;
+        const lines = new HistoryLines(channel);
+        const options = definedFields({ sinceMs, untilMs, limit, filter: filterOf(request) });
+        for await (const past of historyInOrder(journal, { ...options, signal })) {
+          await (isEvent(past) ? lines.send(past) : lines.gap(past, journal.epoch));
+        }
+        await lines.end();
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnding = true;
+    await finishAll(this.#subscriptions, { clock: this.#options.clock, limitMs: DRAIN_LIMIT_MS });
+  }
+
+  #start({ after, sinceMs }: ControlRequestOf<"events.subscribe">): Cursor | undefined {
+    if (after !== undefined) return resumeCursor(after);
+    if (sinceMs === undefined) return undefined;
+    this.#requireJournal("it is not known which events are since then");
+    const { journal } = this.#options;
+    return { epoch: journal.epoch, seq: journal.seqBefore(sinceMs) };
+  }
+
+  #requireJournal(consequence: string): void {
+    const { journal } = this.#options;
+    if (journal.status.state !== "off" && journal.isInMemory) {
+      throw new ApexError("failed", `${consequence}: the database cannot be used (see: apex status)`);
+    }
+    if (journal.status.state !== "off") return;
+    throw new ApexError(
+      "failed",
+      `${consequence}: this daemon keeps no journal (--no-journal, or journal = false in its configuration)`,
+    );
+  }
+}
+
+interface FilterRequest {
+  readonly types?: readonly string[] | undefined;
+  readonly task?: string | undefined;
+  readonly container?: string | undefined;
+}
+
+function filterOf({ types, task, container }: FilterRequest): EventFilter | undefined {
+  if (types === undefined && task === undefined && container === undefined) return undefined;
+  return new EventFilter(definedFields({ types, taskId: task, container }));
+}

@@ -1,0 +1,165 @@
+/**
+ * Which task or container a client names: in this order a task's id, one run of it (`build-7@2`), a container's name, a
+ * container's id. A task id may be one that apex runs, or only a label on containers that other programs created.
+ */
+import type { ContainerManager } from "../../containers/container_manager.ts";
+import type { ContainerRecord } from "../../containers/reconcile/container_record.ts";
+import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
+import type { Task } from "../../orchestrator/task.ts";
+import { ApexError } from "../../platform/apex_error.ts";
+import type { WorkspaceManager } from "../../workspaces/workspace_manager.ts";
+import type { EngineStatus } from "../engine_status.ts";
+
+export interface TargetsOptions {
+  readonly containers: Pick<ContainerManager, "find" | "list">;
+  readonly orchestrator: Pick<ApexOrchestrator, "getTask" | "taskRuns">;
+  readonly workspaces: Pick<WorkspaceManager, "orphans" | "foreign">;
+  readonly engine: Pick<EngineStatus, "current">;
+}
+
+/** What a target turned out to be: one run of a task of apex, a container, or both. */
+export type Target =
+  & ({ readonly task?: Task; readonly container: ContainerRecord } | {
+    readonly task: Task;
+    readonly container: undefined;
+  })
+  & {
+    /** The target that names exactly this: `build-7@2`, or a container's name. */
+    readonly name: string;
+    /**
+     * What else has the task id that was asked for, each a target of its own: earlier runs, the last one first, then other
+     * programs' containers, the newest first. Empty when exactly one run or container was asked for.
+     */
+    readonly others: readonly string[];
+  };
+
+/** One run of a task id: from the first, `@1`, or back from the last, `@-1`. Neither task ids nor names have an `@`. */
+const RUN = /^(.+)@(-?[1-9]\d{0,8})$/;
+
+export class Targets {
+  readonly #options: TargetsOptions;
+
+  constructor(options: TargetsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A task id names its last run; where it is only a label, the container that was created last.
+   *
+   * @param target a task's id, that and a run's number, or a container's name, id, or unambiguous prefix of that
+   * @throws {ApexError} `not_found`; `conflict` for an ambiguous prefix
+   */
+  find(target: string): Target {
+    const [last, ...earlier] = this.#options.orchestrator.taskRuns(target);
+    const labelled = this.#labelled(target);
+    if (last !== undefined) {
+      const ofRuns = new Set([last, ...earlier].map(({ containerId }) => containerId));
+      const foreign = labelled.filter(({ id }) => !ofRuns.has(id));
+      return this.#ofRun(last, [...earlier.map(nameOfRun), ...namesOf(foreign)]);
+    }
+    const [newest, ...older] = labelled;
+    if (newest !== undefined) return this.#ofContainer(newest, namesOf(older));
+    const run = this.#findRun(target);
+    if (run !== undefined) return this.#ofRun(run);
+    const container = this.#options.containers.find(target);
+    if (container === undefined) throw noSuchTarget(target);
+    return this.#ofContainer(container);
+  }
+
+  /** Whether it names a task of apex, or one run of it. */
+  hasRun(target: string): boolean {
+    const [, taskId = target] = RUN.exec(target) ?? [];
+    return this.#options.orchestrator.taskRuns(taskId).length > 0;
+  }
+
+  /**
+   * Refuses to act on a container that no task of apex has. A target that names nothing passes.
+   *
+   * @param verb for the message, `cancel` for example
+   * @throws {ApexError} `conflict`, with what to do instead
+   */
+  refuseUnmanaged(target: string, verb: string): void {
+    const { containers, orchestrator, workspaces, engine } = this.#options;
+    if (orchestrator.getTask(target) !== undefined) return;
+    const container = this.#labelled(target)[0] ?? containers.find(target);
+    if (container === undefined) return;
+    const { id, name, taskId } = container;
+    const refused = `cannot ${verb} ${JSON.stringify(target)}`;
+    const task = this.#taskOf(container);
+    if (task !== undefined) {
+      const how = task.endedAt === undefined
+        ? `it is the container of a task (try: apex ${verb} ${taskId})`
+        : `it is the container of ${nameOfRun(task)}, which has ended (${task.state})`;
+      throw new ApexError("conflict", `${refused}: ${how}`);
+    }
+    if (workspaces.orphans().some(({ containerId }) => containerId === id)) {
+      const advice = `remove it with: apex workspaces clean ${name}`;
+      throw new ApexError("conflict", `${refused}: container ${name} belongs to no known task (${advice})`);
+    }
+    const instance = workspaces.foreign().find(({ containerId }) => containerId === id)?.instance;
+    if (instance !== undefined) {
+      const advice = `ask that instance's daemon to ${verb} it`;
+      throw new ApexError(
+        "conflict",
+        `${refused}: container ${name} belongs to another apex instance (${instance}; ${advice})`,
+      );
+    }
+    const cli = engine.current.kind === "podman" ? "podman" : "docker";
+    throw new ApexError(
+      "conflict",
+      `${refused}: container ${name} is not managed by apex (stop it with: ${cli} stop ${name})`,
+    );
+  }
+
+  #ofRun(task: Task, others: readonly string[] = []): Target {
+    const { containerId } = task;
+    const container = containerId === undefined ? undefined : this.#options.containers.find(containerId);
+    return { task, container, name: nameOfRun(task), others };
+  }
+
+  #ofContainer(container: ContainerRecord, others: readonly string[] = []): Target {
+    const task = this.#taskOf(container);
+    return { container, ...(task && { task }), name: container.name, others };
+  }
+
+  /** @throws {ApexError} `not_found` for a run that a known task id does not have (any more) */
+  #findRun(target: string): Task | undefined {
+    const [, taskId, number] = RUN.exec(target) ?? [];
+    if (taskId === undefined) return undefined;
+    const runs = this.#options.orchestrator.taskRuns(taskId);
+    if (runs.length === 0) return undefined;
+    const run = Number(number);
+    const found = run < 0 ? runs[-run] : runs.find((each) => each.run === run);
+    if (found !== undefined) return found;
+    const known = runs.map(nameOfRun).reverse().join(", ");
+    throw new ApexError("not_found", `no such run: ${JSON.stringify(target)} (known: ${known})`);
+  }
+
+  /** The run of a task that has, or had, this container. */
+  #taskOf({ id, taskId }: ContainerRecord): Task | undefined {
+    if (taskId === undefined) return undefined;
+    return this.#options.orchestrator.taskRuns(taskId).find(({ containerId }) => containerId === id);
+  }
+
+  /** Containers of that task id, newest first. */
+  #labelled(taskId: string): ContainerRecord[] {
+    return this.#options.containers.list()
+      .filter((container) => container.taskId === taskId)
+      .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0));
+  }
+}
+
+function nameOfRun({ taskId, run }: Task): string {
+  return `${taskId}@${run}`;
+}
+
+function namesOf(containers: readonly ContainerRecord[]): string[] {
+  return containers.map(({ name }) => name);
+}
+
+function noSuchTarget(target: string): ApexError {
+  return new ApexError(
+    "not_found",
+    `no such task or container: ${JSON.stringify(target)} (try: apex tasks --all, apex ps)`,
+  );
+}

@@ -1,0 +1,73 @@
+/**
+ * What one client of `tasks.run`, or of `tasks.wait` with output, receives of its task: `pending`?, `progress`*, `started`?,
+ * output, `exit`.
+ */
+import type { ContainerManager } from "../../containers/container_manager.ts";
+import type { Task } from "../../orchestrator/task.ts";
+import type { TaskHandle } from "../../orchestrator/task_handle.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { encodeJsonFrame } from "../../protocol/frames.ts";
+import type { OutputPosition } from "../../protocol/control.ts";
+import type { ControlChannel } from "../control_socket/control_channel.ts";
+import type { PullProgressFrames } from "./pull_progress_frames.ts";
+import { TaskOutput } from "./task_output.ts";
+import { whileThere } from "../control_socket/while_there.ts";
+import { taskResult } from "./wire_results.ts";
+
+export interface TaskStreamOptions {
+  readonly handle: TaskHandle;
+  readonly channel: ControlChannel;
+  /** What of the output its client has received before. */
+  readonly received?: OutputPosition;
+  readonly progress: PullProgressFrames;
+  readonly containers: Pick<ContainerManager, "find" | "logs">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class TaskStream {
+  readonly #options: TaskStreamOptions;
+  #outputError: string | undefined;
+
+  constructor(options: TaskStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the task's container is needed no more. @throws when the client is gone */
+  async untilOutputTaken(): Promise<void> {
+    const { handle, channel, progress, received, containers, clock, logger } = this.#options;
+    if (handle.pendingAhead > 0) {
+      await channel.send(encodeJsonFrame("pending", { ahead: handle.pendingAhead }));
+    }
+    progress.sendTo(channel);
+    const { taskId, containerId, startedAt } = await whileThere(handle.started, channel);
+    await progress.finish();
+    // It ended before it started: there is nothing to read.
+    if (startedAt === undefined || containerId === undefined) return;
+    await channel.send(encodeJsonFrame("started", { taskId, containerId }));
+    if (handle.isOutputTaken && containers.find(containerId) === undefined) return;
+    const output = new TaskOutput({
+      containers,
+      containerId,
+      ended: handle.ended,
+      channel,
+      clock,
+      ...(received && { received }),
+    });
+    this.#outputError = await output.relay();
+    if (this.#outputError !== undefined) {
+      logger.warn(`some output of task ${taskId} may not have reached its client: ${this.#outputError}`);
+    }
+  }
+
+  /** Waits for the task's end and tells it; `outputError` says why some of the output may be missing. */
+  async sendEnd(): Promise<void> {
+    const { handle, channel } = this.#options;
+    const task: Task = await whileThere(handle.ended, channel);
+    const outputError = this.#outputError;
+    await channel.send(
+      encodeJsonFrame("exit", { task: taskResult(task), ...(outputError !== undefined && { outputError }) }),
+    );
+  }
+}

@@ -1,0 +1,167 @@
+/** The requests about containers: parameters in, operations on the store's containers, Docker's statuses out. */
+import { checkSources } from "../spec/bind_mounts.ts";
+import { checkContainerFilters, matchesContainerFilters } from "./container_filter.ts";
+import { logReply } from "./container_logs_reply.ts";
+import type { ContainerStore } from "../containers/container_store.ts";
+import { inspectionOf, summaryOf } from "./container_view.ts";
+import type { ContainerSpec } from "../spec/create_request.ts";
+import { parseCreateRequest } from "../spec/create_request.ts";
+import type { EmbeddedContainer } from "../containers/embedded_container.ts";
+import { WAIT_CONDITIONS } from "../containers/exit_waiters.ts";
+import { parseFilters } from "./filters.ts";
+import { HttpError } from "../http/http_error.ts";
+import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import type { ImageStore } from "../spec/image_store.ts";
+import { checkContainerName, randomName } from "../spec/names.ts";
+import { checkOwnUser } from "../spec/own_user.ts";
+import { booleanParameter, integerParameter, jsonBody } from "./parameters.ts";
+import type { PathParameters, Route } from "../http/router.ts";
+import { parseSignal } from "../spec/signals.ts";
+import { checkTerminals } from "../terminals/terminal_plan.ts";
+import { checkPlatform } from "../spec/unsupported_options.ts";
+
+export interface ContainerRoutesOptions {
+  readonly store: ContainerStore;
+  readonly images: ImageStore;
+  readonly now: () => number;
+  /** Makes a container, adds it to the store and publishes its `create`, in one block. */
+  readonly create: (name: string, spec: ContainerSpec) => EmbeddedContainer;
+}
+
+export function containerRoutes(options: ContainerRoutesOptions): Route[] {
+  const { store } = options;
+  type OnContainer = (container: EmbeddedContainer, request: HttpRequest) => Promise<HttpReply> | HttpReply;
+  const on = (handle: OnContainer) => (request: HttpRequest, { id = "" }: PathParameters) =>
+    handle(store.get(id), request);
+  return [
+    { method: "GET", path: "/containers/json", handle: (request) => list(request, options) },
+    { method: "POST", path: "/containers/create", handle: (request) => create(request, options) },
+    { method: "GET", path: "/containers/{id}/json", handle: on(inspect) },
+    {
+      method: "GET",
+      path: "/containers/{id}/logs",
+      handle: (request, { id = "" }) => logReply(request, () => store.get(id)),
+    },
+    { method: "POST", path: "/containers/{id}/start", handle: on(start) },
+    { method: "POST", path: "/containers/{id}/stop", handle: on(stop) },
+    { method: "POST", path: "/containers/{id}/restart", handle: on(restart) },
+    {
+      method: "POST",
+      path: "/containers/{id}/kill",
+      handle: (request, { id = "" }) => kill(request, { store, id }),
+    },
+    {
+      method: "POST",
+      path: "/containers/{id}/pause",
+      handle: on((container) => (container.pause(), emptyReply(204))),
+    },
+    {
+      method: "POST",
+      path: "/containers/{id}/unpause",
+      handle: on((container) => (container.unpause(), emptyReply(204))),
+    },
+    { method: "POST", path: "/containers/{id}/wait", handle: on(wait) },
+    {
+      method: "POST",
+      path: "/containers/{id}/rename",
+      handle: (request, { id = "" }) => rename(request, { store, id }),
+    },
+    { method: "DELETE", path: "/containers/{id}", handle: on(remove) },
+  ];
+}
+
+function list(request: HttpRequest, { store, now }: ContainerRoutesOptions): HttpReply {
+  const limit = integerParameter(request.query, { name: "limit", badStatus: 500 }) ?? 0;
+  const filters = parseFilters(request.query.get("filters"));
+  checkContainerFilters(filters);
+  const all = booleanParameter(request.query, "all") || limit > 0 || filters.has("status") ||
+    filters.has("exited");
+  const matching = store.list().filter((container) =>
+    (all || container.isRunning) && matchesContainerFilters(container, filters)
+  );
+  const shown = limit > 0 ? matching.slice(0, limit) : matching;
+  return jsonReply(200, shown.map((container) => summaryOf(container, now())));
+}
+
+async function create(request: HttpRequest, options: ContainerRoutesOptions): Promise<HttpReply> {
+  const asked = request.query.get("name")?.replace(/^\//, "") ?? "";
+  if (asked !== "") checkContainerName(asked);
+  const { spec, warnings } = parseCreateRequest(jsonBody(request));
+  checkPlatform(request.query);
+  options.images.check(spec.image);
+  await checkOwnUser(spec.user);
+  await checkSources(spec.mounts, { make: false });
+  if (spec.tty) await checkTerminals();
+  const name = asked === "" ? randomName((candidate) => options.store.hasName(candidate)) : asked;
+  options.store.checkFree(name);
+  const { id } = options.create(name, spec);
+  return jsonReply(201, { Id: id, Warnings: warnings });
+}
+
+function inspect(container: EmbeddedContainer): HttpReply {
+  return jsonReply(200, inspectionOf(container));
+}
+
+async function start(container: EmbeddedContainer): Promise<HttpReply> {
+  return emptyReply(await container.start() ? 204 : 304);
+}
+
+async function stop(container: EmbeddedContainer, { query }: HttpRequest): Promise<HttpReply> {
+  const timeoutSeconds = integerParameter(query, { name: "t", badStatus: 400 });
+  return emptyReply(await container.stop(timeoutSeconds) ? 204 : 304);
+}
+
+async function restart(container: EmbeddedContainer, { query }: HttpRequest): Promise<HttpReply> {
+  await container.restart(integerParameter(query, { name: "t", badStatus: 400 }));
+  return emptyReply(204);
+}
+
+/** The signal is looked at before the container, and a missing container is told of in other words than elsewhere. */
+async function kill(
+  request: HttpRequest,
+  { store, id }: { store: ContainerStore; id: string },
+): Promise<HttpReply> {
+  const text = request.query.get("signal") || "KILL";
+  const signal = parseSignal(text);
+  if (signal === undefined) throw new HttpError(400, `Invalid signal: ${text}`);
+  let container: EmbeddedContainer;
+  try {
+    container = store.get(id);
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    throw new HttpError(error.status, `Cannot kill container: ${id}: ${error.message}`, { cause: error });
+  }
+  await container.kill(signal);
+  return emptyReply(204);
+}
+
+/** Headers at once, the result when it is there: the client knows by the headers that it waits in time. */
+function wait(container: EmbeddedContainer, { query, signal }: HttpRequest): HttpReply {
+  const text = query.get("condition") || "not-running";
+  const condition = WAIT_CONDITIONS.find((known) => known === text);
+  if (condition === undefined) throw new HttpError(400, `invalid condition: ${JSON.stringify(text)}`);
+  const result = container.wait(condition, signal);
+  result.catch(() => {}); // Awaited below, but not when the client has gone before its headers were written.
+  return {
+    kind: "stream",
+    status: 200,
+    contentType: "application/json",
+    produce: async (write) => {
+      const { exitCode, error } = await result;
+      const body = { StatusCode: exitCode, ...error !== undefined && { Error: { Message: error } } };
+      await write(new TextEncoder().encode(JSON.stringify(body) + "\n"));
+    },
+  };
+}
+
+function rename(request: HttpRequest, { store, id }: { store: ContainerStore; id: string }): HttpReply {
+  const name = request.query.get("name")?.replace(/^\//, "") ?? "";
+  if (name === "") throw new HttpError(400, "Neither old nor new names may be empty");
+  store.rename(store.get(id), name);
+  return emptyReply(204);
+}
+
+async function remove(container: EmbeddedContainer, { query }: HttpRequest): Promise<HttpReply> {
+  await container.remove({ force: booleanParameter(query, "force") });
+  return emptyReply(204);
+}

@@ -1,0 +1,134 @@
+/** The requests about commands beside a container's own (`docker exec`). */
+import { checkExec } from "../containers/container_refusals.ts";
+import type { ContainerStore } from "../containers/container_store.ts";
+import type { EmbeddedExec } from "../containers/embedded_exec.ts";
+import { parseExecCreate, parseExecStart } from "./exec_request.ts";
+import type { ExecStore } from "../containers/exec_store.ts";
+import { HttpError } from "../http/http_error.ts";
+import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import { encodeFrame } from "../processes/log_record.ts";
+import { jsonBody } from "./parameters.ts";
+import type { ContainerProcess, OutputStream } from "../processes/container_process.ts";
+import { type RawClient, rawStreamReply } from "../http/raw_stream.ts";
+import { checkOwnUser } from "../spec/own_user.ts";
+import type { Route } from "../http/router.ts";
+import { checkTerminals } from "../terminals/terminal_plan.ts";
+import { sizeParameters } from "../terminals/terminal_size.ts";
+
+export interface ExecRoutesOptions {
+  readonly store: ContainerStore;
+  readonly execs: ExecStore;
+}
+
+export function execRoutes(options: ExecRoutesOptions): Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/containers/{id}/exec",
+      handle: (request, { id = "" }) => create(request, { ...options, id }),
+    },
+    {
+      method: "POST",
+      path: "/exec/{id}/start",
+      handle: (request, { id = "" }) => start(request, { ...options, id }),
+    },
+    {
+      method: "POST",
+      path: "/exec/{id}/resize",
+      handle: async ({ query }, { id = "" }) => {
+        const size = sizeParameters(query);
+        await startable({ ...options, id }).resize(size);
+        return emptyReply(200);
+      },
+    },
+    { method: "GET", path: "/exec/{id}/json", handle: (_, { id = "" }) => inspect({ ...options, id }) },
+  ];
+}
+
+type Of = ExecRoutesOptions & { readonly id: string };
+
+async function create(request: HttpRequest, { store, execs, id }: Of): Promise<HttpReply> {
+  const spec = parseExecCreate(jsonBody(request));
+  if (spec.tty) await checkTerminals();
+  await checkOwnUser(spec.user);
+  const container = store.get(id);
+  checkExec(container, id);
+  const exec = container.execs.create(spec);
+  execs.add(exec);
+  return jsonReply(201, { Id: exec.id });
+}
+
+function inspect(of: Of): HttpReply {
+  const exec = startable(of);
+  const { spec: { command: [entrypoint = "", ...args], ...spec }, status } = exec;
+  return jsonReply(200, {
+    ID: exec.id,
+    Running: status === "running",
+    ExitCode: exec.exitCode ?? null,
+    ProcessConfig: {
+      tty: spec.tty,
+      entrypoint,
+      arguments: args,
+      privileged: false,
+      ...spec.user !== "" && { user: spec.user },
+    },
+    OpenStdin: spec.attachStdin,
+    OpenStderr: spec.attachStderr,
+    OpenStdout: spec.attachStdout,
+    CanRemove: false,
+    ContainerID: exec.containerId,
+    DetachKeys: spec.detachKeys,
+    Pid: exec.pid,
+  });
+}
+
+/** One that was never started is gone with its container's process, as in Docker. */
+function startable({ store, execs, id }: Of): EmbeddedExec {
+  const exec = execs.get(id);
+  if (exec.status === "created" && !store.get(exec.containerId).isRunning) {
+    throw new HttpError(404, `No such exec instance: ${id}`);
+  }
+  return exec;
+}
+
+async function start(request: HttpRequest, of: Of): Promise<HttpReply> {
+  const { detach } = parseExecStart(jsonBody(request));
+  const exec = startable(of);
+  if (exec.status === "created") checkExec(of.store.get(exec.containerId), exec.containerId);
+  if (detach) {
+    await exec.start({ onOutput: () => {} });
+    return emptyReply(200);
+  }
+  return rawStreamReply(request, { multiplexed: !exec.spec.tty, serve: (client) => serve(exec, client) });
+}
+
+/** Carries input and output until the command's end; a client that goes away does not end it. */
+async function serve(exec: EmbeddedExec, { output, input }: RawClient): Promise<void> {
+  const { attachStdin, attachStdout, attachStderr, tty } = exec.spec;
+  const framed = (stream: OutputStream, bytes: Uint8Array) => tty ? bytes : encodeFrame(stream, bytes);
+  const isAttached: Record<OutputStream, boolean> = { stdout: attachStdout, stderr: attachStderr };
+  const mainExited = Promise.withResolvers<void>();
+  let process: ContainerProcess;
+  try {
+    process = await exec.start({
+      stdin: attachStdin,
+      onOutput: async (stream, chunk) => {
+        if (!isAttached[stream]) return;
+        output.push(framed(stream, chunk));
+        // A slow client slows the command, but holds up no end: what is left then fits into the queue.
+        if (!output.hasRoom) await Promise.race([output.room(), mainExited.promise]);
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    return output.push(framed("stdout", new TextEncoder().encode(`${error.message}\r\n`)));
+  }
+  void process.mainExited.then(mainExited.resolve);
+  await Promise.race([carry(input, process), exec.ended]);
+  await exec.ended;
+}
+
+async function carry(input: AsyncIterable<Uint8Array>, process: ContainerProcess): Promise<void> {
+  for await (const chunk of input) await process.input?.write(chunk);
+  await process.input?.end();
+}

@@ -1,0 +1,143 @@
+/** The requests about the engine itself: ping, version, info, events, and what the docker CLI asks of images. */
+import { VERSION } from "../../protocol/version.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { ContainerStore } from "../containers/container_store.ts";
+import { matchesEventFilters } from "./event_filter.ts";
+import type { EventHistory, PublishedEvent } from "../containers/event_history.ts";
+import { parseFilters } from "./filters.ts";
+import type { ImageStore } from "../spec/image_store.ts";
+import { HttpError } from "../http/http_error.ts";
+import { type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import { type EngineTime, formatNano } from "../spec/nano_time.ts";
+import { timeParameter } from "./parameters.ts";
+import { API_VERSION, MIN_API_VERSION, type Route } from "../http/router.ts";
+
+/** By this name in `/version` a client knows that it speaks to the embedded engine. */
+export const PLATFORM_NAME = "apex embedded engine";
+
+export interface SystemRoutesOptions {
+  /** Stays the same over restarts of the engine, for each engine directory its own. */
+  readonly engineId: string;
+  readonly images: ImageStore;
+  readonly dir: string;
+  readonly store: ContainerStore;
+  readonly history: EventHistory;
+  readonly time: EngineTime;
+  readonly clock: Clock;
+}
+
+export function systemRoutes(options: SystemRoutesOptions): Route[] {
+  return [
+    { method: "GET", path: "/_ping", handle: ping },
+    { method: "HEAD", path: "/_ping", handle: ping },
+    { method: "GET", path: "/version", handle: () => jsonReply(200, versionView()) },
+    { method: "GET", path: "/info", handle: () => jsonReply(200, infoView(options)) },
+    { method: "GET", path: "/events", handle: (request) => events(request, options) },
+  ];
+}
+
+function ping(): HttpReply {
+  return {
+    kind: "fixed",
+    status: 200,
+    contentType: "text/plain; charset=utf-8",
+    headers: { "Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache" },
+    body: "OK",
+  };
+}
+
+function versionView(): Record<string, unknown> {
+  const details = {
+    ApiVersion: API_VERSION,
+    MinAPIVersion: MIN_API_VERSION,
+    Os: Deno.build.os,
+    Arch: goArch(),
+  };
+  return {
+    Platform: { Name: PLATFORM_NAME },
+    Components: [{ Name: "Engine", Version: VERSION, Details: details }],
+    Version: VERSION,
+    ...details,
+    GitCommit: "",
+    GoVersion: "",
+    KernelVersion: Deno.osRelease(),
+    BuildTime: "",
+  };
+}
+
+function infoView(options: SystemRoutesOptions): Record<string, unknown> {
+  const { engineId, images, dir, store, history, time } = options;
+  const containers = store.list();
+  const countOf = (status: string) => containers.filter(({ state }) => state.status === status).length;
+  const [running, paused] = [countOf("running") + countOf("restarting"), countOf("paused")];
+  return {
+    ID: engineId,
+    Containers: containers.length,
+    ContainersRunning: running,
+    ContainersPaused: paused,
+    ContainersStopped: containers.length - running - paused,
+    Images: images.names.length,
+    Driver: "process",
+    LoggingDriver: "json-file",
+    NEventsListener: history.subscriberCount,
+    SystemTime: formatNano(time.next()),
+    KernelVersion: Deno.osRelease(),
+    OperatingSystem: PLATFORM_NAME,
+    OSType: Deno.build.os,
+    Architecture: Deno.build.arch,
+    NCPU: navigator.hardwareConcurrency,
+    MemTotal: Deno.systemMemoryInfo().total,
+    DockerRootDir: dir,
+    Name: Deno.hostname(),
+    ServerVersion: VERSION,
+    Labels: [],
+    Warnings: ["WARNING: the embedded engine isolates nothing: containers are processes of this user"],
+  };
+}
+
+function events({ query, signal }: HttpRequest, { history, clock }: SystemRoutesOptions): HttpReply {
+  const since = timeParameter(query, "since");
+  const until = timeParameter(query, "until");
+  if (since !== undefined && until !== undefined && since > until) {
+    throw new HttpError(
+      400,
+      `\`since\` time (${query.get("since")}) cannot be after \`until\` time (${query.get("until")})`,
+    );
+  }
+  const filters = parseFilters(query.get("filters"));
+  // Registered before the headers are written: nothing is missed from the moment a client sees them. The copy of the
+  // past is taken in the same block, so that past and present neither overlap nor leave a gap.
+  const past = since === undefined && until === undefined ? [] : history.since(since ?? 0n);
+  const subscription = history.subscribe();
+  const end = () => subscription[Symbol.dispose]();
+  signal.addEventListener("abort", end, { once: true });
+  const isShown = (event: PublishedEvent) =>
+    matchesEventFilters(event.message, filters) && (until === undefined || event.timeNano <= until);
+  return {
+    kind: "stream",
+    status: 200,
+    contentType: "application/json",
+    produce: async (write) => {
+      const cancelEnd = until === undefined ? () => {} : clock.after(msUntil(until, clock), end);
+      try {
+        for (const event of past.filter(isShown)) await write(event.line);
+        for (let batch = await subscription.next(); batch; batch = await subscription.next()) {
+          for (const event of batch.filter(isShown)) await write(event.line);
+        }
+      } finally {
+        cancelEnd();
+      }
+    },
+  };
+}
+
+/** Longer than `setTimeout` can wait is as good as for ever. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+function msUntil(nano: bigint, clock: Clock): number {
+  return Math.min(MAX_TIMER_MS, Math.max(0, Number(nano / 1_000_000n) - clock.now()));
+}
+
+function goArch(): string {
+  return Deno.build.arch === "x86_64" ? "amd64" : "arm64";
+}

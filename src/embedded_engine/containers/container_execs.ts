@@ -1,0 +1,119 @@
+/**
+ * The commands that run beside one container's own. They live no longer than its process: when that has ended they are
+ * killed, and their ends are told before the container's, as in a pid namespace. Between the container's runs none starts.
+ */
+import { join } from "@std/path/posix";
+import { messageOf } from "../../platform/apex_error.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { ContainerSpec } from "../spec/create_request.ts";
+import { EmbeddedExec } from "./embedded_exec.ts";
+import type { ExecSpec } from "../api/exec_request.ts";
+import { HttpError } from "../http/http_error.ts";
+import { planLaunch } from "../processes/launch_plan.ts";
+import { randomId, shortId } from "../spec/names.ts";
+import { forgetProcess, PROCESS_FILE, rememberProcess } from "../processes/process_file.ts";
+import { type ContainerProcess, type SpawnOptions, spawnProcess } from "../processes/container_process.ts";
+import { SIGKILL } from "../spec/signals.ts";
+
+export interface ContainerExecsOptions {
+  readonly containerId: string;
+  readonly spec: ContainerSpec;
+  /** The container's own directory: each process is remembered there while it runs. */
+  readonly dir: string;
+  readonly homeDir: string;
+  readonly logger: Logger;
+  readonly publish: (action: string, attributes: Readonly<Record<string, string>>) => void;
+}
+
+export class ContainerExecs {
+  readonly #options: ContainerExecsOptions;
+  readonly #running = new Set<EmbeddedExec>();
+  /** Background tasks: they keep the files of those that run. */
+  readonly #remembering = new Set<Promise<void>>();
+  #isOpen = false;
+
+  constructor(options: ContainerExecsOptions) {
+    this.#options = options;
+  }
+
+  /** Those that run, or are about to. */
+  get running(): readonly EmbeddedExec[] {
+    return [...this.#running];
+  }
+
+  create(spec: ExecSpec): EmbeddedExec {
+    const { containerId, publish } = this.#options;
+    const exec: EmbeddedExec = new EmbeddedExec({
+      id: randomId(),
+      containerId,
+      spec,
+      publish,
+      launch: (spec, options) => this.#launch(exec, { spec, options }),
+    });
+    return exec;
+  }
+
+  /** The container's process runs. */
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** The container's process has ended: resolves when these have too. */
+  async close(): Promise<void> {
+    this.#isOpen = false;
+    const ended = this.running.map((exec) => exec.ended);
+    for (const exec of this.#running) exec.signal(SIGKILL);
+    await Promise.all([...ended, ...this.#remembering]);
+  }
+
+  pause(): void {
+    for (const exec of this.#running) exec.pause();
+  }
+
+  resume(): void {
+    for (const exec of this.#running) exec.resume();
+  }
+
+  async #launch(
+    exec: EmbeddedExec,
+    { spec, options }: { spec: ExecSpec; options: SpawnOptions },
+  ): Promise<ContainerProcess> {
+    this.#running.add(exec);
+    void exec.ended.then(() => this.#running.delete(exec));
+    const { spec: container, containerId, homeDir } = this.#options;
+    const plan = await planLaunch(spec.command, {
+      containerId,
+      homeDir,
+      spec: {
+        ...container,
+        tty: spec.tty,
+        env: [...container.env, ...spec.env],
+        workingDir: spec.workingDir === "" ? container.workingDir : spec.workingDir,
+      },
+    });
+    const refusal = () => new HttpError(409, `container ${containerId} is not running`);
+    if (!this.#isOpen) throw refusal();
+    const process = await spawnProcess(plan, options);
+    if (!this.#isOpen) { // The container has ended while a terminal was opened.
+      process.signal(SIGKILL);
+      await process.exited;
+      throw refusal();
+    }
+    const remembering = this.#remember(exec, process).finally(() => this.#remembering.delete(remembering));
+    this.#remembering.add(remembering);
+    return process;
+  }
+
+  /** For the engine that comes after a crash: it ends what is left. */
+  async #remember({ id }: EmbeddedExec, process: ContainerProcess): Promise<void> {
+    const { dir, logger, containerId } = this.#options;
+    const file = join(dir, `${PROCESS_FILE}-${shortId(id)}`);
+    try {
+      await rememberProcess(file, process.pid);
+      await process.exited;
+      await forgetProcess(file);
+    } catch (error) {
+      logger.warn(`embedded engine: cannot keep track of an exec in ${containerId}: ${messageOf(error)}`);
+    }
+  }
+}

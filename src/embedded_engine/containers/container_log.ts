@@ -1,0 +1,193 @@
+/**
+ * The output of one container, on disk. Owns the files `<generation>.log` in its directory: when one is full the next
+ * begins and only the newest two are kept, so a container holds at most twice `maxFileBytes`, and the oldest output is
+ * lost first (Docker's `max-file=2`). Appends are written one after another, and a writer waits for its own, which
+ * slows a process that prints faster than the disk. Readers keep their own place and their own descriptor; a reader
+ * too slow for two generations misses what was dropped. Nothing of the output is held in memory.
+ */
+import { join } from "@std/path/posix";
+import { concatBytes } from "../../platform/concat_bytes.ts";
+import { LineSplitter } from "../processes/line_splitter.ts";
+import { decodeRecords, encodeRecord, type LogRecord, MAX_PAYLOAD_BYTES } from "../processes/log_record.ts";
+import type { OutputStream } from "../processes/container_process.ts";
+
+/** Room for some 100,000 lines a file; 200 chatty containers stay below 3.2 GiB. */
+const MAX_FILE_BYTES = 8 * 1024 * 1024;
+const READ_SIZE_BYTES = 64 * 1024;
+
+export interface ContainerLogOptions {
+  /** A directory of the log's own; made on the first append. */
+  readonly dir: string;
+  readonly nextTime: () => bigint;
+  readonly maxFileBytes?: number;
+}
+
+/** The log as it stood at one moment. */
+export interface LogSnapshot {
+  /** All output up to that moment, the unfinished lines at the end; as many pieces at once as one reading brings. */
+  read(): AsyncIterable<readonly Pick<LogRecord, "stream" | "payload">[]>;
+}
+
+export interface ReadLogOptions {
+  /** Goes on with what is appended, until {@linkcode ContainerLog.endRun}. */
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+export class ContainerLog {
+  readonly #dir: string;
+  readonly #nextTime: () => bigint;
+  readonly #maxFileBytes: number;
+  readonly #splitters: Record<OutputStream, LineSplitter> = {
+    stdout: new LineSplitter(MAX_PAYLOAD_BYTES),
+    stderr: new LineSplitter(MAX_PAYLOAD_BYTES),
+  };
+  #generation = 0;
+  #writtenBytes = 0;
+  #lastWrite: Promise<void> = Promise.resolve();
+  #running = false;
+  #change = Promise.withResolvers<void>();
+
+  constructor(options: ContainerLogOptions) {
+    this.#dir = options.dir;
+    this.#nextTime = options.nextTime;
+    this.#maxFileBytes = options.maxFileBytes ?? MAX_FILE_BYTES;
+  }
+
+  /** A process begins: followers wait for more from here on. */
+  beginRun(): void {
+    this.#running = true;
+  }
+
+  /** Adds output as it came from the process; resolves when it is written. */
+  async append(stream: OutputStream, chunk: Uint8Array): Promise<void> {
+    await this.#write(stream, this.#splitters[stream].push(chunk));
+  }
+
+  /** The process has ended: unfinished lines are written as they are, followers end once they have read them. */
+  async endRun(): Promise<void> {
+    for (const stream of ["stdout", "stderr"] as const) {
+      const partial = this.#splitters[stream].flush();
+      if (partial.length > 0) await this.#write(stream, [partial]);
+    }
+    this.#running = false;
+    this.#announce();
+  }
+
+  /** Remembers this moment; what is appended from now on is not in it. */
+  snapshot(): LogSnapshot {
+    const untilNano = this.#nextTime();
+    const written = this.#lastWrite;
+    const unfinished = (["stdout", "stderr"] as const)
+      .map((stream) => ({ stream, payload: this.#splitters[stream].partial }));
+    const read = async function* (this: ContainerLog) {
+      await written;
+      const { signal } = new AbortController();
+      for await (const records of this.read({ follow: false, signal })) {
+        const before = records.filter(({ timeNano }) => timeNano <= untilNano);
+        if (before.length > 0) yield before;
+        if (before.length < records.length) break;
+      }
+      yield unfinished.filter(({ payload }) => payload.length > 0);
+    };
+    return { read: () => read.call(this) };
+  }
+
+  /**
+   * All records from the oldest that is kept, as many at once as one reading of the file brings. Without `follow` it goes as
+   * far as the log goes when it is begun: a process that never pauses is not followed.
+   */
+  async *read(options: ReadLogOptions): AsyncGenerator<readonly LogRecord[]> {
+    const end = options.follow ? undefined : { generation: this.#generation, bytes: this.#writtenBytes };
+    let generation = Math.max(0, this.#generation - 1);
+    while (!options.signal.aborted) {
+      const maxBytes = generation === end?.generation ? end.bytes : Infinity;
+      yield* this.#readGeneration(generation, { ...options, maxBytes });
+      if (generation >= (end?.generation ?? this.#generation)) return;
+      generation = Math.max(generation + 1, this.#generation - 1);
+    }
+  }
+
+  /** One file, to its end; the newest one as long as it is followed and neither full nor finished. */
+  async *#readGeneration(
+    generation: number,
+    { follow, signal, maxBytes }: ReadLogOptions & { readonly maxBytes: number },
+  ): AsyncGenerator<readonly LogRecord[]> {
+    using file = await openOrUndefined(join(this.#dir, `${generation}.log`));
+    let rest: Uint8Array = new Uint8Array(0);
+    let left = maxBytes;
+    for (;;) {
+      const { promise: changed } = this.#change;
+      const newest = generation === this.#generation;
+      const running = this.#running;
+      for (let block = await readBlock(file, left); block.length > 0; block = await readBlock(file, left)) {
+        left -= block.length;
+        const decoded = decodeRecords(concatBytes([rest, block]));
+        rest = decoded.rest.slice();
+        yield decoded.records;
+        if (signal.aborted) return;
+      }
+      if (!newest || !follow || !running) return;
+      if (file === undefined && this.#writtenBytes > 0) {
+        return yield* this.#readGeneration(generation, { follow, signal, maxBytes });
+      }
+      await abortable(changed, signal);
+      if (signal.aborted) return;
+    }
+  }
+
+  #write(stream: OutputStream, payloads: readonly Uint8Array[]): Promise<void> {
+    if (payloads.length === 0) return Promise.resolve();
+    const records = payloads.map((payload) => encodeRecord({ stream, timeNano: this.#nextTime(), payload }));
+    // Each waits for the one before it; a failure is told to its own writer and does not stop the next.
+    const write = this.#lastWrite.then(() => this.#writeRecords(records));
+    this.#lastWrite = write.then(() => {}, () => {});
+    return write;
+  }
+
+  async #writeRecords(records: readonly Uint8Array[]): Promise<void> {
+    const bytes = concatBytes(records);
+    if (this.#writtenBytes > 0 && this.#writtenBytes + bytes.length > this.#maxFileBytes) {
+      await this.#rotate();
+    }
+    if (this.#writtenBytes === 0) await Deno.mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await Deno.writeFile(join(this.#dir, `${this.#generation}.log`), bytes, { append: true, mode: 0o600 });
+    this.#writtenBytes += bytes.length;
+    this.#announce();
+  }
+
+  async #rotate(): Promise<void> {
+    const oldest = this.#generation - 1;
+    this.#generation++;
+    this.#writtenBytes = 0;
+    if (oldest >= 0) await Deno.remove(join(this.#dir, `${oldest}.log`));
+  }
+
+  #announce(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
+}
+
+async function openOrUndefined(path: string): Promise<Deno.FsFile | undefined> {
+  try {
+    return await Deno.open(path, { read: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined; // Nothing was written yet, or it was dropped since.
+    throw error;
+  }
+}
+
+async function readBlock(file: Deno.FsFile | undefined, maxBytes: number): Promise<Uint8Array> {
+  if (file === undefined || maxBytes === 0) return new Uint8Array(0);
+  const block = new Uint8Array(Math.min(READ_SIZE_BYTES, maxBytes));
+  return block.subarray(0, await file.read(block) ?? 0);
+}
+
+async function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  const abort = () => aborted.resolve();
+  signal.addEventListener("abort", abort, { once: true });
+  if (!signal.aborted) await Promise.race([promise, aborted.promise]);
+  signal.removeEventListener("abort", abort);
+}

@@ -1,0 +1,231 @@
+/**
+ * The embedded engine: a Docker Engine API on a Unix socket of its own, where a container is a local process. It makes
+ * apex usable, and testable, where no Docker is; it isolates nothing. This is its composition root. It owns, in order
+ * of closing: the idle timer, the listener and its socket file, the containers, the connections, the lock.
+ * Containers do not outlive the engine: it kills them when it closes, and after a crash the next one does.
+ */
+import { dirname, join } from "@std/path/posix";
+import { type Clock, systemClock } from "../platform/clock.ts";
+import { checkSocketPathLength, prepareDirectory } from "../platform/directories.ts";
+import { type Logger, silentLogger } from "../platform/logger.ts";
+import type { SocketFile } from "../platform/socket_file.ts";
+import { VERSION } from "../protocol/version.ts";
+import { attachRoutes } from "./api/attach_routes.ts";
+import { containerRoutes } from "./api/container_routes.ts";
+import { ContainerStore } from "./containers/container_store.ts";
+import type { ContainerSpec } from "./spec/create_request.ts";
+import { EmbeddedContainer } from "./containers/embedded_container.ts";
+import { LOCK_FILE, lockEngine } from "./engine_lock.ts";
+import { EngineServer } from "./engine_server.ts";
+import { listenForEngine } from "./engine_socket.ts";
+import { EventHistory } from "./containers/event_history.ts";
+import { execRoutes } from "./api/exec_routes.ts";
+import { ExecStore } from "./containers/exec_store.ts";
+import { IdleTimer } from "./idle_timer.ts";
+import { imageRoutes, isImport } from "./api/image_routes.ts";
+import { ImageStore } from "./spec/image_store.ts";
+import { randomId } from "./spec/names.ts";
+import { EngineTime } from "./spec/nano_time.ts";
+import { endLeftovers } from "./processes/process_file.ts";
+import { API_VERSION, createRouter } from "./http/router.ts";
+import { statsRoutes } from "./api/stats_routes.ts";
+import { systemRoutes } from "./api/system_routes.ts";
+import { unsupportedRoutes } from "./api/unsupported_routes.ts";
+
+/** Long enough for a daemon that is restarted by hand to find the same engine again. */
+const IDLE_EXIT_MS = 60_000;
+
+export interface EmbeddedEngineOptions {
+  /** The engine's own directory (0700): lock, identity, containers. */
+  readonly dir: string;
+  readonly socketPath: string;
+  /** Somebody named the socket: its directory may then be readable, though not writable, by others. */
+  readonly socketDirIsChosen?: boolean;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** It closes this long after the last container and the last request are gone. */
+  readonly idleExitMs?: number;
+  /** Closes the engine. */
+  readonly signal?: AbortSignal;
+}
+
+/** A running engine. */
+export interface EmbeddedEngine extends AsyncDisposable {
+  readonly socketPath: string;
+  /** Resolves when the engine has closed, for whatever reason. */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Starts the embedded engine in this process.
+ * @throws {ApexError} `busy` when one already runs in that directory, or somebody listens on the socket; `usage` for a
+ * socket path that makes no sense; `failed` for a directory that somebody else could reach
+ */
+export async function startEmbeddedEngine(options: EmbeddedEngineOptions): Promise<EmbeddedEngine> {
+  const { dir, socketPath, socketDirIsChosen = false, logger = silentLogger } = options;
+  checkSocketPathLength(socketPath, "choose a shorter one with --listen");
+  await using opened = new AsyncDisposableStack();
+  await prepareDirectory(dir);
+  await prepareDirectory(dirname(socketPath), { isChosen: socketDirIsChosen });
+  opened.use(await lockEngine(join(dir, LOCK_FILE), socketPath));
+  const containersDir = join(dir, "containers");
+  const leftovers = await endLeftovers(containersDir);
+  if (leftovers > 0) {
+    logger.warn(`embedded engine: ended ${leftovers} containers that a killed engine left running`);
+  }
+  const engineId = await persistentId(join(dir, "id"));
+  const images = await ImageStore.open(join(dir, "images.json"));
+  const socket = await listenForEngine(socketPath);
+  const engine = new RunningEngine(options, {
+    socket,
+    logger,
+    engineId,
+    images,
+    containersDir,
+    lock: opened.move(),
+  });
+  logger.warn("embedded engine: containers are plain processes of this user; nothing is isolated");
+  logger.info(`embedded engine: listening on ${socketPath}`);
+  return engine;
+}
+
+interface Parts {
+  readonly socket: SocketFile;
+  readonly logger: Logger;
+  readonly engineId: string;
+  readonly images: ImageStore;
+  readonly containersDir: string;
+  /** Given back last. */
+  readonly lock: AsyncDisposableStack;
+}
+
+class RunningEngine implements EmbeddedEngine {
+  readonly socketPath: string;
+  readonly closed: Promise<void>;
+  readonly #store = new ContainerStore();
+  readonly #server: EngineServer;
+  readonly #idle: IdleTimer;
+  readonly #socket: SocketFile;
+  readonly #lock: AsyncDisposableStack;
+  readonly #logger: Logger;
+  readonly #closing = Promise.withResolvers<void>();
+
+  constructor(
+    options: EmbeddedEngineOptions,
+    { socket, logger, engineId, images, containersDir, lock }: Parts,
+  ) {
+    const clock = options.clock ?? systemClock;
+    const time = new EngineTime(clock);
+    const history = new EventHistory(time);
+    const store = this.#store;
+    const execs = new ExecStore();
+    this.socketPath = options.socketPath;
+    this.#logger = logger;
+    this.#socket = socket;
+    this.#lock = lock;
+    this.#idle = new IdleTimer({
+      clock,
+      idleMs: options.idleExitMs ?? IDLE_EXIT_MS,
+      onIdle: () => this.#closing.resolve(),
+    });
+
+    const create = (name: string, spec: ContainerSpec): EmbeddedContainer => {
+      const id = randomId();
+      const container = new EmbeddedContainer({
+        id,
+        name,
+        spec,
+        imageId: images.id,
+        dir: join(containersDir, id),
+        clock,
+        time,
+        logger,
+        publish: (subject, action, attributes) => history.publish(messageOf(subject, { action, attributes })),
+        onRemoved: (removed) => {
+          store.delete(removed);
+          execs.deleteOf(removed.id);
+          this.#idle.setContainers(store.size);
+        },
+      });
+      store.add(container);
+      this.#idle.setContainers(store.size);
+      return container;
+    };
+    this.#server = new EngineServer({
+      listener: socket.listener,
+      logger,
+      handle: createRouter([
+        ...systemRoutes({ engineId, images, dir: options.dir, store, history, time, clock }),
+        ...containerRoutes({ store, images, create, now: () => clock.now() }),
+        ...attachRoutes(store),
+        ...execRoutes({ store, execs }),
+        ...statsRoutes({ store, clock, time }),
+        ...imageRoutes({ images, store }),
+        ...unsupportedRoutes(),
+      ]),
+      ignoresBody: isImport,
+      headers: {
+        "Api-Version": API_VERSION,
+        "Ostype": Deno.build.os,
+        "Server": `apex-embedded-engine/${VERSION}`,
+      },
+      onActivity: (requests) => this.#idle.setRequests(requests),
+    });
+    const close = () => this.#closing.resolve();
+    options.signal?.addEventListener("abort", close, { once: true });
+    if (options.signal?.aborted) close();
+    this.closed = this.#closing.promise.then(() => this.#close())
+      .finally(() => options.signal?.removeEventListener("abort", close));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.resolve();
+    await this.closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#idle[Symbol.dispose]();
+    // The path before the connections: who meets the end of one and finds no socket knows that this was a shutdown. But
+    // after the listener: closing that removes the file too (Deno 2.9), and would remove one that is not ours any more.
+    await this.#server.stopAccepting();
+    await this.#socket.unlink();
+    const ended = await Promise.allSettled(
+      this.#store.list().map((container) => container[Symbol.asyncDispose]()),
+    );
+    for (const result of ended) {
+      if (result.status === "rejected") this.#logger.error(`embedded engine: at its end: ${result.reason}`);
+    }
+    await this.#server[Symbol.asyncDispose]();
+    await this.#lock[Symbol.asyncDispose]();
+    this.#logger.info("embedded engine: closed");
+  }
+}
+
+/** One flat map, as Docker's: a label overwrites an attribute of the event, only image and name are written after. */
+function messageOf(
+  { id, name, spec }: EmbeddedContainer,
+  { action, attributes }: { action: string; attributes: Record<string, string> },
+) {
+  const all = { ...attributes, ...spec.labels, image: spec.image, name };
+  return {
+    status: action,
+    id,
+    from: spec.image,
+    Type: "container",
+    Action: action,
+    Actor: { ID: id, Attributes: all },
+    scope: "local",
+  } as const;
+}
+
+async function persistentId(path: string): Promise<string> {
+  try {
+    const id = await Deno.readTextFile(path);
+    if (/^[0-9a-f]{64}$/.test(id)) return id;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // The first engine of this directory gives it an id.
+  }
+  const id = randomId();
+  await Deno.writeTextFile(path, id, { mode: 0o600 });
+  return id;
+}

@@ -1,0 +1,56 @@
+/** Starts the embedded engine as a process of its own that outlives this one, unless one runs already. */
+import { join } from "@std/path/posix";
+import { ApexError, EXIT_STATUS } from "../platform/apex_error.ts";
+import { startDetached } from "../platform/detached_process.ts";
+import { prepareDirectory } from "../platform/directories.ts";
+import { isListenedOn } from "../platform/socket_file.ts";
+import { waitWithin } from "./processes/wait_within.ts";
+
+const START_TIMEOUT_MS = 10_000;
+const POLL_MS = 10;
+/** How much of the end of its log an error message shows. */
+const MAX_SHOWN_LOG_CHARACTERS = 600;
+
+export interface LaunchEngineOptions {
+  /** The engine's own directory; the log is `engine.log` in it. */
+  readonly dir: string;
+  readonly socketPath: string;
+  /** The command that is apex itself: the binary, or `deno run -A main.ts`. */
+  readonly selfCommand: readonly string[];
+  readonly signal?: AbortSignal;
+  readonly startTimeoutMs?: number;
+}
+
+/**
+ * Returns once an engine answers on the socket.
+ * @throws {ApexError} `engine` when it ends at once, or does not answer in time, with the end of its log; `failed` for a
+ * directory that somebody else could reach
+ */
+export async function launchEmbeddedEngine(options: LaunchEngineOptions): Promise<void> {
+  const { dir, socketPath, selfCommand, signal } = options;
+  if (await isListenedOn(socketPath)) return;
+  await prepareDirectory(dir);
+  const logPath = join(dir, "engine.log");
+  const command = [...selfCommand, "engine", "--dir", dir, "--listen", socketPath];
+  const child = await startDetached({ command, logPath });
+  let exited: Deno.CommandStatus | undefined;
+  const status = child.status.then((result) => exited = result);
+  const deadline = Date.now() + (options.startTimeoutMs ?? START_TIMEOUT_MS);
+  while (!(await isListenedOn(socketPath))) {
+    signal?.throwIfAborted();
+    const ended = exited;
+    // One that found another engine already there has ended, and that other one is about to answer.
+    if ((ended !== undefined && ended.code !== EXIT_STATUS.busy) || Date.now() > deadline) {
+      const what = ended === undefined ? "does not answer" : `ended with status ${ended.code}`;
+      const said = await child.output(MAX_SHOWN_LOG_CHARACTERS);
+      throw new ApexError(
+        "engine",
+        `the embedded engine ${what} (log: ${logPath})${said === "" ? "" : `:\n${said}`}`,
+      );
+    }
+    await waitWithin(POLL_MS, ended === undefined ? status : NEVER);
+  }
+}
+
+/** Of an engine that has ended there is nothing more to wait for but the other one's answer. */
+const NEVER = new Promise<never>(() => {});

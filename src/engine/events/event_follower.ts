@@ -1,0 +1,176 @@
+/**
+ * Follows an engine's container events for as long as it lives, and loses none: one connection after the other, each
+ * replaying what the last one may have missed. It owns the loop and what is remembered between connections
+ * (`follow_memory.ts`); a connection's own course is in `followed_connection.ts`.
+ */
+import { messageOf } from "../../platform/apex_error.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { abortableWait } from "../../platform/async/abortable_wait.ts";
+import type { EngineClient } from "../engine_client.ts";
+import type { EngineEvent } from "./engine_event.ts";
+import type { ContainerSummary, EngineKind } from "../engine_types.ts";
+import { FollowedConnection } from "./followed_connection.ts";
+import { FollowMemory, type RecallEngine } from "./follow_memory.ts";
+import { JitteredBackoff } from "../../platform/async/jittered_backoff.ts";
+
+/** What a connection found. */
+export interface ConnectedInfo {
+  readonly kind: EngineKind;
+  readonly version: string;
+  /** Stable across restarts of one engine; another value than before: it is another engine. */
+  readonly engineId: string;
+  /** All containers, stopped ones too. */
+  readonly containers: ContainerSummary[];
+  /** The first connection ever, and nothing is recalled: `containers` is the silent baseline. */
+  readonly first: boolean;
+  /** Engine time, ns: what happened before it is silent. */
+  readonly baselineNano: number;
+}
+
+/**
+ * Who is told. All but `reconcile` are called synchronously from the reading loop; one that throws is logged, and the
+ * next call comes as if it had not.
+ */
+export interface FollowHandlers {
+  /**
+   * The stream's headers and the list of all containers are here. No event is delivered before this; those that arrived
+   * meanwhile come right after, in the same turn.
+   */
+  connected(info: ConnectedInfo): void;
+  /**
+   * One engine event, in stream order, never twice.
+   * @param silent it is older than the baseline (engine time): apply it to state, publish nothing
+   */
+  event(event: EngineEvent, silent: boolean): void;
+  /**
+   * The stream has been quiet after a list: reconcile what differs. The list is from before the quiet, so an event
+   * delivered since `connected`, or since the last reconcile, is newer than it. Awaited before the next list. When it
+   * rejects, a fresh list and reconcile follow in 10 s.
+   * @param signal aborts when the connection ends
+   */
+  reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<void>;
+  /** Once for each loss of a connection, and once if the very first attempt fails; not for each retry. */
+  disconnected(error: string): void;
+}
+
+export interface EventFollowerOptions {
+  readonly client: EngineClient;
+  readonly handlers: FollowHandlers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** 0 ≤ x < 1, for jitter. Default `Math.random`. */
+  readonly random?: () => number;
+  /** What is known of an engine from an earlier life: following goes on from there. Nothing by default. */
+  readonly recall?: RecallEngine;
+}
+
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 10_000;
+/**
+ * Connections in a row that were established, and cut before they had caught up, after which the next attempt still comes
+ * at once. The engine remembers only its last 256 events, so each wait may cost some; the bound keeps an engine that
+ * ends every connection from being asked without pause.
+ */
+const MAX_HASTY_RETRIES = 50;
+
+export class EventFollower implements AsyncDisposable {
+  readonly #client: EngineClient;
+  readonly #handlers: FollowHandlers;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #backoff: JitteredBackoff;
+  readonly #memory: FollowMemory;
+  readonly #stopping = new AbortController();
+  #connection: FollowedConnection | undefined;
+  #hastyRetries = 0;
+  #running: Promise<void> | undefined;
+
+  constructor({ client, handlers, clock, logger, random = Math.random, recall }: EventFollowerOptions) {
+    this.#client = client;
+    this.#handlers = handlers;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#backoff = new JitteredBackoff({ firstMs: FIRST_RETRY_MS, maxMs: MAX_RETRY_MS, random });
+    this.#memory = new FollowMemory(recall);
+  }
+
+  /** Begins to connect, and to connect again whenever that ends. Once is enough. */
+  start(): void {
+    if (this.#stopping.signal.aborted) throw new TypeError("Cannot start a disposed EventFollower");
+    this.#running ??= this.#run(this.#stopping.signal);
+  }
+
+  /** Asks for a fresh list and reconcile, after an impossible transition. Many requests in one go make one list. */
+  requestReconcile(): void {
+    this.#connection?.requestReconcile();
+  }
+
+  /** Engine time of the newest event seen, in nanoseconds; before any, that of the first connection. */
+  get lastEngineTimeNano(): number | undefined {
+    return this.#memory.newestNano;
+  }
+
+  /** Ends whatever runs, in any state. No handler is called after it has resolved. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(new DOMException("The event follower was disposed", "AbortError"));
+    await this.#running;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    for (let hasToldOfFailure = false; !signal.aborted;) {
+      const connection = this.#connection = new FollowedConnection({
+        client: this.#client,
+        handlers: this.#handlers,
+        memory: this.#memory,
+        clock: this.#clock,
+        logger: this.#logger,
+      });
+      const why = await failureOf(connection.run(signal));
+      this.#connection = undefined;
+      if (signal.aborted) return;
+
+      if (connection.isConnected || !hasToldOfFailure) {
+        hasToldOfFailure = true;
+        this.#tellDisconnected(why);
+      }
+      if (this.#mayRetryAtOnce(connection)) {
+        this.#logger.debug(`trying the engine again at once: ${why}`);
+        continue;
+      }
+      const delayMs = this.#backoff.next();
+      this.#logger.debug(`trying the engine again in ${Math.round(delayMs)} ms: ${why}`);
+      try {
+        await abortableWait(delayMs, { clock: this.#clock, signal });
+      } catch (error) {
+        // Disposed while it waited; anything else would be a defect.
+        if (!signal.aborted) throw error;
+      }
+    }
+  }
+
+  /** Backoff is for attempts that fail, not for the first one after a connection that had been established. */
+  #mayRetryAtOnce({ isConnected, hasLasted }: FollowedConnection): boolean {
+    if (!isConnected) return false;
+    this.#hastyRetries = hasLasted ? 0 : this.#hastyRetries + 1;
+    if (this.#hastyRetries > MAX_HASTY_RETRIES) return false;
+    this.#backoff.reset();
+    return true;
+  }
+
+  #tellDisconnected(why: string): void {
+    try {
+      this.#handlers.disconnected(why);
+    } catch (error) {
+      this.#logger.error(`the handler of disconnected failed: ${messageOf(error)}`);
+    }
+  }
+}
+
+async function failureOf(run: Promise<never>): Promise<string> {
+  try {
+    return await run;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * One connection to the engine's events, from the first question to whatever ends it. Three loops run side by side:
+ * reading the stream, list-and-reconcile, and ping; the first that fails ends the others, and `run` rejects with its
+ * reason when all are over. The order of things is design section 6: stream first, then list, so that nothing falls
+ * between; events wait for the list, and reconciling waits for the replay.
+ */
+import { messageOf } from "../../platform/apex_error.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { abortableWait } from "../../platform/async/abortable_wait.ts";
+import { startDeadline } from "../../platform/async/deadline.ts";
+import type { EngineClient } from "../engine_client.ts";
+import { EngineError } from "../http/engine_error.ts";
+import type { EngineEvent } from "./engine_event.ts";
+import { engineIdentity } from "./engine_identity.ts";
+import { parseEngineTime } from "./engine_time.ts";
+import type { ContainerSummary, EngineIdentity } from "../engine_types.ts";
+import type { FollowHandlers } from "./event_follower.ts";
+import type { FollowMemory } from "./follow_memory.ts";
+
+export interface FollowedConnectionOptions {
+  readonly client: EngineClient;
+  readonly handlers: FollowHandlers;
+  readonly memory: FollowMemory;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The replay counts as over when nothing came for this long … */
+const QUIET_MS = 200;
+/** … or after this long, on an engine that is never quiet. */
+const MAX_QUIET_WAIT_MS = 1_000;
+/** Engines drop events silently for slow readers; this finds out. */
+const RELIST_EVERY_MS = 5 * 60_000;
+const RETRY_RECONCILE_MS = 10_000;
+const PING_EVERY_MS = 10_000;
+const PING_TIMEOUT_MS = 5_000;
+/** Events that may wait for the list's reply, some 16 MB. Docker replays 256 at most. */
+const MAX_WAITING_EVENTS = 16_384;
+
+export class FollowedConnection {
+  readonly #client: EngineClient;
+  readonly #handlers: FollowHandlers;
+  readonly #memory: FollowMemory;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  /** Events that came before the list; `undefined` once they are delivered. */
+  #waiting: EngineEvent[] | undefined = [];
+  #arrivals = 0;
+  #hasLasted = false;
+  #wantsRelist = false;
+  #wakeRelist: (() => void) | undefined;
+
+  constructor({ client, handlers, memory, clock, logger }: FollowedConnectionOptions) {
+    this.#client = client;
+    this.#handlers = handlers;
+    this.#memory = memory;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** `handlers.connected` has been called. */
+  get isConnected(): boolean {
+    return this.#waiting === undefined;
+  }
+
+  /** It has lived long enough for the first replay and reconcile to be over. */
+  get hasLasted(): boolean {
+    return this.#hasLasted;
+  }
+
+  /** A list and a reconcile as soon as the running ones are over. */
+  requestReconcile(): void {
+    this.#wantsRelist = true;
+    this.#wakeRelist?.();
+  }
+
+  /**
+   * Follows until something ends it, then rejects; nothing of it is left running.
+   * @throws {EngineError} why the connection is over; the signal's reason when it aborts
+   */
+  async run(signal: AbortSignal): Promise<never> {
+    signal.throwIfAborted();
+    const ending = new AbortController();
+    const end = () => ending.abort(signal.reason);
+    signal.addEventListener("abort", end, { once: true });
+    try {
+      this.#client.forget();
+      const identity = await this.#client.identify(ending.signal);
+      const info = await this.#client.info(ending.signal);
+      const nowNano = parseEngineTime(info.SystemTime);
+      if (nowNano === undefined) throw new EngineError(`the engine says its time is "${info.SystemTime}"`);
+      const engineId = engineIdentity(identity.kind, info);
+      const sinceNano = this.#memory.begin(engineId, nowNano);
+      const events = await this.#client.openEvents({ sinceNano, signal: ending.signal });
+      return await firstFailure([
+        this.#readStream(events),
+        this.#listAndReconcile({ ...identity, engineId }, ending.signal),
+        this.#ping(ending.signal),
+      ], ending);
+    } finally {
+      signal.removeEventListener("abort", end);
+    }
+  }
+
+  async #readStream(events: AsyncIterable<EngineEvent>): Promise<never> {
+    try {
+      for await (const event of events) this.#arrived(event);
+    } catch (error) {
+      if (error instanceof EngineError) throw error;
+      throw new EngineError(`the engine's event stream broke: ${messageOf(error)}`, { cause: error });
+    }
+    throw new EngineError("the engine ended its event stream");
+  }
+
+  async #listAndReconcile(
+    engine: EngineIdentity & { engineId: string },
+    signal: AbortSignal,
+  ): Promise<never> {
+    let containers = await this.#client.listContainers(signal);
+    this.#connected(engine, containers);
+    while (true) {
+      await this.#untilQuiet(signal);
+      const isReconciled = await this.#reconcile(containers, signal);
+      this.#hasLasted = true;
+      await this.#untilRelist(isReconciled ? RELIST_EVERY_MS : RETRY_RECONCILE_MS, signal);
+      this.#wantsRelist = false;
+      containers = await this.#client.listContainers(signal);
+    }
+  }
+
+  async #ping(signal: AbortSignal): Promise<never> {
+    while (true) {
+      await abortableWait(PING_EVERY_MS, { clock: this.#clock, signal });
+      using deadline = startDeadline(this.#clock, PING_TIMEOUT_MS, signal);
+      await this.#client.ping(deadline.signal);
+    }
+  }
+
+  #arrived(event: EngineEvent): void {
+    this.#arrivals++;
+    if (this.#waiting === undefined) {
+      this.#deliver(event);
+    } else if (this.#waiting.length < MAX_WAITING_EVENTS) {
+      this.#waiting.push(event);
+    } else {
+      throw new EngineError(
+        `more than ${MAX_WAITING_EVENTS} events came before the engine listed its containers`,
+      );
+    }
+  }
+
+  /** One synchronous block: nobody sees the list without the events that came with it. */
+  #connected(engine: EngineIdentity & { engineId: string }, containers: ContainerSummary[]): void {
+    const { kind, version, engineId } = engine;
+    const { baselineNano, isFirst: first } = this.#memory;
+    this.#memory.completed();
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    const info = { kind, version, engineId, containers, first, baselineNano };
+    this.#guard("connected", () => this.#handlers.connected(info));
+    for (const event of waiting) this.#deliver(event);
+  }
+
+  #deliver(event: EngineEvent): void {
+    const novelty = this.#memory.see(event);
+    if (novelty === "repeat") return;
+    this.#guard("event", () => this.#handlers.event(event, novelty === "silent"));
+  }
+
+  /** A handler that throws has a defect of its own; the events after this one must not be lost to it. */
+  #guard(name: string, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#logger.error(`the handler of ${name} failed: ${messageOf(error)}`);
+    }
+  }
+
+  /** Counts what came rather than taking the time: the machine's clock may jump. */
+  async #untilQuiet(signal: AbortSignal): Promise<void> {
+    for (let waitedMs = 0; waitedMs < MAX_QUIET_WAIT_MS; waitedMs += QUIET_MS) {
+      const before = this.#arrivals;
+      await abortableWait(QUIET_MS, { clock: this.#clock, signal });
+      if (this.#arrivals === before) return;
+    }
+  }
+
+  /** False when it failed by itself; then it is tried again soon. */
+  async #reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#handlers.reconcile(containers, signal);
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#logger.warn(`cannot compare the containers with the engine's list: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  async #untilRelist(delayMs: number, signal: AbortSignal): Promise<void> {
+    // The end may have come while the handlers reconciled, and a signal tells of it but once.
+    signal.throwIfAborted();
+    if (this.#wantsRelist) return;
+    const woken = new AbortController();
+    this.#wakeRelist = () => woken.abort();
+    const end = () => woken.abort();
+    signal.addEventListener("abort", end, { once: true });
+    try {
+      await abortableWait(delayMs, { clock: this.#clock, signal: woken.signal });
+    } catch (error) {
+      if (!woken.signal.aborted) throw error;
+      signal.throwIfAborted();
+      // Woken by a request: the wait is over.
+    } finally {
+      signal.removeEventListener("abort", end);
+      this.#wakeRelist = undefined;
+    }
+  }
+}
+
+/** Rejects as the first of them does, after the others have been ended through `ending`. */
+async function firstFailure(loops: readonly Promise<never>[], ending: AbortController): Promise<never> {
+  try {
+    return await Promise.race(loops);
+  } catch (error) {
+    ending.abort(error);
+    await Promise.allSettled(loops);
+    throw error;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * HTTP to a container engine over its Unix socket: knows connections, not what is asked. It owns two HTTP clients of
+ * the runtime. GET and HEAD share kept-alive connections; such a connection may have gone stale (the engine closed it
+ * while it was idle), and then they are tried once more on a new one. All other methods, which nobody may repeat, never
+ * get a kept-alive connection in the first place.
+ */
+import type { Clock } from "../../platform/clock.ts";
+import { DeadlineExceeded, startDeadline } from "../../platform/async/deadline.ts";
+import { EngineError } from "./engine_error.ts";
+
+export interface TransportRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  readonly body?: BodyInit;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+  /** Until the reply's headers are here; 0: no limit. */
+  readonly timeoutMs: number;
+}
+
+export interface EngineTransportOptions {
+  readonly socketPath: string;
+  /** What named the socket. */
+  readonly source?: string | undefined;
+  readonly clock: Clock;
+}
+
+/** What a kept-alive connection says that the engine has closed, in the words of Deno 2.4 and of 2.9. */
+const STALE = /connection closed before message completed|connection reset by peer|broken pipe/i;
+
+const CONNECT_FAILURES: readonly (readonly [RegExp, string])[] = [
+  [/no such file or directory/i, "there is no such socket; is the engine running?"],
+  [/connection refused/i, "connection refused; is the engine running?"],
+  [/permission denied/i, "permission denied; may this user open the socket (for Docker: group docker)?"],
+];
+
+export class EngineTransport implements Disposable {
+  readonly #socketPath: string;
+  readonly #source: string | undefined;
+  readonly #clock: Clock;
+  readonly #kept: Deno.HttpClient;
+  readonly #fresh: Deno.HttpClient;
+  #disposed = false;
+
+  constructor({ socketPath, source, clock }: EngineTransportOptions) {
+    this.#socketPath = socketPath;
+    this.#source = source;
+    this.#clock = clock;
+    const proxy = { transport: "unix", path: socketPath } as const;
+    this.#kept = Deno.createHttpClient({ proxy });
+    this.#fresh = Deno.createHttpClient({ proxy, poolMaxIdlePerHost: 0 });
+  }
+
+  /** The socket, and what named it, for messages. */
+  get place(): string {
+    return this.#source === undefined ? this.#socketPath : `${this.#socketPath} (from ${this.#source})`;
+  }
+
+  /**
+   * Sends a request; resolves when the headers of the reply are here, whatever its status. The caller reads or
+   * cancels the body.
+   * @throws {EngineError} when no reply comes
+   * @throws the signal's reason when it aborts
+   */
+  async send(request: TransportRequest): Promise<Response> {
+    const deadline = startDeadline(this.#clock, request.timeoutMs, request.signal);
+    try {
+      const response = await this.#fetchTwice(request, deadline.signal);
+      // The caller's signal holds for the body too, so the link to it stays.
+      deadline.met();
+      return response;
+    } catch (error) {
+      deadline[Symbol.dispose]();
+      throw this.#explain(error, request, deadline.signal);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#kept.close();
+    this.#fresh.close();
+  }
+
+  async #fetchTwice(request: TransportRequest, signal: AbortSignal): Promise<Response> {
+    const mayRepeat = request.method === "GET" || request.method === "HEAD";
+    try {
+      return await this.#fetch(mayRepeat ? this.#kept : this.#fresh, request, signal);
+    } catch (error) {
+      if (!mayRepeat || signal.aborted || !STALE.test(detailOf(error))) throw error;
+      return await this.#fetch(this.#fresh, request, signal);
+    }
+  }
+
+  #fetch(client: Deno.HttpClient, request: TransportRequest, signal: AbortSignal): Promise<Response> {
+    return fetch(`http://localhost${request.target}`, {
+      client,
+      method: request.method,
+      body: request.body ?? null,
+      headers: request.headers ?? {},
+      redirect: "error",
+      signal,
+    });
+  }
+
+  #explain(error: unknown, { method, target }: TransportRequest, signal: AbortSignal): unknown {
+    const path = target.replace(/\?.*$/, "");
+    if (signal.aborted) {
+      if (!(signal.reason instanceof DeadlineExceeded)) return signal.reason;
+      const message = `the engine at ${this.place} gave no answer to ${method} ${path} in ` +
+        `${signal.reason.timeoutMs / 1000} s`;
+      return new EngineError(message, { cause: signal.reason });
+    }
+    const detail = detailOf(error);
+    if (detail.includes("(Connect)")) {
+      const known = CONNECT_FAILURES.find(([pattern]) => pattern.test(detail))?.[1];
+      return new EngineError(`cannot reach the engine at ${this.place}: ${known ?? plain(detail)}`, {
+        cause: error,
+      });
+    }
+    const message = `the engine at ${this.place} broke off ${method} ${path}: ${plain(detail)}`;
+    return new EngineError(message, { cause: error });
+  }
+}
+
+/** Without what only the transport knows: the URL of the request, its own stages, the number of the error. */
+function plain(detail: string): string {
+  return detail.replace(/^.*client error \(\w+\): /s, "").replace(/ \(os error \d+\)/g, "");
+}
+
+/** The transport's own words: Deno 2.4 has them in the message, 2.9 says "fetch failed" and has them in the cause. */
+function detailOf(error: unknown): string {
+  const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined };
+  return cause === undefined ? message : `${message}: ${cause instanceof Error ? cause.message : cause}`;
+}

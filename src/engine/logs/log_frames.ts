@@ -1,0 +1,202 @@
+/**
+ * Output of a container, as the engine sends it over one connection. A container with a terminal has one stream, sent as
+ * it is. Any other's two streams come in frames: a header of 8 bytes (stream number, three zeros, payload length as u32
+ * big-endian), then the payload. A chunk of the body is not a frame.
+ */
+import { cancelReader } from "../http/cancel_reader.ts";
+import { EngineError } from "../http/engine_error.ts";
+
+/** Some output; never empty. A piece need not be a line, nor what was written at once. */
+export interface LogChunk {
+  readonly stream: "stdout" | "stderr";
+  readonly bytes: Uint8Array;
+  /** A frame begins with it. Only where frames are read apart ({@linkcode ReadLogOptions.apart}). */
+  readonly startsFrame?: boolean;
+}
+
+export interface ReadLogOptions {
+  /** The container has a terminal: the body is raw, and all of it is stdout. */
+  readonly tty: boolean;
+  /** Output of one stream is not joined over the bounds of frames: the engine writes a time before each. */
+  readonly apart?: boolean;
+  /** Ends the iteration, which throws its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const HEADER_BYTES = 8;
+/** The number under which the engine tells that it cannot go on; its payload says why. */
+const ENGINE_ERROR_STREAM = 3;
+const MAX_ENGINE_ERROR_BYTES = 4 * 1024;
+
+/**
+ * Takes frames apart. Payloads are passed on as they come, however long their frame is, so it never holds more than a
+ * header.
+ */
+export class LogDemuxer {
+  readonly #header = new Uint8Array(HEADER_BYTES);
+  #headerBytes = 0;
+  /** Of the frame that the last chunk left open. */
+  #stream = 0;
+  #remaining = 0;
+  readonly #engineError: number[] = [];
+  readonly #apart: boolean;
+
+  constructor({ apart = false }: Pick<ReadLogOptions, "apart"> = {}) {
+    this.#apart = apart;
+  }
+
+  /**
+   * The output in the next bytes, neighbours of one stream joined.
+   * @param chunk taken over: payloads are moved together in it
+   * @throws {EngineError} when it is no such frame, or when the engine tells that it cannot go on
+   */
+  push(chunk: Uint8Array): LogChunk[] {
+    const output: LogChunk[] = [];
+    let groupStart = 0;
+    let groupEnd = 0;
+    let groupStream = 0;
+    let startsFrame = false;
+    const endGroup = (): void => {
+      if (groupEnd > groupStart) {
+        const stream = groupStream === 2 ? "stderr" : "stdout";
+        const bytes = chunk.subarray(groupStart, groupEnd);
+        output.push(startsFrame ? { stream, bytes, startsFrame } : { stream, bytes });
+      }
+      groupStart = groupEnd;
+      startsFrame = false;
+    };
+    for (let at = 0; at < chunk.length;) {
+      if (this.#remaining === 0) {
+        at = this.#readHeader(chunk, at);
+        if (this.#apart && this.#remaining > 0) {
+          endGroup();
+          groupStream = this.#stream;
+          startsFrame = true;
+        }
+        continue;
+      }
+      const end = Math.min(chunk.length, at + this.#remaining);
+      if (this.#stream === ENGINE_ERROR_STREAM) {
+        const room = MAX_ENGINE_ERROR_BYTES - this.#engineError.length;
+        this.#engineError.push(...chunk.subarray(at, Math.min(end, at + room)));
+      } else {
+        if (this.#stream !== groupStream) {
+          endGroup();
+          groupStream = this.#stream;
+        }
+        chunk.copyWithin(groupEnd, at, end);
+        groupEnd += end - at;
+      }
+      this.#remaining -= end - at;
+      at = end;
+      if (this.#remaining === 0 && this.#stream === ENGINE_ERROR_STREAM) this.#throwEngineError();
+    }
+    endGroup();
+    return output;
+  }
+
+  /**
+   * The body has ended.
+   * @throws {EngineError} when it ended in the middle of a frame
+   */
+  end(): void {
+    if (this.#headerBytes > 0 || this.#remaining > 0) {
+      throw new EngineError("the engine broke off a container's output in the middle");
+    }
+  }
+
+  /** Reads the header, or as much as is there; where it ends. */
+  #readHeader(chunk: Uint8Array, start: number): number {
+    const end = Math.min(chunk.length, start + HEADER_BYTES - this.#headerBytes);
+    for (let at = start; at < end; at++) this.#header[this.#headerBytes++] = chunk[at] ?? 0;
+    if (this.#headerBytes < HEADER_BYTES) return end;
+    this.#headerBytes = 0;
+    const [stream = 0, a, b, c, l0 = 0, l1 = 0, l2 = 0, l3 = 0] = this.#header;
+    if (stream > ENGINE_ERROR_STREAM || a !== 0 || b !== 0 || c !== 0) {
+      throw new EngineError("the engine's output of a container is not in frames, though it has no terminal");
+    }
+    // 0 stands for stdin's echo, which goes to stdout as in Docker's own clients.
+    this.#stream = stream === 0 ? 1 : stream;
+    this.#remaining = l0 * 0x1000000 + (l1 << 16) + (l2 << 8) + l3;
+    return end;
+  }
+
+  #throwEngineError(): never {
+    const reason = new TextDecoder().decode(Uint8Array.from(this.#engineError)).trim();
+    throw new EngineError(`the engine cannot read the container's output: ${reason}`, {
+      engineMessage: reason,
+    });
+  }
+}
+
+/**
+ * The output in one body, in order. Ends with the body; throws what reading it throws. Iterate it once: leaving the
+ * iteration cancels the body.
+ */
+export function readLog(
+  body: ReadableStream<Uint8Array>,
+  options: ReadLogOptions,
+): AsyncIterableIterator<LogChunk, undefined> {
+  return new LogIterator(body.getReader(), options);
+}
+
+/**
+ * Written by hand, as a generator's `return` would wait for the read that is under way. It heeds the signal itself: the one
+ * that `fetch` was given stops reaching the body once garbage has been collected.
+ */
+class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #signal: AbortSignal | undefined;
+  /** Undefined: raw. */
+  readonly #demuxer: LogDemuxer | undefined;
+  /** Taken apart, and not asked for yet, the last one first: never more than one read brought. */
+  #ready: LogChunk[] = [];
+  readonly #cancel = (): void => void cancelReader(this.#reader);
+
+  constructor(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    { tty, apart = false, signal }: ReadLogOptions,
+  ) {
+    this.#reader = reader;
+    this.#signal = signal;
+    this.#demuxer = tty ? undefined : new LogDemuxer({ apart });
+    if (signal?.aborted) this.#cancel();
+    signal?.addEventListener("abort", this.#cancel, { once: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<LogChunk, undefined>> {
+    while (true) {
+      const chunk = this.#ready.pop();
+      if (chunk !== undefined) return { done: false, value: chunk };
+      try {
+        const { done, value } = await this.#reader.read();
+        this.#signal?.throwIfAborted();
+        if (done) {
+          this.#letGo();
+          this.#demuxer?.end();
+          return { done: true, value: undefined };
+        }
+        if (this.#demuxer !== undefined) this.#ready = this.#demuxer.push(value).reverse();
+        else if (value.length > 0) return { done: false, value: { stream: "stdout", bytes: value } };
+      } catch (error) {
+        await this.return();
+        throw error;
+      }
+    }
+  }
+
+  async return(): Promise<IteratorResult<LogChunk, undefined>> {
+    this.#letGo();
+    this.#ready = [];
+    await cancelReader(this.#reader);
+    return { done: true, value: undefined };
+  }
+
+  #letGo(): void {
+    this.#signal?.removeEventListener("abort", this.#cancel);
+  }
+}

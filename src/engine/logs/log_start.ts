@@ -1,0 +1,62 @@
+/**
+ * Where the last lines of a container's log begin, as a time for `since`: with it the same output can be read again after
+ * more was written, which a number of lines does not allow.
+ */
+import type { Clock } from "../../platform/clock.ts";
+import { startDeadline } from "../../platform/async/deadline.ts";
+import type { EngineClient } from "../engine_client.ts";
+import {
+  formatEngineTime,
+  formatExactEngineTime,
+  NANO_PER_MS,
+  parseExactEngineTime,
+} from "../events/engine_time.ts";
+import { readLog } from "./log_frames.ts";
+
+export interface LogStartOptions {
+  /** So many of the last lines. */
+  readonly tail: number;
+  /** Of those written from then on, milliseconds since the Unix epoch. */
+  readonly sinceMs?: number | undefined;
+  /** Gives up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Docker finds the end of a large log within half a second. */
+const READ_WITHIN_MS = 10_000;
+/** A time takes 30 to 35 bytes. */
+const MAX_TIME_BYTES = 64;
+
+/**
+ * The time of the first of these lines, `sec.nnnnnnnnn`; for none of them, a time after the last line. Undefined for Podman,
+ * whose `since` counts whole seconds.
+ * @throws {EngineError} `not_found` when the container is gone
+ * @throws the signal's reason when it aborts, {DeadlineExceeded}
+ */
+export async function findLogStart(
+  client: EngineClient,
+  { id, clock, tail, sinceMs, signal }: LogStartOptions & { readonly id: string; readonly clock: Clock },
+): Promise<string | undefined> {
+  using deadline = startDeadline(clock, READ_WITHIN_MS, signal);
+  if ((await client.identify(deadline.signal)).kind === "podman") return undefined;
+  const { Config } = await client.inspectContainer(id, deadline.signal);
+  const body = await client.openLong(`/containers/${encodeURIComponent(id)}/logs`, {
+    query: {
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      tail: Math.max(tail, 1),
+      since: sinceMs === undefined ? undefined : formatEngineTime(sinceMs * NANO_PER_MS),
+    },
+    signal: deadline.signal,
+  });
+  let start = "";
+  for await (const { bytes } of readLog(body, { tty: Config.Tty === true, signal: deadline.signal })) {
+    start += new TextDecoder().decode(bytes.subarray(0, MAX_TIME_BYTES));
+    if (start.includes(" ") || start.length >= MAX_TIME_BYTES) break;
+  }
+  const timeNano = parseExactEngineTime(start.split(" ", 1)[0] ?? "");
+  // Nothing was written so far: it begins with what comes.
+  if (timeNano === undefined) return formatEngineTime(sinceMs === undefined ? 0 : sinceMs * NANO_PER_MS);
+  return formatExactEngineTime(tail === 0 ? timeNano + 1n : timeNano);
+}

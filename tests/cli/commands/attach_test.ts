@@ -1,0 +1,143 @@
+/** `apex attach` at a pipe, with a daemon that plays its part. */
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { attach } from "../../../src/cli/commands/attach.ts";
+import type { AttachFlags } from "../../../src/cli/args/attach_params.ts";
+import { StatusError } from "../../../src/cli/output/status_error.ts";
+import type { ControlRequest } from "../../../src/protocol/control.ts";
+import type { FrameKind } from "../../../src/protocol/frames.ts";
+import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
+import { ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
+import { type Script, ScriptedServer } from "../../support/engines/scripted_server.ts";
+import { TempDir } from "../../support/temp_dir.ts";
+
+interface Attaching {
+  readonly flags?: AttachFlags;
+  readonly command?: readonly string[];
+  /** What the daemon's reply says. */
+  readonly created?: boolean;
+  /** And its last frame. */
+  readonly last?: readonly [FrameKind, unknown];
+}
+
+interface Attached {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly request: Extract<ControlRequest, { op: "sessions.attach" }>;
+  /** The exit status; or the message with which it fails. */
+  readonly outcome: number | string;
+}
+
+function homeIn({ path }: TempDir): (name: string) => string | undefined {
+  return (name) => name === "HOME" ? path : undefined;
+}
+
+async function attached(
+  { flags = {}, command = [], created = true, last = ["detach", { reason: "requested" }] }: Attaching,
+): Promise<Attached> {
+  await using dir = await TempDir.make();
+  const socket = dir.join("apex.socket");
+  await using daemon = new ScriptedDaemon(socket, {
+    "sessions.attach": async (connection) => {
+      await connection.reply({ name: "dev", created, containerId: "c1" });
+      await connection.frame(...last);
+    },
+  });
+  const [stdout, stderr] = [new CapturedOutput(), new CapturedOutput()];
+  const context = testContext({ stdout, stderr, env: homeIn(dir) });
+  const outcome = await attach(context, { flags: { ...flags, socket }, name: "dev", command }).catch(
+    (error) => {
+      if (!(error instanceof StatusError)) throw error;
+      assertEquals(error.exitStatus, 125);
+      return error.message;
+    },
+  );
+  return {
+    stdout: stdout.text,
+    stderr: stderr.text,
+    request: await daemon.received("sessions.attach"),
+    outcome,
+  };
+}
+
+Deno.test("apex attach at a pipe asks for no repaint, unless --restore says so", async () => {
+  assertEquals((await attached({})).request.restore, "none");
+  assertEquals((await attached({ flags: { restore: "lines=3" } })).request.restore, "lines=3");
+});
+
+Deno.test("apex attach to a session that exists names the options that count only when it is made", async () => {
+  const flags: AttachFlags = { image: "other", env: ["FOO=1"], ttl: "1h", mount: true, restore: "none" };
+  const { outcome, stderr } = await attached({ flags, command: ["ls"], created: false });
+  assertEquals(outcome, 0);
+  assertEquals(
+    stderr,
+    "apex: session dev exists already; what counts only when it is made was ignored: " +
+      "--ttl, --image, --env, --mount, the command\napex: detached from session dev\n",
+  );
+  const inBackground = await attached({ flags: { ...flags, background: true }, created: false });
+  assertMatch(
+    inBackground.stderr,
+    /^apex: session dev exists already; .*: --ttl, --image, --env, --mount\n$/,
+  );
+});
+
+Deno.test("apex attach says nothing of options that made the session, nor when there are none", async () => {
+  const flags: AttachFlags = { image: "other", background: true };
+  assertEquals((await attached({ flags })).stderr, "");
+  const others: AttachFlags = { background: true, force: true, restore: "none", detachKeys: "Ctrl-x" };
+  assertEquals((await attached({ flags: others, created: false })).stderr, "");
+});
+
+const ENDS: readonly (readonly [readonly [FrameKind, unknown], number | RegExp, RegExp])[] = [
+  [["detach", { reason: "silent" }], /^the daemon heard nothing from here for 10 s .*apex attach dev$/, /^$/],
+  [["detach", { reason: "slow" }], /^this terminal did not take the output of session dev; /, /^$/],
+  [["detach", { reason: "protocol", error: "what?" }], /^the daemon let go of session dev: what\?$/, /^$/],
+  [["exit", { reason: "exit", exitCode: 137 }], 137, /^$/],
+  [["exit", { reason: "removed", exitCode: 137 }], 137, /^apex: the container of session dev was removed\n$/],
+];
+
+for (const [last, expected, said] of ENDS) {
+  Deno.test(`apex attach tells people of the last frame ${last[0]} ${JSON.stringify(last[1])}`, async () => {
+    const { outcome, stderr } = await attached({ last });
+    if (expected instanceof RegExp) assertMatch(String(outcome), expected);
+    else assertEquals(outcome, expected);
+    assertMatch(stderr, said);
+  });
+}
+
+/** What a client sees of a daemon that is killed while it is asked. */
+const KILLED: Readonly<Record<string, Script>> = {
+  "having read the request": async (conn) => void await conn.read(new Uint8Array(64 * 1024)),
+  "with the request half read": async (conn) => void await conn.read(new Uint8Array(1)),
+};
+
+for (const [when, script] of Object.entries(KILLED)) {
+  Deno.test(`apex attach says what to do when the daemon goes away ${when}`, async () => {
+    await using dir = await TempDir.make();
+    const socket = dir.join("apex.socket");
+    await using _ = new ScriptedServer(socket, script);
+    const context = testContext({ stdout: new CapturedOutput(), env: homeIn(dir) });
+    const error = await assertRejects(
+      () => attach(context, { flags: { socket }, name: "dev", command: [] }),
+      StatusError,
+    );
+    assertEquals(error.exitStatus, 125);
+    assertMatch(
+      error.message,
+      /^the daemon went away before it had answered, .*; try again: apex attach dev$/,
+    );
+  });
+}
+
+Deno.test("attach asks for labels, ports and the variables of files, and says that an existing session has its own", async () => {
+  await using dir = await TempDir.make();
+  const envFile = dir.join("env");
+  await Deno.writeTextFile(envFile, "A=1\n");
+  const flags = { label: ["a=1"], publish: ["8080:80"], envFile: [envFile] };
+  const { request, stderr } = await attached({ flags, created: false });
+  assertEquals([request.labels, request.ports, request.env], [
+    { a: "1" },
+    [{ containerPort: 80, protocol: "tcp", hostPort: 8080 }],
+    { A: "1" },
+  ]);
+  assertMatch(stderr, /--env-file, --label, --publish/);
+});

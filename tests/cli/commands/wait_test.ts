@@ -1,0 +1,166 @@
+import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import { StatusError } from "../../../src/cli/output/status_error.ts";
+import { wait, type WaitFlags } from "../../../src/cli/commands/wait.ts";
+import { resolveSockets } from "../../../src/platform/directories.ts";
+import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
+import { type OpScript, ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
+import { taskResult } from "../../support/daemons/task_result.ts";
+import { TempDir } from "../../support/temp_dir.ts";
+
+interface Waited {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly asked: unknown[];
+}
+
+async function waitWith(
+  script: OpScript,
+  flags: WaitFlags = {},
+  targets: readonly string[] = ["t1"],
+): Promise<Waited> {
+  await using dir = await TempDir.make();
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), { "containers.wait": script });
+  const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
+  const stderr = new CapturedOutput();
+  const context = testContext({ stdout: new CapturedOutput(), stderr });
+  const status = await wait(context, { sockets, targets, flags });
+  return { status, stdout: context.stdout.text, stderr: stderr.text, asked: daemon.requests };
+}
+
+/** Answers with the end of each target; those without one are waited for until the client leaves. */
+function ends(ends: Record<string, unknown>): OpScript {
+  return async (connection, request) => {
+    const { target } = request as { readonly target: string };
+    await connection.reply({ target });
+    if (target in ends) await connection.frame("exit", ends[target]);
+    else await connection.hungUp();
+  };
+}
+
+async function failureOf(waited: Promise<unknown>): Promise<{ status: number; told: string }> {
+  const error = await assertRejects(() => waited, StatusError);
+  assertInstanceOf(error.cause, Error);
+  return { status: error.exitStatus, told: error.cause.message };
+}
+
+Deno.test("wait ends with the task's status, and says nothing where that says it all", async () => {
+  const task = taskResult({ state: "failed", exitCode: 7 });
+  assertEquals(await waitWith(ends({ t1: { task } }), { timeout: "10m" }), {
+    status: 7,
+    stdout: "",
+    stderr: "",
+    asked: [{ v: 1, op: "containers.wait", target: "t1" }],
+  });
+});
+
+Deno.test("wait says why a task has failed that its status does not tell", async () => {
+  const task = taskResult({ state: "failed", reason: "oom", exitCode: 137 });
+  const { status, stderr } = await waitWith(ends({ t1: { task } }));
+  assertEquals([status, stderr], [137, "apex: task t1 ran out of memory\n"]);
+});
+
+Deno.test("wait has the status of a container, and 0 for what is no exit", async () => {
+  assertEquals((await waitWith(ends({ t1: { exitCode: 4 } }))).status, 4);
+  const { status, asked } = await waitWith(ends({ t1: {} }), { for: "healthy" });
+  assertEquals([status, asked], [0, [{ v: 1, op: "containers.wait", target: "t1", for: "healthy" }]]);
+});
+
+Deno.test("wait for several has the first status that is not 0, and a line for each", async () => {
+  const script = ends({ a: { exitCode: 0 }, b: { exitCode: 3 }, c: { exitCode: 4 } });
+  const { status, stdout } = await waitWith(script, {}, ["a", "b", "c", "a"]);
+  assertEquals([status, stdout.split("\n").sort()], [3, ["", "a 0", "b 3", "c 4"]]);
+  assertEquals((await waitWith(ends({ a: {}, b: {} }), { for: "running" }, ["a", "b"])).status, 0);
+});
+
+Deno.test("wait --any ends with the first, and reports those that cannot get ready", async () => {
+  const first = await waitWith(ends({ b: { exitCode: 9 } }), { any: true }, ["a", "b"]);
+  assertEquals([first.status, first.stdout], [9, "b 9\n"]);
+  const script = ends({ a: { error: "it was removed" }, b: { error: "it has ended" } });
+  const none = await failureOf(waitWith(script, { any: true, for: "running" }, ["a", "b"]));
+  assertEquals(none, { status: 125, told: "none of the 2 targets can get ready any more" });
+});
+
+Deno.test("wait without --any ends when one target cannot get ready any more", async () => {
+  const script = ends({ b: { error: "it has ended (exit status 4)" } });
+  assertEquals(await failureOf(waitWith(script, { for: "healthy" }, ["a", "b"])), {
+    status: 125,
+    told: "cannot wait for b to be healthy: it has ended (exit status 4)",
+  });
+});
+
+Deno.test("wait continues through the next daemon, with the same run or container", async () => {
+  let times = 0;
+  const { status, stderr, asked } = await waitWith(
+    async (connection) => {
+      if (++times === 1) return await connection.reply({ target: "web", containerId: "c1" });
+      await connection.reply({ target: "web", containerId: "c1" });
+      await connection.frame("exit", { exitCode: 5 });
+    },
+    {},
+    ["web"],
+  );
+  assertEquals(status, 5);
+  assertMatch(stderr, /^apex: the daemon went away; web may continue; .*\napex: connected again\n$/);
+  assertEquals(asked[1], { v: 1, op: "containers.wait", target: "c1" });
+});
+
+Deno.test("wait for a removal ends when the next daemon does not know the container any more", async () => {
+  let times = 0;
+  const { status } = await waitWith(
+    async (connection) => {
+      if (++times === 1) return await connection.reply({ target: "web", containerId: "c1" });
+      await connection.refuse("not_found", "no such container");
+    },
+    { for: "removed" },
+    ["web"],
+  );
+  assertEquals(status, 0);
+});
+
+const failures: [
+  name: string,
+  script: OpScript,
+  timeout: string | undefined,
+  status: number,
+  told: RegExp,
+][] = [
+  ["when its own time is over", ends({}), "30ms", 124, /^the wait for t1 was not over within 30ms/],
+  [
+    "when its own time is over before the daemon has answered",
+    (connection) => connection.hungUp(),
+    "30ms",
+    124,
+    /^the wait for t1 was not over within 30ms/,
+  ],
+  [
+    "when there is no such target",
+    (connection) => connection.refuse("not_found", 'no such task or container: "t1"'),
+    undefined,
+    125,
+    /^no such task or container/,
+  ],
+  [
+    "when what it waits for cannot be",
+    ends({ t1: { error: "its exit status is not known" } }),
+    undefined,
+    125,
+    /^cannot wait for t1 to end: its exit status is not known$/,
+  ],
+];
+
+for (const [name, script, timeout, status, told] of failures) {
+  Deno.test(`wait has ${status} ${name}`, async () => {
+    const failure = await failureOf(waitWith(script, { timeout }));
+    assertEquals(failure.status, status);
+    assertMatch(failure.told, told);
+  });
+}
+
+Deno.test("wait refuses an invalid time before it asks", async () => {
+  const { status, told } = await failureOf(
+    waitWith(() => Promise.reject(new Error("asked")), { timeout: "soon" }),
+  );
+  assertEquals(status, 125);
+  assertMatch(told, /^--timeout: invalid duration "soon"/);
+});

@@ -1,0 +1,192 @@
+/** Inspects that wait for their engine: how often it is asked, when not, and that nothing is left behind. */
+import { assertEquals } from "@std/assert";
+import { PatientInspects } from "../../../src/containers/changes/patient_inspects.ts";
+import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
+import type { Logger } from "../../../src/platform/logger.ts";
+import { silentLogger } from "../../../src/platform/logger.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+import { inspectOf } from "../../support/containers/engine_feed.ts";
+
+type Answer = (id: string) => Promise<ContainerInspect | undefined>;
+
+const never: Answer = () => new Promise(() => {});
+const refused: Answer = () => Promise.reject(new Error("connection refused"));
+const exited: Answer = (id) => Promise.resolve(inspectOf(id, { status: "exited", exitCode: 3 }));
+
+/** An engine to be asked, and what came of it. */
+class Asked implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  /** Ids, one for each try. */
+  readonly tries: string[] = [];
+  readonly answers: string[] = [];
+  readonly warnings: string[] = [];
+  answer: Answer = never;
+  underWay = 0;
+  readonly inspects: PatientInspects;
+
+  constructor() {
+    const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
+    this.inspects = new PatientInspects({
+      inspect: (id, signal) => this.#inspect(id, signal),
+      clock: this.clock,
+      logger,
+    });
+  }
+
+  ask(id: string, isOpen: () => boolean = () => true): void {
+    this.inspects.ask({
+      id,
+      name: id,
+      isOpen,
+      answer: (result) => {
+        this.answers.push(`${id} ${typeof result === "object" ? result.State.ExitCode : result}`);
+      },
+    });
+  }
+
+  settle(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.clock.advance(ms);
+    await this.settle();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.inspects[Symbol.asyncDispose]();
+  }
+
+  async #inspect(id: string, signal: AbortSignal): Promise<ContainerInspect | undefined> {
+    this.tries.push(id);
+    this.underWay++;
+    const aborted = Promise.withResolvers<never>();
+    signal.addEventListener("abort", () => aborted.reject(signal.reason), { once: true });
+    try {
+      return await Promise.race([this.answer(id), aborted.promise]);
+    } finally {
+      this.underWay--;
+    }
+  }
+}
+
+Deno.test("patient inspects: an answer, and that a container is gone, come at once", async () => {
+  await using asked = new Asked();
+  asked.inspects.resume();
+  asked.answer = (id) => id === "gone" ? Promise.resolve(undefined) : exited(id);
+  asked.ask("web");
+  asked.ask("gone");
+  assertEquals(asked.answers, []);
+  await asked.settle();
+  assertEquals(asked.answers, ["web 3", "gone gone"]);
+  assertEquals(asked.clock.pendingTimers, 0);
+});
+
+Deno.test("patient inspects: an engine that cannot be heard is not asked, and no time passes", async () => {
+  await using asked = new Asked();
+  asked.ask("early");
+  await asked.settle();
+  assertEquals(asked.tries, []);
+  asked.inspects.resume();
+  await asked.settle();
+  asked.inspects.pause();
+  asked.ask("late");
+  assertEquals(asked.clock.pendingTimers, 1, "its try is being ended");
+  await asked.settle();
+  assertEquals([asked.underWay, asked.clock.pendingTimers], [0, 0]);
+  await asked.pass(3_600_000);
+  assertEquals([asked.tries, asked.answers], [["early"], []]);
+  asked.answer = exited;
+  asked.inspects.resume();
+  await asked.settle();
+  assertEquals(asked.answers.toSorted(), ["early 3", "late 3"]);
+});
+
+Deno.test("patient inspects: what would have been tried again later is, once the engine is back", async () => {
+  await using asked = new Asked();
+  asked.inspects.resume();
+  asked.answer = refused;
+  asked.ask("web");
+  await asked.settle();
+  assertEquals([asked.underWay, asked.clock.pendingTimers], [0, 1]);
+  asked.inspects.pause();
+  assertEquals(asked.clock.pendingTimers, 0);
+  asked.answer = exited;
+  asked.inspects.resume();
+  await asked.settle();
+  assertEquals([asked.tries, asked.answers], [["web", "web"], ["web 3"]]);
+});
+
+Deno.test("patient inspects: an answer that comes with the cut does not count", async () => {
+  await using asked = new Asked();
+  asked.inspects.resume();
+  const answer = Promise.withResolvers<ContainerInspect>();
+  asked.answer = () => answer.promise;
+  asked.ask("web");
+  answer.resolve(inspectOf("web", { status: "exited", exitCode: 255 }));
+  asked.inspects.pause();
+  await asked.settle();
+  assertEquals(asked.answers, []);
+  asked.answer = exited;
+  asked.inspects.resume();
+  await asked.settle();
+  assertEquals(asked.answers, ["web 3"]);
+});
+
+for (const [how, answer] of Object.entries({ "does not answer": never, "refuses": refused })) {
+  Deno.test(`patient inspects: an engine that can be heard and ${how} is asked ten times, a second apart`, async () => {
+    await using asked = new Asked();
+    asked.inspects.resume();
+    asked.answer = answer;
+    asked.ask("web");
+    for (let seconds = 0; seconds < 8; seconds++) await asked.pass(1_000);
+    asked.inspects.pause(); // A try that is cut off does not count.
+    await asked.settle();
+    const before = asked.tries.length;
+    asked.inspects.resume();
+    for (let seconds = 0; seconds < 30; seconds++) await asked.pass(1_000);
+    assertEquals(asked.answers, ["web unanswered"]);
+    assertEquals(asked.warnings.length, 1);
+    const isCut = how === "does not answer" && before < asked.tries.length;
+    assertEquals(asked.tries.length, isCut ? 11 : 10);
+    assertEquals(asked.clock.pendingTimers, 0);
+  });
+}
+
+Deno.test("patient inspects: eight at once at most, and all have their turn", async () => {
+  await using asked = new Asked();
+  const ids = Array.from({ length: 20 }, (_, index) => `c${index}`);
+  for (const id of ids) asked.ask(id);
+  asked.inspects.resume();
+  assertEquals(asked.underWay, 8);
+  asked.answer = exited;
+  for (let seconds = 0; seconds < 3; seconds++) await asked.pass(1_000);
+  assertEquals(asked.answers.toSorted(), ids.map((id) => `${id} 3`).toSorted());
+});
+
+Deno.test("patient inspects: what nobody wants to know any more is not asked", async () => {
+  await using asked = new Asked();
+  asked.inspects.resume();
+  asked.answer = refused;
+  let isOpen = true;
+  asked.ask("web", () => isOpen);
+  await asked.settle();
+  isOpen = false;
+  await asked.pass(1_000);
+  assertEquals([asked.tries, asked.clock.pendingTimers], [["web"], 0]);
+});
+
+Deno.test("patient inspects: disposal ends what is under way, and nothing is answered or asked after it", async () => {
+  const asked = new Asked();
+  asked.inspects.resume();
+  asked.ask("hanging");
+  asked.answer = refused;
+  asked.ask("later");
+  await asked.settle();
+  await asked[Symbol.asyncDispose]();
+  await asked[Symbol.asyncDispose]();
+  assertEquals([asked.underWay, asked.clock.pendingTimers], [0, 0]);
+  asked.ask("after");
+  await asked.pass(60_000);
+  assertEquals([asked.tries, asked.answers], [["hanging", "later"], []]);
+});

@@ -1,0 +1,69 @@
+import { assert, assertEquals } from "@std/assert";
+import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
+import { TestDaemon } from "../../support/daemons/test_daemon.ts";
+
+const AT_ONCE = 5;
+
+Deno.test({
+  name: "on Docker, tasks.run has all output of many commands that end at once",
+  ignore: !await dockerAvailable(),
+  async fn() {
+    await using docker = await startDocker();
+    await using daemon = await TestDaemon.start(docker.socketPath);
+    const zeros = ["sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x"];
+    for (
+      const [cmd, output] of [[["true"], ""], [["echo", "hi"], "hi\n"], [zeros, "x".repeat(300_000)]] as const
+    ) {
+      for (let round = 0; round < 20; round += AT_ONCE) {
+        const runs = Array.from({ length: AT_ONCE }, () => daemon.run({ cmd: [...cmd] }));
+        for (const { stdout, stderr, task, told } of await Promise.all(runs)) {
+          assertEquals([stdout, stderr, task.state, told.exit?.outputError], [
+            output,
+            "",
+            "completed",
+            undefined,
+          ]);
+        }
+      }
+    }
+  },
+});
+
+Deno.test({
+  name: "on Docker, a client that reads late has all output, and only then is the container removed",
+  ignore: !await dockerAvailable(),
+  async fn() {
+    await using docker = await startDocker();
+    await using daemon = await TestDaemon.start(docker.socketPath);
+    using events = await daemon.events();
+    const size = 10_000_000;
+    const cmd = ["sh", "-c", `head -c ${size} /dev/zero | tr '\\0' x | fold -w 99; echo end >&2`];
+    using client = await daemon.runTask({ taskId: "big", cmd });
+    await daemon.stream("tasks.wait", { task: "big" });
+    assertEquals((await daemon.request("containers.list", {})).containers.map(({ state }) => state), [
+      "exited",
+    ]);
+    const { stdout, stderr, told } = await client.end();
+    assert(stdout.replaceAll("\n", "").length === size, `${stdout.length} characters`);
+    assertEquals([stderr, told.exit?.outputError], ["end\n", undefined]);
+    await events.until(({ type }) => type === "workspace.cleaned");
+  },
+});
+
+Deno.test({
+  name: "on Docker, tasks.run goes on with the output after the engine was restarted",
+  ignore: !await dockerAvailable(),
+  async fn() {
+    await using docker = await startDocker();
+    await using daemon = await TestDaemon.start(docker.socketPath);
+    const cmd = ["sh", "-c", "trap 'exit 9' TERM; echo before; while :; do sleep 0.1; done"];
+    using client = await daemon.runTask({ taskId: "t", cmd });
+    await client.untilSaid("before");
+    // The next one stops what it finds running.
+    await docker.kill();
+    await docker.restart();
+    const { stdout, told } = await client.end();
+    assertEquals(stdout, "before\n");
+    assertEquals((told.exit?.task as { state: string }).state, "failed");
+  },
+});

@@ -1,0 +1,52 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { DetachKeyFilter, parseDetachKeys } from "../../../src/embedded_engine/terminals/detach_keys.ts";
+import { HttpError } from "../../../src/embedded_engine/http/http_error.ts";
+
+const KEYS: readonly (readonly [string, readonly number[]])[] = [
+  ["", [16, 17]],
+  ["ctrl-a", [1]],
+  ["ctrl-@,ctrl-[,ctrl-\\,ctrl-],ctrl-^,ctrl-_", [0, 27, 28, 29, 30, 31]],
+  ["a,ctrl-z,Q", [97, 26, 81]],
+];
+
+for (const [text, keys] of KEYS) {
+  Deno.test(`parseDetachKeys() reads ${JSON.stringify(text)}`, () => {
+    assertEquals(parseDetachKeys(text), keys);
+  });
+}
+
+for (const text of ["nonsense", "ctrl-", "ctrl-1", "ctrl-aa", "a,", ",", "CTRL-a"]) {
+  Deno.test(`parseDetachKeys() refuses ${JSON.stringify(text)}`, () => {
+    const error = assertThrows(
+      () => parseDetachKeys(text),
+      HttpError,
+      `Invalid detach keys (${text}) provided`,
+    );
+    assertEquals(error.status, 400);
+  });
+}
+
+/** Keys, the pieces that are typed, and what gets through of each; a bar behind it where the keys were found. */
+const TYPED: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+  ["ab", ["xaby"], ["x|"]],
+  ["ab", ["x", "a", "b"], ["x", "", "|"]],
+  ["ab", ["a", "c"], ["", "ac"]],
+  ["ab", ["a", "ac"], ["", "aac"]],
+  ["ab", ["a", "ab"], ["", "a|"]],
+  ["ab", ["aab"], ["a|"]],
+  ["ab", ["aaab"], ["aa|"]],
+  ["aab", ["aaab"], ["a|"]],
+  ["a", ["xa"], ["x|"]],
+  ["abc", ["ab", "ab", "c"], ["", "ab", "|"]],
+];
+
+for (const [keys, pieces, expected] of TYPED) {
+  Deno.test(`DetachKeyFilter finds ${keys} in ${pieces.join(" ")}`, () => {
+    const filter = new DetachKeyFilter([...new TextEncoder().encode(keys)]);
+    const passed = pieces.map((piece) => {
+      const { typed, detached } = filter.push(new TextEncoder().encode(piece));
+      return new TextDecoder().decode(typed) + (detached ? "|" : "");
+    });
+    assertEquals(passed, [...expected]);
+  });
+}

@@ -1,0 +1,46 @@
+import { assertEquals } from "@std/assert";
+import { TypedEmitter } from "../../src/platform/typed_emitter.ts";
+
+interface Events {
+  tick: number;
+  tock: string;
+}
+
+Deno.test("TypedEmitter calls the other listeners and returns when one throws", () => {
+  const reported: string[] = [];
+  const emitter = new TypedEmitter<Events>((error, name) => reported.push(`${name}: ${error}`));
+  const seen: unknown[] = [];
+  emitter.on("tick", () => {
+    throw new Error("no");
+  });
+  emitter.on("tick", (value) => seen.push(value));
+  emitter.onAny((value, name) => seen.push(name, value));
+  emitter.emit("tick", 1);
+  assertEquals(seen, [1, "tick", 1]);
+  assertEquals(reported, ["tick: Error: no"]);
+});
+
+Deno.test("TypedEmitter.off() removes what on() and once() added, and counts to zero", () => {
+  const emitter = new TypedEmitter<Events>(() => {});
+  let calls = 0;
+  const listener = (): void => void calls++;
+  emitter.on("tick", listener);
+  emitter.once("tock", listener);
+  emitter.onAny(listener);
+  assertEquals(emitter.listenerCount(), 3);
+  emitter.off("tick", listener);
+  emitter.off("tock", listener);
+  emitter.offAny(listener);
+  emitter.emit("tick", 1);
+  emitter.emit("tock", "");
+  assertEquals([calls, emitter.listenerCount()], [0, 0]);
+});
+
+Deno.test("TypedEmitter.once() calls once", () => {
+  const emitter = new TypedEmitter<Events>(() => {});
+  const seen: number[] = [];
+  emitter.once("tick", (value) => seen.push(value));
+  emitter.emit("tick", 1);
+  emitter.emit("tick", 2);
+  assertEquals(seen, [1]);
+});

@@ -1,0 +1,59 @@
+/**
+ * A container manager whose events a test emits by hand. Its registry is what the test puts into `records`; it has no
+ * engine, so every operation fails, but for those that a test gives it.
+ */
+import type { ContainerManager } from "../../../src/containers/container_manager.ts";
+import type { ContainerRecord } from "../../../src/containers/reconcile/container_record.ts";
+import type { ManagerEvents } from "../../../src/containers/manager_events.ts";
+import { TypedEmitter } from "../../../src/platform/typed_emitter.ts";
+
+type Operations = Pick<
+  ContainerManager,
+  | "create"
+  | "start"
+  | "stop"
+  | "kill"
+  | "remove"
+  | "inspect"
+  | "openInput"
+  | "stats"
+  | "reportHealth"
+  | "engineId"
+>;
+
+export class EmittedManager extends TypedEmitter<ManagerEvents> implements Operations {
+  engineId: string | undefined = "engine-1";
+  readonly instance = "0123456789abcdef";
+  /** Every container is this instance's, unless a test says otherwise. */
+  owns: (id: string) => boolean = () => true;
+  records: ContainerRecord[] = [];
+  isCaughtUp = true;
+  create: Operations["create"] = noEngine;
+  start: Operations["start"] = noEngine;
+  stop: Operations["stop"] = noEngine;
+  kill: Operations["kill"] = noEngine;
+  remove: Operations["remove"] = noEngine;
+  inspect: Operations["inspect"] = noEngine;
+  openInput: Operations["openInput"] = noEngine;
+  stats: Operations["stats"] = noEngine;
+  reportHealth: Operations["reportHealth"] = () => {};
+
+  /** @param report of a listener that threw; by default that fails the test */
+  constructor(report: (error: unknown, name: string) => void = (error) => {
+    throw error;
+  }) {
+    super(report);
+  }
+
+  list(): ContainerRecord[] {
+    return this.records;
+  }
+
+  find(nameOrId: string): ContainerRecord | undefined {
+    return this.records.find(({ id, name }) => id === nameOrId || name === nameOrId);
+  }
+}
+
+function noEngine(): Promise<never> {
+  return Promise.reject(new Error("this test has no engine"));
+}

@@ -1,0 +1,198 @@
+/** Every layer up to the orchestrator on a real engine, with what it tells kept by task in short form. */
+import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
+import { ContainerManager } from "../../../src/containers/container_manager.ts";
+import { EngineClient } from "../../../src/engine/engine_client.ts";
+import {
+  ApexOrchestrator,
+  type ApexOrchestratorOptions,
+  type RunTaskOptions,
+  type TaskHandle,
+} from "../../../src/orchestrator/apex_orchestrator.ts";
+import type { Task, TaskSpec } from "../../../src/orchestrator/task.ts";
+import type { TaskEvent } from "../../../src/orchestrator/task_events.ts";
+import { type Clock, systemClock } from "../../../src/platform/clock.ts";
+import { silentLogger } from "../../../src/platform/logger.ts";
+import { openStorage, type Storage } from "../../../src/storage/storage.ts";
+import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
+import { within } from "../within.ts";
+
+/** An engine on a busy machine needs seconds at most. */
+const COMES_WITHIN_MS = 30_000;
+
+export interface TaskLayersOptions
+  extends Pick<ApexOrchestratorOptions, "maxConcurrentTasks" | "stopTimeoutSeconds"> {
+  readonly socketPath: string;
+  /** Of the database; in memory by default. */
+  readonly path?: string;
+  /** The id of the apex instance; by default the same for all. */
+  readonly instance?: string;
+  /** Of the orchestrator alone. */
+  readonly clock?: Clock;
+}
+
+export class TaskLayers implements AsyncDisposable {
+  readonly client: EngineClient;
+  readonly manager: ContainerManager;
+  readonly health: ContainerHealthMonitor;
+  readonly workspaces: WorkspaceManager;
+  readonly storage: Storage;
+  readonly orchestrator: ApexOrchestrator;
+  /** Everything told, as `task:started t1`. */
+  readonly seen: string[] = [];
+  readonly taskEvents: TaskEvent[] = [];
+  /** What was logged as a warning or an error. */
+  readonly complaints: string[] = [];
+  readonly #byTask = new Map<string, string[]>();
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(
+    {
+      socketPath,
+      path = ":memory:",
+      instance = "0123456789abcdef",
+      clock = systemClock,
+      ...rest
+    }: TaskLayersOptions,
+  ) {
+    const complain = (message: string): void => void this.complaints.push(message);
+    const options = { logger: { ...silentLogger, warn: complain, error: complain }, clock: systemClock };
+    this.client = new EngineClient({ socketPath });
+    this.manager = new ContainerManager({ ...options, client: this.client, instance });
+    this.health = new ContainerHealthMonitor({ ...options, manager: this.manager });
+    this.workspaces = new WorkspaceManager({ ...options, manager: this.manager, health: this.health });
+    this.storage = openStorage({ ...options, path });
+    this.orchestrator = new ApexOrchestrator({
+      ...rest,
+      logger: options.logger,
+      clock,
+      workspaces: this.workspaces,
+      store: this.storage.tasks,
+    });
+    this.orchestrator.on("container:*", (event, name) => {
+      this.#note(event.success ? name : `${event.operation} failed`, event.taskId);
+    });
+    this.orchestrator.on("task:*", (event, name) => {
+      this.taskEvents.push(event);
+      this.#note(event.reason === undefined ? name : `${name} ${event.reason}`, event.taskId);
+    });
+    for (const name of ["workspace-created", "workspace-cleaned"] as const) {
+      this.orchestrator.on(name, (event) => this.#note(name, event.taskId));
+    }
+  }
+
+  /** Follows the engine, and takes up what is stored; resolves when both is done. */
+  static async start(options: TaskLayersOptions): Promise<TaskLayers> {
+    const layers = await TaskLayers.startWithoutAdopting(options);
+    await within(COMES_WITHIN_MS, "adopt()", layers.orchestrator.adopt());
+    return layers;
+  }
+
+  static async startWithoutAdopting(options: TaskLayersOptions): Promise<TaskLayers> {
+    const layers = new TaskLayers(options);
+    const connected = Promise.withResolvers<void>();
+    layers.manager.once("engine:connected", () => connected.resolve());
+    layers.manager.follow();
+    await within(COMES_WITHIN_MS, "the engine", connected.promise);
+    return layers;
+  }
+
+  /** Runs what `script` says in a shell. */
+  run(script: string, spec: Partial<TaskSpec> = {}, options: RunTaskOptions = {}): TaskHandle {
+    return this.orchestrator.runTask(
+      { image: "busybox:local", network: "none", cmd: ["sh", "-c", script], ...spec },
+      options,
+    );
+  }
+
+  /** The same, and its end. */
+  async runToEnd(script: string, spec: Partial<TaskSpec> = {}): Promise<Task> {
+    return await this.endOf(this.run(script, spec));
+  }
+
+  async startOf(handle: TaskHandle): Promise<Task> {
+    return await within(COMES_WITHIN_MS, `the start of ${handle.taskId}`, handle.started);
+  }
+
+  async endOf(handle: TaskHandle): Promise<Task> {
+    return await within(COMES_WITHIN_MS, `the end of ${handle.taskId}`, handle.ended);
+  }
+
+  /** Of a task of an earlier life, too. */
+  async endOfId(taskId: string): Promise<Task> {
+    return await within(COMES_WITHIN_MS, `the end of ${taskId}`, this.orchestrator.waitTask(taskId));
+  }
+
+  /** What was told of a task, in order. */
+  of(taskId: string): string[] {
+    return this.#byTask.get(taskId) ?? [];
+  }
+
+  /** Waits until that was told of the task; what was told of it until then. */
+  async until(taskId: string, what: string): Promise<string[]> {
+    await this.untilTrue(() => this.of(taskId).includes(what), () => `${what} of ${taskId}`);
+    return this.of(taskId);
+  }
+
+  async untilTrue(isSo: () => boolean, what: () => string): Promise<void> {
+    const came = Promise.withResolvers<void>();
+    const look = (): void => {
+      if (isSo()) came.resolve();
+    };
+    this.#waiting.add(look);
+    look();
+    try {
+      await within(COMES_WITHIN_MS, what(), came.promise);
+    } catch (cause) {
+      throw new Error(`${what()} did not come; so far: ${this.seen.slice(-30).join(", ")}`, { cause });
+    } finally {
+      this.#waiting.delete(look);
+    }
+  }
+
+  /** Does something with a task's container behind apex's back. */
+  async byHand(method: string, taskId: string, rest: string): Promise<void> {
+    const id = this.orchestrator.getTask(taskId)?.containerId;
+    const reply = await this.client.request(method, `/containers/${id}${rest}`, {
+      timeoutMs: COMES_WITHIN_MS,
+    });
+    await reply.text();
+  }
+
+  /** Names of all containers that the engine has. */
+  async containerNames(): Promise<string[]> {
+    return (await this.client.listContainers()).flatMap(({ Names }) => Names ?? []).map((name) =>
+      name.slice(1)
+    );
+  }
+
+  /** Ends this life; running containers go on. May be called again. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await within(COMES_WITHIN_MS, "the end of the orchestrator", this.orchestrator.dispose());
+    await this.workspaces[Symbol.asyncDispose]();
+    await this.health[Symbol.asyncDispose]();
+    await within(COMES_WITHIN_MS, "the end of the container manager", this.manager[Symbol.asyncDispose]());
+    this.storage[Symbol.dispose]();
+    this.client[Symbol.dispose]();
+  }
+
+  #note(what: string, taskId: string | undefined): void {
+    this.seen.push(`${what} ${taskId ?? ""}`.trimEnd());
+    if (taskId !== undefined) this.#byTask.set(taskId, [...this.of(taskId), what]);
+    for (const look of this.#waiting) look();
+  }
+}
+
+/** All that is told of a task whose command ended by itself. */
+export function storyOf(end: string): string[] {
+  return [
+    "task:created",
+    "container:created",
+    "workspace-created",
+    "container:started",
+    "task:started",
+    "container:died",
+    end,
+    "container:removed",
+    "workspace-cleaned",
+  ];
+}

@@ -1,0 +1,101 @@
+import { DatabaseSync } from "node:sqlite";
+import { setImmediate } from "node:timers";
+import { EventLog, type EventLogOptions } from "../../../src/eventlog/event_log.ts";
+import { silentLogger } from "../../../src/platform/logger.ts";
+import type { WireEvent } from "../../../src/protocol/wire_event.ts";
+import type { EventJournal, JournalOptions } from "../../../src/storage/journal/event_journal.ts";
+import {
+  historyInOrder,
+  type HistoryInOrderOptions,
+  isEvent,
+} from "../../../src/storage/journal/history_in_order.ts";
+import { openStorage, type Storage } from "../../../src/storage/storage.ts";
+import { FakeClock } from "../fake_clock.ts";
+
+const TIMESTAMP = "2026-01-01T00:00:00.000Z";
+
+export interface JournaledLogOptions extends JournalOptions {
+  readonly clock?: FakeClock;
+  readonly log?: Partial<EventLogOptions>;
+}
+
+/** An event log with its journal, as one life of the daemon has them. */
+export class JournaledLog implements AsyncDisposable {
+  readonly clock: FakeClock;
+  readonly errors: string[] = [];
+  readonly warnings: string[] = [];
+  readonly storage: Storage;
+  readonly journal: EventJournal;
+  readonly log: EventLog;
+
+  constructor(path: string, { clock = new FakeClock(), log, ...journal }: JournaledLogOptions = {}) {
+    this.clock = clock;
+    const logger = {
+      ...silentLogger,
+      error: (message: string) => void this.errors.push(message),
+      warn: (message: string) => void this.warnings.push(message),
+    };
+    this.storage = openStorage({ path, clock, logger });
+    this.journal = this.storage.openJournal(journal);
+    this.log = new EventLog({ clock, logger, journal: this.journal, ...log });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.log.close(0);
+    this.storage[Symbol.dispose]();
+  }
+}
+
+/** Somebody else in the middle of a write: whoever wants to write is refused. */
+export function holdLock(path: string): Disposable {
+  const database = new DatabaseSync(path);
+  database.exec("BEGIN IMMEDIATE");
+  return { [Symbol.dispose]: () => database.close() };
+}
+
+/** What nobody but a stranger, or a flipped bit, does to the file. */
+export function withRaw(path: string, sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
+}
+
+/** The past as text: `4` for an event, `5-7` for a gap. */
+export async function pastOf(journal: EventJournal, options: HistoryInOrderOptions = {}): Promise<string[]> {
+  const past: string[] = [];
+  for await (const each of historyInOrder(journal, options)) {
+    past.push(isEvent(each) ? String(each.seq) : `${each.first}-${each.last}`);
+  }
+  return past;
+}
+
+/**
+ * What is on the disk when the daemon is killed now, under another name: its next life opens that. Synchronous, because what
+ * is not committed yet must not be.
+ */
+export function killedAt(from: string, to: string): string {
+  for (const suffix of ["", "-wal", "-journaled"]) {
+    try {
+      Deno.copyFileSync(from + suffix, to + suffix);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return to;
+}
+
+/** After what is due in this turn of the event loop and the next: microtasks, wake lanes, writes that need no waiting. */
+export async function settled(turns = 3): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) {
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+  }
+}
+
+/** A task's event that tells its number by its text. */
+export function taskEvent(taskId: string): WireEvent {
+  return { type: "task.started", taskId, timestamp: TIMESTAMP, containerId: `${taskId}-container` };
+}
+
+export function containerEvent(containerName: string, containerId: string): WireEvent {
+  return { type: "container.started", containerId, containerName, image: "img", timestamp: TIMESTAMP };
+}

@@ -1,0 +1,74 @@
+import type { SubscriberConnection } from "../../../src/eventlog/subscription.ts";
+import type { StreamRecord } from "../../../src/protocol/stream_record.ts";
+
+/** One event of an extended stream, or one of its records. */
+export interface StreamLine {
+  readonly seq?: number;
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** A subscriber in this process: it takes what it is written, as much at once as it likes, and can stop taking. */
+export class StreamTaker implements SubscriberConnection {
+  readonly #maxBytes: () => number;
+  readonly #decoder = new TextDecoder();
+  readonly #lines: string[] = [];
+  #rest = "";
+  #isClosed = false;
+  #stalled: PromiseWithResolvers<void> | undefined;
+
+  /** @param maxBytes taken of a write; asked each time */
+  constructor(maxBytes: () => number = () => Infinity) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** The whole lines so far, as text. */
+  get text(): readonly string[] {
+    return this.#lines;
+  }
+
+  /** The whole lines so far. */
+  get lines(): StreamLine[] {
+    return this.#lines.map((line) => JSON.parse(line));
+  }
+
+  /** Numbers of the events so far. */
+  get seqs(): number[] {
+    return this.lines.flatMap(({ seq }) => seq ?? []);
+  }
+
+  /** The records so far. */
+  get records(): StreamRecord[] {
+    return this.lines.filter(({ type }) => type.startsWith("stream.")) as unknown as StreamRecord[];
+  }
+
+  /** Takes nothing until {@linkcode StreamTaker.goOn}. */
+  stall(): void {
+    this.#stalled ??= Promise.withResolvers();
+  }
+
+  goOn(): void {
+    this.#stalled?.resolve();
+    this.#stalled = undefined;
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    await this.#stalled?.promise;
+    if (this.#isClosed) throw new Deno.errors.BadResource("closed");
+    const taken = bytes.subarray(0, Math.max(1, this.#maxBytes()));
+    this.#rest += this.#decoder.decode(taken, { stream: true });
+    const lines = this.#rest.split("\n");
+    this.#rest = lines.pop()!;
+    this.#lines.push(...lines);
+    return taken.length;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.goOn();
+  }
+}
