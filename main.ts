@@ -5,13 +5,13 @@
  * those are imported when their verb runs.
  */
 import { resolve } from "@std/path/posix";
+import { daemonArguments } from "./src/cli/args/daemon_flags.ts";
 import type { BaseContext, VerbSignal } from "./src/cli/cli_context.ts";
 import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
-import { daemonArguments } from "./src/cli/args/daemon_flags.ts";
-import { openInput } from "./src/cli/terminal/input.ts";
 import { openOutput, OutputClosedError } from "./src/cli/output/output.ts";
 import { StatusError } from "./src/cli/output/status_error.ts";
 import { printable } from "./src/cli/output/table.ts";
+import { openInput } from "./src/cli/terminal/input.ts";
 import { ApexError, EXIT_STATUS } from "./src/platform/apex_error.ts";
 import { resolvePaths } from "./src/platform/directories.ts";
 import { systemErrorPath, systemReason } from "./src/platform/system_error.ts";

@@ -8,8 +8,9 @@
 import { fromFileUrl } from "@std/path/posix";
 import { request } from "../src/client/request.ts";
 import type { EngineClient } from "../src/engine/engine_client.ts";
-import { APEX_COMMAND, ApexHome, eventually } from "../tests/support/daemons/apex_process.ts";
 import { isListenedOn } from "../src/platform/socket_file.ts";
+import { APEX_COMMAND, ApexHome, eventually } from "../tests/support/daemons/apex_process.ts";
+import { isInstalled } from "../tests/support/daemons/own_daemon.ts";
 import {
   BUSYBOX_IMAGE,
   dockerAvailable,
@@ -17,7 +18,6 @@ import {
   startDocker,
 } from "../tests/support/engines/docker_engine.ts";
 import { TempDir } from "../tests/support/temp_dir.ts";
-import { isInstalled } from "../tests/support/daemons/own_daemon.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 
 const ROUNDS = 400;

@@ -7,13 +7,13 @@
  */
 import { type AttachedSession, attachSession } from "../src/client/attached_session.ts";
 import { APEX_COMMAND, ApexHome } from "../tests/support/daemons/apex_process.ts";
+import { isInstalled } from "../tests/support/daemons/own_daemon.ts";
 import {
   BUSYBOX_IMAGE,
   dockerAvailable,
   type DockerEngine,
   startDocker,
 } from "../tests/support/engines/docker_engine.ts";
-import { isInstalled } from "../tests/support/daemons/own_daemon.ts";
 import { type BenchPrograms, type BenchTerminal, denoProgram, LineProcess } from "./programs.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 

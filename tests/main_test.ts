@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../src/protocol/version.ts";
 import { type OpScript, ScriptedDaemon } from "./support/daemons/scripted_daemon.ts";
-import { type Script, ScriptedServer, send } from "./support/engines/scripted_server.ts";
 import { taskResult } from "./support/daemons/task_result.ts";
+import { type Script, ScriptedServer, send } from "./support/engines/scripted_server.ts";
 import { TempDir } from "./support/temp_dir.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;

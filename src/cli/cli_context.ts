@@ -1,6 +1,6 @@
 import type { SocketPaths } from "../platform/directories.ts";
-import type { Input } from "./terminal/input.ts";
 import type { Output } from "./output/output.ts";
+import type { Input } from "./terminal/input.ts";
 
 /** Signals that a verb may take over. */
 export type VerbSignal = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGWINCH";

@@ -1,29 +1,28 @@
 import type { AttachConnection } from "../engine/attach_connection.ts";
-import type { LogsOptions } from "../engine/logs/container_logs.ts";
 import type { ContainerStats } from "../engine/container_stats.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
 import { EventFollower } from "../engine/events/event_follower.ts";
 import type { ExecResult } from "../engine/exec_command.ts";
+import type { LogsOptions } from "../engine/logs/container_logs.ts";
 import type { LogChunk } from "../engine/logs/log_frames.ts";
 import type { LogStartOptions } from "../engine/logs/log_start.ts";
 import type { LogTail, LogTailOptions } from "../engine/logs/log_tail.ts";
+import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import { messageOf } from "../platform/apex_error.ts";
+import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import { newInstanceId } from "../storage/instance_file.ts";
+import { ContainerTracker, type WatchedHealth } from "./changes/container_tracker.ts";
+import type { ManagerEventName, ManagerEvents } from "./manager_events.ts";
 import { INSTANCE_LABEL } from "./operations/apex_labels.ts";
-import type { ContainerMemory } from "./reconcile/container_memory.ts";
 import { ContainerOperations } from "./operations/container_operations.ts";
 import {
   ContainerQuestions,
   type InspectedContainer,
   type WaitOptions,
 } from "./operations/container_questions.ts";
-import type { ContainerRecord } from "./reconcile/container_record.ts";
 import type { ContainerSpec } from "./operations/container_spec.ts";
 import { ContainerTargets } from "./operations/container_targets.ts";
-import { ContainerTracker, type WatchedHealth } from "./changes/container_tracker.ts";
-import type { ManagerEventName, ManagerEvents } from "./manager_events.ts";
 import type {
   CreatedContainer,
   CreateOptions,
@@ -35,7 +34,8 @@ import type {
   StartOptions,
   StopOptions,
 } from "./operations/operation_options.ts";
-import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
+import type { ContainerMemory } from "./reconcile/container_memory.ts";
+import type { ContainerRecord } from "./reconcile/container_record.ts";
 
 /** What a {@linkcode ContainerManager} is built from. The client stays its owner's to dispose. */
 export interface ContainerManagerOptions {

@@ -6,10 +6,10 @@
 import { NANO_PER_MS } from "../engine/events/engine_time.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { HealthStatus } from "../protocol/wire_event.ts";
-import type { ContainerRecord, ContainerState } from "./reconcile/container_record.ts";
 import type { Signal } from "./changes/engine_dialect.ts";
 import { type ClassifierSnapshot, ExitClassifier } from "./changes/exit_classifier.ts";
 import { OwnKills } from "./changes/own_kills.ts";
+import type { ContainerRecord, ContainerState } from "./reconcile/container_record.ts";
 import { taskIdOf } from "./task_id.ts";
 
 /** Removed containers that are remembered; beyond that the oldest is forgotten. Their late events come within seconds. */

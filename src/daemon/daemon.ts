@@ -6,12 +6,13 @@
  *                      └─► SessionPool                                        └─► Storage
  */
 import { join } from "@std/path/posix";
-import { ContainerHealthMonitor } from "../containers/health/container_health_monitor.ts";
+import { type DaemonStatus, daemonStatus } from "../client/daemon_status.ts";
 import { ContainerManager } from "../containers/container_manager.ts";
+import { ContainerHealthMonitor } from "../containers/health/container_health_monitor.ts";
 import { ContainerMemory } from "../containers/reconcile/container_memory.ts";
+import { launchEmbeddedEngine } from "../embedded_engine/launch_embedded_engine.ts";
 import { discoverEngine, type EngineAddress } from "../engine/discovery/engine_address.ts";
 import { EngineClient } from "../engine/engine_client.ts";
-import { launchEmbeddedEngine } from "../embedded_engine/launch_embedded_engine.ts";
 import { EventLog } from "../eventlog/event_log.ts";
 import { ApexOrchestrator } from "../orchestrator/mod.ts";
 import { ApexError } from "../platform/apex_error.ts";
@@ -20,26 +21,25 @@ import type { Config } from "../platform/config.ts";
 import { type Paths, prepareDirectories } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
 import { openProcessLog } from "../platform/process_logger.ts";
-import { type DaemonStatus, daemonStatus } from "../client/daemon_status.ts";
-import { loadInstanceId } from "../storage/instance_file.ts";
-import { openStorage } from "../storage/storage.ts";
-import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
-import { controlHandler } from "./operations/control_handler.ts";
-import { ControlServer } from "./control_socket/control_server.ts";
-import { EventRequests } from "./operations/event_requests.ts";
-import { EventsServer } from "./events_socket/events_server.ts";
-import { InstanceLock } from "./instance_lock.ts";
 import { SocketFile } from "../platform/socket_file.ts";
 import { parseRestoreMode } from "../protocol/restore_mode.ts";
 import { ContainerTerminals } from "../sessions/container_terminals.ts";
 import { SessionPool } from "../sessions/session_pool.ts";
-import { publish } from "./events_socket/publish.ts";
-import { publishSessions } from "./events_socket/publish_sessions.ts";
-import { SessionRequests } from "./operations/session_requests.ts";
+import { loadInstanceId } from "../storage/instance_file.ts";
+import { openStorage } from "../storage/storage.ts";
+import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
+import { ControlServer } from "./control_socket/control_server.ts";
 import { EngineDeadline } from "./engine_deadline.ts";
 import { EngineStatus } from "./engine_status.ts";
-import { TaskAdoption } from "./task_adoption.ts";
+import { EventsServer } from "./events_socket/events_server.ts";
+import { publish } from "./events_socket/publish.ts";
+import { publishSessions } from "./events_socket/publish_sessions.ts";
+import { InstanceLock } from "./instance_lock.ts";
+import { controlHandler } from "./operations/control_handler.ts";
+import { EventRequests } from "./operations/event_requests.ts";
+import { SessionRequests } from "./operations/session_requests.ts";
 import { TaskOutputKeeper } from "./operations/task_output_keeper.ts";
+import { TaskAdoption } from "./task_adoption.ts";
 
 export interface DaemonOptions {
   readonly paths: Paths;

@@ -1,11 +1,11 @@
 /** The engine's listening socket, and who has it when it cannot be had. */
 import { join } from "@std/path/posix";
-import { ApexError } from "../platform/apex_error.ts";
-import { systemClock } from "../platform/clock.ts";
-import { SocketFile } from "../platform/socket_file.ts";
-import { startDeadline } from "../platform/async/deadline.ts";
 import { EngineClient } from "../engine/engine_client.ts";
 import { EngineError } from "../engine/http/engine_error.ts";
+import { ApexError } from "../platform/apex_error.ts";
+import { startDeadline } from "../platform/async/deadline.ts";
+import { systemClock } from "../platform/clock.ts";
+import { SocketFile } from "../platform/socket_file.ts";
 import { LOCK_FILE, readLockHolder } from "./engine_lock.ts";
 
 /** Whoever has the socket is asked who it is for an error message only: it need not wait for long. */

@@ -4,16 +4,9 @@
  * container state.
  */
 import { messageOf } from "../platform/apex_error.ts";
+import { startDeadline } from "../platform/async/deadline.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
-import { negotiateApiVersion } from "./http/api_version.ts";
-import { readBoundedText } from "./http/bounded_body.ts";
-import { startDeadline } from "../platform/async/deadline.ts";
-import { EngineError } from "./http/engine_error.ts";
-import type { EngineEvent } from "./events/engine_event.ts";
-import { readRefusal } from "./http/engine_refusal.ts";
-import { formatEngineTime } from "./events/engine_time.ts";
-import { EngineTransport, type TransportRequest } from "./http/engine_transport.ts";
 import type {
   ContainerInspect,
   ContainerSummary,
@@ -22,8 +15,15 @@ import type {
   EngineKind,
   EngineVersion,
 } from "./engine_types.ts";
+import type { EngineEvent } from "./events/engine_event.ts";
+import { formatEngineTime } from "./events/engine_time.ts";
 import { eventFilters } from "./events/event_filters.ts";
 import { readEvents } from "./events/event_stream.ts";
+import { negotiateApiVersion } from "./http/api_version.ts";
+import { readBoundedText } from "./http/bounded_body.ts";
+import { EngineError } from "./http/engine_error.ts";
+import { readRefusal } from "./http/engine_refusal.ts";
+import { EngineTransport, type TransportRequest } from "./http/engine_transport.ts";
 import { openLongReply } from "./http/long_reply.ts";
 
 export type { EngineIdentity, EngineKind } from "./engine_types.ts";

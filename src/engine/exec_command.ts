@@ -1,10 +1,10 @@
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import type { Clock } from "../platform/clock.ts";
 import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { DeadlineExceeded, startDeadline } from "../platform/async/deadline.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { EngineClient } from "./engine_client.ts";
-import { EngineError } from "./http/engine_error.ts";
 import type { ExecInspect } from "./engine_types.ts";
+import { EngineError } from "./http/engine_error.ts";
 import { readLog } from "./logs/log_frames.ts";
 
 export interface ExecRequest {

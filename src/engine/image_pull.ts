@@ -1,12 +1,12 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import type { Clock } from "../platform/clock.ts";
-import { cancelReader } from "./http/cancel_reader.ts";
 import { DeadlineExceeded, startDeadline } from "../platform/async/deadline.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { EngineClient } from "./engine_client.ts";
+import { LineLengthLimit } from "./events/line_length_limit.ts";
+import { cancelReader } from "./http/cancel_reader.ts";
 import { EngineError } from "./http/engine_error.ts";
 import { parseImageReference } from "./image_reference.ts";
-import { LineLengthLimit } from "./events/line_length_limit.ts";
 
 /** How far a pull is, as the engine tells it. */
 export interface PullProgress {

@@ -1,5 +1,5 @@
-import { ContainerHealthMonitor } from "../containers/health/container_health_monitor.ts";
 import { ContainerManager } from "../containers/container_manager.ts";
+import { ContainerHealthMonitor } from "../containers/health/container_health_monitor.ts";
 import type { HealthWatchOptions } from "../containers/health/health_watch_options.ts";
 import { discoverEngine } from "../engine/discovery/engine_address.ts";
 import { EngineClient } from "../engine/engine_client.ts";

@@ -1,7 +1,7 @@
 import type { ContainerEventName, ContainerEvents } from "../containers/changes/container_events.ts";
-import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Logger } from "../platform/logger.ts";
+import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import type { WorkspaceEvents } from "../workspaces/workspace.ts";
 import type { TaskEvent, TaskEventName, TaskEvents } from "./task_events.ts";
 

@@ -2,8 +2,8 @@
  * The clients that read a task's output. The container of an ended task is left while there are any, as the engine keeps the
  * output only as long as the container. Those of an earlier life are expected back for some time: they reconnect.
  */
-import type { Clock } from "../platform/clock.ts";
 import { waitAtMost } from "../platform/async/wait_at_most.ts";
+import type { Clock } from "../platform/clock.ts";
 
 export interface OutputReadersOptions {
   readonly clock: Clock;

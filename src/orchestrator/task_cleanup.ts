@@ -1,8 +1,8 @@
 import { messageOf } from "../platform/apex_error.ts";
-import type { Task } from "./task.ts";
-import type { OutputReaders } from "./output_readers.ts";
-import type { TaskRunContext } from "./task_run_context.ts";
 import { waitAtMost } from "../platform/async/wait_at_most.ts";
+import type { OutputReaders } from "./output_readers.ts";
+import type { Task } from "./task.ts";
+import type { TaskRunContext } from "./task_run_context.ts";
 
 export interface TaskCleanupOptions {
   readonly context: TaskRunContext;

@@ -8,21 +8,21 @@
  */
 import { ApexError } from "../platform/apex_error.ts";
 import { Milestone } from "../platform/async/milestone.ts";
+import { waitAtMost } from "../platform/async/wait_at_most.ts";
+import { OutputReaders } from "./output_readers.ts";
 import type { Task } from "./task.ts";
 import { finishWorkspace } from "./task_cleanup.ts";
 import { endOfExit, endOfFailure, exitOfCode, type TaskEnd, type TaskExit } from "./task_end.ts";
-import { OutputReaders } from "./output_readers.ts";
 import type { TaskEventName } from "./task_events.ts";
 import type { RunTaskOptions } from "./task_handle.ts";
+import { TaskInput } from "./task_input.ts";
 import type { QueueTicket } from "./task_queue.ts";
 import type { TaskRecord } from "./task_row.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
-import { TaskInput } from "./task_input.ts";
-import { TaskStop } from "./task_stop.ts";
 import { workspaceSpecOf } from "./task_spec.ts";
+import { TaskStop } from "./task_stop.ts";
 import { TaskTimeout } from "./task_timeout.ts";
 import { wasStartedAllTheSame } from "./unclear_start.ts";
-import { waitAtMost } from "../platform/async/wait_at_most.ts";
 
 export interface TaskRunOptions extends Pick<RunTaskOptions, "onPullProgress" | "onInput"> {
   readonly record: TaskRecord;

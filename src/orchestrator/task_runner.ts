@@ -4,6 +4,7 @@
  */
 import { signalNumber } from "../containers/changes/signal_names.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { waitAtMost } from "../platform/async/wait_at_most.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { TaskStore } from "../storage/task_store.ts";
@@ -23,7 +24,6 @@ import { recordOf, rowOf, type TaskRecord } from "./task_row.ts";
 import { TaskRun } from "./task_run.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
 import { cleanupPolicyOf, namedTaskSpec } from "./task_spec.ts";
-import { waitAtMost } from "../platform/async/wait_at_most.ts";
 
 export interface TaskRunnerOptions {
   readonly workspaces: WorkspaceManager;

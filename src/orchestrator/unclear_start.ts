@@ -1,7 +1,7 @@
+import { pause } from "../platform/async/wait_at_most.ts";
 import { mayStillCome } from "../workspaces/workspace_container.ts";
 import { dateOf } from "./task_end.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
-import { pause } from "../platform/async/wait_at_most.ts";
 
 export interface UnclearStartOptions {
   readonly taskId: string;

@@ -1,7 +1,7 @@
 import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
-import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { SessionContainers } from "./session_containers.ts";

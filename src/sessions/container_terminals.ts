@@ -1,7 +1,7 @@
 import { type AttachConnection, attachContainer } from "../engine/attach_connection.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
-import { EngineError } from "../engine/http/engine_error.ts";
 import { engineIdentity } from "../engine/events/engine_identity.ts";
+import { EngineError } from "../engine/http/engine_error.ts";
 import { readTtyTail } from "../engine/logs/tty_log.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";

@@ -3,8 +3,8 @@
  * same name is another object. Each change is told in the synchronous block in which it is made; nothing here waits for a
  * client.
  */
-import type { Clock } from "../platform/clock.ts";
 import { atTime } from "../platform/async/far_timer.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
 import type { StoredSession } from "../storage/stored_session.ts";

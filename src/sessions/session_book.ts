@@ -4,10 +4,10 @@ import type { Logger } from "../platform/logger.ts";
 import type { SessionExit } from "../protocol/session_messages.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/stored_session.ts";
+import type { TerminalSize } from "./screen/terminal_size.ts";
 import { Session, type SessionFacts } from "./session.ts";
 import type { SessionEventName } from "./session_events.ts";
 import { SessionTerminal, type SessionTerminalOptions, type TerminalAccess } from "./session_terminal.ts";
-import type { TerminalSize } from "./screen/terminal_size.ts";
 
 export interface SessionBookOptions {
   readonly store: SessionStore;

@@ -4,6 +4,7 @@
  * client that takes nothing while its queue is full, or says nothing for too long, is lost to its session: it may come
  * back. A `SessionClient` is used for one attach.
  */
+import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
 import {
   encodeFrame,
@@ -20,7 +21,6 @@ import {
 } from "../protocol/session_messages.ts";
 import { FrameQueue } from "./frame_queue.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";
-import { withinTime } from "../platform/async/within_time.ts";
 
 /** The connection of a client, as its control channel gives it. */
 export interface ClientConnection {

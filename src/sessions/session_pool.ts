@@ -9,10 +9,11 @@
  */
 import type { ContainerEvents } from "../containers/changes/container_events.ts";
 import { ForwardingSet } from "../containers/forwarding.ts";
-import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach } from "../protocol/session_messages.ts";
 import type { SessionStore } from "../storage/session_store.ts";
@@ -30,7 +31,6 @@ import type { SessionRecord } from "./session_record.ts";
 import { SessionTakeover } from "./session_takeover.ts";
 import type { TerminalAccess } from "./session_terminal.ts";
 import { StartingSession } from "./starting_session.ts";
-import { withinTime } from "../platform/async/within_time.ts";
 
 export interface SessionPoolConfig extends SessionDefaults {
   /** Lines that are kept of what has scrolled off a session's screen. */

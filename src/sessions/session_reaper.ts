@@ -1,6 +1,7 @@
 /** Ends sessions, and does what is left to do after their end. It waits for containers, and holds up nobody. */
-import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { SessionStore } from "../storage/session_store.ts";
@@ -8,7 +9,6 @@ import { awaitForeignRemoval, removeContainer } from "./container_removal.ts";
 import type { Session } from "./session.ts";
 import type { SessionContainers } from "./session_containers.ts";
 import { notEnded } from "./session_errors.ts";
-import { withinTime } from "../platform/async/within_time.ts";
 
 export interface SessionReaperOptions {
   readonly containers: SessionContainers;

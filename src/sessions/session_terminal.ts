@@ -7,22 +7,22 @@
  * of the daemon), what comes is held, so that it follows the picture.
  */
 import type { AttachConnection } from "../engine/attach_connection.ts";
+import { messageOf } from "../platform/apex_error.ts";
 import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
-import { messageOf } from "../platform/apex_error.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";
 import { HeldOutput } from "./held_output.ts";
 import { RecentOutput } from "./screen/recent_output.ts";
-import type { SessionClient } from "./session_client.ts";
 import { SessionScreen } from "./screen/session_screen.ts";
+import { tailBefore } from "./screen/tail_before.ts";
+import { type TerminalSize, terminalSize } from "./screen/terminal_size.ts";
+import type { SessionClient } from "./session_client.ts";
 import { TerminalInput } from "./terminal_input.ts";
 import { TerminalResizer } from "./terminal_resizer.ts";
-import { type TerminalSize, terminalSize } from "./screen/terminal_size.ts";
-import { tailBefore } from "./screen/tail_before.ts";
-import { withinTime } from "../platform/async/within_time.ts";
 
 /** What a terminal of a session needs from the engine. */
 export type TerminalAccess = Pick<ContainerTerminals, "attachRunning" | "tail" | "resize">;

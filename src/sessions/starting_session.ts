@@ -5,6 +5,7 @@
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { randomHex } from "../platform/random_hex.ts";
@@ -15,7 +16,6 @@ import type { ContainerTerminals } from "./container_terminals.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import type { SessionClient } from "./session_client.ts";
 import type { SessionContainers } from "./session_containers.ts";
-import { withinTime } from "../platform/async/within_time.ts";
 
 export interface StartingSessionOptions {
   readonly request: AttachRequest;

@@ -1,5 +1,5 @@
-import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { messageOf } from "../platform/apex_error.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";

@@ -1,14 +1,14 @@
 import type { ContainerEventName, ContainerEvents } from "../containers/changes/container_events.ts";
-import type { CreateOptions } from "../containers/operations/operation_options.ts";
-import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
 import { type ContainerEventSource, ForwardingSet } from "../containers/forwarding.ts";
 import { hasNoProcess } from "../containers/operations/engine_refusals.ts";
-import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
-import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { type Clock, systemClock } from "../platform/clock.ts";
+import type { CreateOptions } from "../containers/operations/operation_options.ts";
+import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import {
   isKept,
   type OrphanedWorkspace,

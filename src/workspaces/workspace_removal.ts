@@ -1,8 +1,8 @@
 import type { RemoveOptions } from "../containers/operations/operation_options.ts";
-import { abortableWait } from "../platform/async/abortable_wait.ts";
-import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
 import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { abortableWait } from "../platform/async/abortable_wait.ts";
+import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { WorkspaceContainers } from "./workspace_containers.ts";

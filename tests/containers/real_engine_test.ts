@@ -3,11 +3,11 @@
  * run side by side on one engine; each scenario ends with the removal of its container, which fences its events.
  */
 import { assertEquals } from "@std/assert";
+import { RealBridge } from "../support/containers/real_bridge.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
-import { podmanAvailable, startPodman } from "../support/engines/podman_engine.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
-import { RealBridge } from "../support/containers/real_bridge.ts";
+import { podmanAvailable, startPodman } from "../support/engines/podman_engine.ts";
 
 type Engine = "embedded" | "docker" | "podman";
 

@@ -1,8 +1,8 @@
 /** What a client's own caller has open is not passed on to the processes that the client leaves behind. */
 import { assert, assertEquals } from "@std/assert";
-import { ApexHome, hasEnded } from "../support/daemons/apex_process.ts";
-import { readLockHolder } from "../../src/embedded_engine/engine_lock.ts";
 import { request } from "../../src/client/request.ts";
+import { readLockHolder } from "../../src/embedded_engine/engine_lock.ts";
+import { ApexHome, hasEnded } from "../support/daemons/apex_process.ts";
 import { within } from "../support/within.ts";
 
 /** Runs a task with descriptors open that the client inherits; it starts a daemon, which starts the embedded engine. */

@@ -14,8 +14,8 @@ import { resolveSockets } from "../../src/platform/directories.ts";
 import { ApexHome, type ApexProcess, eventually } from "../support/daemons/apex_process.ts";
 import { CapturedOutput, testContext } from "../support/daemons/cli_context.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
-import { TempDir } from "../support/temp_dir.ts";
 import { TEST_ENGINES } from "../support/engines/test_engines.ts";
+import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 
 const ROUNDS: Readonly<Record<string, number>> = { "the embedded engine": 50, "dockerd": 5 };

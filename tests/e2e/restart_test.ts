@@ -8,8 +8,8 @@ import { openStream } from "../../src/client/control_stream.ts";
 import { request } from "../../src/client/request.ts";
 import { ApexHome, type ApexProcess, eventually } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
-import { TempDir } from "../support/temp_dir.ts";
 import { TEST_ENGINES } from "../support/engines/test_engines.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 /** In turns: the end of the first daemon, the second … */
 const ENDS: readonly Deno.Signal[] = ["SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM", "SIGKILL"];

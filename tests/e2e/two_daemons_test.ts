@@ -7,8 +7,8 @@ import { request } from "../../src/client/request.ts";
 import type { WorkspaceResult } from "../../src/protocol/control.ts";
 import { ApexHome, type ApexProcess } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
-import { TempDir } from "../support/temp_dir.ts";
 import { TEST_ENGINES } from "../support/engines/test_engines.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 /** One apex instance: its directories, and the daemon that runs there now. */
 class Instance implements AsyncDisposable {

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { processStat } from "../../src/embedded_engine/processes/proc_files.ts";
 import { startEmbeddedEngine } from "../../src/embedded_engine/embedded_engine.ts";
+import { processStat } from "../../src/embedded_engine/processes/proc_files.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { APEX_COMMAND } from "../support/daemons/apex_process.ts";
+import { isInstalled } from "../support/daemons/own_daemon.ts";
 import { engineProcess, TestEngine } from "../support/engines/embedded_engine.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { isInstalled } from "../support/daemons/own_daemon.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 Deno.test("the engine's directory and socket are private", async () => {

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
 import { attachContainer, type AttachOptions } from "../../src/engine/attach_connection.ts";
 import { EngineError } from "../../src/engine/http/engine_error.ts";
-import { FakeClock } from "../support/fake_clock.ts";
 import { type Script, ScriptedServer, send } from "../support/engines/scripted_server.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 

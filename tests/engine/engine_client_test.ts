@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { EngineClient } from "../../src/engine/engine_client.ts";
 import { EngineError } from "../../src/engine/http/engine_error.ts";
-import { FakeClock } from "../support/fake_clock.ts";
 import {
   CHUNKED_HEAD,
   httpChunk,
@@ -9,6 +8,7 @@ import {
   type RawExchange,
   RawHttpServer,
 } from "../support/engines/raw_http_server.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const PONG = httpReply(200, "OK", { "Api-Version": "1.41" });

@@ -3,10 +3,10 @@ import { EventLog } from "../../src/eventlog/event_log.ts";
 import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { randomOf } from "../support/random.ts";
 import { readText, SocketPairs } from "../support/sessions/socket_pairs.ts";
-import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 
 const MIB = 1024 * 1024;
 /** More than a Unix socket's buffers take on any Linux at its defaults. */

@@ -7,11 +7,6 @@ import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { streamRecordSchemas } from "../../src/protocol/stream_record.ts";
 import { EventFilter } from "../../src/storage/journal/event_filter.ts";
-import { FakeClock } from "../support/fake_clock.ts";
-import { readText, SocketPairs } from "../support/sessions/socket_pairs.ts";
-import { TempDir } from "../support/temp_dir.ts";
-import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
-import { within } from "../support/within.ts";
 import {
   containerEvent,
   JournaledLog,
@@ -20,6 +15,11 @@ import {
   taskEvent,
 } from "../support/daemons/journaled_log.ts";
 import { StreamTaker } from "../support/daemons/stream_taker.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { readText, SocketPairs } from "../support/sessions/socket_pairs.ts";
+import { TempDir } from "../support/temp_dir.ts";
+import { within } from "../support/within.ts";
 
 const EPOCH = "00000000000000aa";
 /** Little enough for a test to fill it. */

@@ -2,10 +2,10 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { EventLog } from "../../src/eventlog/event_log.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { EventFilter } from "../../src/storage/journal/event_filter.ts";
-import { FakeClock } from "../support/fake_clock.ts";
-import { eventOf } from "../support/daemons/wire_events.ts";
 import { settled } from "../support/daemons/journaled_log.ts";
 import { StreamTaker } from "../support/daemons/stream_taker.ts";
+import { eventOf } from "../support/daemons/wire_events.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 /** A mistake in what makes a subscriber's stream. */
 class BrokenFilter extends EventFilter {

@@ -7,10 +7,6 @@ import { resumeCursor } from "../../src/eventlog/resume_cursor.ts";
 import type { Subscription } from "../../src/eventlog/subscription.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import { EventFilter } from "../../src/storage/journal/event_filter.ts";
-import { FakeClock } from "../support/fake_clock.ts";
-import { randomOf } from "../support/random.ts";
-import { TempDir } from "../support/temp_dir.ts";
-import { eventOf } from "../support/daemons/wire_events.ts";
 import {
   containerEvent,
   JournaledLog,
@@ -19,6 +15,10 @@ import {
   taskEvent,
 } from "../support/daemons/journaled_log.ts";
 import { type StreamLine, StreamTaker } from "../support/daemons/stream_taker.ts";
+import { eventOf } from "../support/daemons/wire_events.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { randomOf } from "../support/random.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 const STEPS = 250;
 /** Little, so that who stalls for some steps has left memory. */

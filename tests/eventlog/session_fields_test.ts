@@ -1,10 +1,10 @@
 /** A session event is its type alone on a bare stream, and has all of its fields everywhere else. */
 import { assert, assertEquals } from "@std/assert";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
-import { TempDir } from "../support/temp_dir.ts";
-import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 import { JournaledLog, settled, taskEvent, withRaw } from "../support/daemons/journaled_log.ts";
 import { StreamTaker } from "../support/daemons/stream_taker.ts";
+import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 const SMALL = { segmentBytes: 4_096, retainedBytes: 16_384 };
 const ALL = { maxRows: 1_000_000, maxBytes: 1e9 };

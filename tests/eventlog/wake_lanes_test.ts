@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { EventLog } from "../../src/eventlog/event_log.ts";
-import { FakeClock } from "../support/fake_clock.ts";
 import { eventOf } from "../support/daemons/wire_events.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 Deno.test("WakeLanes start 128 subscribers a turn, in order, though none of their writes ever completes", async () => {
   await using log = new EventLog({ clock: new FakeClock() });

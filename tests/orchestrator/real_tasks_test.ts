@@ -1,9 +1,9 @@
 /** Tasks on a real Docker: what the embedded engine cannot show, and that the rest is no different there. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
-import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
 
 Deno.test({
   name: "tasks on real Docker",

@@ -4,9 +4,9 @@ import { ApexError } from "../../src/platform/apex_error.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { openStorage } from "../../src/storage/storage.ts";
-import { FakeClock } from "../support/fake_clock.ts";
-import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 /** Engine and database of one test. */
 async function place(): Promise<{ socketPath: string; path: string; engine: TestEngine } & AsyncDisposable> {

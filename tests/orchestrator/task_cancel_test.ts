@@ -1,8 +1,8 @@
 /** Cancelling a task, wherever it stands: exactly one end, and nothing left behind. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { TaskLayers } from "../support/containers/task_layers.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
 
 const ENDS = /^task:(completed|failed|cancelled)/;
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { TaskQueue } from "../../src/orchestrator/task_queue.ts";
-import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { TaskLayers } from "../support/containers/task_layers.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
 
 Deno.test("TaskQueue lets so many in at once, the others in their order", () => {
   const queue = new TaskQueue(2);

@@ -1,8 +1,8 @@
 /** Signals to tasks on a real engine. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
 
 Deno.test("signalTask() to a command that has just ended is no failure, told or not", async () => {
   await using engine = await TestEngine.start();

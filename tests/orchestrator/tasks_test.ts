@@ -1,11 +1,11 @@
 /** Tasks on the embedded engine: how they end, and what is told of it. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import type { TaskInput } from "../../src/orchestrator/task_input.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
+import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
 import { eventually } from "../support/daemons/apex_process.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
-import type { TaskInput } from "../../src/orchestrator/task_input.ts";
 import { TempDir } from "../support/temp_dir.ts";
-import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
 
 Deno.test("a task tells its story in order and leaves nothing behind", async () => {
   await using engine = await TestEngine.start();

@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
-import { within } from "../support/within.ts";
 import { SessionBed } from "../support/sessions/session_bed.ts";
+import { within } from "../support/within.ts";
 
 /** A test that waits for it has failed. */
 const LONG_GRACE_MS = 60_000;

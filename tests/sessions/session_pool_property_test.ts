@@ -9,9 +9,9 @@ import { SESSION_EVENT_NAMES, type SessionEventName } from "../../src/sessions/s
 import { SessionPool } from "../../src/sessions/session_pool.ts";
 import { openStorage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { within } from "../support/within.ts";
 import { FakeContainers } from "../support/sessions/fake_containers.ts";
 import { TestClient } from "../support/sessions/test_client.ts";
+import { within } from "../support/within.ts";
 
 const NAMES = ["a", "b", "c"];
 const STEPS = 150;

@@ -5,8 +5,8 @@ import { ApexError } from "../../src/platform/apex_error.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { act } from "../support/engines/engine_containers.ts";
-import { TempDir } from "../support/temp_dir.ts";
 import { SessionBed } from "../support/sessions/session_bed.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 async function sequences(t: Deno.TestContext, socketPath: string): Promise<void> {
   await using bed = await SessionBed.open({ socketPath });

@@ -2,9 +2,9 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { SessionTerminal } from "../../src/sessions/session_terminal.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { within } from "../support/within.ts";
 import { FakeContainers } from "../support/sessions/fake_containers.ts";
 import { TestClient } from "../support/sessions/test_client.ts";
+import { within } from "../support/within.ts";
 
 const SIZE = { columns: 40, rows: 10 };
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { silentLogger } from "../../src/platform/logger.ts";
 import { Database, RETRY_MS } from "../../src/storage/database.ts";
 import { SCHEMA_VERSION } from "../../src/storage/schema.ts";
 import { IN_MEMORY } from "../../src/storage/sqlite_connection.ts";
-import { silentLogger } from "../../src/platform/logger.ts";
 import { holdLock, JournaledLog } from "../support/daemons/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";

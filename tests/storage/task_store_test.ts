@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { RETRY_MS } from "../../src/storage/database.ts";
-import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import { MIGRATIONS } from "../../src/storage/schema.ts";
+import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import type { StoredTask } from "../../src/storage/stored_task.ts";
 import { MAX_ENDED_TASKS, MAX_RUNS } from "../../src/storage/task_store.ts";
 import { holdLock, withRaw } from "../support/daemons/journaled_log.ts";

@@ -3,8 +3,8 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
-import { TempDir } from "../support/temp_dir.ts";
 import { EngineWorkspaces, specOf } from "../support/engines/engine_workspaces.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 type Steps = (on: EngineWorkspaces, socketPath: string) => Promise<void>;
 

@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ContainerEvents } from "../../src/containers/changes/container_events.ts";
 import type { ContainerRecord } from "../../src/containers/reconcile/container_record.ts";
-import { TypedEmitter } from "../../src/platform/typed_emitter.ts";
 import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
+import { TypedEmitter } from "../../src/platform/typed_emitter.ts";
 import type { WorkspaceSpec } from "../../src/workspaces/workspace.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
 import { EmittedManager } from "../support/containers/emitted_manager.ts";

@@ -4,10 +4,10 @@ import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { parseDuration } from "../../platform/durations.ts";
 import { parseRestoreMode } from "../../protocol/restore_mode.ts";
 import type { CliContext } from "../cli_context.ts";
+import { consoleSize } from "../terminal/session_console.ts";
 import { commandWords } from "./command_words.ts";
 import { type EnvironmentFlags, environmentOf, labels, mount, positive } from "./container_flags.ts";
 import { publishedPort } from "./publish_flag.ts";
-import { consoleSize } from "../terminal/session_console.ts";
 
 /** The flags, as they were written. */
 export interface AttachFlags extends EnvironmentFlags {

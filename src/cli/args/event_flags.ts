@@ -10,8 +10,8 @@ import {
 } from "../../protocol/event_messages.ts";
 import type { CliContext } from "../cli_context.ts";
 import { positive } from "./container_flags.ts";
-import { pointInTime } from "./point_in_time.ts";
 import type { DaemonFlags } from "./daemon_flags.ts";
+import { pointInTime } from "./point_in_time.ts";
 
 /** Which events. */
 export interface FilterFlags {

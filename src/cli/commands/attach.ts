@@ -6,16 +6,16 @@ import { type AttachedSession, type AttachParams, attachSession } from "../../cl
 import { ApexError, type ErrorCode } from "../../platform/apex_error.ts";
 import { resolvePaths, type SocketPaths } from "../../platform/directories.ts";
 import { type AttachFlags, attachParamsOf, creatingOptions } from "../args/attach_params.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { DaemonFlags } from "../args/daemon_flags.ts";
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "../args/detach_keys.ts";
+import type { CliContext } from "../cli_context.ts";
 import { isConnectionLoss } from "../connection/passing_error.ts";
 import { reconnect, RECONNECT_WITHIN_MS } from "../connection/reconnect.ts";
-import { type RelayEnd, SessionConsole, type TerminalSize } from "../terminal/session_console.ts";
+import { tellingOfDelay } from "../connection/telling_of_delay.ts";
+import { withDaemon } from "../connection/with_daemon.ts";
 import { tellSessionEnd } from "../output/session_end.ts";
 import { toStatusError } from "../output/status_error.ts";
-import { tellingOfDelay } from "../connection/telling_of_delay.ts";
-import type { DaemonFlags } from "../args/daemon_flags.ts";
-import { withDaemon } from "../connection/with_daemon.ts";
+import { type RelayEnd, SessionConsole, type TerminalSize } from "../terminal/session_console.ts";
 
 export { misplacedWords } from "../args/attach_params.ts";
 

@@ -1,8 +1,8 @@
 import { type EventStream, openEvents } from "../../client/events.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
-import type { CliContext } from "../cli_context.ts";
 import type { EventFlags } from "../args/event_flags.ts";
+import type { CliContext } from "../cli_context.ts";
 import { tellThatItWaits } from "../connection/tell_that_it_waits.ts";
 import { withDaemon } from "../connection/with_daemon.ts";
 

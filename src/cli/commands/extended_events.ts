@@ -10,13 +10,13 @@ import type { SocketPaths } from "../../platform/directories.ts";
 import { type Cursor, formatCursor, parseCursor } from "../../protocol/cursor.ts";
 import type { ReceivedRecord, StreamRecordOf } from "../../protocol/stream_record.ts";
 import { PROTOCOL_VERSION } from "../../protocol/version.ts";
+import type { EventOptions } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
 import { CursorFile } from "../connection/cursor_file.ts";
-import type { EventOptions } from "../args/event_flags.ts";
 import { heardLines, silenceMs } from "../connection/heard_lines.ts";
+import { reconnect } from "../connection/reconnect.ts";
 import { ATOMIC_BYTES, LinePrinter } from "../output/line_printer.ts";
 import { printedEvents } from "../output/printed_events.ts";
-import { reconnect } from "../connection/reconnect.ts";
 import { endOf, gapReason, type StreamEnd } from "../output/stream_end.ts";
 import { printable } from "../output/table.ts";
 

@@ -1,14 +1,14 @@
 import { ApexError } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
+import { type FilterFlags, filterParams, limitOf } from "../args/event_flags.ts";
+import { pointInTime } from "../args/point_in_time.ts";
 import type { CliContext } from "../cli_context.ts";
 import { containerNames } from "../connection/container_names.ts";
-import { type FilterFlags, filterParams, limitOf } from "../args/event_flags.ts";
-import { HISTORY_HEADINGS, historyRow, type PastEvent, pastEvents } from "../output/history_row.ts";
-import { pointInTime } from "../args/point_in_time.ts";
 import { readPast } from "../connection/read_past.ts";
-import { formatTable } from "../output/table.ts";
 import { tellOfUnknownTypes } from "../connection/tell_of_unknown_types.ts";
+import { HISTORY_HEADINGS, historyRow, type PastEvent, pastEvents } from "../output/history_row.ts";
+import { formatTable } from "../output/table.ts";
 
 export interface HistoryFlags extends FilterFlags {
   readonly since?: string | undefined;

@@ -5,10 +5,10 @@ import { ApexError } from "../../platform/apex_error.ts";
 import { formatByteSize } from "../../platform/byte_size.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import type { Frame } from "../../protocol/frames.ts";
+import { pointInTime } from "../args/point_in_time.ts";
 import type { CliContext } from "../cli_context.ts";
 import { otherTargetsNote } from "../connection/other_targets.ts";
 import { resumedFrames } from "../connection/resumed_frames.ts";
-import { pointInTime } from "../args/point_in_time.ts";
 
 export interface LogsFlags {
   readonly follow?: true | undefined;

@@ -1,7 +1,7 @@
 import { green, red, yellow } from "@std/fmt/colors";
 import { request } from "../../client/request.ts";
-import { formatDuration } from "../../platform/durations.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
+import { formatDuration } from "../../platform/durations.ts";
 import type { ContainerResult } from "../../protocol/control.ts";
 import type { CliContext } from "../cli_context.ts";
 import { formatTable, printable } from "../output/table.ts";

@@ -1,13 +1,13 @@
 import { aheadOf, type EndedTask, endedTaskOf, pullProgressOf } from "../../client/frame_payloads.ts";
 import { randomTaskId } from "../../protocol/random_task_id.ts";
-import type { CliContext } from "../cli_context.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
+import { type TaskFlags, taskSpecOf } from "../args/task_spec.ts";
+import type { CliContext } from "../cli_context.ts";
+import { TaskConnection } from "../connection/task_connection.ts";
 import { OutputRelay } from "../output/output_relay.ts";
 import { PullDisplay } from "../output/pull_display.ts";
 import { toStatusError } from "../output/status_error.ts";
-import { TaskConnection } from "../connection/task_connection.ts";
 import { exitStatusOf, explainEnd } from "../output/task_end.ts";
-import { type TaskFlags, taskSpecOf } from "../args/task_spec.ts";
 import { hintAtUnreadInput } from "../unread_input_hint.ts";
 
 export interface RunFlags extends TaskFlags, DaemonFlags {}

@@ -1,8 +1,8 @@
 import { green, red } from "@std/fmt/colors";
 import { type DaemonStatus, daemonStatus, versionSkew } from "../../client/daemon_status.ts";
 import { formatByteSize } from "../../platform/byte_size.ts";
-import { formatDuration } from "../../platform/durations.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
+import { formatDuration } from "../../platform/durations.ts";
 import type { StatusResult } from "../../protocol/control.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import type { CliContext } from "../cli_context.ts";

@@ -1,14 +1,14 @@
 import type { LineStream } from "../../client/line_stream.ts";
 import { ApexError } from "../../platform/apex_error.ts";
+import { atTime } from "../../platform/async/far_timer.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { resolveSockets } from "../../platform/directories.ts";
-import { atTime } from "../../platform/async/far_timer.ts";
-import type { CliContext } from "../cli_context.ts";
 import { type EventFlags, eventOptions } from "../args/event_flags.ts";
-import { ExtendedEvents } from "./extended_events.ts";
-import { tellThatItWaits } from "../connection/tell_that_it_waits.ts";
+import type { CliContext } from "../cli_context.ts";
 import { tellOfUnknownTypes } from "../connection/tell_of_unknown_types.ts";
+import { tellThatItWaits } from "../connection/tell_that_it_waits.ts";
 import { withDaemon } from "../connection/with_daemon.ts";
+import { ExtendedEvents } from "./extended_events.ts";
 
 /** Exit statuses of what a signal ended. */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;

@@ -1,14 +1,14 @@
 import { openStream } from "../../client/control_stream.ts";
 import { type WaitEnd, waitEndOf } from "../../client/frame_payloads.ts";
 import { ApexError, EXIT_STATUS, messageOf } from "../../platform/apex_error.ts";
+import { atTime } from "../../platform/async/far_timer.ts";
 import { systemClock } from "../../platform/clock.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { parseDuration } from "../../platform/durations.ts";
-import { atTime } from "../../platform/async/far_timer.ts";
 import type { ControlResultOf } from "../../protocol/control.ts";
 import type { WaitCondition } from "../../protocol/wait_condition.ts";
-import type { CliContext } from "../cli_context.ts";
 import { positive } from "../args/container_flags.ts";
+import type { CliContext } from "../cli_context.ts";
 import { type Opening, resumedFrames } from "../connection/resumed_frames.ts";
 import { StatusError, toStatusError } from "../output/status_error.ts";
 import { printable } from "../output/table.ts";

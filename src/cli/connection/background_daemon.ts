@@ -4,8 +4,8 @@ import { startDaemon } from "../../client/start_daemon.ts";
 import { stopDaemon, type StoppedDaemon } from "../../client/stop_daemon.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import { type Paths, resolvePaths } from "../../platform/directories.ts";
-import type { CliContext } from "../cli_context.ts";
 import { daemonArguments, type DaemonFlags } from "../args/daemon_flags.ts";
+import type { CliContext } from "../cli_context.ts";
 import { printBriefStatus } from "../commands/status.ts";
 
 /**

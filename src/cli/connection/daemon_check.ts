@@ -6,13 +6,13 @@
  */
 import { delay } from "@std/async/delay";
 import { type DaemonStatus, daemonStatus, versionSkew } from "../../client/daemon_status.ts";
+import { type NamedEngine, namedEngine } from "../../engine/discovery/named_engine.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import { type Paths, resolvePaths, type SocketPaths } from "../../platform/directories.ts";
 import { instanceLockPath, readInstanceRecord } from "../../platform/instance_record.ts";
-import { type NamedEngine, namedEngine } from "../../engine/discovery/named_engine.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
-import type { BaseContext } from "../cli_context.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
+import type { BaseContext } from "../cli_context.ts";
 import { printable } from "../output/table.ts";
 
 export interface DaemonCheckOptions {

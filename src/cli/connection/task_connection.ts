@@ -7,11 +7,11 @@ import { ApexError } from "../../platform/apex_error.ts";
 import { resolveSockets, type SocketPaths } from "../../platform/directories.ts";
 import type { OutputPosition, StreamOp, TaskSpecRequest } from "../../protocol/control.ts";
 import type { Frame } from "../../protocol/frames.ts";
-import type { CliContext } from "../cli_context.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
+import type { CliContext } from "../cli_context.ts";
 import { ForwardedSignals } from "../terminal/forwarded_signals.ts";
-import { type Opening, resumedFrames } from "./resumed_frames.ts";
 import { sendInput } from "../terminal/send_input.ts";
+import { type Opening, resumedFrames } from "./resumed_frames.ts";
 import { withDaemon } from "./with_daemon.ts";
 
 export interface TaskConnectionOptions {

@@ -1,6 +1,6 @@
 import { wireEventSchemas } from "../../protocol/wire_event.ts";
-import type { CliContext } from "../cli_context.ts";
 import type { FilterFlags } from "../args/event_flags.ts";
+import type { CliContext } from "../cli_context.ts";
 import { printable } from "../output/table.ts";
 
 /** Warns of types that this version does not know: a newer daemon may, but a typo is likelier. */

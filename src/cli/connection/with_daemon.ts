@@ -1,7 +1,7 @@
 import { ApexError } from "../../platform/apex_error.ts";
 import { type Paths, resolvePaths, resolveSockets, type SocketPaths } from "../../platform/directories.ts";
-import type { CliContext } from "../cli_context.ts";
 import { daemonArguments, type DaemonFlags } from "../args/daemon_flags.ts";
+import type { CliContext } from "../cli_context.ts";
 
 export interface WithDaemonOptions {
   readonly context: CliContext;

@@ -4,8 +4,8 @@
  */
 import type { AttachedSession } from "../../client/attached_session.ts";
 import type { SessionDetach, SessionExit } from "../../protocol/session_messages.ts";
-import type { CliContext, VerbSignal } from "../cli_context.ts";
 import { DetachScanner } from "../args/detach_keys.ts";
+import type { CliContext, VerbSignal } from "../cli_context.ts";
 import { RawTerminal } from "./raw_terminal.ts";
 import { TerminalModes } from "./terminal_modes.ts";
 

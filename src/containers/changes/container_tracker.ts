@@ -4,27 +4,27 @@
  * way: through the hand-over of names (`name_handover.ts`) and its container's exit classifier (`classifier_driver.ts`),
  * whose steps change the registry and publish the change in one synchronous block (`entry_changes.ts`).
  */
-import type { ConnectedInfo, FollowHandlers } from "../../engine/events/event_follower.ts";
+import type { ContainerInspect, ContainerSummary, EngineKind } from "../../engine/engine_types.ts";
 import type { EngineEvent } from "../../engine/events/engine_event.ts";
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
-import type { ContainerInspect, ContainerSummary, EngineKind } from "../../engine/engine_types.ts";
+import type { ConnectedInfo, FollowHandlers } from "../../engine/events/event_follower.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
-import { ClassifierDriver } from "./classifier_driver.ts";
+import { ContainerEntry, ContainerRegistry, type EntryFacts } from "../container_registry.ts";
+import type { ManagerEvents } from "../manager_events.ts";
+import { fill, readSummary, runFactsOf } from "../reconcile/container_differences.ts";
 import type { ContainerMemory } from "../reconcile/container_memory.ts";
 import type { ContainerRecord } from "../reconcile/container_record.ts";
-import { ContainerEntry, ContainerRegistry, type EntryFacts } from "../container_registry.ts";
+import { reconcileContainers } from "../reconcile/reconcile.ts";
+import { ClassifierDriver } from "./classifier_driver.ts";
 import { type Signal, stopFollowsDie, toSignal } from "./engine_dialect.ts";
 import { EntryChanges } from "./entry_changes.ts";
 import type { HealthDetails } from "./health_details.ts";
-import type { ManagerEvents } from "../manager_events.ts";
-import { fill, readSummary, runFactsOf } from "../reconcile/container_differences.ts";
-import { reconcileContainers } from "../reconcile/reconcile.ts";
 import { isRepetition } from "./repetition.ts";
 import { signalNumber } from "./signal_names.ts";
-import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 
 export interface ContainerTrackerOptions {
   readonly emitter: TypedEmitter<ManagerEvents>;

@@ -2,8 +2,8 @@
  * What each engine says, in one vocabulary. This is the only file that knows that Docker says `destroy` and Podman
  * `remove`, or where each of them puts a container's health. Orders of events are the exit classifier's affair.
  */
-import type { EngineEvent } from "../../engine/events/engine_event.ts";
 import type { EngineKind } from "../../engine/engine_types.ts";
+import type { EngineEvent } from "../../engine/events/engine_event.ts";
 import { type HealthStatus, healthStatusSchema } from "../../protocol/wire_event.ts";
 import type { LifecycleAction } from "./container_events.ts";
 import type { HealthDetails } from "./health_details.ts";

@@ -3,13 +3,13 @@
  * synchronous block, so that the order of events is the order of changes, and a listener finds in the registry what its
  * event says. In which order and how often signals come here is the tracker's affair, what an exit is the classifier's.
  */
-import type { ContainerRecord } from "../reconcile/container_record.ts";
+import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { ContainerEntry, ContainerRegistry } from "../container_registry.ts";
+import type { ManagerEvents } from "../manager_events.ts";
+import type { ContainerRecord } from "../reconcile/container_record.ts";
 import type { DieSignal, HealthSignal, Signal } from "./engine_dialect.ts";
 import { baseOf, diedEvent, stoppedEvent } from "./event_payloads.ts";
 import type { Exit } from "./exit_steps.ts";
-import type { ManagerEvents } from "../manager_events.ts";
-import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 
 export interface EntryChangesOptions {
   readonly emitter: TypedEmitter<ManagerEvents>;

@@ -1,7 +1,7 @@
 /** The payloads of container events, built from what the registry knows and what a signal says. */
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
-import type { ContainerDiedEvent, ContainerEventBase, ContainerStoppedEvent } from "./container_events.ts";
 import { type ContainerEntry, dateOfNano } from "../container_registry.ts";
+import type { ContainerDiedEvent, ContainerEventBase, ContainerStoppedEvent } from "./container_events.ts";
 import type { DieSignal, Signal } from "./engine_dialect.ts";
 import type { Exit } from "./exit_steps.ts";
 

@@ -1,8 +1,8 @@
-import { parseEngineTime } from "../../engine/events/engine_time.ts";
 import type { ContainerInspect } from "../../engine/engine_types.ts";
+import { parseEngineTime } from "../../engine/events/engine_time.ts";
+import { cutUtf8 } from "../../platform/cut_utf8.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { dateOfNano } from "../container_registry.ts";
-import { cutUtf8 } from "../../platform/cut_utf8.ts";
 import { healthStatus } from "./engine_dialect.ts";
 
 /** What led to a container's health. */

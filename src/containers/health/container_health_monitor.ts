@@ -1,10 +1,12 @@
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
-import type { Logger } from "../../platform/logger.ts";
-import type { ContainerManager } from "../container_manager.ts";
-import type { ContainerRecord } from "../reconcile/container_record.ts";
 import { cutUtf8 } from "../../platform/cut_utf8.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { type ListenerOf, TypedEmitter } from "../../platform/typed_emitter.ts";
 import { type HealthDetails, MAX_OUTPUT_BYTES } from "../changes/health_details.ts";
+import type { ContainerManager } from "../container_manager.ts";
+import type { ContainerHealthReport, ManagerEventName, ManagerEvents } from "../manager_events.ts";
+import type { ContainerRecord } from "../reconcile/container_record.ts";
 import type { HealthMonitorEvents, MonitoredContainer, MonitoringEvent } from "./health_monitor_events.ts";
 import {
   checkHealthWatch,
@@ -12,9 +14,7 @@ import {
   type HealthWatchLimits,
   type HealthWatchOptions,
 } from "./health_watch_options.ts";
-import type { ContainerHealthReport, ManagerEventName, ManagerEvents } from "../manager_events.ts";
 import { type StatsCheck, StatsWatch } from "./stats_watch.ts";
-import { type ListenerOf, TypedEmitter } from "../../platform/typed_emitter.ts";
 
 /** {@linkcode ContainerManager}, as far as the monitor needs it. */
 export interface MonitoredManager

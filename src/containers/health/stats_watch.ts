@@ -6,9 +6,9 @@
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { CheckSchedule } from "./check_schedule.ts";
-import type { ContainerManager } from "../container_manager.ts";
 import { healthStatus } from "../changes/engine_dialect.ts";
+import type { ContainerManager } from "../container_manager.ts";
+import { CheckSchedule } from "./check_schedule.ts";
 import type { HealthWatchLimits } from "./health_watch_options.ts";
 import { afterCheck, type CheckedHealth, overLimit } from "./stats_check.ts";
 

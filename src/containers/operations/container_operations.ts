@@ -3,22 +3,23 @@
  * does, in the same way as if somebody else had asked for it. One that fails tells of that, and then rejects with the
  * engine's reason; one that its caller's signal ends has not failed.
  */
-import { startDeadline } from "../../platform/async/deadline.ts";
 import type { EngineClient } from "../../engine/engine_client.ts";
-import { EngineError } from "../../engine/http/engine_error.ts";
 import { execCommand, type ExecResult } from "../../engine/exec_command.ts";
+import { EngineError } from "../../engine/http/engine_error.ts";
 import { pullImage, type PullProgress } from "../../engine/image_pull.ts";
 import { isImageId } from "../../engine/image_reference.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import { startDeadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { ContainerOperation } from "../changes/container_events.ts";
+import type { ManagerEvents } from "../manager_events.ts";
 import type { ContainerSpec } from "./container_spec.ts";
 import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
 import { createBody, environment } from "./create_body.ts";
-import { type EngineTraits, KnownTraits } from "./engine_traits.ts";
 import { isBeingRemoved, isMissingImage, isMissingInit } from "./engine_refusals.ts";
-import type { ManagerEvents } from "../manager_events.ts";
+import { type EngineTraits, KnownTraits } from "./engine_traits.ts";
 import {
   describe,
   failureEventName,
@@ -38,7 +39,6 @@ import type {
   StartOptions,
   StopOptions,
 } from "./operation_options.ts";
-import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 
 export interface ContainerOperationsOptions {
   readonly client: EngineClient;

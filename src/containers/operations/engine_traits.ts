@@ -1,6 +1,6 @@
 import type { EngineClient } from "../../engine/engine_client.ts";
-import { EngineError } from "../../engine/http/engine_error.ts";
 import type { EngineIdentity } from "../../engine/engine_types.ts";
+import { EngineError } from "../../engine/http/engine_error.ts";
 
 /** As large as a json-file log may grow, which has no bound either; one file, so that nothing is rotated away unread. */
 const LOCAL_LOG = { Type: "local", Config: { "max-file": "1", "max-size": "1000g", "compress": "false" } };

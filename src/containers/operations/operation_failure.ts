@@ -6,8 +6,8 @@ import type {
   ContainerOperation,
   ContainerOperationFailedEvent,
 } from "../changes/container_events.ts";
-import type { ContainerSpec } from "./container_spec.ts";
 import { taskIdOf } from "../task_id.ts";
+import type { ContainerSpec } from "./container_spec.ts";
 
 /** What an operation was asked for, as far as it is known. */
 export type OperationSubject = Pick<

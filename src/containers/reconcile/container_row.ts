@@ -1,10 +1,10 @@
 /** A container in the registry and its row in the database, one made of the other. */
 import { definedFields } from "../../platform/defined_fields.ts";
 import type { StoredContainer } from "../../storage/stored_container.ts";
-import type { ContainerState } from "./container_record.ts";
-import { ContainerEntry } from "../container_registry.ts";
 import { healthStatus, type Signal } from "../changes/engine_dialect.ts";
 import { type ClassifierSnapshot, revived } from "../changes/exit_classifier.ts";
+import { ContainerEntry } from "../container_registry.ts";
+import type { ContainerState } from "./container_record.ts";
 
 /** What the row's own columns do not say. What is absent is false or not known. */
 interface ContainerDetails {

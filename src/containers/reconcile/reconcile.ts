@@ -1,10 +1,10 @@
 /** Comparing all containers with the engine: who is in doubt is inspected, and what really differs is applied. */
-import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
 import type { ContainerInspect, ContainerSummary } from "../../engine/engine_types.ts";
+import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { type ComparisonContext, differences, isInDoubt, readSummary } from "./container_differences.ts";
-import type { ContainerEntry } from "../container_registry.ts";
 import type { Signal } from "../changes/engine_dialect.ts";
+import type { ContainerEntry } from "../container_registry.ts";
+import { type ComparisonContext, differences, isInDoubt, readSummary } from "./container_differences.ts";
 
 /** Inspects under way at once: quick for hundreds of containers, and no burden for the engine. */
 const MAX_INSPECTS = 8;

@@ -3,8 +3,8 @@ import type { ContainerEvents } from "../../containers/changes/container_events.
 import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../../containers/manager_events.ts";
 import type { EngineKind } from "../../engine/engine_client.ts";
 import type { TaskEvents } from "../../orchestrator/task_events.ts";
-import type { SessionEvents } from "../../sessions/session_events.ts";
 import type { WireEvent } from "../../protocol/wire_event.ts";
+import type { SessionEvents } from "../../sessions/session_events.ts";
 import type { WorkspaceEvents } from "../../workspaces/workspace.ts";
 
 /** Everything in the process that has a wire form. */

@@ -1,5 +1,5 @@
-import type { Clock } from "../../platform/clock.ts";
 import { messageOf } from "../../platform/apex_error.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 
 /** As many bytes as cannot be guessed, nor be a subscriber's first words by chance. */

@@ -2,8 +2,8 @@
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainersListResult, ControlReply, ControlRequestOf } from "../../protocol/control.ts";
 import type { EngineStatus } from "../engine_status.ts";
-import { type SnapshotContainer, snapshotContainer } from "./snapshot_state.ts";
 import type { KeptTaskOutput } from "./kept_task_output.ts";
+import { type SnapshotContainer, snapshotContainer } from "./snapshot_state.ts";
 import type { Targets } from "./targets.ts";
 import { containerResult, taskResult } from "./wire_results.ts";
 

@@ -14,8 +14,8 @@ import { EventFilter } from "../../storage/journal/event_filter.ts";
 import type { EventJournal } from "../../storage/journal/event_journal.ts";
 import { historyInOrder, isEvent } from "../../storage/journal/history_in_order.ts";
 import type { StreamReply } from "../control_socket/control_server.ts";
-import { HistoryLines } from "./history_lines.ts";
 import { LineConnection } from "../control_socket/line_connection.ts";
+import { HistoryLines } from "./history_lines.ts";
 
 export interface EventRequestsOptions {
   readonly log: EventLog;

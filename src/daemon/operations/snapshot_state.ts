@@ -3,8 +3,8 @@
  * and the events after it make every later snapshot. `containers.list` says more: pauses, checks that have only begun.
  */
 import type { ContainerRecord, ContainerState } from "../../containers/reconcile/container_record.ts";
-import type { ContainerResult } from "../../protocol/control.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
+import type { ContainerResult } from "../../protocol/control.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { containerResult } from "./wire_results.ts";
 

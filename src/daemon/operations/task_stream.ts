@@ -7,12 +7,12 @@ import type { Task } from "../../orchestrator/task.ts";
 import type { TaskHandle } from "../../orchestrator/task_handle.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { OutputPosition } from "../../protocol/control.ts";
+import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
+import { whileThere } from "../control_socket/while_there.ts";
 import type { PullProgressFrames } from "./pull_progress_frames.ts";
 import { TaskOutput } from "./task_output.ts";
-import { whileThere } from "../control_socket/while_there.ts";
 import { taskResult } from "./wire_results.ts";
 
 export interface TaskStreamOptions {

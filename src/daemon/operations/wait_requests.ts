@@ -5,14 +5,14 @@ import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { ControlRequestOf } from "../../protocol/control.ts";
-import type { WaitCondition } from "../../protocol/wait_condition.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
-import { ContainerChanges } from "../events_socket/container_changes.ts";
+import type { WaitCondition } from "../../protocol/wait_condition.ts";
 import { untilContainerIs, type WaitEnd } from "../container_condition.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
 import type { StreamReply } from "../control_socket/control_server.ts";
-import type { Targets } from "./targets.ts";
 import { whileThere } from "../control_socket/while_there.ts";
+import { ContainerChanges } from "../events_socket/container_changes.ts";
+import type { Targets } from "./targets.ts";
 import { taskResult } from "./wire_results.ts";
 
 export interface WaitRequestsOptions {

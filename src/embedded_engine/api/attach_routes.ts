@@ -1,5 +1,4 @@
 /** The requests of a client at a container's own input and output, and at its terminal. */
-import { parseAttachRequest } from "./attach_request.ts";
 import { AttachSession } from "../containers/attach_session.ts";
 import { checkAttach } from "../containers/container_refusals.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
@@ -8,6 +7,7 @@ import { emptyReply, type HttpReply, type HttpRequest } from "../http/http_messa
 import { rawStreamReply } from "../http/raw_stream.ts";
 import type { Route } from "../http/router.ts";
 import { sizeParameters } from "../terminals/terminal_size.ts";
+import { parseAttachRequest } from "./attach_request.ts";
 
 interface Of {
   readonly store: ContainerStore;

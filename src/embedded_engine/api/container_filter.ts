@@ -1,6 +1,6 @@
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
-import { type Filters, matchesLabels } from "./filters.ts";
 import { HttpError } from "../http/http_error.ts";
+import { type Filters, matchesLabels } from "./filters.ts";
 
 const KNOWN_FILTERS = ["ancestor", "exited", "health", "id", "label", "name", "status"] as const;
 const STATUSES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"] as const;

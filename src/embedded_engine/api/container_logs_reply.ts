@@ -1,9 +1,9 @@
+import { formatLogTime } from "../../engine/events/engine_time.ts";
 import { concatBytes } from "../../platform/concat_bytes.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { HttpError } from "../http/http_error.ts";
 import type { HttpReply, HttpRequest } from "../http/http_message.ts";
 import { encodeFrame, type LogRecord } from "../processes/log_record.ts";
-import { formatLogTime } from "../../engine/events/engine_time.ts";
 import { booleanParameter, timeParameter } from "./parameters.ts";
 
 /**

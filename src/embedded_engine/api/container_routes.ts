@@ -1,24 +1,23 @@
 /** The requests about containers: parameters in, operations on the store's containers, Docker's statuses out. */
-import { checkSources } from "../spec/bind_mounts.ts";
-import { checkContainerFilters, matchesContainerFilters } from "./container_filter.ts";
-import { logReply } from "./container_logs_reply.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
-import { inspectionOf, summaryOf } from "./container_view.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
-import { parseCreateRequest } from "../spec/create_request.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { WAIT_CONDITIONS } from "../containers/exit_waiters.ts";
-import { parseFilters } from "./filters.ts";
 import { HttpError } from "../http/http_error.ts";
 import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import type { PathParameters, Route } from "../http/router.ts";
+import { checkSources } from "../spec/bind_mounts.ts";
+import { type ContainerSpec, parseCreateRequest } from "../spec/create_request.ts";
 import type { ImageStore } from "../spec/image_store.ts";
 import { checkContainerName, randomName } from "../spec/names.ts";
 import { checkOwnUser } from "../spec/own_user.ts";
-import { booleanParameter, integerParameter, jsonBody } from "./parameters.ts";
-import type { PathParameters, Route } from "../http/router.ts";
 import { parseSignal } from "../spec/signals.ts";
-import { checkTerminals } from "../terminals/terminal_plan.ts";
 import { checkPlatform } from "../spec/unsupported_options.ts";
+import { checkTerminals } from "../terminals/terminal_plan.ts";
+import { checkContainerFilters, matchesContainerFilters } from "./container_filter.ts";
+import { logReply } from "./container_logs_reply.ts";
+import { inspectionOf, summaryOf } from "./container_view.ts";
+import { parseFilters } from "./filters.ts";
+import { booleanParameter, integerParameter, jsonBody } from "./parameters.ts";
 
 export interface ContainerRoutesOptions {
   readonly store: ContainerStore;

@@ -1,12 +1,12 @@
 /** A container as the API shows it: the summary of the list, and the whole of inspect. */
-import type { BindMount } from "../spec/bind_mounts.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
 import type { HealthCheck } from "../containers/health_check.ts";
-import { humanDuration } from "./human_duration.ts";
 import { commandOf } from "../processes/launch_plan.ts";
-import { formatNano, nanoToMs, nanoToSeconds, ZERO_TIME } from "../spec/nano_time.ts";
+import type { BindMount } from "../spec/bind_mounts.ts";
+import type { ContainerSpec } from "../spec/create_request.ts";
 import { shortId } from "../spec/names.ts";
+import { formatNano, nanoToMs, nanoToSeconds, ZERO_TIME } from "../spec/nano_time.ts";
+import { humanDuration } from "./human_duration.ts";
 
 const NANO_PER_MS = 1_000_000;
 

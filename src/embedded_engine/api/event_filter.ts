@@ -1,5 +1,5 @@
-import { type Filters, matchesLabels } from "./filters.ts";
 import type { EngineMessage } from "../containers/event_history.ts";
+import { type Filters, matchesLabels } from "./filters.ts";
 
 /** Keys that speak of objects other than containers: set, they leave no container event. */
 const OTHER_OBJECTS = [

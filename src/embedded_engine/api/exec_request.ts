@@ -1,9 +1,9 @@
 /** The bodies of `POST /containers/{id}/exec` and `POST /exec/{id}/start`. */
 import * as v from "valibot";
-import { flag, integer, parseBody, strings, text, words } from "../spec/body_schema.ts";
 import { HttpError } from "../http/http_error.ts";
-import { consoleSize, type TerminalSize } from "../terminals/terminal_size.ts";
+import { flag, integer, parseBody, strings, text, words } from "../spec/body_schema.ts";
 import { checkExecOptions } from "../spec/unsupported_options.ts";
+import { consoleSize, type TerminalSize } from "../terminals/terminal_size.ts";
 
 const createSchema = v.looseObject({
   Cmd: words,

@@ -2,18 +2,18 @@
 import { checkExec } from "../containers/container_refusals.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedExec } from "../containers/embedded_exec.ts";
-import { parseExecCreate, parseExecStart } from "./exec_request.ts";
 import type { ExecStore } from "../containers/exec_store.ts";
 import { HttpError } from "../http/http_error.ts";
 import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
-import { encodeFrame } from "../processes/log_record.ts";
-import { jsonBody } from "./parameters.ts";
-import type { ContainerProcess, OutputStream } from "../processes/container_process.ts";
 import { type RawClient, rawStreamReply } from "../http/raw_stream.ts";
-import { checkOwnUser } from "../spec/own_user.ts";
 import type { Route } from "../http/router.ts";
+import type { ContainerProcess, OutputStream } from "../processes/container_process.ts";
+import { encodeFrame } from "../processes/log_record.ts";
+import { checkOwnUser } from "../spec/own_user.ts";
 import { checkTerminals } from "../terminals/terminal_plan.ts";
 import { sizeParameters } from "../terminals/terminal_size.ts";
+import { parseExecCreate, parseExecStart } from "./exec_request.ts";
+import { jsonBody } from "./parameters.ts";
 
 export interface ExecRoutesOptions {
   readonly store: ContainerStore;

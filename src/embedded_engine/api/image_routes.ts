@@ -2,11 +2,11 @@
 import type { ContainerStore } from "../containers/container_store.ts";
 import { HttpError } from "../http/http_error.ts";
 import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import type { Route } from "../http/router.ts";
 import { checkImageReference, familiarName } from "../spec/image_reference.ts";
 import type { ImageStore } from "../spec/image_store.ts";
 import { ZERO_TIME } from "../spec/nano_time.ts";
 import { checkPlatform } from "../spec/unsupported_options.ts";
-import type { Route } from "../http/router.ts";
 
 export interface ImageRoutesOptions {
   readonly images: ImageStore;

@@ -1,13 +1,13 @@
 /** `GET /containers/{id}/stats`: one reading, or one a second until the container is gone. */
-import type { Clock } from "../../platform/clock.ts";
 import { abortableWait } from "../../platform/async/abortable_wait.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import type { Route } from "../http/router.ts";
+import { machineNano, type ProcessUsage, usageOf } from "../processes/process_usage.ts";
 import { type EngineTime, formatNano, ZERO_TIME } from "../spec/nano_time.ts";
 import { booleanParameter } from "./parameters.ts";
-import { machineNano, type ProcessUsage, usageOf } from "../processes/process_usage.ts";
-import type { Route } from "../http/router.ts";
 
 const INTERVAL_MS = 1_000;
 

@@ -1,16 +1,16 @@
 /** The requests about the engine itself: ping, version, info, events, and what the docker CLI asks of images. */
-import { VERSION } from "../../protocol/version.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { VERSION } from "../../protocol/version.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
-import { matchesEventFilters } from "./event_filter.ts";
 import type { EventHistory, PublishedEvent } from "../containers/event_history.ts";
-import { parseFilters } from "./filters.ts";
-import type { ImageStore } from "../spec/image_store.ts";
 import { HttpError } from "../http/http_error.ts";
 import { type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
-import { type EngineTime, formatNano } from "../spec/nano_time.ts";
-import { timeParameter } from "./parameters.ts";
 import { API_VERSION, MIN_API_VERSION, type Route } from "../http/router.ts";
+import type { ImageStore } from "../spec/image_store.ts";
+import { type EngineTime, formatNano } from "../spec/nano_time.ts";
+import { matchesEventFilters } from "./event_filter.ts";
+import { parseFilters } from "./filters.ts";
+import { timeParameter } from "./parameters.ts";
 
 /** By this name in `/version` a client knows that it speaks to the embedded engine. */
 export const PLATFORM_NAME = "apex embedded engine";

@@ -5,13 +5,13 @@
  */
 import type { AttachRequest } from "../api/attach_request.ts";
 import { type ClientOutput, MAX_QUEUED_BYTES } from "../http/client_output.ts";
+import type { RawClient } from "../http/raw_stream.ts";
 import type { OutputStream } from "../processes/container_process.ts";
+import { encodeFrame } from "../processes/log_record.ts";
+import { DetachKeyFilter } from "../terminals/detach_keys.ts";
 import type { LogSnapshot } from "./container_log.ts";
 import type { Attachment } from "./container_streams.ts";
-import { DetachKeyFilter } from "../terminals/detach_keys.ts";
 import type { EmbeddedContainer } from "./embedded_container.ts";
-import { encodeFrame } from "../processes/log_record.ts";
-import type { RawClient } from "../http/raw_stream.ts";
 
 export class AttachSession implements Disposable {
   readonly #container: EmbeddedContainer;

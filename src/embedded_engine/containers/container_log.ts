@@ -7,9 +7,9 @@
  */
 import { join } from "@std/path/posix";
 import { concatBytes } from "../../platform/concat_bytes.ts";
+import type { OutputStream } from "../processes/container_process.ts";
 import { LineSplitter } from "../processes/line_splitter.ts";
 import { decodeRecords, encodeRecord, type LogRecord, MAX_PAYLOAD_BYTES } from "../processes/log_record.ts";
-import type { OutputStream } from "../processes/container_process.ts";
 
 /** Room for some 100,000 lines a file; 200 chatty containers stay below 3.2 GiB. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;

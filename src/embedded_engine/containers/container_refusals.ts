@@ -1,6 +1,6 @@
 /** What cannot be done with a container in the state it is in, in Docker's words. */
-import type { EmbeddedContainer } from "./embedded_container.ts";
 import { HttpError } from "../http/http_error.ts";
+import type { EmbeddedContainer } from "./embedded_container.ts";
 
 /**
  * @param reference what the client calls it

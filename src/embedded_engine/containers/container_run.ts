@@ -2,17 +2,17 @@
  * One run of a container, from its process's start to its end: owns the process, hands its output on, and probes its
  * health. Knows no states and publishes nothing but the probes' events; the container decides what an end means.
  */
-import type { Clock } from "../../platform/clock.ts";
 import { messageOf } from "../../platform/apex_error.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { ContainerExecs } from "./container_execs.ts";
 import { type ContainerProcess, spawnProcess } from "../processes/container_process.ts";
-import type { ContainerStreams } from "./container_streams.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
-import { HealthCheck, type HealthCheckOptions } from "./health_check.ts";
 import { type LaunchPlan, planLaunch } from "../processes/launch_plan.ts";
 import { forgetProcess, rememberProcess } from "../processes/process_file.ts";
+import type { ContainerSpec } from "../spec/create_request.ts";
 import type { TerminalSize } from "../terminals/terminal_size.ts";
+import type { ContainerExecs } from "./container_execs.ts";
+import type { ContainerStreams } from "./container_streams.ts";
+import { HealthCheck, type HealthCheckOptions } from "./health_check.ts";
 
 export interface ContainerRunOptions {
   readonly containerId: string;

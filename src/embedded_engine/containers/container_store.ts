@@ -3,8 +3,8 @@
  * same synchronous block as the event that tells of it.
  */
 import { HttpError } from "../http/http_error.ts";
-import type { EmbeddedContainer } from "./embedded_container.ts";
 import { checkContainerName } from "../spec/names.ts";
+import type { EmbeddedContainer } from "./embedded_container.ts";
 
 export class ContainerStore {
   readonly #byId = new Map<string, EmbeddedContainer>();

@@ -4,8 +4,8 @@
  * which does: so the log alone slows a process down. The end of a run is the end of every attachment.
  */
 import type { OutputStream } from "../processes/container_process.ts";
-import type { ContainerLog } from "./container_log.ts";
 import type { ProcessInput } from "../processes/process_input.ts";
+import type { ContainerLog } from "./container_log.ts";
 
 export interface AttachmentOptions {
   readonly onOutput: (stream: OutputStream, chunk: Uint8Array) => void;

@@ -7,20 +7,20 @@
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { HttpError } from "../http/http_error.ts";
+import { LaunchError } from "../processes/launch_plan.ts";
+import type { ContainerSpec } from "../spec/create_request.ts";
+import { type EngineTime, nanoToMs } from "../spec/nano_time.ts";
+import { SIGKILL } from "../spec/signals.ts";
+import type { TerminalSize } from "../terminals/terminal_size.ts";
 import type { ContainerExecs } from "./container_execs.ts";
 import { launchContainer } from "./container_launch.ts";
 import type { ContainerRun } from "./container_run.ts";
 import type { ContainerState, ContainerStatus } from "./container_state.ts";
 import type { ContainerStreams } from "./container_streams.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
 import { ExitWaiters, type WaitCondition, type WaitResult } from "./exit_waiters.ts";
 import type { HealthCheck } from "./health_check.ts";
-import { HttpError } from "../http/http_error.ts";
-import { LaunchError } from "../processes/launch_plan.ts";
-import { type EngineTime, nanoToMs } from "../spec/nano_time.ts";
 import { RestartBackoff } from "./restart_backoff.ts";
-import { SIGKILL } from "../spec/signals.ts";
-import type { TerminalSize } from "../terminals/terminal_size.ts";
 
 export interface ContainerSupervisorOptions {
   readonly containerId: string;

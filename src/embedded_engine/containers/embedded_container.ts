@@ -8,19 +8,19 @@ import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { ContainerExecs } from "./container_execs.ts";
-import { ContainerLog } from "./container_log.ts";
-import { ContainerRemoval } from "./container_removal.ts";
-import { checkPause, checkRemoval } from "./container_refusals.ts";
-import type { ContainerState } from "./container_state.ts";
-import { ContainerStreams } from "./container_streams.ts";
-import { ContainerSupervisor } from "./container_supervisor.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
-import type { WaitCondition, WaitResult } from "./exit_waiters.ts";
 import { HttpError } from "../http/http_error.ts";
+import type { ContainerSpec } from "../spec/create_request.ts";
 import type { EngineTime } from "../spec/nano_time.ts";
 import { parseSignal, SIGKILL, SIGTERM } from "../spec/signals.ts";
 import { CANNOT_RESIZE, type TerminalSize } from "../terminals/terminal_size.ts";
+import { ContainerExecs } from "./container_execs.ts";
+import { ContainerLog } from "./container_log.ts";
+import { checkPause, checkRemoval } from "./container_refusals.ts";
+import { ContainerRemoval } from "./container_removal.ts";
+import type { ContainerState } from "./container_state.ts";
+import { ContainerStreams } from "./container_streams.ts";
+import { ContainerSupervisor } from "./container_supervisor.ts";
+import type { WaitCondition, WaitResult } from "./exit_waiters.ts";
 
 const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
 

@@ -4,8 +4,8 @@
  */
 import type { ExecSpec } from "../api/exec_request.ts";
 import { HttpError } from "../http/http_error.ts";
-import { LaunchError } from "../processes/launch_plan.ts";
 import type { ContainerProcess, ProcessOptions, SpawnOptions } from "../processes/container_process.ts";
+import { LaunchError } from "../processes/launch_plan.ts";
 import { CANNOT_RESIZE, type TerminalSize } from "../terminals/terminal_size.ts";
 
 export interface EmbeddedExecOptions {

@@ -3,8 +3,7 @@
  * synchronous and never waits; each subscriber has a bounded queue of its own, and one that falls behind by more than
  * that is ended (Docker drops silently there: an end can be noticed, and made up for with `since`).
  */
-import type { EngineTime } from "../spec/nano_time.ts";
-import { nanoToSeconds } from "../spec/nano_time.ts";
+import { type EngineTime, nanoToSeconds } from "../spec/nano_time.ts";
 
 /** One event as the API tells it, without its times. `status`, `id` and `from` are the old names of the same. */
 export interface EngineMessage {

@@ -1,5 +1,5 @@
-import type { EmbeddedExec } from "./embedded_exec.ts";
 import { HttpError } from "../http/http_error.ts";
+import type { EmbeddedExec } from "./embedded_exec.ts";
 
 /** Clients need an exec for a moment after its end; Docker forgets ended ones after some minutes. */
 const MAX_EXECS = 4_096;

@@ -4,13 +4,13 @@
  * first success; unhealthy after `retries` failures in a row, failures within the start period not counted; one event
  * for each change, none for `starting`. Each probe also makes `exec_create`, `exec_start` and `exec_die`.
  */
-import type { Clock } from "../../platform/clock.ts";
 import { messageOf } from "../../platform/apex_error.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { concatBytes } from "../../platform/concat_bytes.ts";
-import type { HealthSpec } from "../spec/create_request.ts";
-import { shownCommand } from "./embedded_exec.ts";
-import { randomId } from "../spec/names.ts";
 import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
+import type { HealthSpec } from "../spec/create_request.ts";
+import { randomId } from "../spec/names.ts";
+import { shownCommand } from "./embedded_exec.ts";
 
 /** As much of a probe's output as Docker keeps. */
 const MAX_OUTPUT_BYTES = 4_096;

@@ -4,13 +4,13 @@
  * be a stream or take the whole connection over. HTTP/1.1 is spoken by hand because `Deno.serve` cannot hand over a
  * connection and `node:http` of Deno 2.4 cannot listen on a Unix socket.
  */
-import type { Logger } from "../../platform/logger.ts";
 import { messageOf } from "../../platform/apex_error.ts";
+import type { Logger } from "../../platform/logger.ts";
 import { HttpError } from "./http_error.ts";
 import { errorReply, type HttpReply, type HttpRequest } from "./http_message.ts";
+import { ReplyWriter } from "./reply_writer.ts";
 import type { RequestHead } from "./request_head.ts";
 import { isConnectionLoss, RequestReader } from "./request_reader.ts";
-import { ReplyWriter } from "./reply_writer.ts";
 
 /** From the first byte of a request to its last: a client that stops halfway does not hold its connection for ever. */
 const REQUEST_TIMEOUT_MS = 30_000;

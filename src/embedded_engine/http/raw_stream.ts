@@ -2,9 +2,9 @@
  * How exec and attach take a connection over: the head that Docker sends (101 to a client that asked for an upgrade, else
  * 200 with a body that ends with the connection), then bytes both ways.
  */
+import { waitWithin } from "../processes/wait_within.ts";
 import { ClientOutput } from "./client_output.ts";
 import type { HttpRequest, RawConnection, UpgradeReply } from "./http_message.ts";
-import { waitWithin } from "../processes/wait_within.ts";
 
 /** From this minor version on the type tells whether the stream is framed. */
 const TYPED_SINCE_MINOR = 42;

@@ -1,6 +1,6 @@
 import { concatBytes } from "../../platform/concat_bytes.ts";
-import { STATUS_TEXT } from "./status_text.ts";
 import type { FixedReply, HttpReply, StreamReply } from "./http_message.ts";
+import { STATUS_TEXT } from "./status_text.ts";
 
 interface WriteOptions {
   readonly keepAlive: boolean;

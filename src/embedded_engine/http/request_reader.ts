@@ -5,7 +5,6 @@
  */
 import { concatBytes } from "../../platform/concat_bytes.ts";
 import { HttpError } from "./http_error.ts";
-import { bodySize, parseHead, type RequestHead } from "./request_head.ts";
 import {
   BodyTooLarge,
   decodeChunkedBody,
@@ -14,6 +13,7 @@ import {
   MAX_TRAILER_BYTES,
   parseChunkSize,
 } from "./request_body.ts";
+import { bodySize, parseHead, type RequestHead } from "./request_head.ts";
 
 /** As nginx and Go: more than any honest client sends. */
 export const MAX_HEAD_BYTES = 64 * 1024;

@@ -1,9 +1,9 @@
 /** A running command of a container or an exec, with a terminal or without. */
+import { TerminalProcess } from "../terminals/terminal_process.ts";
+import type { TerminalSize } from "../terminals/terminal_size.ts";
 import type { LaunchPlan } from "./launch_plan.ts";
 import { spawnProcessGroup } from "./process_group.ts";
 import type { ProcessInput } from "./process_input.ts";
-import { TerminalProcess } from "../terminals/terminal_process.ts";
-import type { TerminalSize } from "../terminals/terminal_size.ts";
 
 export type OutputStream = "stdout" | "stderr";
 

@@ -3,12 +3,12 @@
  * its own (a Ctrl-C at the engine's terminal does not reach it). When the main process ends, what is left of the group
  * is killed, as the end of a pid namespace would; a child that made itself a session of its own escapes that.
  */
+import { exitCodeOfSignal, SIGCONT, signalName, SIGSTOP } from "../spec/signals.ts";
+import type { ContainerProcess, ProcessOptions } from "./container_process.ts";
 import { LaunchError, type LaunchPlan } from "./launch_plan.ts";
 import { ProcessInput } from "./process_input.ts";
-import type { ContainerProcess, ProcessOptions } from "./container_process.ts";
-import { drained, pump } from "./pump.ts";
 import { signalGroup } from "./process_signals.ts";
-import { exitCodeOfSignal, SIGCONT, signalName, SIGSTOP } from "../spec/signals.ts";
+import { drained, pump } from "./pump.ts";
 
 export class ProcessGroup implements ContainerProcess {
   readonly pid: number;

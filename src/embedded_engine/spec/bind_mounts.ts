@@ -4,8 +4,8 @@
  */
 import { isAbsolute, resolve } from "@std/path/posix";
 import * as v from "valibot";
-import { flag, text } from "./body_schema.ts";
 import { HttpError } from "../http/http_error.ts";
+import { flag, text } from "./body_schema.ts";
 import { cannot, checkMountOptions } from "./unsupported_options.ts";
 
 export const mountSchema = v.looseObject({ Type: text, Source: text, Target: text, ReadOnly: flag });

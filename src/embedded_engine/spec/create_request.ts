@@ -1,11 +1,11 @@
 /** The body of `POST /containers/create`: what of it counts here, checked as Docker checks it. */
 import * as v from "valibot";
+import { HttpError } from "../http/http_error.ts";
+import { consoleSize, type TerminalSize } from "../terminals/terminal_size.ts";
 import { type BindMount, mountSchema, parseMounts } from "./bind_mounts.ts";
 import { flag, integer, nonEmpty, parseBody, strings, text, words } from "./body_schema.ts";
-import { HttpError } from "../http/http_error.ts";
 import { checkImageReference } from "./image_reference.ts";
 import { parseSignal } from "./signals.ts";
-import { consoleSize, type TerminalSize } from "../terminals/terminal_size.ts";
 import { checkCreateOptions } from "./unsupported_options.ts";
 
 const createSchema = v.looseObject({

@@ -3,18 +3,18 @@
  * terminal: what we write is typed, what the program prints is read, and its exit status is the command's, 128 + the
  * signal where one ended it. The command leads a session of its own, and signals go to it, not to `script`.
  */
+import { concatBytes } from "../../platform/concat_bytes.ts";
 import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
 import type { LaunchPlan } from "../processes/launch_plan.ts";
 import { ProcessInput } from "../processes/process_input.ts";
 import { hangUp, sendIfThere, signalGroup, signalSession } from "../processes/process_signals.ts";
 import { drained, pump } from "../processes/pump.ts";
-import { ScriptWatch } from "./script_watch.ts";
+import { waitWithin } from "../processes/wait_within.ts";
 import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "../spec/signals.ts";
+import { ScriptWatch } from "./script_watch.ts";
 import { TerminalPause } from "./terminal_pause.ts";
 import { GO_AHEAD, resizePlan, terminalPlan } from "./terminal_plan.ts";
 import type { TerminalSize } from "./terminal_size.ts";
-import { concatBytes } from "../../platform/concat_bytes.ts";
-import { waitWithin } from "../processes/wait_within.ts";
 
 /** A shell that starts takes milliseconds; a machine that is this slow runs nothing. */
 const OPEN_TIMEOUT_MS = 10_000;

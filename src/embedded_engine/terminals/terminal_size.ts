@@ -1,5 +1,5 @@
-import { HttpError } from "../http/http_error.ts";
 import { integerParameter } from "../api/parameters.ts";
+import { HttpError } from "../http/http_error.ts";
 
 /** Of a terminal, in characters; 0 is not known. */
 export interface TerminalSize {

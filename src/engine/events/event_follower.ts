@@ -4,15 +4,15 @@
  * (`follow_memory.ts`); a connection's own course is in `followed_connection.ts`.
  */
 import { messageOf } from "../../platform/apex_error.ts";
+import { abortableWait } from "../../platform/async/abortable_wait.ts";
+import { JitteredBackoff } from "../../platform/async/jittered_backoff.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { abortableWait } from "../../platform/async/abortable_wait.ts";
 import type { EngineClient } from "../engine_client.ts";
-import type { EngineEvent } from "./engine_event.ts";
 import type { ContainerSummary, EngineKind } from "../engine_types.ts";
-import { FollowedConnection } from "./followed_connection.ts";
+import type { EngineEvent } from "./engine_event.ts";
 import { FollowMemory, type RecallEngine } from "./follow_memory.ts";
-import { JitteredBackoff } from "../../platform/async/jittered_backoff.ts";
+import { FollowedConnection } from "./followed_connection.ts";
 
 /** What a connection found. */
 export interface ConnectedInfo {

@@ -5,16 +5,16 @@
  * between; events wait for the list, and reconciling waits for the replay.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import type { Clock } from "../../platform/clock.ts";
-import type { Logger } from "../../platform/logger.ts";
 import { abortableWait } from "../../platform/async/abortable_wait.ts";
 import { startDeadline } from "../../platform/async/deadline.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Logger } from "../../platform/logger.ts";
 import type { EngineClient } from "../engine_client.ts";
+import type { ContainerSummary, EngineIdentity } from "../engine_types.ts";
 import { EngineError } from "../http/engine_error.ts";
 import type { EngineEvent } from "./engine_event.ts";
 import { engineIdentity } from "./engine_identity.ts";
 import { parseEngineTime } from "./engine_time.ts";
-import type { ContainerSummary, EngineIdentity } from "../engine_types.ts";
 import type { FollowHandlers } from "./event_follower.ts";
 import type { FollowMemory } from "./follow_memory.ts";
 

@@ -1,7 +1,7 @@
 import { messageOf } from "../../platform/apex_error.ts";
+import { startDeadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { readBoundedText } from "./bounded_body.ts";
-import { startDeadline } from "../../platform/async/deadline.ts";
 import { EngineError } from "./engine_error.ts";
 
 const MAX_REFUSAL_BYTES = 64 * 1024;

@@ -4,8 +4,8 @@
  * while it was idle), and then they are tried once more on a new one. All other methods, which nobody may repeat, never
  * get a kept-alive connection in the first place.
  */
-import type { Clock } from "../../platform/clock.ts";
 import { DeadlineExceeded, startDeadline } from "../../platform/async/deadline.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { EngineError } from "./engine_error.ts";
 
 export interface TransportRequest {

@@ -3,8 +3,8 @@
  * bring many small chunks of a reply at once.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { type Clock, systemClock } from "../../platform/clock.ts";
 import { DeadlineExceeded, startDeadline } from "../../platform/async/deadline.ts";
+import { type Clock, systemClock } from "../../platform/clock.ts";
 import { EngineError } from "./engine_error.ts";
 import { readRefusal } from "./engine_refusal.ts";
 import { readReplyHead, readRestOfReply, type ReplyHead } from "./reply_head.ts";

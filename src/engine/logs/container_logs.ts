@@ -1,5 +1,5 @@
-import type { Clock } from "../../platform/clock.ts";
 import { startDeadline } from "../../platform/async/deadline.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { EngineClient } from "../engine_client.ts";
 import { formatEngineTime, NANO_PER_MS } from "../events/engine_time.ts";
 import { type LogChunk, readLog } from "./log_frames.ts";

@@ -2,8 +2,8 @@
  * Where the last lines of a container's log begin, as a time for `since`: with it the same output can be read again after
  * more was written, which a number of lines does not allow.
  */
-import type { Clock } from "../../platform/clock.ts";
 import { startDeadline } from "../../platform/async/deadline.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { EngineClient } from "../engine_client.ts";
 import {
   formatEngineTime,

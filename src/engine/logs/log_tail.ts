@@ -1,7 +1,7 @@
 /** The end of what a container wrote, with the engine's time of each line, without reading much more than that. */
+import { startDeadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { concatBytes } from "../../platform/concat_bytes.ts";
-import { startDeadline } from "../../platform/async/deadline.ts";
 import type { EngineClient } from "../engine_client.ts";
 import { parseExactEngineTime } from "../events/engine_time.ts";
 import { type LogChunk, readLog } from "./log_frames.ts";

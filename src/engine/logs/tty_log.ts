@@ -5,10 +5,10 @@
  * and only who has heard it can add it.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { ByteTail } from "./byte_tail.ts";
-import { cancelReader } from "../http/cancel_reader.ts";
 import type { EngineClient } from "../engine_client.ts";
+import { cancelReader } from "../http/cancel_reader.ts";
 import { EngineError } from "../http/engine_error.ts";
+import { ByteTail } from "./byte_tail.ts";
 
 export interface TtyTailOptions {
   readonly maxBytes: number;

@@ -1,5 +1,5 @@
-import { abortableWait } from "../../platform/async/abortable_wait.ts";
 import { spliceTail, withUnlogged } from "../../engine/logs/tty_log.ts";
+import { abortableWait } from "../../platform/async/abortable_wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { ContainerTerminals } from "../container_terminals.ts";
 

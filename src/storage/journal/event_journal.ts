@@ -18,6 +18,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Database, RowWriter } from "../database.ts";
 import type { FileChange } from "../database_file.ts";
+import { IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import {
   type ChunkOptions,
   eventRange,
@@ -39,7 +40,6 @@ import {
   writeIdentity,
 } from "./journal_identity.ts";
 import { JournalRetention, type RetentionLimits } from "./journal_retention.ts";
-import { IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import type { JournalLine, StoredEvent } from "./stored_event.ts";
 
 /** Rows written between two looks at how much there is. */

@@ -1,7 +1,7 @@
 /** `apex attach` at a pipe, with a daemon that plays its part. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { attach } from "../../../src/cli/commands/attach.ts";
 import type { AttachFlags } from "../../../src/cli/args/attach_params.ts";
+import { attach } from "../../../src/cli/commands/attach.ts";
 import { StatusError } from "../../../src/cli/output/status_error.ts";
 import type { ControlRequest } from "../../../src/protocol/control.ts";
 import type { FrameKind } from "../../../src/protocol/frames.ts";

@@ -3,7 +3,6 @@ import type { EventFlags } from "../../../src/cli/args/event_flags.ts";
 import { events } from "../../../src/cli/commands/events.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
-import { PausedPipe } from "../../support/sessions/paused_pipe.ts";
 import { ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
 import {
   BARE,
@@ -15,6 +14,7 @@ import {
   SHUTDOWN,
   subscriptions,
 } from "../../support/daemons/subscriptions.ts";
+import { PausedPipe } from "../../support/sessions/paused_pipe.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { within } from "../../support/within.ts";
 

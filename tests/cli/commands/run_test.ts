@@ -1,9 +1,9 @@
 import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
 import type { VerbSignal } from "../../../src/cli/cli_context.ts";
-import type { Input } from "../../../src/cli/terminal/input.ts";
-import { OutputClosedError } from "../../../src/cli/output/output.ts";
 import { run, type RunFlags } from "../../../src/cli/commands/run.ts";
+import { OutputClosedError } from "../../../src/cli/output/output.ts";
 import { StatusError } from "../../../src/cli/output/status_error.ts";
+import type { Input } from "../../../src/cli/terminal/input.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import type { ControlOp } from "../../../src/protocol/control.ts";
 import { FrameReader } from "../../../src/protocol/frames.ts";

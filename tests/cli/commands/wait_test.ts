@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
-import { StatusError } from "../../../src/cli/output/status_error.ts";
 import { wait, type WaitFlags } from "../../../src/cli/commands/wait.ts";
+import { StatusError } from "../../../src/cli/output/status_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { type OpScript, ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import type { Input } from "../../../src/cli/terminal/input.ts";
 import { workspaces } from "../../../src/cli/commands/workspaces.ts";
 import { workspacesClean } from "../../../src/cli/commands/workspaces_clean.ts";
+import type { Input } from "../../../src/cli/terminal/input.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
 import type { WorkspaceResult } from "../../../src/protocol/control.ts";

@@ -1,7 +1,7 @@
 /** What names an engine, against what a daemon says of its own. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { DaemonCheck } from "../../../src/cli/connection/daemon_check.ts";
 import type { DaemonFlags } from "../../../src/cli/args/daemon_flags.ts";
+import { DaemonCheck } from "../../../src/cli/connection/daemon_check.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
 import { instanceLockPath } from "../../../src/platform/instance_record.ts";

@@ -5,13 +5,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
+import { RealBridge } from "../../support/containers/real_bridge.ts";
 import { eventually } from "../../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { FaultProxy, type StreamFault } from "../../support/engines/fault_proxy.ts";
-import { TempDir } from "../../support/temp_dir.ts";
 import { TEST_ENGINES } from "../../support/engines/test_engines.ts";
-import { RealBridge } from "../../support/containers/real_bridge.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 const hasDocker = await dockerAvailable();
 

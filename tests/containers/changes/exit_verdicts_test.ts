@@ -1,7 +1,7 @@
 /** Orders of events that no recording has, and what slow or missing inspects do to them. */
 import { assertEquals } from "@std/assert";
-import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
+import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import { EngineFeed, inspectOf, summaryOf } from "../../support/containers/engine_feed.ts";
 
 /** One line of a scenario: wait so many milliseconds, then this event. */

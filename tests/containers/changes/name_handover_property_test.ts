@@ -4,12 +4,12 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
-import { randomOf } from "../../support/random.ts";
-import { soakCount } from "../../support/soak.ts";
-import { TempDir } from "../../support/temp_dir.ts";
 import { T0_MS } from "../../support/containers/engine_feed.ts";
 import { ModelEngine } from "../../support/containers/model_engine.ts";
 import { Life } from "../../support/containers/restarted_feed.ts";
+import { randomOf } from "../../support/random.ts";
+import { soakCount } from "../../support/soak.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 const SEEDS = soakCount({ usual: 40, soak: 2_000 });
 const STEPS = 120;

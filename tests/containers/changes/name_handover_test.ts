@@ -4,7 +4,6 @@
  */
 import { assertEquals } from "@std/assert";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
-import { TempDir } from "../../support/temp_dir.ts";
 import {
   engineEvent,
   EngineFeed,
@@ -13,6 +12,7 @@ import {
   T0_MS,
 } from "../../support/containers/engine_feed.ts";
 import { Life } from "../../support/containers/restarted_feed.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 const TERM = { signal: "15" };
 const web = (attributes: Record<string, string> = {}) => ({ name: "web", ...attributes });

@@ -1,10 +1,10 @@
 /** Signals that apex itself sends are no part of a stop: an exit that follows them is told at once. */
 import { assertEquals } from "@std/assert";
-import { FakeClock } from "../../support/fake_clock.ts";
 import { type Checks, runReady, shell, testOnEngines } from "../../support/containers/engine_checks.ts";
 import { engineEvent, EngineFeed, T0_MS } from "../../support/containers/engine_feed.ts";
-import { Life } from "../../support/containers/restarted_feed.ts";
 import type { OperatedManager } from "../../support/containers/operated_manager.ts";
+import { Life } from "../../support/containers/restarted_feed.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 /** What apex is about to send, or an action that the engine tells. */

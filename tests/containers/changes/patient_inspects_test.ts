@@ -2,10 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { PatientInspects } from "../../../src/containers/changes/patient_inspects.ts";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
-import type { Logger } from "../../../src/platform/logger.ts";
-import { silentLogger } from "../../../src/platform/logger.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
+import { type Logger, silentLogger } from "../../../src/platform/logger.ts";
 import { inspectOf } from "../../support/containers/engine_feed.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 type Answer = (id: string) => Promise<ContainerInspect | undefined>;
 

@@ -1,11 +1,11 @@
 /** A name that is used again while apex is cut off from a real engine, which forgets how that happened. */
 import { assertEquals } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
+import { RealBridge } from "../../support/containers/real_bridge.ts";
 import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { FaultProxy } from "../../support/engines/fault_proxy.ts";
-import { TempDir } from "../../support/temp_dir.ts";
 import { TEST_ENGINES } from "../../support/engines/test_engines.ts";
-import { RealBridge } from "../../support/containers/real_bridge.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 /** Each of them gives two events; engines remember 256. */
 const FORGOTTEN_AFTER = 150;

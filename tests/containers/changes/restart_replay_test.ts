@@ -3,12 +3,12 @@
  * that is: what was told is not told again, and what was held back is told in the next life.
  */
 import { assertEquals } from "@std/assert";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
 import type { EngineKind } from "../../../src/engine/engine_types.ts";
-import { TempDir } from "../../support/temp_dir.ts";
+import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
 import { inspectOf, T0_MS } from "../../support/containers/engine_feed.ts";
 import { ANSWERS, expectedOf, readRecording, recordings } from "../../support/containers/recordings.ts";
 import { Life } from "../../support/containers/restarted_feed.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 /** More than a recording of one container has. */
 const MAX_CUTS = 24;

@@ -1,7 +1,7 @@
 /** Health as the engine tells it: changes only, with their details, in their place among the container's events. */
 import { assertEquals } from "@std/assert";
-import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
 import type { HealthMonitorEvents } from "../../../src/containers/health/health_monitor_events.ts";
+import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
 import { EngineFeed, inspectOf, T0_MS } from "../../support/containers/engine_feed.ts";
 
 /** What an inspect says when the last check ended at the beginning of the test. */

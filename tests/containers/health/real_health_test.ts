@@ -1,8 +1,8 @@
 /** Health on real engines: what their checks say, and what their containers use. */
 import { assert, assertEquals } from "@std/assert";
 import type { ContainerHealthEvent } from "../../../src/containers/changes/container_events.ts";
-import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
+import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import type { ContainerSpec } from "../../../src/containers/operations/container_spec.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { systemClock } from "../../../src/platform/clock.ts";

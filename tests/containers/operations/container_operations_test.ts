@@ -1,7 +1,6 @@
 /** What apex does with containers, on real engines: that it is done, and that the engine's own event tells of it. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { within } from "../../support/within.ts";
 import {
   BASE,
   type Checks,
@@ -14,6 +13,7 @@ import {
   testOnEngines,
   textOf,
 } from "../../support/containers/engine_checks.ts";
+import { within } from "../../support/within.ts";
 
 const CHECKS: Checks = {
   "each operation is done, and told by the engine's own event": async (operated) => {

@@ -1,7 +1,6 @@
 /** What apex asks about containers, on real engines. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { within } from "../../support/within.ts";
 import {
   BASE,
   type Checks,
@@ -13,6 +12,7 @@ import {
   testOnEngines,
   textOf,
 } from "../../support/containers/engine_checks.ts";
+import { within } from "../../support/within.ts";
 
 const CHECKS: Checks = {
   "logs() tells what was said, by stream, from where one wants it": async (operated) => {

@@ -2,10 +2,10 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { ContainerSpec } from "../../../src/containers/operations/container_spec.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
-import { isInstalled } from "../../support/daemons/own_daemon.ts";
-import { podmanAvailable, startPodman } from "../../support/engines/podman_engine.ts";
 import { OperatedManager } from "../../support/containers/operated_manager.ts";
+import { isInstalled } from "../../support/daemons/own_daemon.ts";
+import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
+import { podmanAvailable, startPodman } from "../../support/engines/podman_engine.ts";
 
 /** Runs a container to its end; whether it has an init, and its exit code. */
 async function runWith(

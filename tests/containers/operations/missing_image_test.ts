@@ -6,13 +6,13 @@ import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import type { PullProgress } from "../../../src/engine/image_pull.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
+import { OperatedManager } from "../../support/containers/operated_manager.ts";
 import { busyboxTar } from "../../support/engines/busybox_image.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { ImageRegistry } from "../../support/engines/image_registry.ts";
 import { httpReply, type RawExchange, RawHttpServer } from "../../support/engines/raw_http_server.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { within } from "../../support/within.ts";
-import { OperatedManager } from "../../support/containers/operated_manager.ts";
 
 const CREATED = httpReply(201, { Id: "ab".repeat(32), Warnings: null });
 const NO_IMAGE = httpReply(404, { message: "No such image: busybox:latest" });

@@ -3,7 +3,6 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import type { ContainerOperationFailedEvent } from "../../../src/containers/changes/container_events.ts";
 import type { ContainerSpec } from "../../../src/containers/operations/container_spec.ts";
 import { ApexError, type ErrorCode } from "../../../src/platform/apex_error.ts";
-import { within } from "../../support/within.ts";
 import {
   BASE,
   type Checks,
@@ -15,6 +14,7 @@ import {
   SLEEPER,
   testOnEngines,
 } from "../../support/containers/engine_checks.ts";
+import { within } from "../../support/within.ts";
 
 const CHECKS: Checks = {
   "exec() gives up after its timeout, and tells so": async (operated) => {

@@ -1,12 +1,12 @@
 /** dockerd goes down and comes back, again and again, while hundreds of containers exit: each end is told once. */
 import { assert, assertEquals } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
+import { RealBridge } from "../../support/containers/real_bridge.ts";
 import { eventually } from "../../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { soakCount } from "../../support/soak.ts";
 import { TempDir } from "../../support/temp_dir.ts";
-import { RealBridge } from "../../support/containers/real_bridge.ts";
 
 const CONTAINERS = soakCount({ usual: 60, soak: 200 });
 /** In each of them dockerd is restarted once: killed, and ended in order, in turns. */

@@ -1,9 +1,9 @@
 /** What a new life of apex makes of the engine and of what the last life left: each change is told once, by somebody. */
 import { assertEquals } from "@std/assert";
 import type { ContainerSummary } from "../../../src/engine/engine_types.ts";
-import { TempDir } from "../../support/temp_dir.ts";
 import { engineEvent, inspectOf, summaryOf, T0_MS } from "../../support/containers/engine_feed.ts";
 import { Life } from "../../support/containers/restarted_feed.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 const at = (ms: number, action: string, attributes: Record<string, string> = {}, id = "web") =>
   engineEvent(action, id, { timeMs: T0_MS + ms, attributes });

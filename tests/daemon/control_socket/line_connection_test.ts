@@ -2,9 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { LineConnection } from "../../../src/daemon/control_socket/line_connection.ts";
 import { EventLog } from "../../../src/eventlog/event_log.ts";
 import type { CloseReason } from "../../../src/eventlog/subscription.ts";
+import { RecordingChannel } from "../../support/daemons/recording_channel.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { within } from "../../support/within.ts";
-import { RecordingChannel } from "../../support/daemons/recording_channel.ts";
 
 interface Subscribed extends AsyncDisposable {
   readonly clock: FakeClock;

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import type { ControlErrorCode } from "../../../src/protocol/control.ts";
-import { within } from "../../support/within.ts";
 import { startOnEmbeddedEngine, StreamReader } from "../../support/daemons/test_daemon.ts";
+import { within } from "../../support/within.ts";
 
 const sh = (script: string) => ["sh", "-c", script];
 

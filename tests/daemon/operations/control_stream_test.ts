@@ -12,13 +12,13 @@ import {
   MAX_FRAME_PAYLOAD_BYTES,
 } from "../../../src/protocol/frames.ts";
 import { readLine } from "../../../src/protocol/jsonl.ts";
-import { within } from "../../support/within.ts";
 import {
   nextTurn,
   startControlServer,
   STATUS,
   type TestControlServer,
 } from "../../support/daemons/test_control_server.ts";
+import { within } from "../../support/within.ts";
 
 const WAIT = '{"v":1,"op":"tasks.wait","task":"t"}\n';
 const LIMIT_MS = 10_000;

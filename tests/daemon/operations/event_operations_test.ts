@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ControlParamsOf } from "../../../src/client/control_exchange.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { type Line, Lines } from "../../support/daemons/lines.ts";
 import { startOnEmbeddedEngine, type TestDaemon } from "../../support/daemons/test_daemon.ts";
+import { ContainerDriver } from "../../support/engines/container_driver.ts";
 
 const types = (lines: readonly Line[]): string[] => lines.map(({ type }) => type);
 

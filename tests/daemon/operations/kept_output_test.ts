@@ -6,9 +6,9 @@ import { LogRecordTail } from "../../../src/engine/logs/log_records.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { openStorage } from "../../../src/storage/storage.ts";
+import { startOnEmbeddedEngine, TestDaemon } from "../../support/daemons/test_daemon.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
-import { startOnEmbeddedEngine, TestDaemon } from "../../support/daemons/test_daemon.ts";
 
 const sh = (script: string) => ["sh", "-c", script];
 const MIB = 1024 * 1024;

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PullProgressFrames } from "../../../src/daemon/operations/pull_progress_frames.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
 import { RecordingChannel } from "../../support/daemons/recording_channel.ts";
 import { nextTurn } from "../../support/daemons/test_control_server.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 function step(layer: string, currentBytes: number) {
   return { image: "i", status: "Downloading", layer, currentBytes };

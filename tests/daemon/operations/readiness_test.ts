@@ -2,8 +2,8 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { Readiness } from "../../../src/daemon/operations/readiness.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import type { StatusResult } from "../../../src/protocol/control.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
 import { nextTurn } from "../../support/daemons/test_control_server.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 type Question =
   | "containersKnown"

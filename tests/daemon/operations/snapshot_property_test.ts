@@ -8,14 +8,14 @@ import { openStream } from "../../../src/client/control_stream.ts";
 import { request } from "../../../src/client/request.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { parseCursor } from "../../../src/protocol/cursor.ts";
-import { ApexHome, eventually } from "../../support/daemons/apex_process.ts";
-import { TestEngine } from "../../support/engines/embedded_engine.ts";
-import { randomOf } from "../../support/random.ts";
-import { soakCount } from "../../support/soak.ts";
 import { ContainerWorld } from "../../support/containers/container_world.ts";
+import { ApexHome, eventually } from "../../support/daemons/apex_process.ts";
 import { EventView, type Subject } from "../../support/daemons/event_view.ts";
 import { type Line, Lines } from "../../support/daemons/lines.ts";
 import { ResumingConsumer, type ResumingConsumerOptions } from "../../support/daemons/resuming_consumer.ts";
+import { TestEngine } from "../../support/engines/embedded_engine.ts";
+import { randomOf } from "../../support/random.ts";
+import { soakCount } from "../../support/soak.ts";
 
 const SEEDS = soakCount({ usual: 2, soak: 20 });
 const KILLS = soakCount({ usual: 2, soak: 5 });

@@ -3,9 +3,9 @@ import { assertEquals } from "@std/assert";
 import type { ContainerRecord } from "../../../src/containers/reconcile/container_record.ts";
 import { snapshotContainer } from "../../../src/daemon/operations/snapshot_state.ts";
 import { eventually } from "../../support/daemons/apex_process.ts";
-import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { type Line, Lines } from "../../support/daemons/lines.ts";
 import { startOnEmbeddedEngine, type TestDaemon } from "../../support/daemons/test_daemon.ts";
+import { ContainerDriver } from "../../support/engines/container_driver.ts";
 
 const SAID: readonly [known: Partial<ContainerRecord>, said: Line][] = [
   [{ state: "created" }, { state: "created" }],

@@ -1,10 +1,10 @@
 /** Which task or container a client's target names, and what is refused for containers that apex does not manage. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
+import { startOnEmbeddedEngine, TestDaemon } from "../../support/daemons/test_daemon.ts";
 import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import type { TestEngine } from "../../support/engines/embedded_engine.ts";
-import { startOnEmbeddedEngine, TestDaemon } from "../../support/daemons/test_daemon.ts";
 
 const Labels = { "apex.task-id": "build" };
 

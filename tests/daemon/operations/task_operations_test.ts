@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { ApexError } from "../../../src/platform/apex_error.ts";
 import { openStream } from "../../../src/client/control_stream.ts";
-import { encodeFrame, frameJson } from "../../../src/protocol/frames.ts";
+import { ApexError } from "../../../src/platform/apex_error.ts";
 import type { TaskResult } from "../../../src/protocol/control.ts";
-import { TempDir } from "../../support/temp_dir.ts";
+import { encodeFrame, frameJson } from "../../../src/protocol/frames.ts";
 import { startOnEmbeddedEngine, StreamReader } from "../../support/daemons/test_daemon.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 const sh = (script: string) => ["sh", "-c", script];
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { TestDaemon } from "../../support/daemons/test_daemon.ts";
+import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 
 const AT_ONCE = 5;
 

@@ -3,10 +3,10 @@ import type { ContainerRecord } from "../../../src/containers/reconcile/containe
 import { TaskOutput } from "../../../src/daemon/operations/task_output.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import type { LogChunk } from "../../../src/engine/logs/log_frames.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
-import { within } from "../../support/within.ts";
 import { RecordingChannel } from "../../support/daemons/recording_channel.ts";
 import { nextTurn } from "../../support/daemons/test_control_server.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+import { within } from "../../support/within.ts";
 
 /** What an engine says of one container in one reading: text by stream; waiting until a promise or for ever; an error. */
 type Said = readonly ["stdout" | "stderr", string] | Promise<unknown> | "nothing" | Error;

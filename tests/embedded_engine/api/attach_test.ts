@@ -2,8 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
-import { within } from "../../support/within.ts";
 import { EngineSocketClient, type OpenStream, unframed } from "../../support/engines/engine_socket_client.ts";
+import { within } from "../../support/within.ts";
 
 const EVERYTHING = "stream=1&stdin=1&stdout=1&stderr=1";
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { matchesEventFilters } from "../../../src/embedded_engine/api/event_filter.ts";
-import type { EngineMessage } from "../../../src/embedded_engine/containers/event_history.ts";
 import { parseFilters } from "../../../src/embedded_engine/api/filters.ts";
+import type { EngineMessage } from "../../../src/embedded_engine/containers/event_history.ts";
 
 const ID = "0123456789ab".padEnd(64, "0");
 

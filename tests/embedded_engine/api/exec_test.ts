@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
-import { within } from "../../support/within.ts";
 import { EngineSocketClient, unframed } from "../../support/engines/engine_socket_client.ts";
+import { within } from "../../support/within.ts";
 
 const ALL = { AttachStdout: true, AttachStderr: true };
 const START = { Detach: false, Tty: false };

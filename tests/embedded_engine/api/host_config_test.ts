@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
-import { TempDir } from "../../support/temp_dir.ts";
 import { EngineSocketClient } from "../../support/engines/engine_socket_client.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 const bind = (fields: Record<string, unknown>) => ({ Mounts: [{ Type: "bind", ...fields }] });
 const invalid = (type: string, detail: string) => `invalid mount config for type "${type}": ${detail}`;

@@ -2,8 +2,8 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { startEmbeddedEngine } from "../../../src/embedded_engine/embedded_engine.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
-import { TestEngine } from "../../support/engines/embedded_engine.ts";
 import { isInstalled } from "../../support/daemons/own_daemon.ts";
+import { TestEngine } from "../../support/engines/embedded_engine.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 /** The progress lines of a pull or import. */

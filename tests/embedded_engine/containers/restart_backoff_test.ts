@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { RestartBackoff } from "../../../src/embedded_engine/containers/restart_backoff.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
 import { type RecordedEvent, TestEngine } from "../../support/engines/embedded_engine.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 const ALWAYS = { name: "always", maximumRetryCount: 0 } as const;
 

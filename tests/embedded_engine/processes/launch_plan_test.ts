@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { parseCreateRequest } from "../../../src/embedded_engine/spec/create_request.ts";
 import {
   commandOf,
   LaunchError,
   type LaunchPlan,
   planLaunch,
 } from "../../../src/embedded_engine/processes/launch_plan.ts";
+import { parseCreateRequest } from "../../../src/embedded_engine/spec/create_request.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const CONTAINER_ID = "abcdef".repeat(12);

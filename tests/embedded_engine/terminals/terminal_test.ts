@@ -1,10 +1,10 @@
 /** What only the embedded engine promises of attached clients and of terminals, and what it does to `script`. */
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { processStat } from "../../../src/embedded_engine/processes/proc_files.ts";
-import { TestEngine } from "../../support/engines/embedded_engine.ts";
 import { isInstalled } from "../../support/daemons/own_daemon.ts";
-import { within } from "../../support/within.ts";
+import { TestEngine } from "../../support/engines/embedded_engine.ts";
 import { EngineSocketClient, type OpenStream, unframed } from "../../support/engines/engine_socket_client.ts";
+import { within } from "../../support/within.ts";
 
 const TERMINAL = { Tty: true, OpenStdin: true };
 

@@ -4,17 +4,17 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
-import { EventFollower } from "../../../src/engine/events/event_follower.ts";
 import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
-import { parseEngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { formatEngineTime, parseEngineTime } from "../../../src/engine/events/engine_time.ts";
+import { EventFollower } from "../../../src/engine/events/event_follower.ts";
+import { parseEngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
-import { BUSYBOX_IMAGE, dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
-import { removeContainer, runContainer, waitForExit } from "../../support/engines/engine_containers.ts";
-import { TestEngine } from "../../support/engines/embedded_engine.ts";
-import { FaultProxy, type StreamFault } from "../../support/engines/fault_proxy.ts";
 import { RecordingHandlers } from "../../support/daemons/recording_handlers.ts";
+import { BUSYBOX_IMAGE, dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
+import { TestEngine } from "../../support/engines/embedded_engine.ts";
+import { removeContainer, runContainer, waitForExit } from "../../support/engines/engine_containers.ts";
+import { FaultProxy, type StreamFault } from "../../support/engines/fault_proxy.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const hasDocker = await dockerAvailable();

@@ -1,9 +1,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
-import type { RecallEngine } from "../../../src/engine/events/follow_memory.ts";
 import { EventFollower } from "../../../src/engine/events/event_follower.ts";
+import type { RecallEngine } from "../../../src/engine/events/follow_memory.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
 import { RecordingHandlers } from "../../support/daemons/recording_handlers.ts";
 import {
   ENGINE_EPOCH_NANO,
@@ -11,6 +10,7 @@ import {
   ScriptedEngine,
   summary,
 } from "../../support/engines/scripted_engine.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { within } from "../../support/within.ts";
 

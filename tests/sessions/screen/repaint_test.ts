@@ -1,7 +1,7 @@
 /** A repaint is right when a terminal that was shown it is in the state of the one it was taken from. */
 /// <reference types="../../../src/sessions/screen/xterm.d.ts" />
-import type { Terminal } from "@xterm/headless";
 import { assertEquals, assertNotEquals } from "@std/assert";
+import type { Terminal } from "@xterm/headless";
 import { parseRestoreMode } from "../../../src/protocol/restore_mode.ts";
 import { openEmulator } from "../../../src/sessions/screen/emulator.ts";
 import { repaint } from "../../../src/sessions/screen/repaint.ts";

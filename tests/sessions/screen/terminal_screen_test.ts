@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { TerminalScreen } from "../../../src/sessions/screen/terminal_screen.ts";
 import { openEmulator } from "../../../src/sessions/screen/emulator.ts";
+import { TerminalScreen } from "../../../src/sessions/screen/terminal_screen.ts";
 import { keptText, show } from "../../support/sessions/terminal_state.ts";
 import { within } from "../../support/within.ts";
 

@@ -3,11 +3,11 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { EventFilter } from "../../../src/storage/journal/event_filter.ts";
 import { openStorage } from "../../../src/storage/storage.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
 import { JournaledLog, pastOf, settled, taskEvent, withRaw } from "../../support/daemons/journaled_log.ts";
 import { StreamTaker } from "../../support/daemons/stream_taker.ts";
-import { TempDir } from "../../support/temp_dir.ts";
 import { eventOf } from "../../support/daemons/wire_events.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+import { TempDir } from "../../support/temp_dir.ts";
 
 /** So little that all but the newest is read from the journal. */
 const SMALL = { segmentBytes: 2_048, retainedBytes: 4_096 };

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { RETRY_MS } from "../../../src/storage/database.ts";
 import type { EventJournal } from "../../../src/storage/journal/event_journal.ts";
 import type { JournalLine } from "../../../src/storage/journal/stored_event.ts";
-import { RETRY_MS } from "../../../src/storage/database.ts";
 import { holdLock, JournaledLog, killedAt, settled, taskEvent } from "../../support/daemons/journaled_log.ts";
+import { eventOf } from "../../support/daemons/wire_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { canMount, SmallDisk } from "../../support/small_disk.ts";
 import { TempDir } from "../../support/temp_dir.ts";
-import { eventOf } from "../../support/daemons/wire_events.ts";
 
 const ALL = { maxRows: 1_000_000, maxBytes: 1e9 };
 const HOUR_MS = 3_600_000;

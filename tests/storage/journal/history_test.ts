@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
 import { ApexError } from "../../../src/platform/apex_error.ts";
+import { RETRY_MS } from "../../../src/storage/database.ts";
 import { EventFilter } from "../../../src/storage/journal/event_filter.ts";
 import { history, type HistoryOptions } from "../../../src/storage/journal/history.ts";
-import { RETRY_MS } from "../../../src/storage/database.ts";
-import { DatabaseSync } from "node:sqlite";
 import {
   containerEvent,
   JournaledLog,

@@ -3,8 +3,8 @@
  * engine, so every operation fails, but for those that a test gives it.
  */
 import type { ContainerManager } from "../../../src/containers/container_manager.ts";
-import type { ContainerRecord } from "../../../src/containers/reconcile/container_record.ts";
 import type { ManagerEvents } from "../../../src/containers/manager_events.ts";
+import type { ContainerRecord } from "../../../src/containers/reconcile/container_record.ts";
 import { TypedEmitter } from "../../../src/platform/typed_emitter.ts";
 
 type Operations = Pick<

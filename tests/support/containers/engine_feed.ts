@@ -3,20 +3,20 @@
  * so. What the orchestrator emits is kept in its wire form.
  */
 import type { ContainerLifecycleEvent } from "../../../src/containers/changes/container_events.ts";
+import { ContainerTracker } from "../../../src/containers/changes/container_tracker.ts";
 import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import type { ContainerMemory } from "../../../src/containers/reconcile/container_memory.ts";
-import { ContainerTracker } from "../../../src/containers/changes/container_tracker.ts";
 import { toWireEvent } from "../../../src/daemon/control_socket/wire_form.ts";
+import type { ContainerInspect, ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
 import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
-import type { ContainerInspect, ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
 import { ApexOrchestrator } from "../../../src/orchestrator/apex_orchestrator.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
-import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import type { WireEvent } from "../../../src/protocol/wire_event.ts";
+import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
-import { EmittedManager } from "./emitted_manager.ts";
 import { FakeClock } from "../fake_clock.ts";
+import { EmittedManager } from "./emitted_manager.ts";
 
 /** Answers one inspect; undefined: the container is gone. */
 export type InspectAnswer = (

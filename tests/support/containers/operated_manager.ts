@@ -1,6 +1,8 @@
 /** A ContainerManager on an engine, for tests of its operations: what it emits is kept and can be waited for. */
-import type { ContainerEvents } from "../../../src/containers/changes/container_events.ts";
-import { CONTAINER_EVENT_NAMES } from "../../../src/containers/changes/container_events.ts";
+import {
+  CONTAINER_EVENT_NAMES,
+  type ContainerEvents,
+} from "../../../src/containers/changes/container_events.ts";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { type Clock, systemClock } from "../../../src/platform/clock.ts";

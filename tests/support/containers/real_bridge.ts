@@ -2,8 +2,8 @@
  * The whole bridge on a real engine, from the manager to `ApexOrchestrator.on("container:*")`. What it publishes is kept
  * by container, in short form: `died 3`, `stopped 0 graceful`, `removed 3 reconciled`.
  */
-import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
+import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import type { EngineClient } from "../../../src/engine/engine_client.ts";
 import { type AnyContainerEvent, ApexOrchestrator } from "../../../src/orchestrator/apex_orchestrator.ts";
 import { systemClock } from "../../../src/platform/clock.ts";

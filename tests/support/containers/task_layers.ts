@@ -1,6 +1,6 @@
 /** Every layer up to the orchestrator on a real engine, with what it tells kept by task in short form. */
-import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
+import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import {
   ApexOrchestrator,

@@ -1,9 +1,9 @@
 import type { EventFlags } from "../../../src/cli/args/event_flags.ts";
 import { events } from "../../../src/cli/commands/events.ts";
-import { CapturedOutput, testContext } from "./cli_context.ts";
-import { type OpScript, ScriptedDaemon } from "./scripted_daemon.ts";
 import { TempDir } from "../temp_dir.ts";
 import { within } from "../within.ts";
+import { CapturedOutput, testContext } from "./cli_context.ts";
+import { type OpScript, ScriptedDaemon } from "./scripted_daemon.ts";
 
 export const EPOCH = "00000000000000aa";
 /** The log stands at 4. */

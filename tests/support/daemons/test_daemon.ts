@@ -11,10 +11,10 @@ import type {
   TaskResult,
 } from "../../../src/protocol/control.ts";
 import { type Frame, frameJson } from "../../../src/protocol/frames.ts";
-import { EventsReader } from "./apex_process.ts";
 import { TestEngine } from "../engines/embedded_engine.ts";
 import { TempDir } from "../temp_dir.ts";
 import { within } from "../within.ts";
+import { EventsReader } from "./apex_process.ts";
 
 type Params<Op extends ControlOp> = Omit<ControlRequestOf<Op>, "v" | "op">;
 

@@ -5,9 +5,9 @@
  */
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
-import { busyboxTar } from "./busybox_image.ts";
 import { isInstalled, type OwnDaemon, ownDaemon } from "../daemons/own_daemon.ts";
 import { within } from "../within.ts";
+import { busyboxTar } from "./busybox_image.ts";
 
 export const BUSYBOX_IMAGE = "busybox:local";
 

@@ -1,5 +1,4 @@
-import { ScriptedEngine } from "./scripted_engine.ts";
-import { ENGINE_EPOCH_NANO } from "./scripted_engine.ts";
+import { ENGINE_EPOCH_NANO, ScriptedEngine } from "./scripted_engine.ts";
 
 /** What one container gives: created, started, died, removed. */
 export const EVENTS_PER_CONTAINER = 4;

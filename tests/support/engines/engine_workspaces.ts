@@ -1,7 +1,7 @@
 /** The layers up to the WorkspaceManager on a real engine, with what they tell kept in short form. */
-import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
-import { ContainerManager } from "../../../src/containers/container_manager.ts";
 import { CONTAINER_EVENT_NAMES } from "../../../src/containers/changes/container_events.ts";
+import { ContainerManager } from "../../../src/containers/container_manager.ts";
+import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";

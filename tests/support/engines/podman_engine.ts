@@ -4,9 +4,9 @@
  */
 import { delay } from "@std/async/delay";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
-import { busyboxTar } from "./busybox_image.ts";
 import { isInstalled, ownDaemon } from "../daemons/own_daemon.ts";
 import { within } from "../within.ts";
+import { busyboxTar } from "./busybox_image.ts";
 
 /**
  * Whether it can run here.

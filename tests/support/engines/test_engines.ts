@@ -1,6 +1,6 @@
+import type { TempDir } from "../temp_dir.ts";
 import { dockerAvailable, startDocker } from "./docker_engine.ts";
 import { TestEngine } from "./embedded_engine.ts";
-import type { TempDir } from "../temp_dir.ts";
 
 /** An engine of a test's own. */
 export interface StartedEngine extends AsyncDisposable {

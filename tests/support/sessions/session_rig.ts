@@ -1,14 +1,14 @@
 /** A daemon on an engine, terminals in which people use its sessions, and what subscribers hear of that. */
 import { assertEquals } from "@std/assert";
+import { type AttachedSession, attachSession } from "../../../src/client/attached_session.ts";
+import { request } from "../../../src/client/request.ts";
+import type { SessionResult } from "../../../src/protocol/session_messages.ts";
 import { APEX_COMMAND, ApexHome, ApexProcess, EventsReader, eventually } from "../daemons/apex_process.ts";
 import { ContainerDriver } from "../engines/container_driver.ts";
 import { startDocker } from "../engines/docker_engine.ts";
 import { startPodman } from "../engines/podman_engine.ts";
-import { type TestTerminal, Tmux } from "./tmux.ts";
-import { type AttachedSession, attachSession } from "../../../src/client/attached_session.ts";
 import { within } from "../within.ts";
-import { request } from "../../../src/client/request.ts";
-import type { SessionResult } from "../../../src/protocol/session_messages.ts";
+import { type TestTerminal, Tmux } from "./tmux.ts";
 
 export type SessionEngine = "embedded" | keyof typeof START;
 

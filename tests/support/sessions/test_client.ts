@@ -1,6 +1,6 @@
 /** A client of a session, in memory: what it is sent is kept, what it sends the test decides, and it may stop reading. */
-import { type Frame, FRAME_KINDS, frameJson, type FrameKind } from "../../../src/protocol/frames.ts";
 import type { Clock } from "../../../src/platform/clock.ts";
+import { type Frame, FRAME_KINDS, frameJson, type FrameKind } from "../../../src/protocol/frames.ts";
 import { type ClientConnection, SessionClient } from "../../../src/sessions/session_client.ts";
 import { within } from "../within.ts";
 
