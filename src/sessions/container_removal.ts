@@ -4,7 +4,7 @@ import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { SessionContainers } from "./session_containers.ts";
+import type { SessionContainers } from "./container_terminals.ts";
 
 export interface ContainerRemovalOptions {
   readonly containers: Pick<SessionContainers, "find" | "remove">;

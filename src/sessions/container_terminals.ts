@@ -1,3 +1,5 @@
+import type { ContainerManager } from "../containers/container_manager.ts";
+import type { ContainerEventSource } from "../containers/forwarding.ts";
 import { type AttachConnection, attachContainer } from "../engine/attach_connection.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
 import { engineIdentity } from "../engine/events/engine_identity.ts";
@@ -62,4 +64,32 @@ export class ContainerTerminals {
     const reply = await this.#client.request("POST", `/containers/${id}/resize`, { query, signal });
     await reply.body?.cancel();
   }
+}
+
+/** {@linkcode ContainerManager}, as far as sessions need it. */
+export type SessionContainers =
+  & Pick<
+    ContainerManager,
+    | "create"
+    | "start"
+    | "stop"
+    | "kill"
+    | "remove"
+    | "inspect"
+    | "find"
+    | "list"
+    | "owns"
+    | "isCaughtUp"
+  >
+  & ContainerEventSource<"container:created">
+  & ContainerEventSource<"container:started">
+  & ContainerEventSource<"container:stopped">
+  & ContainerEventSource<"container:died">
+  & ContainerEventSource<"container:removed">
+  & EngineConnections;
+
+/** Tells when the engine is heard (again), and when what happened until then has been told. */
+interface EngineConnections {
+  on(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
+  off(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
 }

@@ -9,7 +9,6 @@ import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
 import type { StoredSession } from "../storage/stored_session.ts";
 import type { SessionClient } from "./session_client.ts";
-import type { SessionRecord } from "./session_record.ts";
 import type { SessionTerminal } from "./session_terminal.ts";
 
 /** What is known of a session beside who is attached. */
@@ -159,3 +158,46 @@ export class Session {
     };
   }
 }
+
+/** A session, as rich as the events that tell of it. */
+export interface SessionRecord {
+  readonly name: string;
+  readonly status: "attached" | "detached";
+  readonly image: string;
+  readonly containerId: string;
+  readonly createdAt: Date;
+  readonly lastAttachedAt?: Date;
+  /** Of the client that is attached, when it said so. */
+  readonly attachedPid?: number;
+  /** When its time to live ends. */
+  readonly expiresAt?: Date;
+}
+
+/** What a session's event says. On `events.socket` it has its `type` alone, elsewhere these fields, too. */
+export interface SessionEvent {
+  /** Its name. */
+  readonly session: string;
+  /** apex's own time of it. */
+  readonly timestamp: Date;
+}
+
+/** What {@linkcode SessionPool} tells, by name. Inside a listener `list()` already shows what the event says. */
+export interface SessionEvents {
+  /** Follows its container's `container:started`. */
+  "session:created": SessionEvent;
+  "session:attached": SessionEvent;
+  /** Only when it lives on without a client. */
+  "session:detached": SessionEvent;
+  /** Follows its container's `container:died` or `container:stopped`. */
+  "session:removed": SessionEvent;
+}
+
+export type SessionEventName = keyof SessionEvents;
+
+/** Their names, in the order of a session's life. */
+export const SESSION_EVENT_NAMES: readonly SessionEventName[] = [
+  "session:created",
+  "session:attached",
+  "session:detached",
+  "session:removed",
+];

@@ -17,20 +17,16 @@ import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach } from "../protocol/session_messages.ts";
 import type { SessionStore } from "../storage/session_store.ts";
-import { AbandonedContainers } from "./abandoned_containers.ts";
 import { type AttachRequest, checkSessionName, type SessionDefaults } from "./attach_request.ts";
-import type { ContainerTerminals } from "./container_terminals.ts";
-import type { Session } from "./session.ts";
-import { SessionBook } from "./session_book.ts";
+import type { ContainerTerminals, SessionContainers } from "./container_terminals.ts";
+import type { Session, SessionEvents, SessionRecord } from "./session.ts";
+import { SessionTakeover } from "./session_adoption.ts";
 import type { SessionClient } from "./session_client.ts";
-import type { SessionContainers } from "./session_containers.ts";
 import { busy, endedTooSoon, noSuchSession, notAttached, notReady } from "./session_errors.ts";
-import type { SessionEvents } from "./session_events.ts";
 import { SessionReaper } from "./session_reaper.ts";
-import type { SessionRecord } from "./session_record.ts";
-import { SessionTakeover } from "./session_takeover.ts";
+import { SessionRegistry } from "./session_registry.ts";
 import type { TerminalAccess } from "./session_terminal.ts";
-import { StartingSession } from "./starting_session.ts";
+import { AbandonedContainers, StartingSession } from "./starting_session.ts";
 
 export interface SessionPoolConfig extends SessionDefaults {
   /** Lines that are kept of what has scrolled off a session's screen. */
@@ -68,7 +64,7 @@ export class SessionPool implements AsyncDisposable {
   readonly #options: SessionPoolOptions;
   readonly #emitter: TypedEmitter<SessionEvents>;
   readonly #listeners = new ForwardingSet();
-  readonly #book: SessionBook;
+  readonly #registry: SessionRegistry;
   readonly #reaper: SessionReaper;
   readonly #takeover: SessionTakeover;
   /** By session name; each until it is a session, or has failed and left nothing. */
@@ -87,7 +83,7 @@ export class SessionPool implements AsyncDisposable {
     this.#emitter = new TypedEmitter((error, name) =>
       logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
     );
-    this.#book = new SessionBook({
+    this.#registry = new SessionRegistry({
       ...options,
       scrollbackLines: config.scrollbackLines,
       tell: (event, session) => this.#emitter.emit(event, { session, timestamp: new Date(clock.now()) }),
@@ -101,7 +97,7 @@ export class SessionPool implements AsyncDisposable {
     });
     this.#takeover = new SessionTakeover({
       ...options,
-      book: this.#book,
+      registry: this.#registry,
       isFinishing: (containerId) => this.#reaper.isFinishing(containerId),
       signal: this.#stopping.signal,
       onVanished: (session) => this.#end(session, { isRemoved: true, exitCode: undefined }),
@@ -133,7 +129,7 @@ export class SessionPool implements AsyncDisposable {
     await this.ready();
     while (true) {
       this.#stopping.signal.throwIfAborted();
-      const session = this.#book.get(name);
+      const session = this.#registry.get(name);
       if (session === undefined) {
         const starting = this.#starting.get(name);
         if (starting === undefined) {
@@ -144,7 +140,7 @@ export class SessionPool implements AsyncDisposable {
         await starting.settled;
       } else if (session.kill !== undefined || !await this.#reaper.isAlive(session)) {
         await this.#reaper.untilEnded(session);
-      } else if (this.#book.get(name) === session && session.kill === undefined) {
+      } else if (this.#registry.get(name) === session && session.kill === undefined) {
         if (session.client !== undefined && !force) throw busy(name, session.client.pid);
         session.attach(client, { restore, background });
         return { name, created: false, containerId: session.containerId };
@@ -154,7 +150,7 @@ export class SessionPool implements AsyncDisposable {
 
   /** @throws {ApexError} `not_found`; `conflict` when nobody is attached */
   detach(name: string): void {
-    const session = this.#book.get(name);
+    const session = this.#registry.get(name);
     if (session === undefined) throw noSuchSession("detach", name);
     if (!session.release({ reason: "requested" })) throw notAttached(name);
   }
@@ -165,14 +161,14 @@ export class SessionPool implements AsyncDisposable {
    * @throws {ApexError} `not_found`; `timeout` when it does not end; and whatever the engine says
    */
   async kill(name: string): Promise<void> {
-    const session = this.#book.get(name);
+    const session = this.#registry.get(name);
     if (session === undefined) throw noSuchSession("kill", name);
     await this.#reaper.kill(session, "killed");
   }
 
   /** All that exist, in the order of their creation. */
   list(): SessionRecord[] {
-    return this.#book.list().map((session) => session.toRecord());
+    return this.#registry.list().map((session) => session.toRecord());
   }
 
   /** Resolves when the engine's sessions are known. @throws {ApexError} `engine` when that takes too long */
@@ -202,7 +198,7 @@ export class SessionPool implements AsyncDisposable {
    */
   async releaseAll(reason: SessionDetach["reason"] = "shutdown"): Promise<void> {
     const clients: SessionClient[] = [];
-    for (const session of this.#book.list()) {
+    for (const session of this.#registry.list()) {
       if (session.client !== undefined) clients.push(session.client);
       session.release({ reason });
     }
@@ -223,7 +219,7 @@ export class SessionPool implements AsyncDisposable {
     this.#options.containers.off("engine:connected", this.#onConnected);
     this.#options.containers.off("engine:caught-up", this.#onCaughtUp);
     this.#abandoned[Symbol.dispose]();
-    const sessions = this.#book.list();
+    const sessions = this.#registry.list();
     for (const session of sessions) session.stopTimers();
     await this.releaseAll();
     await Promise.all(sessions.map(({ terminal }) => terminal[Symbol.asyncDispose]()));
@@ -264,7 +260,7 @@ export class SessionPool implements AsyncDisposable {
     if (!event.success) return;
     this.#startingIn(event.containerId)?.become(({ facts, connection }, { request, client }) => {
       this.#starting.delete(request.name);
-      const session = this.#book.create(facts, { connection, size: client.size });
+      const session = this.#registry.create(facts, { connection, size: client.size });
       const { background = false, restore = this.#options.config.restore } = request;
       session.attach(client, { restore, background });
       session.terminal.run();
@@ -276,7 +272,7 @@ export class SessionPool implements AsyncDisposable {
     if (!event.success) return;
     const { containerId, exitCode } = event;
     this.#startingIn(containerId)?.fail(endedTooSoon(exitCode));
-    const session = this.#book.inContainer(containerId);
+    const session = this.#registry.inContainer(containerId);
     if (session !== undefined) this.#end(session, { isRemoved: false, exitCode });
   }
 
@@ -285,7 +281,7 @@ export class SessionPool implements AsyncDisposable {
     if (!event.success) return;
     const { containerId, exitCode } = event;
     this.#startingIn(containerId)?.fail(endedTooSoon(exitCode));
-    const session = this.#book.inContainer(containerId);
+    const session = this.#registry.inContainer(containerId);
     if (session !== undefined) this.#end(session, { isRemoved: true, exitCode });
   }
 
@@ -294,7 +290,7 @@ export class SessionPool implements AsyncDisposable {
     { isRemoved, exitCode }: { isRemoved: boolean; exitCode: number | undefined },
   ): void {
     const reason = session.kill?.reason ?? (isRemoved ? "removed" : "exit");
-    this.#book.end(session, { reason, ...(exitCode !== undefined && { exitCode }) });
+    this.#registry.end(session, { reason, ...(exitCode !== undefined && { exitCode }) });
     this.#inBackground(this.#reaper.finish(session));
   }
 

@@ -6,8 +6,8 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import { awaitForeignRemoval, removeContainer } from "./container_removal.ts";
+import type { SessionContainers } from "./container_terminals.ts";
 import type { Session } from "./session.ts";
-import type { SessionContainers } from "./session_containers.ts";
 import { notEnded } from "./session_errors.ts";
 
 export interface SessionReaperOptions {

@@ -16,13 +16,11 @@ import type { Logger } from "../platform/logger.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";
 import { HeldOutput } from "./held_output.ts";
-import { RecentOutput } from "./screen/recent_output.ts";
+import { RecentOutput, tailBefore } from "./screen/earlier_output.ts";
 import { SessionScreen } from "./screen/session_screen.ts";
-import { tailBefore } from "./screen/tail_before.ts";
 import { type TerminalSize, terminalSize } from "./screen/terminal_size.ts";
 import type { SessionClient } from "./session_client.ts";
-import { TerminalInput } from "./terminal_input.ts";
-import { TerminalResizer } from "./terminal_resizer.ts";
+import { TerminalInput, TerminalResizer } from "./terminal_input.ts";
 
 /** What a terminal of a session needs from the engine. */
 export type TerminalAccess = Pick<ContainerTerminals, "attachRunning" | "tail" | "resize">;

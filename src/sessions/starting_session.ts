@@ -12,10 +12,9 @@ import { randomHex } from "../platform/random_hex.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import { type AttachRequest, sessionContainer, type SessionDefaults } from "./attach_request.ts";
 import { removeContainer } from "./container_removal.ts";
-import type { ContainerTerminals } from "./container_terminals.ts";
+import type { ContainerTerminals, SessionContainers } from "./container_terminals.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import type { SessionClient } from "./session_client.ts";
-import type { SessionContainers } from "./session_containers.ts";
 
 export interface StartingSessionOptions {
   readonly request: AttachRequest;
@@ -171,4 +170,33 @@ function notTold(name: string): ApexError {
     `cannot create session "${name}": the engine started its container, but does not tell of it ` +
     `(its events do not come: see apex status)`;
   return new ApexError("engine", message);
+}
+
+/** An engine that gave no reply in time may still do what it was asked. */
+const LOOK_OUT_MS = 60_000;
+
+/** Names of containers that nobody waits for any more, and that may still come. Whether one is ours, its label says. */
+export class AbandonedContainers implements Disposable {
+  readonly #clock: Clock;
+  readonly #names = new Map<string, () => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(name: string): void {
+    this.take(name);
+    this.#names.set(name, this.#clock.after(LOOK_OUT_MS, () => this.#names.delete(name)));
+  }
+
+  /** Whether that one is among them; not any more after that. */
+  take(name: string): boolean {
+    this.#names.get(name)?.();
+    return this.#names.delete(name);
+  }
+
+  [Symbol.dispose](): void {
+    for (const cancel of this.#names.values()) cancel();
+    this.#names.clear();
+  }
 }

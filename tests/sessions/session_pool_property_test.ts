@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
-import { SESSION_EVENT_NAMES, type SessionEventName } from "../../src/sessions/session_events.ts";
+import { SESSION_EVENT_NAMES, type SessionEventName } from "../../src/sessions/session.ts";
 import { SessionPool } from "../../src/sessions/session_pool.ts";
 import { openStorage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";

@@ -4,7 +4,7 @@ import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../../contai
 import type { EngineKind } from "../../engine/engine_client.ts";
 import type { TaskEvents } from "../../orchestrator/task_events.ts";
 import type { WireEvent } from "../../protocol/wire_event.ts";
-import type { SessionEvents } from "../../sessions/session_events.ts";
+import type { SessionEvents } from "../../sessions/session.ts";
 import type { WorkspaceEvents } from "../../workspaces/workspace.ts";
 
 /** Everything in the process that has a wire form. */

@@ -1,5 +1,5 @@
 import type { EventLog } from "../../eventlog/event_log.ts";
-import { SESSION_EVENT_NAMES, type SessionEvent } from "../../sessions/session_events.ts";
+import { SESSION_EVENT_NAMES, type SessionEvent } from "../../sessions/session.ts";
 import type { SessionPool } from "../../sessions/session_pool.ts";
 import { toWireEvent } from "../control_socket/wire_form.ts";
 

@@ -12,9 +12,9 @@ import type {
   SessionResult,
 } from "../../protocol/session_messages.ts";
 import type { AttachRequest } from "../../sessions/attach_request.ts";
+import type { SessionRecord } from "../../sessions/session.ts";
 import { SessionClient } from "../../sessions/session_client.ts";
 import type { SessionPool } from "../../sessions/session_pool.ts";
-import type { SessionRecord } from "../../sessions/session_record.ts";
 import type { ControlAnswer, StreamReply } from "../control_socket/control_server.ts";
 import { errorReply } from "../control_socket/error_reply.ts";
 

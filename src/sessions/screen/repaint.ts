@@ -5,8 +5,7 @@
 /// <reference types="./xterm.d.ts" />
 import type { SavedCursor, ScreenBuffer, Terminal, TerminalModes } from "@xterm/headless";
 import type { RestoreMode } from "../../protocol/restore_mode.ts";
-import { cells } from "./cells.ts";
-import { sgr } from "./sgr.ts";
+import { cells, sgr } from "./cells.ts";
 
 /**
  * Out of the alternate screen, and out of every mode that is restored below; then an empty screen. The sequences one by one,

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { RecentOutput } from "../../../src/sessions/screen/recent_output.ts";
+import { RecentOutput } from "../../../src/sessions/screen/earlier_output.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 const MAX_BYTES = 16 * 1024 + 512;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { tailBefore } from "../../../src/sessions/screen/tail_before.ts";
+import { tailBefore } from "../../../src/sessions/screen/earlier_output.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { within } from "../../support/within.ts";
 

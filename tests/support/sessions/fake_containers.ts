@@ -9,7 +9,7 @@ import type { ContainerRecord } from "../../../src/containers/reconcile/containe
 import type { AttachConnection } from "../../../src/engine/attach_connection.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import { type ListenerOf, TypedEmitter } from "../../../src/platform/typed_emitter.ts";
-import type { SessionContainers } from "../../../src/sessions/session_containers.ts";
+import type { SessionContainers } from "../../../src/sessions/container_terminals.ts";
 
 type EventName =
   | "container:created"

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import type { AttachRequest } from "../../../src/sessions/attach_request.ts";
 import { ContainerTerminals } from "../../../src/sessions/container_terminals.ts";
-import { SESSION_EVENT_NAMES } from "../../../src/sessions/session_events.ts";
+import { SESSION_EVENT_NAMES } from "../../../src/sessions/session.ts";
 import { SessionPool } from "../../../src/sessions/session_pool.ts";
 import { openStorage } from "../../../src/storage/storage.ts";
 import { within } from "../within.ts";

@@ -1,8 +1,7 @@
 /** Everything about a terminal that a user or a program could notice, in a form that two of them can be compared by. */
 /// <reference types="../../../src/sessions/screen/xterm.d.ts" />
 import type { ScreenBuffer, Terminal } from "@xterm/headless";
-import { writtenWidth } from "../../../src/sessions/screen/cells.ts";
-import { sgr } from "../../../src/sessions/screen/sgr.ts";
+import { sgr, writtenWidth } from "../../../src/sessions/screen/cells.ts";
 
 /** The state, apart from what has scrolled off the screen. */
 export function terminalState(terminal: Terminal): Record<string, unknown> {

@@ -5,27 +5,26 @@ import type { SessionExit } from "../protocol/session_messages.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/stored_session.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";
-import { Session, type SessionFacts } from "./session.ts";
-import type { SessionEventName } from "./session_events.ts";
+import { Session, type SessionEventName, type SessionFacts } from "./session.ts";
 import { SessionTerminal, type SessionTerminalOptions, type TerminalAccess } from "./session_terminal.ts";
 
-export interface SessionBookOptions {
+export interface SessionRegistryOptions {
   readonly store: SessionStore;
   readonly terminals: TerminalAccess;
   readonly scrollbackLines: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Called in the synchronous block of the change, when book and row agree with it. */
+  /** Called in the synchronous block of the change, when registry and row agree with it. */
   readonly tell: (event: SessionEventName, name: string) => void;
   readonly onExpired: (session: Session) => void;
 }
 
 /** The sessions that exist. Each change of them, its row and its event are made here together, in one synchronous block. */
-export class SessionBook {
-  readonly #options: SessionBookOptions;
+export class SessionRegistry {
+  readonly #options: SessionRegistryOptions;
   readonly #sessions = new Map<string, Session>();
 
-  constructor(options: SessionBookOptions) {
+  constructor(options: SessionRegistryOptions) {
     this.#options = options;
   }
 
