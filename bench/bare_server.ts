@@ -5,7 +5,7 @@
 import { setImmediate } from "node:timers";
 
 const LINE = new TextEncoder().encode(`${"x".repeat(230)}\n`);
-/** As in `src/eventlog/wake_lanes.ts`. */
+/** As in `src/eventlog/wake_scheduler.ts`. */
 const LANE_WIDTH = 128;
 
 const [eventsPath, controlPath] = Deno.args as [string, string];

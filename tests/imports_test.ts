@@ -69,7 +69,6 @@ const KNOWN_CIRCLES: readonly (readonly string[])[] = [
     "src/containers/changes/own_kills.ts",
     "src/containers/container_registry.ts",
   ],
-  ["src/storage/database.ts", "src/storage/open_database.ts"],
   ["src/engine/events/event_follower.ts", "src/engine/events/followed_connection.ts"],
   [
     "src/orchestrator/task_cleanup.ts",

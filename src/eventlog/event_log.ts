@@ -17,16 +17,19 @@ import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
 import type { EventFilter } from "../storage/journal/event_filter.ts";
 import type { EventJournal } from "../storage/journal/event_journal.ts";
 import { newEpoch } from "../storage/journal/journal_identity.ts";
-import { BareFeed } from "./bare_feed.ts";
 import { EventSource } from "./event_source.ts";
-import { ExtendedFeed, type SnapshotState } from "./extended_feed.ts";
-import { finishAll } from "./finish_all.ts";
-import { Heartbeat } from "./heartbeat.ts";
-import { LogCursor } from "./log_cursor.ts";
+import { LiveFeed, LogCursor } from "./live_feed.ts";
+import { Heartbeat, ResumableFeed, type SnapshotState } from "./resumable_feed.ts";
 import type { LogLine } from "./segment.ts";
 import { SegmentList } from "./segment_list.ts";
-import { type CloseReason, type Feed, type SubscriberConnection, Subscription } from "./subscription.ts";
-import { WakeLanes } from "./wake_lanes.ts";
+import {
+  type CloseReason,
+  type Feed,
+  finishAll,
+  type SubscriberConnection,
+  Subscription,
+} from "./subscription.ts";
+import { WakeScheduler } from "./wake_scheduler.ts";
 
 /** What one eviction takes away, and what a stalled write can pin at most. */
 const SEGMENT_BYTES = 256 * 1024;
@@ -105,7 +108,7 @@ export class EventLog implements AsyncDisposable {
   /** Of a log without a journal. */
   readonly #ownEpoch: string;
   readonly #source: EventSource;
-  readonly #lanes = new WakeLanes();
+  readonly #lanes = new WakeScheduler();
   readonly #subscriptions = new Set<Subscription>();
   /** Those to wake at the next flush, and some that have closed since. An array: cheaper than a set for thousands. */
   #idle: Subscription[] = [];
@@ -159,7 +162,7 @@ export class EventLog implements AsyncDisposable {
 
   /** Adds a subscriber that gets the bare line of every event appended from now on. */
   subscribe(options: SubscribeOptions): Subscription {
-    return this.#add(new BareFeed(LogCursor.atHead(this.#segments)), options);
+    return this.#add(new LiveFeed(LogCursor.atHead(this.#segments)), options);
   }
 
   /**
@@ -167,7 +170,7 @@ export class EventLog implements AsyncDisposable {
    * that is too slow for memory reads on from the journal.
    */
   subscribeExtended(options: ExtendedSubscribeOptions): Subscription {
-    const feed = new ExtendedFeed({
+    const feed = new ResumableFeed({
       source: this.#source,
       head: () => this.head,
       lastSharedSeq: (epoch) => this.#journal?.lastSharedSeq(epoch),

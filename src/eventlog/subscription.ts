@@ -8,6 +8,7 @@
  * The subscription owns its connection from the start: it alone closes it, once, whatever the reason.
  */
 import { setImmediate } from "node:timers";
+import type { Clock } from "../platform/clock.ts";
 
 /** More in one write gains nothing, and holds more of the log under a stalled one. */
 const MAX_WRITE_BYTES = 64 * 1024;
@@ -196,4 +197,17 @@ export class Subscription {
     this.#onClose?.(reason, error);
     if (!this.#writing) this.#onReleased?.();
   }
+}
+
+/** Lets each of `subscriptions` catch up and end; those that have not after `limitMs` are cut. */
+export async function finishAll(
+  subscriptions: Iterable<Subscription>,
+  { clock, limitMs }: { clock: Clock; limitMs: number },
+): Promise<void> {
+  const ending = [...subscriptions];
+  const { promise: timeUp, resolve } = Promise.withResolvers<void>();
+  const cancel = clock.after(limitMs, resolve);
+  await Promise.race([timeUp, Promise.all(ending.map((subscription) => subscription.finish()))]);
+  cancel();
+  for (const subscription of ending) subscription.close();
 }

@@ -7,7 +7,7 @@ import { atTime } from "../platform/async/far_timer.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
-import type { StoredSession } from "../storage/stored_session.ts";
+import type { StoredSession } from "../storage/session_store.ts";
 import type { SessionClient } from "./session_client.ts";
 import type { SessionTerminal } from "./session_terminal.ts";
 

@@ -4,8 +4,7 @@ import type { ContainerRecord } from "../containers/reconcile/container_record.t
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { SessionStore } from "../storage/session_store.ts";
-import type { StoredSession } from "../storage/stored_session.ts";
+import type { SessionStore, StoredSession } from "../storage/session_store.ts";
 import { isSessionName, TTL_LABEL } from "./attach_request.ts";
 import type { ContainerTerminals, SessionContainers } from "./container_terminals.ts";
 import type { Session } from "./session.ts";

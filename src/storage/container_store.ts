@@ -1,7 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Database, RowWriter } from "./database.ts";
 import type { SqliteConnection, SqlRow } from "./sqlite_connection.ts";
-import type { StoredContainer } from "./stored_container.ts";
 
 /** Engines whose containers are remembered, the followed one included; of more, the longest not followed is forgotten. */
 const MAX_ENGINES = 8;
@@ -186,4 +185,22 @@ function readContainer(row: SqlRow): StoredContainer {
     ...(finishedAtNano !== undefined && { finishedAtNano }),
     details: JSON.parse(String(row.details)),
   };
+}
+
+/** One container as its row holds it: as far as it has been told of. Times are the engine's, ns since the Unix epoch. */
+export interface StoredContainer {
+  /** The engine's full id. */
+  readonly id: string;
+  readonly name: string;
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `removed`: remembered for events that may follow. */
+  readonly state: string;
+  readonly health?: string;
+  readonly exitCode?: number;
+  readonly createdAtNano?: number;
+  readonly startedAtNano?: number;
+  readonly finishedAtNano?: number;
+  /** Whatever else is needed to go on from here; plain JSON, and its writer's affair. */
+  readonly details: unknown;
 }

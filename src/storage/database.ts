@@ -15,8 +15,15 @@
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { FileChange } from "./database_file.ts";
-import { beginAnew, failureOf, openDatabase, type OpenedDatabase } from "./open_database.ts";
+import {
+  type DatabaseOptions,
+  failureOf,
+  type FileChange,
+  openDatabase,
+  type OpenedDatabase,
+  replaceDatabase,
+  type StorageStatus,
+} from "./open_database.ts";
 import { IN_MEMORY, type SqliteConnection } from "./sqlite_connection.ts";
 
 /** Between two tries of a write that was refused. */
@@ -24,12 +31,6 @@ export const RETRY_MS = 5_000;
 
 /** Shows that the database can be written again. */
 const PROBE = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probed_ms', :now)";
-
-/** How the file stands. `degraded`: it is not written, or nobody finds it. `error` says why, or what became of an unusable one. */
-export interface StorageStatus {
-  readonly state: "ok" | "degraded";
-  readonly error?: string;
-}
 
 /** Has rows in the database, and holds those that are not written yet. */
 export interface RowWriter {
@@ -39,13 +40,6 @@ export interface RowWriter {
   rowsWritten(): void;
   /** A new, empty database took the place of the one before: what must be in it is unwritten again. */
   databaseBegun(): void;
-}
-
-export interface DatabaseOptions {
-  /** Of the file, or `:memory:`. */
-  readonly path: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export class Database implements Disposable {
@@ -72,7 +66,7 @@ export class Database implements Disposable {
 
   get status(): StorageStatus {
     const error = this.#refusal ?? (this.#fileChange && changeText(this.#fileChange));
-    return error === undefined ? this.#opened.standing : { state: "degraded", error };
+    return error === undefined ? this.#opened.initialStatus : { state: "degraded", error };
   }
 
   /** There was a file that could not be used: a new one, or none, has taken its place. */
@@ -217,7 +211,7 @@ export class Database implements Disposable {
     this.#connection[Symbol.dispose]();
     this.#refusal = this.#fileChange = undefined;
     const options = { path: this.#path, clock: this.#clock, logger: this.#logger };
-    this.#opened = beginAnew(options, { error, failure });
+    this.#opened = replaceDatabase(options, { error, failure });
     for (const writer of this.#writers) {
       writer.databaseBegun();
       this.#changed.add(writer);

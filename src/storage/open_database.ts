@@ -1,31 +1,51 @@
+/**
+ * Opens the database file, and decides what replaces one that cannot be used. A damaged file, or one that a later version of
+ * apex wrote, is moved aside and a new one is created. Where no file can be opened, the database is in memory.
+ */
 import { messageOf } from "../platform/apex_error.ts";
-import type { DatabaseOptions, StorageStatus } from "./database.ts";
-import { DatabaseFile, moveAside } from "./database_file.ts";
-import { IN_MEMORY, SqliteConnection } from "./sqlite_connection.ts";
-import { type SqliteFailure, sqliteFailureOf } from "./sqlite_failure.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import { IN_MEMORY, SqliteConnection, type SqliteFailure, sqliteFailureOf } from "./sqlite_connection.ts";
 
-/** What is written to, and how it came to that. */
+export interface DatabaseOptions {
+  /** Path of the file, or `:memory:`. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * `degraded`: what apex writes does not reach the file, or the file is no longer at its path. `error` says why; with `ok` it
+ * says what became of an unusable file.
+ */
+export interface StorageStatus {
+  readonly state: "ok" | "degraded";
+  readonly error?: string;
+}
+
 export interface OpenedDatabase {
   readonly connection: SqliteConnection;
   readonly file: DatabaseFile;
-  /** For as long as this is the one that is written to, and its writes are not refused. */
-  readonly standing: StorageStatus;
-  /** There was a file, and it could not be used: a new one has taken its place, or none. */
+  /** The status while this database is in use and its writes succeed. */
+  readonly initialStatus: StorageStatus;
+  /** A file existed, and could not be used: a new file, or memory, has replaced it. */
   readonly hasLostPast: boolean;
 }
 
-/** Opens the file, or whatever can be had instead of it, and says loudly what that is. */
+/** Opens the file or its replacement. Logs an error when it is a replacement. */
 export function openDatabase(options: DatabaseOptions): OpenedDatabase {
   try {
     return opened(new SqliteConnection(options.path), { state: "ok" });
   } catch (error) {
     const failure = failureOf(error);
-    return failure === "refused" ? openInMemory(options, error) : beginAnew(options, { error, failure });
+    return failure === "refused"
+      ? openInMemory(options, error)
+      : replaceDatabase(options, { error, failure });
   }
 }
 
-/** Moves a file that is not open any more aside, and makes a new one. */
-export function beginAnew(
+/** Moves the file aside and creates a new one. The caller has closed the connection to the file. */
+export function replaceDatabase(
   options: DatabaseOptions,
   { error, failure }: { error: unknown; failure: Exclude<SqliteFailure, "refused"> },
 ): OpenedDatabase {
@@ -35,16 +55,16 @@ export function beginAnew(
   try {
     if (path !== IN_MEMORY) moveAside(path, aside);
     const connection = new SqliteConnection(path);
-    const what = `${messageOf(error)}: it was moved to ${aside}, and a new one began`;
-    logger.error(`the database ${path} cannot be used, ${what}; what it told of the past is gone`);
-    return { ...opened(connection, { state: "ok", error: what }), hasLostPast: true };
+    const reason = `${messageOf(error)}; it was moved to ${aside}, and a new database was created`;
+    logger.error(`cannot use the database ${path}: ${reason}; its history is no longer available`);
+    return { ...opened(connection, { state: "ok", error: reason }), hasLostPast: true };
   } catch (cause) {
     if (sqliteFailureOf(cause) === undefined) throw cause;
     return { ...openInMemory(options, cause), hasLostPast: true };
   }
 }
 
-/** @throws what is no failure of the database */
+/** @throws `error` itself when it is not a failure of the database */
 export function failureOf(error: unknown): SqliteFailure {
   const failure = sqliteFailureOf(error);
   if (failure === undefined) throw error;
@@ -53,12 +73,64 @@ export function failureOf(error: unknown): SqliteFailure {
 
 function openInMemory({ path, logger }: DatabaseOptions, error: unknown): OpenedDatabase {
   logger.error(
-    `cannot open the database ${path}: ${messageOf(error)}; nothing is kept on disk until apex is started ` +
-      "again (see that its directory can be written and has space)",
+    `cannot open the database ${path}: ${
+      messageOf(error)
+    }; apex keeps nothing on disk until it is restarted ` +
+      "(check that the directory is writable and the disk is not full)",
   );
   return opened(new SqliteConnection(IN_MEMORY), { state: "degraded", error: messageOf(error) });
 }
 
-function opened(connection: SqliteConnection, standing: StorageStatus): OpenedDatabase {
-  return { connection, file: new DatabaseFile(connection.path), standing, hasLostPast: false };
+function opened(connection: SqliteConnection, initialStatus: StorageStatus): OpenedDatabase {
+  return { connection, file: new DatabaseFile(connection.path), initialStatus, hasLostPast: false };
+}
+
+/** What happened to the open file at its path. SQLite continues to use the file that it opened, which is no longer found there. */
+export type FileChange = "deleted" | "replaced";
+
+/** Remembers which file was opened, to notice that another program deleted or replaced it. */
+export class DatabaseFile {
+  readonly #path: string;
+  /** Device and inode; undefined where the file system does not report them. */
+  readonly #opened: string | undefined;
+
+  /** Call it right after the file at `path` was opened. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#opened = this.#current();
+  }
+
+  /** Reads the file's state now. Undefined when the file is unchanged, or its state is unknown. */
+  get change(): FileChange | undefined {
+    if (this.#opened === undefined) return undefined;
+    const current = this.#current();
+    if (current === undefined || current === this.#opened) return undefined;
+    return current === "" ? "deleted" : "replaced";
+  }
+
+  /** Empty when no file is at the path. */
+  #current(): string | undefined {
+    if (this.#path === IN_MEMORY) return undefined;
+    try {
+      const { dev, ino } = Deno.statSync(this.#path);
+      return ino === null ? undefined : `${dev}:${ino}`;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return "";
+      // Any other error, such as a directory that may not be searched, does not mean that the file was deleted.
+      if (error instanceof Error && "code" in error) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Renames the file and its -wal and -shm files. @throws the file system's error */
+function moveAside(path: string, aside: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) {
+    try {
+      Deno.renameSync(path + suffix, aside + suffix);
+    } catch (error) {
+      // SQLite creates the -wal and -shm files only when it needs them.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
 }

@@ -1,6 +1,5 @@
 import type { Database, RowWriter } from "./database.ts";
 import type { SqliteConnection, SqlRow } from "./sqlite_connection.ts";
-import type { StoredSession, StoredSessionState } from "./stored_session.ts";
 
 const UPSERT = `
   INSERT OR REPLACE INTO sessions (container_id, name, engine_id, state, is_attached, image, terminal_columns,
@@ -104,3 +103,26 @@ function readSession(row: SqlRow): StoredSession {
     ...(row.recent_output instanceof Uint8Array && { recentOutput: row.recent_output }),
   };
 }
+
+/** One session as its row holds it: times in milliseconds since the Unix epoch. Its identity is its container. */
+export interface StoredSession {
+  readonly containerId: string;
+  readonly name: string;
+  /** The engine that has the container: what another engine lacks is no news. */
+  readonly engineId: string;
+  /** `starting`: nobody was told of it yet; `living`; `ended`: its end was told, its container is still to be removed. */
+  readonly state: StoredSessionState;
+  /** A client was attached when the row was written. */
+  readonly isAttached: boolean;
+  readonly image: string;
+  /** Of its terminal, as the last client had it. */
+  readonly columns: number;
+  readonly rows: number;
+  readonly createdAtMs: number;
+  readonly lastAttachedAtMs?: number;
+  readonly expiresAtMs?: number;
+  /** The last that its terminal said, which its engine may not have logged yet. */
+  readonly recentOutput?: Uint8Array;
+}
+
+export type StoredSessionState = "starting" | "living" | "ended";

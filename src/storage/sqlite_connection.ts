@@ -1,6 +1,5 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
-import { DamageError, NewerSchemaError } from "./sqlite_failure.ts";
 
 /** A path that is no file: the database is gone with its connection. */
 export const IN_MEMORY = ":memory:";
@@ -138,4 +137,36 @@ export class SqliteConnection implements Disposable {
 function makePrivate(path: string): void {
   Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 }).close();
   Deno.chmodSync(path, 0o600);
+}
+
+/** What a failed statement means for the database file. SQLite's messages are all that `node:sqlite` passes on. */
+
+/** The file was written by a later version of apex, whose tables this one does not know. */
+export class NewerSchemaError extends Error {
+  override readonly name: string = "NewerSchemaError";
+}
+
+/** What is in the file is nothing that apex has written. The message says what, for after "it cannot be used, ". */
+export class DamageError extends Error {
+  override readonly name: string = "DamageError";
+}
+
+/**
+ * `damaged`: the file is no database, or not a whole one; a new one must be begun. `newer`: a new one must be begun too.
+ * `refused`: the file is all right as far as anyone knows, but it cannot be written or read now (full disk, no permission,
+ * locked by somebody).
+ */
+export type SqliteFailure = "damaged" | "newer" | "refused";
+
+const DAMAGE = /file is not a database|malformed|no such (table|column)|has no column/;
+
+/** Undefined for what neither SQLite nor the file system said: a mistake in the program. */
+export function sqliteFailureOf(error: unknown): SqliteFailure | undefined {
+  if (error instanceof NewerSchemaError) return "newer";
+  // A value that was written as JSON and is none any more.
+  if (error instanceof DamageError || error instanceof SyntaxError) return "damaged";
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  // A whole number that no double holds: none was written.
+  if (error.code === "ERR_OUT_OF_RANGE") return "damaged";
+  return error.code === "ERR_SQLITE_ERROR" && DAMAGE.test(error.message) ? "damaged" : "refused";
 }

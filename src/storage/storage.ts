@@ -1,9 +1,10 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { ContainerStore } from "./container_store.ts";
-import { Database, type DatabaseOptions, type StorageStatus } from "./database.ts";
+import { Database } from "./database.ts";
 import { EngineEventStore } from "./journal/engine_event_store.ts";
 import { EventJournal, type JournalOptions } from "./journal/event_journal.ts";
+import type { DatabaseOptions, StorageStatus } from "./open_database.ts";
 import { SessionStore } from "./session_store.ts";
 import { TaskOutputs } from "./task_outputs.ts";
 import { TaskStore } from "./task_store.ts";

@@ -3,7 +3,7 @@
  * a subscriber got over all of its streams is what the journal holds, line by line, once each and in order.
  */
 import { assert, assertEquals } from "@std/assert";
-import { resumeCursor } from "../../src/eventlog/resume_cursor.ts";
+import { resumeCursor } from "../../src/eventlog/resumable_feed.ts";
 import type { Subscription } from "../../src/eventlog/subscription.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import { EventFilter } from "../../src/storage/journal/event_filter.ts";

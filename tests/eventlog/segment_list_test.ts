@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { LogCursor } from "../../src/eventlog/log_cursor.ts";
+import { LogCursor } from "../../src/eventlog/live_feed.ts";
 import { SegmentList } from "../../src/eventlog/segment_list.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { ContainerRecord } from "../../src/containers/reconcile/container_record.ts";
 import { planAdoption } from "../../src/sessions/session_adoption.ts";
-import type { StoredSession } from "../../src/storage/stored_session.ts";
+import type { StoredSession } from "../../src/storage/session_store.ts";
 
 const row = (containerId: string, more: Partial<StoredSession> = {}): StoredSession => ({
   containerId,

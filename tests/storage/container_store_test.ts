@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { silentLogger } from "../../src/platform/logger.ts";
+import type { StoredContainer } from "../../src/storage/container_store.ts";
 import { openStorage, type Storage } from "../../src/storage/storage.ts";
-import type { StoredContainer } from "../../src/storage/stored_container.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 

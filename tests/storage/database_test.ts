@@ -111,7 +111,7 @@ Deno.test("where no file can be made, the database is in memory, and says so onc
   for (const key of ["a", "b"]) assert(addMeta(database, key));
   assertEquals(keysOf(database), ["a", "b", "schema_version"]);
   assertEquals([database.status.state, database.errors.length], ["degraded", 1]);
-  assertMatch(database.errors[0] ?? "", /nothing is kept on disk/);
+  assertMatch(database.errors[0] ?? "", /keeps nothing on disk/);
 });
 
 Deno.test("a write that is refused is reported, said once, and over when one succeeds", async () => {

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { silentLogger } from "../../src/platform/logger.ts";
+import type { StoredSession } from "../../src/storage/session_store.ts";
 import { openStorage } from "../../src/storage/storage.ts";
-import type { StoredSession } from "../../src/storage/stored_session.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 

@@ -3,7 +3,7 @@ import { silentLogger } from "../../src/platform/logger.ts";
 import { RETRY_MS } from "../../src/storage/database.ts";
 import { MIGRATIONS } from "../../src/storage/schema.ts";
 import { openStorage, type Storage } from "../../src/storage/storage.ts";
-import type { StoredTask } from "../../src/storage/stored_task.ts";
+import type { StoredTask } from "../../src/storage/task_rows.ts";
 import { MAX_ENDED_TASKS, MAX_RUNS } from "../../src/storage/task_store.ts";
 import { holdLock, withRaw } from "../support/daemons/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";

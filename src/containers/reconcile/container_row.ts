@@ -1,6 +1,6 @@
 /** A container in the registry and its row in the database, one made of the other. */
 import { definedFields } from "../../platform/defined_fields.ts";
-import type { StoredContainer } from "../../storage/stored_container.ts";
+import type { StoredContainer } from "../../storage/container_store.ts";
 import { healthStatus, type Signal } from "../changes/engine_dialect.ts";
 import { type ClassifierSnapshot, revived } from "../changes/exit_classifier.ts";
 import { ContainerEntry } from "../container_registry.ts";

@@ -7,8 +7,7 @@
  * of its own {@linkcode AcceptBarrier}. At disposal: no more accepts, subscribers drain, all are closed.
  */
 import type { EventLog } from "../../eventlog/event_log.ts";
-import { finishAll } from "../../eventlog/finish_all.ts";
-import type { CloseReason, Subscription } from "../../eventlog/subscription.ts";
+import { type CloseReason, finishAll, type Subscription } from "../../eventlog/subscription.ts";
 import { acceptLoop } from "../../platform/accept_loop.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";

@@ -1,9 +1,7 @@
 /** The operations `events.*`: extended subscriptions, which are the event log's, and what the journal has of the past. */
 import type { EventLog } from "../../eventlog/event_log.ts";
-import type { SnapshotState } from "../../eventlog/extended_feed.ts";
-import { finishAll } from "../../eventlog/finish_all.ts";
-import { resumeCursor } from "../../eventlog/resume_cursor.ts";
-import type { CloseReason, Subscription } from "../../eventlog/subscription.ts";
+import { resumeCursor, type SnapshotState } from "../../eventlog/resumable_feed.ts";
+import { type CloseReason, finishAll, type Subscription } from "../../eventlog/subscription.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
@@ -12,7 +10,7 @@ import type { ControlRequestOf } from "../../protocol/control.ts";
 import type { Cursor } from "../../protocol/cursor.ts";
 import { EventFilter } from "../../storage/journal/event_filter.ts";
 import type { EventJournal } from "../../storage/journal/event_journal.ts";
-import { historyInOrder, isEvent } from "../../storage/journal/history_in_order.ts";
+import { historyInOrder, isEvent } from "../../storage/journal/history.ts";
 import type { StreamReply } from "../control_socket/control_server.ts";
 import { LineConnection } from "../control_socket/line_connection.ts";
 import { HistoryLines } from "./history_lines.ts";

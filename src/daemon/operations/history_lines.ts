@@ -2,7 +2,7 @@ import { formatCursor } from "../../protocol/cursor.ts";
 import { encodeLine, enlarged } from "../../protocol/jsonl.ts";
 import type { StreamRecord } from "../../protocol/stream_record.ts";
 import type { SeqRange } from "../../storage/journal/event_journal.ts";
-import type { StoredEvent } from "../../storage/journal/stored_event.ts";
+import type { StoredEvent } from "../../storage/journal/event_rows.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
 
 /** Sent at once; one line at least. */

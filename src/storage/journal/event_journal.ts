@@ -17,7 +17,7 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Database, RowWriter } from "../database.ts";
-import type { FileChange } from "../database_file.ts";
+import type { FileChange } from "../open_database.ts";
 import { IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import {
   type ChunkOptions,
@@ -26,8 +26,10 @@ import {
   eventsBefore,
   firstSeqAt,
   insertEvents,
+  type JournalLine,
   lastDeletedMs,
   newestBefore,
+  type StoredEvent,
 } from "./event_rows.ts";
 import {
   type JournalIdentity,
@@ -40,7 +42,6 @@ import {
   writeIdentity,
 } from "./journal_identity.ts";
 import { JournalRetention, type RetentionLimits } from "./journal_retention.ts";
-import type { JournalLine, StoredEvent } from "./stored_event.ts";
 
 /** Rows written between two looks at how much there is. */
 const LOOK_EVERY_ROWS = 2_048;

@@ -2,9 +2,8 @@
  * The statements on the `events` table. Each one takes a bounded number of rows and of bytes, because it holds up the event
  * loop: whoever wants more calls again.
  */
-import type { SqliteConnection, SqlRow, SqlValue } from "../sqlite_connection.ts";
-import { DamageError } from "../sqlite_failure.ts";
-import { type JournalLine, StoredEvent } from "./stored_event.ts";
+import { DamageError, type SqliteConnection, type SqlRow, type SqlValue } from "../sqlite_connection.ts";
+import type { EventFacts } from "./event_filter.ts";
 
 /** No event has a greater number: there is room for a million a second for a century. */
 export const MAX_SEQ = 2 ** 52;
@@ -196,4 +195,56 @@ function isTextOrNull(value: SqlValue | undefined): value is string | null {
 function isObjectLine(value: SqlValue | undefined): value is Uint8Array {
   return value instanceof Uint8Array && value.length > 2 && value[0] === OPENING_BRACE &&
     value.at(-1) === CLOSING_BRACE && !value.includes(NEWLINE);
+}
+
+/** One line of the event log, as it goes into the journal. */
+export interface JournalLine {
+  readonly seq: number;
+  readonly type: string;
+  readonly taskId: string | undefined;
+  readonly containerId: string | undefined;
+  /** The whole event with its newline. */
+  readonly bytes: Uint8Array;
+}
+
+const NAME_FIELD = '"containerName":';
+const decoder = new TextDecoder();
+
+/** One event of the journal. */
+export class StoredEvent implements EventFacts {
+  readonly seq: number;
+  /** When it was published, in milliseconds since the Unix epoch; never less than that of the event before. */
+  readonly timeMs: number;
+  readonly type: string;
+  readonly taskId: string | undefined;
+  readonly containerId: string | undefined;
+  /** The whole event without a newline; of a session's, an earlier version wrote the type alone. */
+  readonly line: Uint8Array;
+
+  constructor(fields: Omit<StoredEvent, "containerName">) {
+    this.seq = fields.seq;
+    this.timeMs = fields.timeMs;
+    this.type = fields.type;
+    this.taskId = fields.taskId;
+    this.containerId = fields.containerId;
+    this.line = fields.line;
+  }
+
+  /** Looked up in the line: it has no column, because nearly nobody asks. */
+  get containerName(): string | undefined {
+    const text = decoder.decode(this.line);
+    if (!text.includes(NAME_FIELD)) return undefined;
+    const containerName = nameIn(text);
+    return typeof containerName === "string" ? containerName : undefined;
+  }
+}
+
+function nameIn(text: string): unknown {
+  try {
+    return JSON.parse(text).containerName;
+  } catch (error) {
+    // Damage within the line, which nobody has looked for: it names no container.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }

@@ -5,8 +5,7 @@
  */
 import * as v from "valibot";
 import { randomHex } from "../../platform/random_hex.ts";
-import { IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
-import { DamageError } from "../sqlite_failure.ts";
+import { DamageError, IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import { eventRange, MAX_SEQ, timeAt } from "./event_rows.ts";
 
 /** Epochs of the past whose cursors can still be placed. */

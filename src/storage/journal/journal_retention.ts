@@ -1,6 +1,6 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { Database } from "../database.ts";
-import type { FileChange } from "../database_file.ts";
+import type { FileChange } from "../open_database.ts";
 import { deleteOldest } from "./event_rows.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;

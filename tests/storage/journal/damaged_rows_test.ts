@@ -48,7 +48,7 @@ for (
     await tell(life, 3);
     await settled(20);
     assertEquals([life.errors.length, life.storage.status.state, taker.isClosed], [1, "ok", false]);
-    assertMatch(life.errors[0]!, /cannot be used, .*moved to .*corrupt-/);
+    assertMatch(life.errors[0]!, /cannot use the database .*moved to .*corrupt-/);
     const [, gap] = taker.records;
     assert(gap?.type === "stream.gap");
     assertEquals(gap.from, `${epoch}:10`);

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { DatabaseSync } from "node:sqlite";
 import { RETRY_MS } from "../../../src/storage/database.ts";
 import type { EventJournal } from "../../../src/storage/journal/event_journal.ts";
-import type { JournalLine } from "../../../src/storage/journal/stored_event.ts";
+import type { JournalLine } from "../../../src/storage/journal/event_rows.ts";
 import { holdLock, JournaledLog, killedAt, settled, taskEvent } from "../../support/daemons/journaled_log.ts";
 import { eventOf } from "../../support/daemons/wire_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";

@@ -4,11 +4,7 @@ import { EventLog, type EventLogOptions } from "../../../src/eventlog/event_log.
 import { silentLogger } from "../../../src/platform/logger.ts";
 import type { WireEvent } from "../../../src/protocol/wire_event.ts";
 import type { EventJournal, JournalOptions } from "../../../src/storage/journal/event_journal.ts";
-import {
-  historyInOrder,
-  type HistoryInOrderOptions,
-  isEvent,
-} from "../../../src/storage/journal/history_in_order.ts";
+import { historyInOrder, type HistoryInOrderOptions, isEvent } from "../../../src/storage/journal/history.ts";
 import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import { FakeClock } from "../fake_clock.ts";
 

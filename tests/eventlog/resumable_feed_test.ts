@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import * as v from "valibot";
 import { EventLog } from "../../src/eventlog/event_log.ts";
-import { resumeCursor } from "../../src/eventlog/resume_cursor.ts";
+import { resumeCursor } from "../../src/eventlog/resumable_feed.ts";
 import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { streamRecordSchemas } from "../../src/protocol/stream_record.ts";

@@ -4,7 +4,7 @@ import { EventLog } from "../../src/eventlog/event_log.ts";
 import { eventOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
-Deno.test("WakeLanes start 128 subscribers a turn, in order, though none of their writes ever completes", async () => {
+Deno.test("WakeScheduler start 128 subscribers a turn, in order, though none of their writes ever completes", async () => {
   await using log = new EventLog({ clock: new FakeClock() });
   const started: number[] = [];
   const stalled = Promise.withResolvers<number>();

@@ -11,7 +11,7 @@ const LANE_WIDTH = 128;
  * Starts idle subscribers, so many in each turn of the event loop, and never waits for their writes: one that stalls
  * holds no lane. Who waits here is in exactly one batch, so the queue is bounded by the number of subscribers.
  */
-export class WakeLanes implements Disposable {
+export class WakeScheduler implements Disposable {
   readonly #batches: Iterator<Subscription>[] = [];
   #nextTurn: ReturnType<typeof setImmediate> | undefined;
   readonly #turn = (): void => this.#startSome();

@@ -6,8 +6,9 @@
  *
  * It holds one piece of at most 64 KiB (or of one line), and the snapshot until that is taken.
  */
+import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
-import { type Cursor, formatCursor } from "../protocol/cursor.ts";
+import { type Cursor, formatCursor, parseCursor } from "../protocol/cursor.ts";
 import type { GapReason, StreamRecord, StreamRecordOf } from "../protocol/stream_record.ts";
 import { PROTOCOL_VERSION } from "../protocol/version.ts";
 import type { EventFilter } from "../storage/journal/event_filter.ts";
@@ -21,7 +22,7 @@ const encoder = new TextEncoder();
 /** What a snapshot says, beside where it stands in the log. */
 export type SnapshotState = Omit<StreamRecordOf<"stream.snapshot">, "type" | "cursor">;
 
-export interface ExtendedFeedOptions {
+export interface ResumableFeedOptions {
   readonly source: EventSource;
   /** Where the log stands: after the last event that was appended. */
   readonly head: () => Cursor;
@@ -36,9 +37,9 @@ export interface ExtendedFeedOptions {
   readonly clock: Clock;
 }
 
-export class ExtendedFeed implements Feed {
+export class ResumableFeed implements Feed {
   readonly isLeftBehind = false;
-  readonly #options: ExtendedFeedOptions;
+  readonly #options: ResumableFeedOptions;
   /** Written before anything else. */
   readonly #records: Uint8Array<ArrayBuffer>[] = [];
   /** What is left of the piece that is being written. */
@@ -52,7 +53,7 @@ export class ExtendedFeed implements Feed {
   #end: CloseReason | undefined;
   #lastSentMs: number;
 
-  constructor(options: ExtendedFeedOptions) {
+  constructor(options: ResumableFeedOptions) {
     this.#options = options;
     this.#left = options.limit ?? Infinity;
     this.#lastSentMs = options.clock.now();
@@ -179,4 +180,51 @@ export class ExtendedFeed implements Feed {
 function encodeRecord(record: StreamRecord): Uint8Array<ArrayBuffer> {
   // Never shared memory; the types of Deno 2.4 do not say so.
   return encoder.encode(`${JSON.stringify(record)}\n`) as Uint8Array<ArrayBuffer>;
+}
+
+export interface HeartbeatOptions {
+  readonly clock: Clock;
+  readonly everyMs: number;
+  /** When something was last sent, in milliseconds since the Unix epoch. */
+  readonly lastSentMs: () => number;
+  readonly beat: () => void;
+}
+
+/** Beats whenever nothing was sent for a while. Not one that does not take what it was sent: it has one waiting. */
+export class Heartbeat implements Disposable {
+  readonly #options: HeartbeatOptions;
+  #cancel: () => void;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+    this.#cancel = options.clock.after(options.everyMs, this.#look);
+  }
+
+  [Symbol.dispose](): void {
+    this.#cancel();
+  }
+
+  readonly #look = (): void => {
+    const { clock, everyMs, lastSentMs, beat } = this.#options;
+    const quietMs = clock.now() - lastSentMs();
+    const isDue = quietMs >= everyMs;
+    // A clock that was set back must not make it wait for longer.
+    this.#cancel = clock.after(isDue ? everyMs : Math.min(everyMs, everyMs - quietMs), this.#look);
+    if (isDue) beat();
+  };
+}
+
+/**
+ * The cursor that a subscriber asks to resume after.
+ *
+ * @throws {ApexError} `usage` for what is none
+ */
+export function resumeCursor(text: string): Cursor {
+  const cursor = parseCursor(text);
+  if (cursor !== undefined) return cursor;
+  throw new ApexError(
+    "usage",
+    `invalid cursor ${JSON.stringify(text)}: expected 16 hex digits, a colon and a number, such as ` +
+      "0123456789abcdef:42 for example (apex events --seq shows them)",
+  );
 }
