@@ -1,5 +1,5 @@
+import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { pause } from "../platform/async/wait_at_most.ts";
-import { mayStillCome } from "../workspaces/workspace_container.ts";
 import { dateOf } from "./task_end.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
 
@@ -22,7 +22,7 @@ export async function wasStartedAllTheSame(error: unknown, options: UnclearStart
   const { taskId, context: { workspaces, clock }, over } = options;
   const untilMs = clock.now() + ASK_FOR_MS;
   let answer = error;
-  while (mayStillCome(answer) && !over.aborted && clock.now() < untilMs) {
+  while (mayStillAppear(answer) && !over.aborted && clock.now() < untilMs) {
     try {
       const { State } = await workspaces.inspect(taskId, over);
       return dateOf(State.StartedAt) !== undefined;

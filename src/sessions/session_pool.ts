@@ -9,6 +9,7 @@
  */
 import type { ContainerEvents } from "../containers/changes/container_events.ts";
 import { ForwardingSet } from "../containers/forwarding.ts";
+import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -26,7 +27,7 @@ import { busy, endedTooSoon, noSuchSession, notAttached, notReady } from "./sess
 import { SessionReaper } from "./session_reaper.ts";
 import { SessionRegistry } from "./session_registry.ts";
 import type { TerminalAccess } from "./session_terminal.ts";
-import { AbandonedContainers, StartingSession } from "./starting_session.ts";
+import { StartingSession } from "./starting_session.ts";
 
 export interface SessionPoolConfig extends SessionDefaults {
   /** Lines that are kept of what has scrolled off a session's screen. */
@@ -69,7 +70,8 @@ export class SessionPool implements AsyncDisposable {
   readonly #takeover: SessionTakeover;
   /** By session name; each until it is a session, or has failed and left nothing. */
   readonly #starting = new Map<string, StartingSession>();
-  readonly #abandoned: AbandonedContainers;
+  /** Names of containers that may still be created, although no client waits for them any more. */
+  readonly #abandoned: AbandonedContainers<string>;
   readonly #stopping = new AbortController();
   /** What goes on beside the changes; disposal waits for it. */
   readonly #background = new Set<Promise<void>>();

@@ -1,11 +1,11 @@
 /** Ends sessions, and does what is left to do after their end. It waits for containers, and holds up nobody. */
+import { awaitForeignRemoval, removeContainer } from "../containers/operations/container_removal.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { abortableWait } from "../platform/async/abortable_wait.ts";
 import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { SessionStore } from "../storage/session_store.ts";
-import { awaitForeignRemoval, removeContainer } from "./container_removal.ts";
 import type { SessionContainers } from "./container_terminals.ts";
 import type { Session } from "./session.ts";
 import { notEnded } from "./session_errors.ts";
@@ -84,7 +84,9 @@ export class SessionReaper {
     this.#finishing.add(id);
     await withinTime(session.terminal.ended(), { limitMs: LAST_OUTPUT_WITHIN_MS, clock });
     // Before the client's last frame, which says whether it was that.
-    if (session.kill === undefined) await awaitForeignRemoval(id, this.#options);
+    if (session.kill === undefined) {
+      await awaitForeignRemoval(id, { ...this.#options, abort: this.#options.signal });
+    }
     if (containers.find(id) === undefined) session.wasRemoved();
     session.release({ reason: "requested" });
     await session.terminal[Symbol.asyncDispose]();
@@ -102,7 +104,9 @@ export class SessionReaper {
   /** Removes a container that is no session any more, and its row. Never rejects; what fails is done again some day. */
   async remove(containerId: string): Promise<void> {
     this.#finishing.add(containerId);
-    if (await removeContainer(containerId, this.#options)) this.#options.store.remove(containerId);
+    const { store, signal: abort } = this.#options;
+    const result = await removeContainer(containerId, { ...this.#options, abort });
+    if (result === "removed") store.remove(containerId);
     this.#finishing.delete(containerId);
   }
 

@@ -2,8 +2,9 @@
  * A session on its way: its container is made, its terminal attached (before the start, so that nothing is lost), and
  * started. It exists once the engine's `start` is told; until then it is nothing, and if it fails, nothing is left.
  */
+import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
+import { removeContainer } from "../containers/operations/container_removal.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
-import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { withinTime } from "../platform/async/within_time.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -11,7 +12,6 @@ import type { Logger } from "../platform/logger.ts";
 import { randomHex } from "../platform/random_hex.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import { type AttachRequest, sessionContainer, type SessionDefaults } from "./attach_request.ts";
-import { removeContainer } from "./container_removal.ts";
 import type { ContainerTerminals, SessionContainers } from "./container_terminals.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import type { SessionClient } from "./session_client.ts";
@@ -132,7 +132,7 @@ export class StartingSession {
         return (await containers.create(spec, { signal })).id;
       } catch (error) {
         if (isNameTaken(error) && tries < MAX_NAMES) continue;
-        if (mayStillCome(error)) this.#options.onAbandoned(this.#containerName);
+        if (mayStillAppear(error)) this.#options.onAbandoned(this.#containerName);
         throw error;
       }
     }
@@ -147,17 +147,13 @@ export class StartingSession {
   }
 
   async #discard(facts: SessionFacts): Promise<void> {
-    const { store, client } = this.#options;
+    const { store, client, signal: abort } = this.#options;
     this.#started?.connection[Symbol.dispose]();
     this.#started = undefined;
-    if (await removeContainer(facts.containerId, this.#options)) store.remove(facts.containerId);
+    const result = await removeContainer(facts.containerId, { ...this.#options, abort });
+    if (result === "removed") store.remove(facts.containerId);
     else store.save({ ...facts, ...client.size, state: "ended", isAttached: false });
   }
-}
-
-/** Whether a container may come to be although creating it failed: no reply came, so the engine may be at it. */
-function mayStillCome(error: unknown): boolean {
-  return !(error instanceof ApexError) || error instanceof EngineError && error.status === undefined;
 }
 
 /** Podman's status for that is a 500. */
@@ -170,33 +166,4 @@ function notTold(name: string): ApexError {
     `cannot create session "${name}": the engine started its container, but does not tell of it ` +
     `(its events do not come: see apex status)`;
   return new ApexError("engine", message);
-}
-
-/** An engine that gave no reply in time may still do what it was asked. */
-const LOOK_OUT_MS = 60_000;
-
-/** Names of containers that nobody waits for any more, and that may still come. Whether one is ours, its label says. */
-export class AbandonedContainers implements Disposable {
-  readonly #clock: Clock;
-  readonly #names = new Map<string, () => void>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  add(name: string): void {
-    this.take(name);
-    this.#names.set(name, this.#clock.after(LOOK_OUT_MS, () => this.#names.delete(name)));
-  }
-
-  /** Whether that one is among them; not any more after that. */
-  take(name: string): boolean {
-    this.#names.get(name)?.();
-    return this.#names.delete(name);
-  }
-
-  [Symbol.dispose](): void {
-    for (const cancel of this.#names.values()) cancel();
-    this.#names.clear();
-  }
 }

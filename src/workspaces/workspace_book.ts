@@ -14,8 +14,6 @@ export interface WorkspaceEntry {
   isCleaned: boolean;
   /** Nobody waits for it any more: should its container still come to be, it is removed. */
   isAbandoned: boolean;
-  /** Called when it is cleaned. */
-  onCleaned?: () => void;
 }
 
 /**

@@ -3,28 +3,26 @@
  * the engine's event of the removal, or, where none can come, at once. It owns the removals that nobody waits for, what
  * waits for an engine that went away, and the timers of what is looked out for, and ends them all.
  */
+import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
+import {
+  attemptRemoval,
+  awaitForeignRemoval,
+  type RemovableContainers,
+  removeContainer,
+} from "../containers/operations/container_removal.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { LeavingContainer, OrphanedWorkspace } from "./workspace.ts";
 import type { WorkspaceBook, WorkspaceEntry } from "./workspace_book.ts";
-import type { EngineReturns, WorkspaceContainers } from "./workspace_containers.ts";
-import { removeContainer, removeWithRetries } from "./workspace_removal.ts";
-
-/** What `rm --force` by somebody else leaves of a container's process, just before the container itself goes. */
-const KILLED = 137;
-/** So long a killed container is left alone: a removal on top of somebody else's would fail, and be told as a failure. */
-const REMOVAL_FOLLOWS_KILL_MS = 500;
-
-/** A container that may yet come to be, or whose end may yet be told, is looked out for so long. */
-const LOOK_OUT_MS = 60_000;
+import type { EngineReturns } from "./workspace_containers.ts";
 
 /** An engine that did not answer may be back without having been missed: its event stream was not cut. */
 const RETRY_UNANSWERED_MS = 60_000;
 
 export interface WorkspaceCleanupOptions {
   readonly book: WorkspaceBook;
-  readonly containers: Pick<WorkspaceContainers, "find" | "remove"> & EngineReturns;
+  readonly containers: RemovableContainers & EngineReturns;
   /** Tells it, at once. */
   readonly onCleaned: (entry: WorkspaceEntry, timestamp: Date) => void;
   /** Awaited before a container is removed; must not reject. Its signal is aborted when this ends. */
@@ -38,14 +36,15 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   readonly #ended = new AbortController();
   /** Removals that nobody waits for. */
   readonly #background = new Set<Promise<unknown>>();
-  /** What cancels each look-out. */
-  readonly #lookOuts = new Map<WorkspaceEntry, () => void>();
+  /** Their container may still appear, or its events may. */
+  readonly #expected: AbandonedContainers<WorkspaceEntry>;
   /** Containers that are to be removed once the engine answers. */
   readonly #unanswered = new Map<WorkspaceEntry, string>();
   #cancelRetry: (() => void) | undefined;
 
   constructor(options: WorkspaceCleanupOptions) {
     this.#options = options;
+    this.#expected = new AbandonedContainers(options.clock);
     options.containers.on("engine:connected", this.#retryUnanswered);
   }
 
@@ -53,7 +52,6 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   cleaned(entry: WorkspaceEntry, timestamp: Date): void {
     if (entry.isCleaned) return;
     entry.isCleaned = true;
-    entry.onCleaned?.();
     if (this.#options.book.get(entry.taskId) !== entry) this.forget(entry);
     this.#options.onCleaned(entry, timestamp);
   }
@@ -64,9 +62,9 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
    */
   async remove(entry: WorkspaceEntry, id: string): Promise<boolean> {
     const { book, containers, clock, logger } = this.#options;
-    if (containers.find(id)?.exitCode === KILLED) await this.#untilCleaned(entry, REMOVAL_FOLLOWS_KILL_MS);
-    if (!book.isKnown(entry)) return true;
     const { signal } = this.#ended;
+    await awaitForeignRemoval(id, { containers, clock, abort: signal });
+    if (!book.isKnown(entry)) return true;
     if (signal.aborted) return false;
     if (!this.#isGoneUntold(entry, id)) {
       await this.#options.beforeRemoval?.({ taskId: entry.taskId, containerId: id }, signal);
@@ -74,8 +72,9 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     if (signal.aborted) return false;
     if (!book.isKnown(entry)) return true;
     if (!this.#isGoneUntold(entry, id)) {
-      const result = await removeWithRetries(id, { containers, clock, logger, signal });
-      if (result === "left") this.forget(entry);
+      const ifRefused = "it is now orphaned; try: apex workspaces clean";
+      const result = await removeContainer(id, { containers, clock, logger, abort: signal, ifRefused });
+      if (result === "refused") this.forget(entry);
       else if (result === "unanswered") this.#removeLater(entry, id);
       if (result !== "removed") return false;
       if (!book.isKnown(entry)) return true;
@@ -93,7 +92,7 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     entry.isCreationTold = true;
     try {
       await this.#options.beforeRemoval?.({ taskId, containerId }, this.#ended.signal);
-      await removeContainer(containerId, this.#options.containers);
+      await attemptRemoval(containerId, this.#options.containers);
     } catch (error) {
       this.forget(entry);
       throw error;
@@ -110,12 +109,12 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
 
   removeUnattended(entry: WorkspaceEntry, id: string): void {
     if (this.#ended.signal.aborted) return;
-    this.#endLookOut(entry);
+    this.#expected.take(entry);
     this.#begin(() => this.remove(entry, id), entry);
   }
 
   forget(entry: WorkspaceEntry): void {
-    this.#endLookOut(entry);
+    this.#expected.take(entry);
     this.#unanswered.delete(entry);
     this.#options.book.forget(entry);
   }
@@ -126,8 +125,7 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     this.#options.containers.off("engine:connected", this.#retryUnanswered);
     this.#cancelRetry?.();
     this.#unanswered.clear();
-    for (const cancel of this.#lookOuts.values()) cancel();
-    this.#lookOuts.clear();
+    this.#expected[Symbol.dispose]();
   }
 
   /** The same, and waits for its end. */
@@ -169,27 +167,6 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   }
 
   #lookOut(entry: WorkspaceEntry): void {
-    if (this.#ended.signal.aborted) return;
-    this.#endLookOut(entry);
-    this.#lookOuts.set(entry, this.#options.clock.after(LOOK_OUT_MS, () => this.forget(entry)));
-  }
-
-  #endLookOut(entry: WorkspaceEntry): void {
-    this.#lookOuts.get(entry)?.();
-    this.#lookOuts.delete(entry);
-  }
-
-  #untilCleaned(entry: WorkspaceEntry, limitMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const { signal } = this.#ended;
-    const settle = (): void => resolve();
-    entry.onCleaned = settle;
-    signal.addEventListener("abort", settle, { once: true });
-    if (signal.aborted) settle();
-    const cancel = this.#options.clock.after(limitMs, settle);
-    return promise.finally(() => {
-      cancel();
-      signal.removeEventListener("abort", settle);
-    });
+    if (!this.#ended.signal.aborted) this.#expected.add(entry, () => this.forget(entry));
   }
 }

@@ -1,6 +1,5 @@
 import { MANAGED_LABEL, TASK_ID_LABEL } from "../containers/operations/apex_labels.ts";
 import { type ContainerSpec, WORKSPACE_PATH } from "../containers/operations/container_spec.ts";
-import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { WorkspaceSpec } from "./workspace.ts";
 
@@ -27,12 +26,6 @@ export async function workspaceContainer(spec: WorkspaceSpec): Promise<Omit<Cont
     init,
     projectDir,
   };
-}
-
-/** Whether a container may come to be although creating it failed: no reply came, so the engine may be at it. */
-export function mayStillCome(error: unknown): boolean {
-  if (error instanceof EngineError) return error.status === undefined;
-  return !(error instanceof ApexError) || error.code === "interrupted" || error.code === "timeout";
 }
 
 /** Asked before the engine is: Docker would make a missing directory, as root. */

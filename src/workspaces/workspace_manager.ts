@@ -1,5 +1,6 @@
 import type { ContainerEventName, ContainerEvents } from "../containers/changes/container_events.ts";
 import { type ContainerEventSource, ForwardingSet } from "../containers/forwarding.ts";
+import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { hasNoProcess } from "../containers/operations/engine_refusals.ts";
 import type { CreateOptions } from "../containers/operations/operation_options.ts";
 import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
@@ -18,7 +19,7 @@ import {
 } from "./workspace.ts";
 import { toWorkspace, WorkspaceBook, type WorkspaceEntry, workspaceEvent } from "./workspace_book.ts";
 import { WorkspaceCleanup, type WorkspaceCleanupOptions } from "./workspace_cleanup.ts";
-import { mayStillCome, workspaceContainer } from "./workspace_container.ts";
+import { workspaceContainer } from "./workspace_container.ts";
 import type { WorkspaceContainers } from "./workspace_containers.ts";
 import { freeContainerName, isNameTaken, plainContainerName } from "./workspace_name.ts";
 import {
@@ -116,7 +117,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
       this.#book.identify(entry, id);
       return toWorkspace(entry);
     } catch (error) {
-      const isUnclear = options.signal?.aborted === true || mayStillCome(error);
+      const isUnclear = options.signal?.aborted === true || mayStillAppear(error);
       if (entry.containerId !== undefined || isUnclear) this.#cleanup.abandon(entry);
       else this.#book.forget(entry);
       throw error;

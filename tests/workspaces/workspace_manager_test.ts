@@ -189,7 +189,7 @@ Deno.test("finish() says loudly what it cannot remove, and leaves it as an orpha
   await finished;
   assertEquals(f.errors.length, 1);
   assert(
-    /cannot remove container apex-task-t1, tried 5 times: device or resource busy .*orphan/.test(
+    /cannot remove container apex-task-t1 after 5 attempts: device or resource busy .*orphan/.test(
       f.errors[0]!,
     ),
   );
