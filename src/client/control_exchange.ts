@@ -1,6 +1,7 @@
 /** What every exchange on the control socket begins with: one request line, one reply line. */
 import * as v from "valibot";
 import { ApexError, type ErrorCode, EXIT_STATUS, messageOf } from "../platform/apex_error.ts";
+import { writeAll } from "../platform/socket_io.ts";
 import {
   type ControlOp,
   type ControlRequestOf,
@@ -66,18 +67,9 @@ export function resultOf<Op extends ControlOp>(op: Op): (result: unknown) => Con
   return (result) => v.parse(resultSchemas[op], result) as ControlResultOf<Op>;
 }
 
-/** Closes what may have been closed already, by the other of the two that may. */
-export function closeQuietly(conn: Deno.Conn): void {
-  try {
-    conn.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
-  }
-}
-
 async function writeRequest(conn: Deno.Conn, line: Uint8Array): Promise<void> {
   try {
-    for (let sent = 0; sent < line.length;) sent += await conn.write(line.subarray(sent));
+    await writeAll(conn, line);
   } catch (error) {
     // A daemon that refuses a connection replies and closes without reading: its reply is there to be read.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;

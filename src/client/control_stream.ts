@@ -3,7 +3,7 @@
  * end of the connection. Owns its connection; disposing it, or aborting the signal, ends a read that waits.
  */
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { InOrder } from "../platform/async/in_order.ts";
+import { SerialQueue } from "../platform/async/serial_queue.ts";
 import type { ControlResultOf, StreamOp } from "../protocol/control.ts";
 import { type Frame, FrameReader } from "../protocol/frames.ts";
 import type { ControlParamsOf } from "./control_exchange.ts";
@@ -50,7 +50,7 @@ export class ControlStream<Op extends StreamOp> implements Disposable {
   readonly result: ControlResultOf<Op>;
   readonly #parts: ControlStreamParts<Op>;
   #isDisposed = false;
-  readonly #sends = new InOrder();
+  readonly #sends = new SerialQueue();
 
   /** Made by {@linkcode openStream}. */
   constructor(parts: ControlStreamParts<Op>) {

@@ -1,7 +1,8 @@
 import { ApexError } from "../platform/apex_error.ts";
+import { closeQuietly } from "../platform/socket_io.ts";
 import type { ControlResultOf, LineOp, StreamOp } from "../protocol/control.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
-import { type Answer, closeQuietly, type ControlParamsOf, exchange, resultOf } from "./control_exchange.ts";
+import { type Answer, type ControlParamsOf, exchange, resultOf } from "./control_exchange.ts";
 
 /** The reply line before a stream is short, and what came behind it must fit into the stream's reader. */
 const MAX_STREAM_REPLY_BYTES = 64 * 1024;

@@ -1,8 +1,9 @@
 import { ApexError } from "../platform/apex_error.ts";
+import { closeQuietly } from "../platform/socket_io.ts";
 import type { ControlOp, ControlResultOf } from "../protocol/control.ts";
 import { MAX_REPLY_BYTES } from "../protocol/jsonl.ts";
 import { connect } from "./connect.ts";
-import { closeQuietly, type ControlParamsOf, type Exchange, exchange, resultOf } from "./control_exchange.ts";
+import { type ControlParamsOf, type Exchange, exchange, resultOf } from "./control_exchange.ts";
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;

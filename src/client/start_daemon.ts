@@ -4,6 +4,7 @@
  */
 import { join } from "@std/path/posix";
 import { ApexError, EXIT_STATUS } from "../platform/apex_error.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import { type DetachedProcess, startDetached } from "../platform/detached_process.ts";
 import { type Paths, prepareDirectory } from "../platform/directories.ts";
 import type { StatusResult } from "../protocol/control.ts";
@@ -76,13 +77,14 @@ export async function startDaemon(options: StartDaemonOptions): Promise<StartedD
       const why = isTooMany ? "another daemon is in its way" : `it does not answer (${answer.message})`;
       throw await failure(why, { child, logPath });
     }
-    await pauseUnless(isTooMany ? undefined : status);
+    await settlesWithin(isTooMany ? NEVER : status, { timeoutMs: POLL_MS });
   }
 }
 
 const START_TIMEOUT_MS = 15_000;
 const OTHER_ANSWERS_WITHIN_MS = 1_000;
 const POLL_MS = 20;
+const NEVER = new Promise<never>(() => {});
 /** A daemon that is just starting may be slow; it is asked again. */
 const ANSWER_TIMEOUT_MS = 2_000;
 /** How much of the end of its log an error message shows. */
@@ -96,13 +98,6 @@ async function statusBehind(controlSocket: string): Promise<DaemonStatus | ApexE
     if (error instanceof ApexError) return error;
     throw error;
   }
-}
-
-async function pauseUnless(ended: Promise<unknown> | undefined): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, POLL_MS);
-  await Promise.race(ended === undefined ? [promise] : [promise, ended]);
-  clearTimeout(timer);
 }
 
 async function failure(

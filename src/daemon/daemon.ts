@@ -16,6 +16,7 @@ import { EngineClient } from "../engine/engine_client.ts";
 import { EventLog } from "../eventlog/event_log.ts";
 import { ApexOrchestrator } from "../orchestrator/mod.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { type Paths, prepareDirectories } from "../platform/directories.ts";
@@ -190,7 +191,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const deadline = backgroundLog === undefined
     ? undefined
     : parts.use(new EngineDeadline({ engine: engineStatus, clock }));
-  await Promise.race([aborted(signal), ...(deadline === undefined ? [] : [deadline.missed])]);
+  await settlesWithin(deadline?.missed ?? new Promise<never>(() => {}), { abort: signal });
   logger.info("ending");
 }
 
@@ -209,11 +210,6 @@ async function findEngine(
     logger.info("the embedded engine runs containers as local processes and isolates nothing");
   }
   return engine;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 /** Who answers on a control socket. Nobody, or something that is no apex daemon, is no error here. */

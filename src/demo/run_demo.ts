@@ -3,10 +3,12 @@
  * as it comes from the daemon's events.socket. The lines are data, as received; titles and explanations are for people.
  * It leaves nothing behind.
  */
+import { abortable } from "@std/async/abortable";
 import { delay } from "@std/async/delay";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { EngineClient } from "../engine/engine_client.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { Deadline } from "../platform/async/deadline.ts";
 import { DemoProcesses } from "./demo_processes.ts";
 import { explainEvent } from "./explain_event.ts";
 import { type Scene, SCENES } from "./scenes.ts";
@@ -42,8 +44,8 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   for (const scene of SCENES) {
     signal.throwIfAborted();
     await explain(`\n${scene.title}`);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(SCENE_TIMEOUT_MS)]);
-    await play(scene, { client, lines, signal: limit, print, explain });
+    using deadline = new Deadline(SCENE_TIMEOUT_MS, { abort: signal });
+    await play(scene, { client, lines, signal: deadline.abortSignal, print, explain });
   }
   await explain(
     `\nThat was all, in ${((Date.now() - startedMs) / 1_000).toFixed(1)} s. Now with your own containers:`,
@@ -104,15 +106,8 @@ function readLines(connection: Deno.Conn): ReadableStreamDefaultReader<string> {
 }
 
 async function nextLine(lines: ReadableStreamDefaultReader<string>, signal: AbortSignal): Promise<string> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    signal.throwIfAborted();
-    const { done, value } = await Promise.race([lines.read(), aborted]);
-    if (done) throw new ApexError("stream_cut", "the demo's daemon ended before its time");
-    return value;
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
+  signal.throwIfAborted();
+  const { done, value } = await abortable(lines.read(), signal);
+  if (done) throw new ApexError("stream_cut", "the demo's daemon ended before its time");
+  return value;
 }

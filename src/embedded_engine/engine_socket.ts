@@ -3,8 +3,7 @@ import { join } from "@std/path/posix";
 import { EngineClient } from "../engine/engine_client.ts";
 import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError } from "../platform/apex_error.ts";
-import { startDeadline } from "../platform/async/deadline.ts";
-import { systemClock } from "../platform/clock.ts";
+import { Deadline } from "../platform/async/deadline.ts";
 import { SocketFile } from "../platform/socket_file.ts";
 import { LOCK_FILE, readLockHolder } from "./engine_lock.ts";
 
@@ -26,9 +25,9 @@ export async function listenForEngine(socketPath: string): Promise<SocketFile> {
 
 /** Who listens there and what to do about it, in words. */
 async function holderOf(socketPath: string): Promise<string> {
-  using deadline = startDeadline(systemClock, ASK_TIMEOUT_MS);
+  using deadline = new Deadline(ASK_TIMEOUT_MS);
   using client = new EngineClient({ socketPath });
-  const { signal } = deadline;
+  const { abortSignal: signal } = deadline;
   try {
     const { kind } = await client.identify(signal);
     if (kind !== "embedded") return `${kind} does already; choose another socket with --listen`;

@@ -1,10 +1,10 @@
 /** Starts the embedded engine as a process of its own that outlives this one, unless one runs already. */
 import { join } from "@std/path/posix";
 import { ApexError, EXIT_STATUS } from "../platform/apex_error.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import { startDetached } from "../platform/detached_process.ts";
 import { prepareDirectory } from "../platform/directories.ts";
 import { isListenedOn } from "../platform/socket_file.ts";
-import { waitWithin } from "./processes/wait_within.ts";
 
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 10;
@@ -48,7 +48,7 @@ export async function launchEmbeddedEngine(options: LaunchEngineOptions): Promis
         `the embedded engine ${what} (log: ${logPath})${said === "" ? "" : `:\n${said}`}`,
       );
     }
-    await waitWithin(POLL_MS, ended === undefined ? status : NEVER);
+    await settlesWithin(ended === undefined ? status : NEVER, { timeoutMs: POLL_MS });
   }
 }
 

@@ -5,8 +5,9 @@
  * `log_frames.ts`, which stay the caller's to take apart.
  */
 import { messageOf } from "../platform/apex_error.ts";
+import { closeQuietly, writeAll } from "../platform/socket_io.ts";
 import { EngineError } from "./http/engine_error.ts";
-import { closeQuietly, type RawRequest, sendRawRequest, writeAll } from "./http/raw_request.ts";
+import { type RawRequest, sendRawRequest } from "./http/raw_request.ts";
 
 /** An open connection ends by its disposal. */
 export interface AttachOptions extends Omit<RawRequest, "method" | "target" | "headers"> {

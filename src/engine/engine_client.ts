@@ -4,7 +4,7 @@
  * container state.
  */
 import { messageOf } from "../platform/apex_error.ts";
-import { startDeadline } from "../platform/async/deadline.ts";
+import { Deadline } from "../platform/async/deadline.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import type {
@@ -132,16 +132,23 @@ export class EngineClient implements Disposable {
    */
   async requestJson<T>(method: string, path: string, options: JsonRequestOptions = {}): Promise<T> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, isRight = isObject, ...request } = options;
-    using deadline = startDeadline(this.#clock, timeoutMs, options.signal);
-    const response = await this.request(method, path, { ...request, signal: deadline.signal, timeoutMs: 0 });
+    using deadline = new Deadline(timeoutMs, { clock: this.#clock, abort: options.signal });
+    const response = await this.request(method, path, {
+      ...request,
+      signal: deadline.abortSignal,
+      timeoutMs: 0,
+    });
     try {
-      const text = await readBoundedText(response, { maxBytes: MAX_REPLY_BYTES, signal: deadline.signal });
+      const text = await readBoundedText(response, {
+        maxBytes: MAX_REPLY_BYTES,
+        signal: deadline.abortSignal,
+      });
       const reply: unknown = text === "" ? undefined : JSON.parse(text);
       if (!isRight(reply)) throw new SyntaxError("it is not what the Docker API defines");
       return reply as T;
     } catch (error) {
       options.signal?.throwIfAborted();
-      const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
+      const reason: unknown = deadline.abortSignal.aborted ? deadline.abortSignal.reason : error;
       const message = `the engine's reply to ${method} ${path} cannot be read: ${messageOf(reason)}`;
       throw new EngineError(message, { cause: error });
     }
@@ -213,12 +220,12 @@ export class EngineClient implements Disposable {
 
   /** The API version that `/_ping` names, which is the same under every version prefix. */
   async #askPing(signal: AbortSignal | undefined): Promise<string | null> {
-    using deadline = startDeadline(this.#clock, DEFAULT_TIMEOUT_MS, signal);
+    using deadline = new Deadline(DEFAULT_TIMEOUT_MS, { clock: this.#clock, abort: signal });
     const response = await this.#checked({
       method: "GET",
       target: "/_ping",
       timeoutMs: 0,
-      signal: deadline.signal,
+      signal: deadline.abortSignal,
     });
     await response.body?.cancel();
     return response.headers.get("api-version");

@@ -1,6 +1,6 @@
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { abortableWait } from "../platform/async/abortable_wait.ts";
-import { DeadlineExceeded, startDeadline } from "../platform/async/deadline.ts";
+import { abortableDelay } from "../platform/async/wait.ts";
+import { Deadline, DeadlineExceeded } from "../platform/async/deadline.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { EngineClient } from "./engine_client.ts";
 import type { ExecInspect } from "./engine_types.ts";
@@ -47,8 +47,8 @@ const MAX_ASKS = 250;
  */
 export async function execCommand(client: EngineClient, request: ExecRequest): Promise<ExecResult> {
   const { id, cmd, timeoutMs = 0, env = [], workdir, user, clock } = request;
-  using deadline = startDeadline(clock, timeoutMs, request.signal);
-  const { signal } = deadline;
+  using deadline = new Deadline(timeoutMs, { clock, abort: request.signal });
+  const { abortSignal: signal } = deadline;
   try {
     const { Id } = await client.requestJson<{ Id: string }>(
       "POST",
@@ -98,7 +98,7 @@ async function exitCodeOf(
       signal: options.signal,
     });
     if (!exec.Running && exec.ExitCode !== null) return exec.ExitCode;
-    await abortableWait(ASK_AGAIN_MS, options);
+    await abortableDelay(ASK_AGAIN_MS, { clock: options.clock, abort: options.signal });
   }
   throw new EngineError("the command's output has ended, but the engine says that it still runs");
 }

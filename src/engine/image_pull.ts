@@ -1,6 +1,6 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { DeadlineExceeded, startDeadline } from "../platform/async/deadline.ts";
+import { Deadline, DeadlineExceeded } from "../platform/async/deadline.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { EngineClient } from "./engine_client.ts";
 import { LineLengthLimit } from "./events/line_length_limit.ts";
@@ -45,15 +45,15 @@ export async function pullImage(
   if (reference === undefined) {
     throw new ApexError("usage", `cannot pull image "${image}": it is not an image name`);
   }
-  using link = startDeadline(clock, 0, signal);
+  using link = new Deadline(0, { clock, abort: signal });
   try {
     const response = await client.request("POST", "/images/create", {
       query: { fromImage: reference.name, tag: reference.tag },
-      signal: link.signal,
+      signal: link.abortSignal,
       timeoutMs: IDLE_TIMEOUT_MS,
     });
     if (response.body === null) return;
-    for await (const line of progressLines(response.body, { clock, signal: link.signal })) {
+    for await (const line of progressLines(response.body, { clock, signal: link.abortSignal })) {
       const progress = readLine(line, image);
       if (progress !== undefined) onProgress(progress);
     }

@@ -8,6 +8,7 @@
  * The subscription owns its connection from the start: it alone closes it, once, whatever the reason.
  */
 import { setImmediate } from "node:timers";
+import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 
 /** More in one write gains nothing, and holds more of the log under a stalled one. */
@@ -205,9 +206,7 @@ export async function finishAll(
   { clock, limitMs }: { clock: Clock; limitMs: number },
 ): Promise<void> {
   const ending = [...subscriptions];
-  const { promise: timeUp, resolve } = Promise.withResolvers<void>();
-  const cancel = clock.after(limitMs, resolve);
-  await Promise.race([timeUp, Promise.all(ending.map((subscription) => subscription.finish()))]);
-  cancel();
+  const finished = Promise.all(ending.map((subscription) => subscription.finish()));
+  await settlesWithin(finished, { timeoutMs: limitMs, clock });
   for (const subscription of ending) subscription.close();
 }

@@ -2,7 +2,7 @@
  * The clients that read a task's output. The container of an ended task is left while there are any, as the engine keeps the
  * output only as long as the container. Those of an earlier life are expected back for some time: they reconnect.
  */
-import { waitAtMost } from "../platform/async/wait_at_most.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 
 export interface OutputReadersOptions {
@@ -37,7 +37,7 @@ export class OutputReaders {
   expect(): void {
     if (this.#hasArrived) return;
     const { clock, disposal } = this.#options;
-    this.#track(waitAtMost(this.#arrived.promise, { limitMs: EXPECTED_FOR_MS, clock, signal: disposal }));
+    this.#track(settlesWithin(this.#arrived.promise, { timeoutMs: EXPECTED_FOR_MS, clock, abort: disposal }));
   }
 
   get isReading(): boolean {
@@ -49,7 +49,7 @@ export class OutputReaders {
     while (this.#reading.size > 0) await Promise.all(this.#reading);
   }
 
-  #track(reading: Promise<void>): void {
+  #track(reading: Promise<unknown>): void {
     const tracked = reading.then(() => {
       this.#reading.delete(tracked);
       if (this.#reading.size === 0 && !this.#options.disposal.aborted) this.#options.onNone();

@@ -1,5 +1,5 @@
 import { messageOf } from "../platform/apex_error.ts";
-import { waitAtMost } from "../platform/async/wait_at_most.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import type { OutputReaders } from "./output_readers.ts";
 import type { Task } from "./task.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
@@ -23,7 +23,7 @@ export async function finishWorkspace(
   const { context: { workspaces, engineTurns, clock, disposal, logger }, readers } = options;
   if (state === "pending" || state === "running") return false;
   if (readers.isReading) {
-    await waitAtMost(readers.none(), { limitMs: HOLD_CLEANUP_MS, clock, signal: disposal });
+    await settlesWithin(readers.none(), { timeoutMs: HOLD_CLEANUP_MS, clock, abort: disposal });
     // The next life leaves the container to them.
     if (disposal.aborted) return false;
   }

@@ -7,8 +7,8 @@
  * though long: every transition reads or writes the same few pieces of state.)
  */
 import { ApexError } from "../platform/apex_error.ts";
-import { Milestone } from "../platform/async/milestone.ts";
-import { waitAtMost } from "../platform/async/wait_at_most.ts";
+import { Latch } from "../platform/async/latch.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import { OutputReaders } from "./output_readers.ts";
 import type { Task } from "./task.ts";
 import { finishWorkspace } from "./task_cleanup.ts";
@@ -45,7 +45,7 @@ export class TaskRun implements Disposable {
   /** Ends what is being waited for: at the end, at disposal, and at a cancel before there is a container. */
   readonly #over = new AbortController();
   readonly #started = Promise.withResolvers<Task>();
-  readonly #ended = new Milestone<Task>();
+  readonly #ended = new Latch<Task>();
   readonly #readers: OutputReaders;
   readonly #cleaned = Promise.withResolvers<void>();
   readonly #createdTold = Promise.withResolvers<void>();
@@ -82,7 +82,7 @@ export class TaskRun implements Disposable {
       onNone: () => this.#outputTaken(),
     });
     if (task.state !== "pending") this.#started.resolve(task);
-    if (task.endedAt !== undefined) this.#ended.reach(task);
+    if (task.endedAt !== undefined) this.#ended.open(task);
   }
 
   get record(): TaskRecord {
@@ -264,7 +264,7 @@ export class TaskRun implements Disposable {
     this.#over.abort();
     this.#timeout[Symbol.dispose]();
     this.#started.resolve(this.task);
-    this.#ended.reach(this.task);
+    this.#ended.open(this.task);
   }
 
   #outputTaken(): void {
@@ -347,10 +347,10 @@ export class TaskRun implements Disposable {
     if (this.task.containerId !== undefined) {
       const { clock } = this.#context;
       const { signal } = this.#over;
-      await waitAtMost(this.#createdTold.promise, {
-        limitMs: CREATED_EVENT_WITHIN_MS,
+      await settlesWithin(this.#createdTold.promise, {
+        timeoutMs: CREATED_EVENT_WITHIN_MS,
         clock,
-        ...(!signal.aborted && { signal }),
+        abort: signal.aborted ? undefined : signal,
       });
     }
     // The engine's events know better.
@@ -422,7 +422,7 @@ export class TaskRun implements Disposable {
     this.#record = { ...this.#record, cleanupPending };
     this.#change({ ...end, endedAt: at }, `task:${end.state}`, at);
     this.#started.resolve(this.task);
-    this.#ended.reach(this.task);
+    this.#ended.open(this.task);
     this.#engineTurn?.leave();
     this.#turn?.leave();
     this.cleanUpMeanwhile();

@@ -4,7 +4,7 @@
  */
 import { signalNumber } from "../containers/changes/signal_names.ts";
 import { ApexError } from "../platform/apex_error.ts";
-import { waitAtMost } from "../platform/async/wait_at_most.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { TaskStore } from "../storage/task_store.ts";
@@ -213,7 +213,10 @@ export class TaskRunner implements AsyncDisposable {
   async #dispose(): Promise<void> {
     this.#disposal.abort();
     for (const run of this.#living.values()) run[Symbol.dispose]();
-    await waitAtMost(Promise.all(this.#work), { limitMs: DISPOSE_WITHIN_MS, clock: this.#options.clock });
+    await settlesWithin(Promise.all(this.#work), {
+      timeoutMs: DISPOSE_WITHIN_MS,
+      clock: this.#options.clock,
+    });
     // Whoever owns the store may close it now.
     this.#isClosed = true;
   }

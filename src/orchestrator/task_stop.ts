@@ -1,5 +1,5 @@
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { pause } from "../platform/async/wait_at_most.ts";
+import { delayUnlessAborted } from "../platform/async/wait.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
 
 export interface TaskStopOptions {
@@ -42,7 +42,7 @@ export class TaskStop {
       } catch (error) {
         context.logger.warn(`cannot stop task ${taskId}, trying again: ${messageOf(error)}`);
       }
-      await pause({ limitMs: pauseMs, clock: context.clock, signal: over });
+      await delayUnlessAborted(pauseMs, { clock: context.clock, abort: over });
     }
   }
 }

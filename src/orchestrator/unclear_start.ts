@@ -1,5 +1,5 @@
 import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
-import { pause } from "../platform/async/wait_at_most.ts";
+import { delayUnlessAborted } from "../platform/async/wait.ts";
 import { dateOf } from "./task_end.ts";
 import type { TaskRunContext } from "./task_run_context.ts";
 
@@ -29,7 +29,7 @@ export async function wasStartedAllTheSame(error: unknown, options: UnclearStart
     } catch (failure) {
       answer = failure;
     }
-    await pause({ limitMs: PAUSE_MS, clock, signal: over });
+    await delayUnlessAborted(PAUSE_MS, { clock, abort: over });
   }
   return false;
 }

@@ -2,6 +2,7 @@
  * Accepts connections until its listener is closed. Running out of descriptors is no reason to stop: the loop backs off
  * and goes on as soon as one is free.
  */
+import { delay } from "@std/async/delay";
 import { messageOf } from "./apex_error.ts";
 import type { Logger } from "./logger.ts";
 
@@ -26,7 +27,7 @@ export async function acceptLoop({ listener, onConnection, logger }: AcceptLoopO
       if (isListenerClosed(error)) return;
       if (!failing) logger.warn(`cannot accept connections for now: ${messageOf(error)}`);
       failing = true;
-      await new Promise((resolve) => setTimeout(resolve, BACK_OFF_MS));
+      await delay(BACK_OFF_MS);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { ApexError, messageOf } from "./apex_error.ts";
+import { settlesWithin } from "./async/wait.ts";
 import { systemReason } from "./system_error.ts";
 
 export interface LockFileOptions {
@@ -48,11 +49,7 @@ async function locked(path: string, whileHeld: () => Promise<void>): Promise<Den
     isLocked = true;
   });
   while (true) {
-    const { promise: polled, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, POLL_MS);
-    await Promise.race([locking, polled]);
-    clearTimeout(timer);
-    if (isLocked) return file;
+    if (await settlesWithin(locking, { timeoutMs: POLL_MS })) return file;
     await whileHeld();
     if (isLocked) return file;
   }

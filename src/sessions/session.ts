@@ -3,8 +3,7 @@
  * same name is another object. Each change is told in the synchronous block in which it is made; nothing here waits for a
  * client.
  */
-import { atTime } from "../platform/async/far_timer.ts";
-import type { Clock } from "../platform/clock.ts";
+import { type Clock, runAt } from "../platform/clock.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
 import type { StoredSession } from "../storage/session_store.ts";
@@ -55,7 +54,7 @@ export class Session {
     this.terminal = terminal;
     this.#lastAttachedAtMs = facts.lastAttachedAtMs;
     if (facts.expiresAtMs !== undefined) {
-      this.#cancelExpiry = atTime(facts.expiresAtMs, { clock, callback: () => onExpired(this) });
+      this.#cancelExpiry = runAt(facts.expiresAtMs, { clock, callback: () => onExpired(this) });
     }
   }
 

@@ -4,7 +4,7 @@
  * client that takes nothing while its queue is full, or says nothing for too long, is lost to its session: it may come
  * back. A `SessionClient` is used for one attach.
  */
-import { withinTime } from "../platform/async/within_time.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import {
   encodeFrame,
@@ -112,7 +112,7 @@ export class SessionClient {
   async room(): Promise<void> {
     if (!this.isFull) return;
     this.#room ??= Promise.withResolvers();
-    await withinTime(this.#room.promise, { limitMs: STALL_MS, clock: this.#clock });
+    await settlesWithin(this.#room.promise, { timeoutMs: STALL_MS, clock: this.#clock });
   }
 
   /** Its last frame: what is queued is still sent before it, but for a client that is slow. */

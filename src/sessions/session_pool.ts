@@ -11,7 +11,7 @@ import type { ContainerEvents } from "../containers/changes/container_events.ts"
 import { ForwardingSet } from "../containers/forwarding.ts";
 import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { withinTime } from "../platform/async/within_time.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
@@ -177,7 +177,7 @@ export class SessionPool implements AsyncDisposable {
   async ready(): Promise<void> {
     if (this.#takeover.engineId !== undefined) return;
     const { clock } = this.#options;
-    if (!await withinTime(this.#takeover.first, { limitMs: READY_WITHIN_MS, clock })) throw notReady();
+    if (!await settlesWithin(this.#takeover.first, { timeoutMs: READY_WITHIN_MS, clock })) throw notReady();
   }
 
   on<Name extends keyof SessionEvents>(name: Name, listener: ListenerOf<SessionEvents, Name>): this {
@@ -205,7 +205,7 @@ export class SessionPool implements AsyncDisposable {
       session.release({ reason });
     }
     const farewells = Promise.allSettled(clients.map((client) => client.over));
-    await withinTime(farewells, { limitMs: FAREWELL_MS, clock: this.#options.clock });
+    await settlesWithin(farewells, { timeoutMs: FAREWELL_MS, clock: this.#options.clock });
   }
 
   /** Releases every client and closes every stream; the sessions go on without us. May be called again. */

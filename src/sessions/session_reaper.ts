@@ -1,8 +1,7 @@
 /** Ends sessions, and does what is left to do after their end. It waits for containers, and holds up nobody. */
 import { awaitForeignRemoval, removeContainer } from "../containers/operations/container_removal.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { abortableWait } from "../platform/async/abortable_wait.ts";
-import { withinTime } from "../platform/async/within_time.ts";
+import { delayUnlessAborted, settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { SessionStore } from "../storage/session_store.ts";
@@ -60,7 +59,7 @@ export class SessionReaper {
         );
       }
       // Rejects when it is to end.
-      await abortableWait(EXPIRE_AGAIN_MS, { clock, signal }).catch(() => {});
+      await delayUnlessAborted(EXPIRE_AGAIN_MS, { clock, abort: signal });
     }
   }
 
@@ -73,7 +72,7 @@ export class SessionReaper {
   async untilEnded(session: Session): Promise<void> {
     const { clock, killGraceMs } = this.#options;
     const graceMs = session.kill === undefined ? 0 : killGraceMs;
-    const isTold = await withinTime(session.ended, { limitMs: graceMs + END_TOLD_WITHIN_MS, clock });
+    const isTold = await settlesWithin(session.ended, { timeoutMs: graceMs + END_TOLD_WITHIN_MS, clock });
     if (!isTold) await this.#findEnd(session);
   }
 
@@ -82,7 +81,7 @@ export class SessionReaper {
     const { containers, clock } = this.#options;
     const id = session.containerId;
     this.#finishing.add(id);
-    await withinTime(session.terminal.ended(), { limitMs: LAST_OUTPUT_WITHIN_MS, clock });
+    await settlesWithin(session.terminal.ended(), { timeoutMs: LAST_OUTPUT_WITHIN_MS, clock });
     // Before the client's last frame, which says whether it was that.
     if (session.kill === undefined) {
       await awaitForeignRemoval(id, { ...this.#options, abort: this.#options.signal });
@@ -118,9 +117,9 @@ export class SessionReaper {
       // Sends the container's stop signal, SIGHUP, and SIGKILL when the grace is over.
       const stopped = containers.stop(session.containerId, { timeoutSeconds, signal }).catch(ignoreNotFound);
       const limitMs = Math.min(HANGUP_MS, killGraceMs / 2);
-      if (!await withinTime(stopped, { limitMs, clock })) await this.#terminate(session);
+      if (!await settlesWithin(stopped, { timeoutMs: limitMs, clock })) await this.#terminate(session);
       await stopped;
-      if (!await withinTime(session.ended, { limitMs: END_TOLD_WITHIN_MS, clock })) {
+      if (!await settlesWithin(session.ended, { timeoutMs: END_TOLD_WITHIN_MS, clock })) {
         await this.#findEnd(session);
       }
     } catch (error) {

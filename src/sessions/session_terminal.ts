@@ -8,9 +8,8 @@
  */
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { messageOf } from "../platform/apex_error.ts";
-import { abortableWait } from "../platform/async/abortable_wait.ts";
-import { JitteredBackoff } from "../platform/async/jittered_backoff.ts";
-import { withinTime } from "../platform/async/within_time.ts";
+import { Backoff } from "../platform/async/backoff.ts";
+import { delayUnlessAborted, settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
@@ -151,7 +150,7 @@ export class SessionTerminal implements AsyncDisposable {
     const running = this.#running ?? Promise.resolve();
     for (let before = -1; before !== this.#reads || !this.#isReading;) {
       before = this.#reads;
-      if (await withinTime(running, { limitMs: SILENT_AT_END_MS, clock })) break;
+      if (await settlesWithin(running, { timeoutMs: SILENT_AT_END_MS, clock })) break;
     }
     await this.#restoring;
   }
@@ -172,10 +171,9 @@ export class SessionTerminal implements AsyncDisposable {
   async #run(first: AttachConnection | undefined): Promise<void> {
     const { containerId, terminals, clock, logger } = this.#options;
     const { signal } = this.#stopping;
-    const backoff = new JitteredBackoff({
+    const backoff = new Backoff({
       firstMs: FIRST_RETRY_MS,
       maxMs: MAX_RETRY_MS,
-      random: Math.random,
     });
     let connection = first;
     while (!signal.aborted) {
@@ -193,7 +191,7 @@ export class SessionTerminal implements AsyncDisposable {
       connection = undefined;
       if (this.#hasEnded) break;
       // Rejects when it is not to go on.
-      await abortableWait(backoff.next(), { clock, signal }).catch(() => {});
+      await delayUnlessAborted(backoff.next(), { clock, abort: signal });
     }
     connection?.[Symbol.dispose]();
   }

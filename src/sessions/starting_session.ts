@@ -6,7 +6,7 @@ import { mayStillAppear } from "../containers/operations/abandoned_containers.ts
 import { removeContainer } from "../containers/operations/container_removal.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { ApexError } from "../platform/apex_error.ts";
-import { withinTime } from "../platform/async/within_time.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { randomHex } from "../platform/random_hex.ts";
@@ -114,7 +114,7 @@ export class StartingSession {
       this.#started = { facts, connection };
       // The event may be here before the reply.
       await Promise.race([containers.start(containerId, { signal }), this.#session.promise]);
-      const isTold = await withinTime(this.#session.promise, { limitMs: START_TOLD_WITHIN_MS, clock });
+      const isTold = await settlesWithin(this.#session.promise, { timeoutMs: START_TOLD_WITHIN_MS, clock });
       if (!isTold) throw notTold(request.name);
       return await this.#session.promise;
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { messageOf } from "../platform/apex_error.ts";
-import { abortableWait } from "../platform/async/abortable_wait.ts";
+import { delayUnlessAborted } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";
@@ -128,7 +128,7 @@ export class TerminalResizer {
         if (signal.aborted) return;
         if (++tries < MAX_TRIES) {
           // Rejects when there is to be no more, as below.
-          await abortableWait(RETRY_MS, { clock, signal }).catch(() => {});
+          await delayUnlessAborted(RETRY_MS, { clock, abort: signal });
           continue;
         }
         logger.debug(`cannot resize the terminal of container ${containerId}: ${messageOf(error)}`);
@@ -136,7 +136,7 @@ export class TerminalResizer {
       tries = 0;
       if (this.#wanted[0] !== size) continue;
       this.#wanted.shift();
-      if (this.#wanted.length > 0) await abortableWait(REDRAW_PAUSE_MS, { clock, signal }).catch(() => {});
+      if (this.#wanted.length > 0) await delayUnlessAborted(REDRAW_PAUSE_MS, { clock, abort: signal });
     }
   }
 }

@@ -1,5 +1,6 @@
 /** `apex run -i`: standard input from a pipe to the command in the container, on each engine. */
 import { assert, assertEquals, assertLess } from "@std/assert";
+import { encodeHex } from "@std/encoding/hex";
 import { request } from "../../src/client/request.ts";
 import type { TaskResult } from "../../src/protocol/control.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../support/daemons/apex_process.ts";
@@ -83,7 +84,7 @@ function randomPieces(bytes: number): Uint8Array<ArrayBuffer>[] {
 async function sha256(pieces: readonly Uint8Array<ArrayBuffer>[]): Promise<string> {
   const bytes = await new Blob([...pieces]).arrayBuffer();
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return encodeHex(digest);
 }
 
 /** Whether it has; it is killed if not. */

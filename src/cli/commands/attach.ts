@@ -4,6 +4,7 @@
  */
 import { type AttachedSession, type AttachParams, attachSession } from "../../client/attached_session.ts";
 import { ApexError, type ErrorCode } from "../../platform/apex_error.ts";
+import { notifyIfSlow } from "../../platform/async/wait.ts";
 import { resolvePaths, type SocketPaths } from "../../platform/directories.ts";
 import { type AttachFlags, attachParamsOf, creatingOptions } from "../args/attach_params.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
@@ -11,7 +12,6 @@ import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "../args/detach_keys.ts";
 import type { CliContext } from "../cli_context.ts";
 import { isConnectionLoss } from "../connection/passing_error.ts";
 import { reconnect, RECONNECT_WITHIN_MS } from "../connection/reconnect.ts";
-import { tellingOfDelay } from "../connection/telling_of_delay.ts";
 import { withDaemon } from "../connection/with_daemon.ts";
 import { tellSessionEnd } from "../output/session_end.ts";
 import { toStatusError } from "../output/status_error.ts";
@@ -49,7 +49,7 @@ export async function attach(context: CliContext, { flags, name, command }: Atta
       const attaching = attachSession(sockets.controlSocket, params, { timeoutMs: CREATE_TIMEOUT_MS });
       const tell = () =>
         context.stderr.print(`apex: waiting for session ${name}: it may be that its image is being pulled`);
-      return { session: await tellingOfDelay(attaching, { afterMs: LONG_AFTER_MS, tell }), sockets };
+      return { session: await notifyIfSlow(attaching, { afterMs: LONG_AFTER_MS, notify: tell }), sockets };
     };
     const { session, sockets } = await withDaemon(attachTo, { context, flags }).catch((error) => {
       throw isConnectionLoss(error) ? lostInFlight(name, error) : error;

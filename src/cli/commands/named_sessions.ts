@@ -1,10 +1,10 @@
 /** `apex detach` and `apex kill`: the same to each of some sessions. */
 import { request } from "../../client/request.ts";
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
+import { notifyIfSlow } from "../../platform/async/wait.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import type { SessionNamesResult } from "../../protocol/session_messages.ts";
 import type { CliContext } from "../cli_context.ts";
-import { tellingOfDelay } from "../connection/telling_of_delay.ts";
 
 export interface NamedSessionsOptions {
   readonly sockets: SocketPaths;
@@ -31,9 +31,9 @@ export async function kill(context: CliContext, options: NamedSessionsOptions): 
   const { controlSocket } = options.sockets;
   const killing = request(controlSocket, "sessions.kill", { names }, { timeoutMs: KILL_TIMEOUT_MS });
   // A shell that somebody could type into heeds no SIGTERM: whoever waits out its grace wants to know why.
-  const result = await tellingOfDelay(killing, {
+  const result = await notifyIfSlow(killing, {
     afterMs: KILL_IS_LONG_AFTER_MS,
-    tell: () =>
+    notify: () =>
       context.stderr.print(
         "apex: waiting for the end; what does not heed SIGTERM is killed after its grace (kill_grace)",
       ),

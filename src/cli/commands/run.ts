@@ -1,3 +1,4 @@
+import { abortable } from "@std/async/abortable";
 import { aheadOf, type EndedTask, endedTaskOf, pullProgressOf } from "../../client/frame_payloads.ts";
 import { randomTaskId } from "../../protocol/random_task_id.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
@@ -38,7 +39,7 @@ export async function run(context: CliContext, { flags, command }: RunOptions): 
       hasInput: task.stdin,
     });
     // Following may be stuck in a write that nobody reads, or wait for a task that says nothing for long.
-    return await Promise.race([followed, reasonOf(connection.abandoned), out.failed, err.failed]);
+    return await Promise.race([abortable(followed, connection.abandoned), out.failed, err.failed]);
   } catch (error) {
     throw toStatusError(error, "the task goes on (see: apex tasks)");
   }
@@ -93,14 +94,6 @@ async function follow(
     }
   }
   throw new TypeError("The frames of a task ended without its end");
-}
-
-/** Rejects with the signal's reason when it is aborted. */
-function reasonOf(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  if (signal.aborted) reject(signal.reason);
-  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  return promise;
 }
 
 async function printId({ stdout }: CliContext, taskId: string): Promise<number> {

@@ -1,7 +1,7 @@
+import { abortable } from "@std/async/abortable";
 import type { LineStream } from "../../client/line_stream.ts";
 import { ApexError } from "../../platform/apex_error.ts";
-import { atTime } from "../../platform/async/far_timer.ts";
-import { systemClock } from "../../platform/clock.ts";
+import { runAt, systemClock } from "../../platform/clock.ts";
 import { resolveSockets } from "../../platform/directories.ts";
 import { type EventFlags, eventOptions } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
@@ -28,7 +28,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
   if (options.timeoutMs !== undefined) {
     const late = new ApexError("timeout", `timed out after ${options.timeout} (--timeout)`);
     const dueMs = systemClock.now() + options.timeoutMs;
-    parts.defer(atTime(dueMs, { clock: systemClock, callback: () => ending.abort(late) }));
+    parts.defer(runAt(dueMs, { clock: systemClock, callback: () => ending.abort(late) }));
   }
   const interrupted = Promise.withResolvers<number>();
   const printer = parts.use(new ExtendedEvents({ context, options, signal: ending.signal }));
@@ -55,16 +55,9 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
   };
   // Printing may be stuck in a write that nobody takes.
   try {
-    return await Promise.race([print(), interrupted.promise, reasonOf(ending.signal)]);
+    return await Promise.race([abortable(print(), ending.signal), interrupted.promise]);
   } finally {
     ending.abort();
     await printer.finish();
   }
-}
-
-/** Rejects with the signal's reason when it is aborted. */
-function reasonOf(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  return promise;
 }

@@ -1,8 +1,7 @@
 import { openStream } from "../../client/control_stream.ts";
 import { type WaitEnd, waitEndOf } from "../../client/frame_payloads.ts";
 import { ApexError, EXIT_STATUS, messageOf } from "../../platform/apex_error.ts";
-import { atTime } from "../../platform/async/far_timer.ts";
-import { systemClock } from "../../platform/clock.ts";
+import { runAt, systemClock } from "../../platform/clock.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { parseDuration } from "../../platform/durations.ts";
 import type { ControlResultOf } from "../../protocol/control.ts";
@@ -185,5 +184,5 @@ function startLimit(
   const limitMs = positive("--timeout", timeout, parseDuration);
   const what = targets.map(printable).join(", ");
   const late = new ApexError("timeout", `the wait for ${what} was not over within ${timeout} (--timeout)`);
-  return atTime(systemClock.now() + limitMs, { clock: systemClock, callback: () => abort.abort(late) });
+  return runAt(systemClock.now() + limitMs, { clock: systemClock, callback: () => abort.abort(late) });
 }

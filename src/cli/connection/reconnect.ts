@@ -28,7 +28,7 @@ export async function reconnect<T>(open: () => Promise<T>, options: ReconnectOpt
   const { signal, withinMs = RECONNECT_WITHIN_MS, mayPass = isPassingError, onObstacle } = options;
   const deadlineMs = performance.now() + withinMs;
   for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
-    await pause(pauseMs, signal);
+    await delay(pauseMs, { signal });
     try {
       return await open();
     } catch (error) {
@@ -40,14 +40,5 @@ export async function reconnect<T>(open: () => Promise<T>, options: ReconnectOpt
       }
       await onObstacle?.(error);
     }
-  }
-}
-
-async function pause(pauseMs: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(pauseMs, { signal });
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
   }
 }

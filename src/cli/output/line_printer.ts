@@ -2,6 +2,7 @@
  * Prints lines such that it is known, whenever that ends, which of them have gone out. A write that a paused reader holds
  * up says nothing of how far it came, so each is as short as a pipe takes only as a whole; and none begins after the end.
  */
+import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { type Output, OutputClosedError } from "./output.ts";
 
@@ -52,15 +53,12 @@ export class LinePrinter {
    * @throws as what is under way does, unless the reader has gone
    */
   async finish(): Promise<void> {
-    const late = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(FINISH_MS, late.resolve);
+    if (this.#underWay === undefined) return;
     try {
-      await Promise.race([this.#underWay, late.promise]);
+      await settlesWithin(this.#underWay, { timeoutMs: FINISH_MS, clock: this.#clock });
     } catch (error) {
       // Why it ends is known already.
       if (!(error instanceof OutputClosedError)) throw error;
-    } finally {
-      cancel();
     }
   }
 

@@ -1,3 +1,4 @@
+import { delay } from "@std/async/delay";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 
 /** A terminal, a pipe or a file that a verb writes to. */
@@ -69,7 +70,7 @@ async function writeAll(
       if (!(error instanceof Deno.errors.WouldBlock)) {
         throw new ApexError("failed", `cannot write the output: ${messageOf(error)}`, { cause: error });
       }
-      await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_PAUSE_MS));
+      await delay(FULL_PIPE_PAUSE_MS);
     }
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { ContainerInspect } from "../../engine/engine_types.ts";
 import { messageOf } from "../../platform/apex_error.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 
@@ -101,10 +102,9 @@ export class PatientInspects implements AsyncDisposable {
   async #try(waiting: Waiting, cut: AbortController): Promise<void> {
     const { inquiry } = waiting;
     const { inspect, clock, logger } = this.#options;
-    const late = new AbortController();
-    const cancelDeadline = clock.after(TRY_MS, () => late.abort(new Error("no answer came in time")));
+    using deadline = new Deadline(TRY_MS, { clock, abort: cut.signal });
     try {
-      const answer = await inspect(inquiry.id, AbortSignal.any([cut.signal, late.signal]));
+      const answer = await inspect(inquiry.id, deadline.abortSignal);
       if (!cut.signal.aborted) inquiry.answer(answer ?? "gone");
       else this.#waiting.push(waiting);
     } catch (error) {
@@ -116,8 +116,6 @@ export class PatientInspects implements AsyncDisposable {
         logger.warn(`cannot inspect container ${inquiry.name}: ${messageOf(error)}`);
         inquiry.answer("unanswered");
       }
-    } finally {
-      cancelDeadline();
     }
   }
 

@@ -2,7 +2,7 @@
  * When which container is looked at: each in its own interval, never twice at once at one, and at a few at once in all.
  * It owns the timers and the checks under way, and ends both. What a check finds is its owner's affair.
  */
-import { startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 
 /** Checks under way at once: quick for hundreds of containers, and no burden for the engine. */
@@ -84,8 +84,8 @@ export class CheckSchedule implements AsyncDisposable {
   }
 
   async #check(scheduled: Scheduled): Promise<void> {
-    using deadline = startDeadline(this.#options.clock, CHECK_MS, scheduled.dropped.signal);
-    await this.#options.check(scheduled.id, deadline.signal);
+    using deadline = new Deadline(CHECK_MS, { clock: this.#options.clock, abort: scheduled.dropped.signal });
+    await this.#options.check(scheduled.id, deadline.abortSignal);
   }
 
   #arm(scheduled: Scheduled): void {

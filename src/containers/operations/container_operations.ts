@@ -9,7 +9,7 @@ import { EngineError } from "../../engine/http/engine_error.ts";
 import { pullImage, type PullProgress } from "../../engine/image_pull.ts";
 import { isImageId } from "../../engine/image_reference.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
-import { startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { TypedEmitter } from "../../platform/typed_emitter.ts";
@@ -224,8 +224,12 @@ export class ContainerOperations {
     const { query = {}, timeoutMs = OPERATION_TIMEOUT_MS, signal } = options;
     const { client, clock } = this.#options;
     // A signal of this request's own: the caller's may live long and would keep what is hung on it.
-    using deadline = startDeadline(clock, timeoutMs, signal);
-    const response = await client.request(method, path, { query, signal: deadline.signal, timeoutMs: 0 });
+    using deadline = new Deadline(timeoutMs, { clock, abort: signal });
+    const response = await client.request(method, path, {
+      query,
+      signal: deadline.abortSignal,
+      timeoutMs: 0,
+    });
     await response.body?.cancel();
   }
 

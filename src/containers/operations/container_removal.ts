@@ -5,8 +5,8 @@
  */
 import { EngineError } from "../../engine/http/engine_error.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
-import { JitteredBackoff } from "../../platform/async/jittered_backoff.ts";
-import { pause, waitAtMost } from "../../platform/async/wait_at_most.ts";
+import { Backoff } from "../../platform/async/backoff.ts";
+import { delayUnlessAborted, settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { ContainerEvents } from "../changes/container_events.ts";
@@ -50,7 +50,7 @@ const REMOVAL_FOLLOWS_KILL_MS = 500;
  */
 export async function removeContainer(id: string, options: ContainerRemovalOptions): Promise<RemovalResult> {
   const { containers, clock, logger, abort, ifRefused = "apex tries again when it next connects" } = options;
-  const backoff = new JitteredBackoff({ firstMs: FIRST_WAIT_MS, maxMs: MAX_WAIT_MS, random: Math.random });
+  const backoff = new Backoff({ firstMs: FIRST_WAIT_MS, maxMs: MAX_WAIT_MS });
   for (let attempt = 1; !abort.aborted; attempt++) {
     const isLast = attempt === MAX_ATTEMPTS;
     try {
@@ -69,7 +69,7 @@ export async function removeContainer(id: string, options: ContainerRemovalOptio
         return "refused";
       }
     }
-    await pause({ limitMs: backoff.next(), clock, signal: abort });
+    await delayUnlessAborted(backoff.next(), { clock, abort });
   }
   return "aborted";
 }
@@ -108,7 +108,7 @@ export async function awaitForeignRemoval(
     if (event.success && event.containerId === id) removed.resolve();
   };
   containers.on("container:removed", listener);
-  await waitAtMost(removed.promise, { limitMs: REMOVAL_FOLLOWS_KILL_MS, clock, signal: abort });
+  await settlesWithin(removed.promise, { timeoutMs: REMOVAL_FOLLOWS_KILL_MS, clock, abort });
   containers.off("container:removed", listener);
 }
 

@@ -1,6 +1,7 @@
 /** Comparing all containers with the engine: who is in doubt is inspected, and what really differs is applied. */
 import type { ContainerInspect, ContainerSummary } from "../../engine/engine_types.ts";
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
+import { delayUnlessAborted } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Signal } from "../changes/engine_dialect.ts";
 import type { ContainerEntry } from "../container_registry.ts";
@@ -87,8 +88,9 @@ export async function reconcileContainers(
     else if (outcome.result === "settled") outcome = { result: "waiting" };
   };
   // One wait for all: what differs at the end of it has had its time, however many containers differ.
-  let graceOver: Promise<void> | undefined;
-  const grace = (): Promise<void> => graceOver ??= untilLater(GRACE_MS, options.clock, options.signal);
+  let graceOver: Promise<boolean> | undefined;
+  const grace = (): Promise<unknown> =>
+    graceOver ??= delayUnlessAborted(GRACE_MS, { clock: options.clock, abort: options.signal });
   const lane = async (): Promise<void> => {
     for (let id = doubtful.shift(); id !== undefined && !options.signal.aborted; id = doubtful.shift()) {
       try {
@@ -101,13 +103,4 @@ export async function reconcileContainers(
   };
   await Promise.all(Array.from({ length: MAX_INSPECTS }, lane));
   return options.signal.aborted ? { result: "aborted" } : outcome;
-}
-
-/** Resolves after a time, or when the signal aborts. */
-function untilLater(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const cancel = clock.after(ms, resolve);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  if (signal.aborted) resolve();
-  return promise.finally(cancel);
 }

@@ -5,9 +5,9 @@
  * Somebody always reads: the operation its frames, or else the channel, which discards what comes. So a hang-up is noticed
  * although the operation has nothing to send.
  */
-import { InOrder } from "../../platform/async/in_order.ts";
+import { SerialQueue } from "../../platform/async/serial_queue.ts";
 import { type Frame, FrameReader } from "../../protocol/frames.ts";
-import { writeAll } from "./socket_io.ts";
+import { writeAll } from "../../platform/socket_io.ts";
 
 /** One stream, as an operation sees it. */
 export interface ControlChannel {
@@ -68,7 +68,7 @@ export class SocketChannel implements ControlChannel {
   #cutWrite: ((reason: Error) => void) | undefined;
   /** Nothing is sent any more. */
   #endReason: Error | undefined;
-  readonly #sends = new InOrder();
+  readonly #sends = new SerialQueue();
   #lastRead: Promise<unknown> = Promise.resolve();
   #isRead = false;
 

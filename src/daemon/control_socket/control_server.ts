@@ -27,7 +27,7 @@ import { type ControlChannel, DaemonEndingError, type SocketChannel } from "./co
 import { ControlConnection } from "./control_connection.ts";
 import { decodeRequest } from "./decode_request.ts";
 import { errorReply } from "./error_reply.ts";
-import { closeQuietly, discardRest, writeAll } from "./socket_io.ts";
+import { closeQuietly, discardRest, writeAll } from "../../platform/socket_io.ts";
 
 /** The reply of an operation that goes on after it. */
 export interface StreamReply {

@@ -1,4 +1,6 @@
 import { messageOf } from "../../platform/apex_error.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
+import { delayUnlessAborted } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 
@@ -66,23 +68,16 @@ export class AcceptBarrier implements Disposable {
 
   async #prove(): Promise<void> {
     const { clock, logger } = this.#options;
-    const limit = new AbortController();
-    const cancelLimit = clock.after(LIMIT_MS, () => limit.abort());
-    const stop = (): void => limit.abort();
-    // Not `AbortSignal.any`: it would leave something behind on a signal that lives as long as the daemon.
-    this.#stop.signal.addEventListener("abort", stop, { once: true });
-    if (this.#stop.signal.aborted) stop();
+    using deadline = new Deadline(LIMIT_MS, { clock, abort: this.#stop.signal });
     try {
       this.#token = crypto.getRandomValues(new Uint8Array(BARRIER_TOKEN_BYTES));
-      await this.#meetOurselves(this.#token, limit.signal);
+      await this.#meetOurselves(this.#token, deadline.abortSignal);
     } catch (error) {
       if (!this.#stop.signal.aborted) {
-        const why = limit.signal.aborted ? `not accepted within ${LIMIT_MS} ms` : messageOf(error);
+        const why = deadline.abortSignal.aborted ? `not accepted within ${LIMIT_MS} ms` : messageOf(error);
         logger.warn(`events socket: connections made just now may be registered late: ${why}`);
       }
     } finally {
-      this.#stop.signal.removeEventListener("abort", stop);
-      cancelLimit();
       this.#token = undefined;
     }
   }
@@ -122,18 +117,8 @@ export class AcceptBarrier implements Disposable {
         // A full backlog, or no descriptor left: both pass.
         const code = error instanceof Error && "code" in error ? error.code : undefined;
         if (!(error instanceof Deno.errors.WouldBlock) && code !== "EMFILE" && code !== "ENFILE") throw error;
-        await this.#pause(signal);
+        await delayUnlessAborted(RETRY_MS, { clock: this.#options.clock, abort: signal });
       }
     }
-  }
-
-  #pause(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#options.clock.after(RETRY_MS, resolve);
-    signal.addEventListener("abort", () => {
-      cancel();
-      resolve();
-    }, { once: true });
-    return promise;
   }
 }

@@ -2,7 +2,7 @@
 import { formatLogTime } from "../../engine/events/engine_time.ts";
 import type { LogChunk } from "../../engine/logs/log_frames.ts";
 import { decodeLogRecords, type LogRecord } from "../../engine/logs/log_records.ts";
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
 import type { StoredOutput } from "../../storage/task_outputs.ts";
 
 /** What of the output is asked for; as the engine's own log takes it. */
@@ -72,7 +72,7 @@ function* joined(records: readonly LineRecord[], timestamps: boolean): Generator
   let bytes = 0;
   let current: LogChunk["stream"] = "stdout";
   const take = (): LogChunk => {
-    const chunk = { stream: current, bytes: concatBytes(parts) };
+    const chunk = { stream: current, bytes: concat(parts) };
     parts = [];
     bytes = 0;
     return chunk;

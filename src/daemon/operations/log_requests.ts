@@ -8,7 +8,7 @@ import type { LogChunk } from "../../engine/logs/log_frames.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
-import { waitAtMost } from "../../platform/async/wait_at_most.ts";
+import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { ControlRequestOf, OutputPosition } from "../../protocol/control.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
@@ -87,7 +87,9 @@ export class LogRequests {
     const { task } = targets.find(target);
     if (task === undefined) return;
     const { leaving } = orchestrator.followTask(task.taskId, { run: task.run });
-    if (leaving !== undefined) await waitAtMost(leaving, { limitMs: REMOVED_WITHIN_MS, clock, signal });
+    if (leaving !== undefined) {
+      await settlesWithin(leaving, { timeoutMs: REMOVED_WITHIN_MS, clock, abort: signal });
+    }
   }
 
   async #startOf(

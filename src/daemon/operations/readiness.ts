@@ -1,4 +1,5 @@
 import { ApexError } from "../../platform/apex_error.ts";
+import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { EngineStatus } from "../engine_status.ts";
 import type { TaskAdoption } from "../task_adoption.ts";
@@ -93,20 +94,10 @@ export class Readiness {
   }
 
   /** Whether it came in time. */
-  async #wait(
+  #wait(
     promise: Promise<void>,
     { limitMs, signal }: { limitMs: number; signal: AbortSignal },
   ): Promise<boolean> {
-    const timeUp = Promise.withResolvers<false>();
-    const giveUp = (): void => timeUp.resolve(false);
-    const cancel = this.#options.clock.after(limitMs, giveUp);
-    signal.addEventListener("abort", giveUp);
-    if (signal.aborted) giveUp();
-    try {
-      return await Promise.race([promise.then(() => true), timeUp.promise]);
-    } finally {
-      cancel();
-      signal.removeEventListener("abort", giveUp);
-    }
+    return settlesWithin(promise, { timeoutMs: limitMs, clock: this.#options.clock, abort: signal });
   }
 }

@@ -2,6 +2,7 @@
  * What one client of `tasks.run`, or of `tasks.wait` with output, receives of its task: `pending`?, `progress`*, `started`?,
  * output, `exit`.
  */
+import { abortable } from "@std/async/abortable";
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import type { TaskHandle } from "../../orchestrator/task_handle.ts";
@@ -10,7 +11,6 @@ import type { Logger } from "../../platform/logger.ts";
 import type { OutputPosition } from "../../protocol/control.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
-import { whileThere } from "../control_socket/while_there.ts";
 import type { PullProgressFrames } from "./pull_progress_frames.ts";
 import { TaskOutput } from "./task_output.ts";
 import { taskResult } from "./wire_results.ts";
@@ -41,7 +41,7 @@ export class TaskStream {
       await channel.send(encodeJsonFrame("pending", { ahead: handle.pendingAhead }));
     }
     progress.sendTo(channel);
-    const { taskId, containerId, startedAt } = await whileThere(handle.started, channel);
+    const { taskId, containerId, startedAt } = await abortable(handle.started, channel.signal);
     await progress.finish();
     // It ended before it started: there is nothing to read.
     if (startedAt === undefined || containerId === undefined) return;
@@ -64,7 +64,7 @@ export class TaskStream {
   /** Waits for the task's end and tells it; `outputError` says why some of the output may be missing. */
   async sendEnd(): Promise<void> {
     const { handle, channel } = this.#options;
-    const task: Task = await whileThere(handle.ended, channel);
+    const task: Task = await abortable(handle.ended, channel.signal);
     const outputError = this.#outputError;
     await channel.send(
       encodeJsonFrame("exit", { task: taskResult(task), ...(outputError !== undefined && { outputError }) }),

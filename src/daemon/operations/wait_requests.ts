@@ -1,4 +1,5 @@
 /** The operation `containers.wait`: until a task or container has ended, runs, is healthy, unhealthy, or removed. */
+import { abortable } from "@std/async/abortable";
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainerRecord } from "../../containers/reconcile/container_record.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
@@ -10,7 +11,6 @@ import type { WaitCondition } from "../../protocol/wait_condition.ts";
 import { untilContainerIs, type WaitEnd } from "../container_condition.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
 import type { StreamReply } from "../control_socket/control_server.ts";
-import { whileThere } from "../control_socket/while_there.ts";
 import { ContainerChanges } from "../events_socket/container_changes.ts";
 import type { Targets } from "./targets.ts";
 import { taskResult } from "./wire_results.ts";
@@ -74,9 +74,9 @@ export class WaitRequests {
   async #untilTaskIs(condition: WaitCondition, { task, channel }: TaskWait): Promise<object> {
     const { taskId, run } = task;
     const handle = this.#options.orchestrator.followTask(taskId, { run });
-    if (condition === "exit") return { task: taskResult(await whileThere(handle.ended, channel)) };
+    if (condition === "exit") return { task: taskResult(await abortable(handle.ended, channel.signal)) };
     const wasPending = handle.task.state === "pending";
-    const { startedAt, containerId } = await whileThere(handle.started, channel);
+    const { startedAt, containerId } = await abortable(handle.started, channel.signal);
     const { state, endedAt } = handle.task;
     const error = `it has ended (${state})`;
     if (condition === "removed") {

@@ -1,5 +1,5 @@
 import { formatLogTime } from "../../engine/events/engine_time.ts";
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { HttpError } from "../http/http_error.ts";
 import type { HttpReply, HttpRequest } from "../http/http_message.ts";
@@ -41,7 +41,7 @@ export function logReply({ query, signal }: HttpRequest, find: () => EmbeddedCon
           const payload = timestamps ? stamped(record) : record.payload;
           frames.push(tty ? payload : encodeFrame(record.stream, payload));
         }
-        await write(concatBytes(frames));
+        await write(concat(frames));
         if (records.some(({ timeNano }) => isLate(timeNano))) return;
       }
     },
@@ -64,5 +64,5 @@ async function count(
 }
 
 function stamped({ timeNano, payload }: LogRecord): Uint8Array {
-  return concatBytes([new TextEncoder().encode(`${formatLogTime(timeNano)} `), payload]);
+  return concat([new TextEncoder().encode(`${formatLogTime(timeNano)} `), payload]);
 }

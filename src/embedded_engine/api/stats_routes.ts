@@ -1,5 +1,5 @@
 /** `GET /containers/{id}/stats`: one reading, or one a second until the container is gone. */
-import { abortableWait } from "../../platform/async/abortable_wait.ts";
+import { abortableDelay } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
@@ -37,7 +37,7 @@ async function stats(request: HttpRequest, of: Of): Promise<HttpReply> {
   const { query, signal } = request;
   if (query.has("stream") && !booleanParameter(query, "stream")) {
     const before = booleanParameter(query, "one-shot") ? undefined : await read(of);
-    if (before !== undefined) await abortableWait(INTERVAL_MS, { clock: of.clock, signal });
+    if (before !== undefined) await abortableDelay(INTERVAL_MS, { clock: of.clock, abort: signal });
     return jsonReply(200, statsView(of.container, { before, now: await read(of) }));
   }
   return {
@@ -52,7 +52,7 @@ async function stats(request: HttpRequest, of: Of): Promise<HttpReply> {
           new TextEncoder().encode(JSON.stringify(statsView(of.container, { before, now })) + "\n"),
         );
         before = now;
-        await abortableWait(INTERVAL_MS, { clock: of.clock, signal });
+        await abortableDelay(INTERVAL_MS, { clock: of.clock, abort: signal });
       }
     },
   };

@@ -5,8 +5,9 @@
  * slows a process that prints faster than the disk. Readers keep their own place and their own descriptor; a reader
  * too slow for two generations misses what was dropped. Nothing of the output is held in memory.
  */
+import { concat } from "@std/bytes/concat";
 import { join } from "@std/path/posix";
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { settlesWithin } from "../../platform/async/wait.ts";
 import type { OutputStream } from "../processes/container_process.ts";
 import { LineSplitter } from "../processes/line_splitter.ts";
 import { decodeRecords, encodeRecord, type LogRecord, MAX_PAYLOAD_BYTES } from "../processes/log_record.ts";
@@ -122,7 +123,7 @@ export class ContainerLog {
       const running = this.#running;
       for (let block = await readBlock(file, left); block.length > 0; block = await readBlock(file, left)) {
         left -= block.length;
-        const decoded = decodeRecords(concatBytes([rest, block]));
+        const decoded = decodeRecords(concat([rest, block]));
         rest = decoded.rest.slice();
         yield decoded.records;
         if (signal.aborted) return;
@@ -131,7 +132,7 @@ export class ContainerLog {
       if (file === undefined && this.#writtenBytes > 0) {
         return yield* this.#readGeneration(generation, { follow, signal, maxBytes });
       }
-      await abortable(changed, signal);
+      await settlesWithin(changed, { abort: signal });
       if (signal.aborted) return;
     }
   }
@@ -146,7 +147,7 @@ export class ContainerLog {
   }
 
   async #writeRecords(records: readonly Uint8Array[]): Promise<void> {
-    const bytes = concatBytes(records);
+    const bytes = concat(records);
     if (this.#writtenBytes > 0 && this.#writtenBytes + bytes.length > this.#maxFileBytes) {
       await this.#rotate();
     }
@@ -182,12 +183,4 @@ async function readBlock(file: Deno.FsFile | undefined, maxBytes: number): Promi
   if (file === undefined || maxBytes === 0) return new Uint8Array(0);
   const block = new Uint8Array(Math.min(READ_SIZE_BYTES, maxBytes));
   return block.subarray(0, await file.read(block) ?? 0);
-}
-
-async function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<void>();
-  const abort = () => aborted.resolve();
-  signal.addEventListener("abort", abort, { once: true });
-  if (!signal.aborted) await Promise.race([promise, aborted.promise]);
-  signal.removeEventListener("abort", abort);
 }

@@ -5,6 +5,7 @@
  * which it is refused, is the container's.
  */
 import { messageOf } from "../../platform/apex_error.ts";
+import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { HttpError } from "../http/http_error.ts";
@@ -102,13 +103,8 @@ export class ContainerSupervisor implements AsyncDisposable {
 
   /** Waits for that; a negative time-out is none. False when the time is up. */
   async exitsWithin(timeoutSeconds: number): Promise<boolean> {
-    const { promise: timedOut, resolve } = Promise.withResolvers<false>();
-    const cancel = timeoutSeconds < 0
-      ? () => {}
-      : this.#options.clock.after(timeoutSeconds * 1_000, () => resolve(false));
-    const ended = await Promise.race([this.#exitHandled.then(() => true), timedOut]);
-    cancel();
-    return ended;
+    const timeoutMs = timeoutSeconds < 0 ? undefined : timeoutSeconds * 1_000;
+    return await settlesWithin(this.#exitHandled, { timeoutMs, clock: this.#options.clock });
   }
 
   /**

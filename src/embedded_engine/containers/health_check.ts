@@ -6,7 +6,7 @@
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
 import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
 import type { HealthSpec } from "../spec/create_request.ts";
 import { randomId } from "../spec/names.ts";
@@ -147,7 +147,7 @@ export class HealthCheck implements AsyncDisposable {
     if (timedOut) {
       return { exitCode: TIMED_OUT, output: `Health check exceeded timeout (${spec.timeoutMs}ms)` };
     }
-    return { exitCode, output: new TextDecoder().decode(concatBytes(output)) };
+    return { exitCode, output: new TextDecoder().decode(concat(output)) };
   }
 
   /** Takes a result in, and publishes if health has changed. */

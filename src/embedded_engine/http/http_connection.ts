@@ -6,6 +6,7 @@
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { closeQuietly } from "../../platform/socket_io.ts";
 import { HttpError } from "./http_error.ts";
 import { errorReply, type HttpReply, type HttpRequest } from "./http_message.ts";
 import { ReplyWriter } from "./reply_writer.ts";
@@ -154,13 +155,5 @@ async function answer(request: HttpRequest, options: ConnectionOptions): Promise
     if (request.signal.aborted) return errorReply(499, "the request was aborted");
     options.logger.error(`embedded engine: ${request.method} ${request.path}: ${messageOf(error)}`);
     return errorReply(500, messageOf(error));
-  }
-}
-
-function closeQuietly(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error; // Closed already: by the signal, or by the timeout.
   }
 }

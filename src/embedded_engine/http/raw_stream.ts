@@ -2,7 +2,7 @@
  * How exec and attach take a connection over: the head that Docker sends (101 to a client that asked for an upgrade, else
  * 200 with a body that ends with the connection), then bytes both ways.
  */
-import { waitWithin } from "../processes/wait_within.ts";
+import { settlesWithin } from "../../platform/async/wait.ts";
 import { ClientOutput } from "./client_output.ts";
 import type { HttpRequest, RawConnection, UpgradeReply } from "./http_message.ts";
 
@@ -48,7 +48,7 @@ async function serveClient(connection: RawConnection, serve: RawStreamOptions["s
   // Of one that does not read, a write is still under way: closing is all that is left.
   if (output.isLost || connection.signal.aborted) return;
   await connection.closeWrite();
-  await waitWithin(LINGER_MS, input.discard());
+  await settlesWithin(input.discard(), { timeoutMs: LINGER_MS });
 }
 
 /** Waits until all is written, but when the engine closes not for long. */

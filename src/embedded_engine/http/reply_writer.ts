@@ -1,4 +1,5 @@
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
+import { writeAll } from "../../platform/socket_io.ts";
 import type { FixedReply, HttpReply, StreamReply } from "./http_message.ts";
 import { STATUS_TEXT } from "./status_text.ts";
 
@@ -31,7 +32,7 @@ export class ReplyWriter {
   }
 
   async writeAll(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+    await writeAll(this.#connection, bytes);
   }
 
   async #writeFixed(reply: FixedReply, options: WriteOptions): Promise<void> {
@@ -41,7 +42,7 @@ export class ReplyWriter {
     const bodiless = reply.status === 204 || reply.status === 304;
     const length: Record<string, string> = bodiless ? {} : { "Content-Length": String(body.length) };
     const head = this.#head(reply, { ...reply.headers, ...length }, options);
-    await this.writeAll(options.headOnly || bodiless ? head : concatBytes([head, body]));
+    await this.writeAll(options.headOnly || bodiless ? head : concat([head, body]));
   }
 
   async #writeStream(reply: StreamReply, options: WriteOptions): Promise<void> {
@@ -51,7 +52,7 @@ export class ReplyWriter {
     await reply.produce(async (chunk) => {
       if (chunk.length === 0) return; // An empty chunk would end the body.
       if (!options.chunked) return await this.writeAll(chunk);
-      await this.writeAll(concatBytes([encoder.encode(`${chunk.length.toString(16)}\r\n`), chunk, CRLF]));
+      await this.writeAll(concat([encoder.encode(`${chunk.length.toString(16)}\r\n`), chunk, CRLF]));
     });
     if (options.chunked) await this.writeAll(encoder.encode("0\r\n\r\n"));
   }

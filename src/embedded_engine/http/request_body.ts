@@ -1,6 +1,6 @@
 /** Decoding of chunked request bodies (RFC 9112, 7.1), on bytes that are already here. */
 
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
 
 /** A body above the limit the caller gave. */
 export class BodyTooLarge extends Error {
@@ -48,7 +48,7 @@ export function decodeChunkedBody(
     if (line.text === "") break;
     if (at - trailersStart > MAX_TRAILER_BYTES) throw new SyntaxError("too many trailer fields");
   }
-  return { body: concatBytes(parts), consumedBytes: at };
+  return { body: concat(parts), consumedBytes: at };
 }
 
 /** @throws {SyntaxError} for what is no size in hexadecimal */

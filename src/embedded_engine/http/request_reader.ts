@@ -3,7 +3,8 @@
  * need; everything a client can make it hold is bounded (head, chunk lines, body, read-ahead). Between requests and
  * while a reply streams, `watch` keeps one read pending: that is how a hang-up is noticed.
  */
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
+import { settlesWithin } from "../../platform/async/wait.ts";
 import { HttpError } from "./http_error.ts";
 import {
   BodyTooLarge,
@@ -93,10 +94,8 @@ export class RequestReader {
    * As in Go's server, and so in Docker, the end of the client's side is taken for a hang-up.
    */
   async watch(hungUp: () => void, signal: AbortSignal): Promise<void> {
-    const stopped = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
     while (!this.#ended && !signal.aborted && this.#buffer.length < MAX_READ_AHEAD_BYTES) {
-      await Promise.race([this.#fill(), stopped.promise]);
+      await settlesWithin(this.#fill(), { abort: signal });
     }
     if (this.#ended && !signal.aborted) hungUp();
   }
@@ -170,7 +169,7 @@ export class RequestReader {
       this.#ended = true;
       return;
     }
-    this.#buffer = concatBytes([this.#buffer, chunk.subarray(0, count)]);
+    this.#buffer = concat([this.#buffer, chunk.subarray(0, count)]);
   }
 
   #take(count: number): Uint8Array {

@@ -1,4 +1,4 @@
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
 
 /** Cuts one output stream into log payloads: lines with their newline, longer ones in pieces. Holds at most one piece. */
 export class LineSplitter {
@@ -11,7 +11,7 @@ export class LineSplitter {
 
   /** The payloads that `chunk` completes. */
   push(chunk: Uint8Array): Uint8Array[] {
-    const bytes = concatBytes([this.#partial, chunk]);
+    const bytes = concat([this.#partial, chunk]);
     const payloads: Uint8Array[] = [];
     let at = 0;
     for (;;) {

@@ -1,4 +1,5 @@
 /** Container names and ids, in Docker's forms. */
+import { encodeHex } from "@std/encoding/hex";
 import { HttpError } from "../http/http_error.ts";
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
@@ -14,7 +15,7 @@ export function checkContainerName(name: string, options: { shown?: string } = {
 
 /** 64 random hex digits. */
 export function randomId(): string {
-  return hexOf(crypto.getRandomValues(new Uint8Array(32)));
+  return encodeHex(crypto.getRandomValues(new Uint8Array(32)));
 }
 
 /** The form in which Docker shows an id to people. */
@@ -31,10 +32,6 @@ export function randomName(isTaken: (name: string) => boolean): string {
     const numbered = `${name}${third % 10_000}`; // With hundreds of containers the plain ones run out.
     if (!isTaken(numbered)) return numbered;
   }
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 // deno-fmt-ignore

@@ -6,6 +6,7 @@
  * child go on, whatever has happened meanwhile: the next pause would be undone. So each pause and each end of one waits
  * until `script` is through with it, and the next one waits for that.
  */
+import { delay } from "@std/async/delay";
 import { isOutOfDescriptors, processStat } from "../processes/proc_files.ts";
 import { sendIfThere, signalGroup, signalSession, stopSession } from "../processes/process_signals.ts";
 
@@ -65,7 +66,7 @@ export class TerminalPause {
     for (const deadline = Date.now() + SETTLES_WITHIN_MS; Date.now() < deadline;) {
       const state = await this.#scriptState();
       if (state === undefined || isThrough(state)) return;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await delay(LOOK_EVERY_MS);
     }
   }
 

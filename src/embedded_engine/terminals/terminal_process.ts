@@ -3,13 +3,13 @@
  * terminal: what we write is typed, what the program prints is read, and its exit status is the command's, 128 + the
  * signal where one ended it. The command leads a session of its own, and signals go to it, not to `script`.
  */
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { settlesWithin } from "../../platform/async/wait.ts";
+import { concat } from "@std/bytes/concat";
 import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
 import type { LaunchPlan } from "../processes/launch_plan.ts";
 import { ProcessInput } from "../processes/process_input.ts";
 import { hangUp, sendIfThere, signalGroup, signalSession } from "../processes/process_signals.ts";
 import { drained, pump } from "../processes/pump.ts";
-import { waitWithin } from "../processes/wait_within.ts";
 import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "../spec/signals.ts";
 import { ScriptWatch } from "./script_watch.ts";
 import { TerminalPause } from "./terminal_pause.ts";
@@ -58,7 +58,7 @@ export class TerminalProcess implements ContainerProcess {
     const output = script.stdout.getReader();
     const complaint = readText(script.stderr);
     const opening = open(output);
-    await waitWithin(OPEN_TIMEOUT_MS, opening);
+    await settlesWithin(opening, { timeoutMs: OPEN_TIMEOUT_MS });
     const opened = await Promise.race([opening, undefined]);
     if (opened !== undefined) return new TerminalProcess({ script, output, complaint, opened }, options);
     sendIfThere(script.pid, "SIGKILL");
@@ -196,7 +196,7 @@ async function open(
   while (bytes.length < MAX_FIRST_LINE_BYTES) {
     const { done, value } = await output.read();
     if (done) return undefined;
-    bytes = concatBytes([bytes, value]);
+    bytes = concat([bytes, value]);
     const end = bytes.indexOf(10);
     if (end < 0) continue;
     const match = /^([1-9]\d*) (\/dev\/\S+)\r?$/.exec(new TextDecoder().decode(bytes.subarray(0, end)));

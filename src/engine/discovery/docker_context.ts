@@ -2,6 +2,7 @@
  * Docker's contexts, as its own CLI keeps them: `currentContext` in `config.json`, and each context's endpoint in
  * `contexts/meta/<sha256 of its name>/meta.json`, both under `$DOCKER_CONFIG` or `~/.docker`. Only read, never written.
  */
+import { encodeHex } from "@std/encoding/hex";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 
 type Env = (name: string) => string | undefined;
@@ -79,5 +80,5 @@ function child(value: unknown, name: string): unknown {
 
 async function sha256Hex(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return encodeHex(digest);
 }

@@ -4,8 +4,8 @@
  * (`follow_memory.ts`); a connection's own course is in `followed_connection.ts`.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { abortableWait } from "../../platform/async/abortable_wait.ts";
-import { JitteredBackoff } from "../../platform/async/jittered_backoff.ts";
+import { abortableDelay } from "../../platform/async/wait.ts";
+import { Backoff } from "../../platform/async/backoff.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { EngineClient } from "../engine_client.ts";
@@ -79,7 +79,7 @@ export class EventFollower implements AsyncDisposable {
   readonly #handlers: FollowHandlers;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #backoff: JitteredBackoff;
+  readonly #backoff: Backoff;
   readonly #memory: FollowMemory;
   readonly #stopping = new AbortController();
   #connection: FollowedConnection | undefined;
@@ -91,7 +91,7 @@ export class EventFollower implements AsyncDisposable {
     this.#handlers = handlers;
     this.#clock = clock;
     this.#logger = logger;
-    this.#backoff = new JitteredBackoff({ firstMs: FIRST_RETRY_MS, maxMs: MAX_RETRY_MS, random });
+    this.#backoff = new Backoff({ firstMs: FIRST_RETRY_MS, maxMs: MAX_RETRY_MS, random });
     this.#memory = new FollowMemory(recall);
   }
 
@@ -141,7 +141,7 @@ export class EventFollower implements AsyncDisposable {
       const delayMs = this.#backoff.next();
       this.#logger.debug(`trying the engine again in ${Math.round(delayMs)} ms: ${why}`);
       try {
-        await abortableWait(delayMs, { clock: this.#clock, signal });
+        await abortableDelay(delayMs, { clock: this.#clock, abort: signal });
       } catch (error) {
         // Disposed while it waited; anything else would be a defect.
         if (!signal.aborted) throw error;

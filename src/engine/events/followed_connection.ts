@@ -5,8 +5,8 @@
  * between; events wait for the list, and reconciling waits for the replay.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { abortableWait } from "../../platform/async/abortable_wait.ts";
-import { startDeadline } from "../../platform/async/deadline.ts";
+import { abortableDelay } from "../../platform/async/wait.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { EngineClient } from "../engine_client.ts";
@@ -131,9 +131,9 @@ export class FollowedConnection {
 
   async #ping(signal: AbortSignal): Promise<never> {
     while (true) {
-      await abortableWait(PING_EVERY_MS, { clock: this.#clock, signal });
-      using deadline = startDeadline(this.#clock, PING_TIMEOUT_MS, signal);
-      await this.#client.ping(deadline.signal);
+      await abortableDelay(PING_EVERY_MS, { clock: this.#clock, abort: signal });
+      using deadline = new Deadline(PING_TIMEOUT_MS, { clock: this.#clock, abort: signal });
+      await this.#client.ping(deadline.abortSignal);
     }
   }
 
@@ -181,7 +181,7 @@ export class FollowedConnection {
   async #untilQuiet(signal: AbortSignal): Promise<void> {
     for (let waitedMs = 0; waitedMs < MAX_QUIET_WAIT_MS; waitedMs += QUIET_MS) {
       const before = this.#arrivals;
-      await abortableWait(QUIET_MS, { clock: this.#clock, signal });
+      await abortableDelay(QUIET_MS, { clock: this.#clock, abort: signal });
       if (this.#arrivals === before) return;
     }
   }
@@ -207,7 +207,7 @@ export class FollowedConnection {
     const end = () => woken.abort();
     signal.addEventListener("abort", end, { once: true });
     try {
-      await abortableWait(delayMs, { clock: this.#clock, signal: woken.signal });
+      await abortableDelay(delayMs, { clock: this.#clock, abort: woken.signal });
     } catch (error) {
       if (!woken.signal.aborted) throw error;
       signal.throwIfAborted();

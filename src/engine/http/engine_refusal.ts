@@ -1,5 +1,5 @@
 import { messageOf } from "../../platform/apex_error.ts";
-import { startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { readBoundedText } from "./bounded_body.ts";
 import { EngineError } from "./engine_error.ts";
@@ -35,8 +35,8 @@ export async function readRefusal(
 async function messageIn(response: Response, clock: Clock): Promise<string> {
   let text: string;
   try {
-    using deadline = startDeadline(clock, READ_TIMEOUT_MS);
-    text = await readBoundedText(response, { maxBytes: MAX_REFUSAL_BYTES, signal: deadline.signal });
+    using deadline = new Deadline(READ_TIMEOUT_MS, { clock });
+    text = await readBoundedText(response, { maxBytes: MAX_REFUSAL_BYTES, signal: deadline.abortSignal });
   } catch (error) {
     // The status says what failed; that its explanation was cut off must not hide it.
     return `its explanation cannot be read (${messageOf(error)})`;

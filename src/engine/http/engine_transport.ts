@@ -4,7 +4,7 @@
  * while it was idle), and then they are tried once more on a new one. All other methods, which nobody may repeat, never
  * get a kept-alive connection in the first place.
  */
-import { DeadlineExceeded, startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline, DeadlineExceeded } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { EngineError } from "./engine_error.ts";
 
@@ -64,15 +64,15 @@ export class EngineTransport implements Disposable {
    * @throws the signal's reason when it aborts
    */
   async send(request: TransportRequest): Promise<Response> {
-    const deadline = startDeadline(this.#clock, request.timeoutMs, request.signal);
+    const deadline = new Deadline(request.timeoutMs, { clock: this.#clock, abort: request.signal });
     try {
-      const response = await this.#fetchTwice(request, deadline.signal);
+      const response = await this.#fetchTwice(request, deadline.abortSignal);
       // The caller's signal holds for the body too, so the link to it stays.
-      deadline.met();
+      deadline.lift();
       return response;
     } catch (error) {
       deadline[Symbol.dispose]();
-      throw this.#explain(error, request, deadline.signal);
+      throw this.#explain(error, request, deadline.abortSignal);
     }
   }
 

@@ -3,8 +3,9 @@
  * bring many small chunks of a reply at once.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { DeadlineExceeded, startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline, DeadlineExceeded } from "../../platform/async/deadline.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
+import { closeQuietly, writeAll } from "../../platform/socket_io.ts";
 import { EngineError } from "./engine_error.ts";
 import { readRefusal } from "./engine_refusal.ts";
 import { readReplyHead, readRestOfReply, type ReplyHead } from "./reply_head.ts";
@@ -42,34 +43,21 @@ export async function sendRawRequest(request: RawRequest): Promise<RawReply> {
   const conn = await connect(socketPath);
   let isTaken = false;
   try {
-    using deadline = startDeadline(clock, timeoutMs, signal);
+    using deadline = new Deadline(timeoutMs, { clock, abort: signal });
     const close = () => closeQuietly(conn);
-    deadline.signal.addEventListener("abort", close, { once: true });
+    deadline.abortSignal.addEventListener("abort", close, { once: true });
     try {
       const head = await exchange(conn, request, clock);
-      deadline.signal.throwIfAborted();
+      deadline.abortSignal.throwIfAborted();
       isTaken = true;
       return { conn, head };
     } catch (error) {
-      throw deadline.signal.aborted ? explain(deadline.signal.reason, request) : error;
+      throw deadline.abortSignal.aborted ? explain(deadline.abortSignal.reason, request) : error;
     } finally {
-      deadline.signal.removeEventListener("abort", close);
+      deadline.abortSignal.removeEventListener("abort", close);
     }
   } finally {
     if (!isTaken) closeQuietly(conn);
-  }
-}
-
-export async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
-}
-
-/** Closes what may be closed already. */
-export function closeQuietly(conn: Deno.UnixConn): void {
-  try {
-    conn.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

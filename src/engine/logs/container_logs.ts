@@ -1,4 +1,4 @@
-import { startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { EngineClient } from "../engine_client.ts";
 import { formatEngineTime, NANO_PER_MS } from "../events/engine_time.ts";
@@ -28,8 +28,8 @@ export async function* readContainerLogs(
   { id, clock, follow = false, ...options }: { id: string; clock: Clock } & LogsOptions,
 ): AsyncGenerator<LogChunk, void, undefined> {
   // A signal of this call's own: the caller's may live long and would keep what is hung on it.
-  using link = startDeadline(clock, 0, options.signal);
-  const { signal } = link;
+  using link = new Deadline(0, { clock, abort: options.signal });
+  const { abortSignal: signal } = link;
   const { Config } = await client.inspectContainer(id, signal);
   const body = await client.openLong(`/containers/${encodeURIComponent(id)}/logs`, {
     query: {

@@ -2,7 +2,7 @@
  * Where the last lines of a container's log begin, as a time for `since`: with it the same output can be read again after
  * more was written, which a number of lines does not allow.
  */
-import { startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { EngineClient } from "../engine_client.ts";
 import {
@@ -37,9 +37,9 @@ export async function findLogStart(
   client: EngineClient,
   { id, clock, tail, sinceMs, signal }: LogStartOptions & { readonly id: string; readonly clock: Clock },
 ): Promise<string | undefined> {
-  using deadline = startDeadline(clock, READ_WITHIN_MS, signal);
-  if ((await client.identify(deadline.signal)).kind === "podman") return undefined;
-  const { Config } = await client.inspectContainer(id, deadline.signal);
+  using deadline = new Deadline(READ_WITHIN_MS, { clock, abort: signal });
+  if ((await client.identify(deadline.abortSignal)).kind === "podman") return undefined;
+  const { Config } = await client.inspectContainer(id, deadline.abortSignal);
   const body = await client.openLong(`/containers/${encodeURIComponent(id)}/logs`, {
     query: {
       stdout: true,
@@ -48,10 +48,10 @@ export async function findLogStart(
       tail: Math.max(tail, 1),
       since: sinceMs === undefined ? undefined : formatEngineTime(sinceMs * NANO_PER_MS),
     },
-    signal: deadline.signal,
+    signal: deadline.abortSignal,
   });
   let start = "";
-  for await (const { bytes } of readLog(body, { tty: Config.Tty === true, signal: deadline.signal })) {
+  for await (const { bytes } of readLog(body, { tty: Config.Tty === true, signal: deadline.abortSignal })) {
     start += new TextDecoder().decode(bytes.subarray(0, MAX_TIME_BYTES));
     if (start.includes(" ") || start.length >= MAX_TIME_BYTES) break;
   }

@@ -1,7 +1,7 @@
 /** The end of what a container wrote, with the engine's time of each line, without reading much more than that. */
-import { startDeadline } from "../../platform/async/deadline.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { concatBytes } from "../../platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
 import type { EngineClient } from "../engine_client.ts";
 import { parseExactEngineTime } from "../events/engine_time.ts";
 import { type LogChunk, readLog } from "./log_frames.ts";
@@ -42,16 +42,16 @@ export async function readLogTail(
   client: Pick<EngineClient, "identify" | "openLong">,
   { id, clock, maxBytes, signal }: LogTailOptions & { readonly id: string; readonly clock: Clock },
 ): Promise<LogTail> {
-  using deadline = startDeadline(clock, READ_WITHIN_MS, signal);
+  using deadline = new Deadline(READ_WITHIN_MS, { clock, abort: signal });
   // Podman logs an unfinished line in pieces, and loses pieces if it is asked for the last lines only.
-  const { kind } = await client.identify(deadline.signal);
+  const { kind } = await client.identify(deadline.abortSignal);
   let lines: number | undefined = kind === "podman" ? undefined : FIRST_LINES;
   while (true) {
     const query = { stdout: true, stderr: true, timestamps: true, tail: lines };
     const path = `/containers/${encodeURIComponent(id)}/logs`;
-    const body = await client.openLong(path, { query, signal: deadline.signal });
+    const body = await client.openLong(path, { query, signal: deadline.abortSignal });
     const reader = new RecordReader(maxBytes);
-    for await (const chunk of readLog(body, { tty: false, apart: true, signal: deadline.signal })) {
+    for await (const chunk of readLog(body, { tty: false, apart: true, signal: deadline.abortSignal })) {
       reader.push(chunk);
     }
     const tail = reader.end();
@@ -82,7 +82,7 @@ class RecordReader {
       this.records++;
     }
     if (this.#timeNano !== undefined) return this.#tail.push(bytes);
-    this.#start = concatBytes([this.#start, bytes]);
+    this.#start = concat([this.#start, bytes]);
     const space = this.#start.indexOf(SPACE);
     if (space === -1 && this.#start.length < MAX_TIME_BYTES) return;
     const time = parseExactEngineTime(new TextDecoder().decode(this.#start.subarray(0, Math.max(space, 0))));

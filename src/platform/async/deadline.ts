@@ -1,11 +1,10 @@
-import type { Clock } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 
-/** A limit in time on something that takes an AbortSignal. Dispose it when that is over. */
-export interface Deadline extends Disposable {
-  /** Aborts with the caller's signal, or with a {@linkcode DeadlineExceeded} when the time is up. */
-  readonly signal: AbortSignal;
-  /** It came in time: from now on only the caller's signal aborts. */
-  met(): void;
+export interface DeadlineOptions {
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  /** The caller's signal. */
+  readonly abort?: AbortSignal | undefined;
 }
 
 /** The reason of a signal whose {@linkcode Deadline} has passed. */
@@ -20,25 +19,40 @@ export class DeadlineExceeded extends Error {
 }
 
 /**
- * Starts a deadline. Disposal undoes all of it: the time stops, and the caller's signal is let go.
- *
- * (`AbortSignal.any` would leave some 100 bytes for each request on a signal that lives as long as the daemon.)
- * @param timeoutMs 0: no limit
+ * A time limit for work that takes an AbortSignal. Disposal stops the timer and removes the listener from the caller's
+ * signal. (`AbortSignal.any` would leave some 100 bytes per request on a signal that lives as long as the daemon.)
  */
-export function startDeadline(clock: Clock, timeoutMs: number, signal?: AbortSignal): Deadline {
-  const controller = new AbortController();
-  const follow = () => controller.abort(signal?.reason);
-  if (signal?.aborted) follow();
-  signal?.addEventListener("abort", follow, { once: true });
-  const cancel = timeoutMs === 0
-    ? () => {}
-    : clock.after(timeoutMs, () => controller.abort(new DeadlineExceeded(timeoutMs)));
-  return {
-    signal: controller.signal,
-    met: cancel,
-    [Symbol.dispose]() {
-      cancel();
-      signal?.removeEventListener("abort", follow);
-    },
-  };
+export class Deadline implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #cancelTimer: (() => void) | undefined;
+  readonly #abort: AbortSignal | undefined;
+
+  /** Starts it. @param timeoutMs 0: no limit, the signal only follows the caller's */
+  constructor(timeoutMs: number, { clock = systemClock, abort }: DeadlineOptions = {}) {
+    this.#abort = abort;
+    if (abort?.aborted) this.#follow();
+    abort?.addEventListener("abort", this.#follow, { once: true });
+    if (timeoutMs === 0) return;
+    this.#cancelTimer = clock.after(
+      timeoutMs,
+      () => this.#controller.abort(new DeadlineExceeded(timeoutMs)),
+    );
+  }
+
+  /** Aborts with the caller's signal, or with a {@linkcode DeadlineExceeded} when the time is up. */
+  get abortSignal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Stops the timer: from now on, only the caller's signal aborts. */
+  lift(): void {
+    this.#cancelTimer?.();
+  }
+
+  [Symbol.dispose](): void {
+    this.lift();
+    this.#abort?.removeEventListener("abort", this.#follow);
+  }
+
+  readonly #follow = (): void => this.#controller.abort(this.#abort?.reason);
 }

@@ -1,6 +1,6 @@
 import { ByteTail } from "../../engine/logs/byte_tail.ts";
 import { spliceTail, withUnlogged } from "../../engine/logs/tty_log.ts";
-import { abortableWait } from "../../platform/async/abortable_wait.ts";
+import { abortableDelay } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { ContainerTerminals } from "../container_terminals.ts";
 
@@ -40,7 +40,7 @@ export async function tailBefore(
     const before = spliceTail(log, heard);
     // A stream that is silent may be about to say what the log has already.
     if (heard.length > 0 && before !== undefined) return before;
-    await abortableWait(LOG_IS_BEHIND_MS, { clock, signal });
+    await abortableDelay(LOG_IS_BEHIND_MS, { clock, abort: signal });
     if (heard.length === 0 && said().length === 0) return log;
     // Docker logs whole lines: of one that has not ended it has nothing, so there is nothing to take away.
     if (tries === MAX_TRIES) return heard.includes(LF) ? undefined : log;

@@ -4,9 +4,10 @@ import { EventsServer } from "../../../src/daemon/events_socket/events_server.ts
 import { EventLog } from "../../../src/eventlog/event_log.ts";
 import { type Clock, systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
+import { closeQuietly } from "../../../src/platform/socket_io.ts";
 import { eventOf, lineOf } from "../../support/daemons/wire_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
-import { closeQuietly, readText } from "../../support/sessions/socket_pairs.ts";
+import { readText } from "../../support/sessions/socket_pairs.ts";
 
 /** A server on a socket of its own, and the clients of one test. */
 class Fixture implements AsyncDisposable {

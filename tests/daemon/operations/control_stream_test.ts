@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ControlChannel } from "../../../src/daemon/control_socket/control_channel.ts";
 import type { ControlHandler } from "../../../src/daemon/control_socket/control_server.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
+import { writeAll } from "../../../src/platform/socket_io.ts";
 import {
   encodeFrame,
   encodeJsonFrame,
@@ -326,8 +327,4 @@ Deno.test("ControlServer begins no operation for a request that is still at the 
 
 async function nextTurns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await nextTurn();
-}
-
-async function writeAll(conn: Deno.UnixConn, all: Uint8Array): Promise<void> {
-  for (let written = 0; written < all.length;) written += await conn.write(all.subarray(written));
 }

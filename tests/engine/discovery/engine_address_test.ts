@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { encodeHex } from "@std/encoding/hex";
 import { discoverEngine, type DiscoverOptions } from "../../../src/engine/discovery/engine_address.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { TempDir } from "../../support/temp_dir.ts";
@@ -26,7 +27,7 @@ async function homeWith(
   await Deno.writeTextFile(`${docker}/config.json`, JSON.stringify({ auths: {}, currentContext: current }));
   for (const [name, meta] of Object.entries(contexts)) {
     const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
-    const hex = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    const hex = encodeHex(digest);
     await Deno.mkdir(`${docker}/contexts/meta/${hex}`, { recursive: true });
     await Deno.writeTextFile(`${docker}/contexts/meta/${hex}/meta.json`, JSON.stringify(meta));
   }

@@ -8,8 +8,8 @@ import { request } from "../../../src/client/request.ts";
 import { readLockHolder } from "../../../src/embedded_engine/engine_lock.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { isListenedOn } from "../../../src/platform/socket_file.ts";
+import { closeQuietly } from "../../../src/platform/socket_io.ts";
 import { nameTestImage } from "../engines/embedded_engine.ts";
-import { closeQuietly } from "../sessions/socket_pairs.ts";
 
 /** The command that runs apex, to which arguments are added. */
 export const APEX_COMMAND: readonly string[] = Deno.env.get("APEX_BIN")

@@ -1,4 +1,4 @@
-import { startDeadline } from "../../../src/platform/async/deadline.ts";
+import { Deadline } from "../../../src/platform/async/deadline.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { within } from "../within.ts";
 
@@ -55,13 +55,13 @@ export async function ownDaemon(options: OwnDaemonOptions): Promise<OwnDaemon> {
     }
   }
 
-  using limit = startDeadline(systemClock, READY_WITHIN_MS);
+  using limit = new Deadline(READY_WITHIN_MS);
   while (true) {
     try {
-      await options.isReady(limit.signal);
+      await options.isReady(limit.abortSignal);
       return { pid: child.pid, kill: () => end("SIGKILL"), [Symbol.asyncDispose]: () => end("SIGTERM") };
     } catch (cause) {
-      if (hasEnded || limit.signal.aborted) {
+      if (hasEnded || limit.abortSignal.aborted) {
         await end("SIGTERM");
         const said = (await Deno.readTextFile(options.logPath)).slice(-2_000);
         throw new Error(`${options.command} did not get ready:\n${said}`, { cause });

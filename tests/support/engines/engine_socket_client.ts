@@ -1,5 +1,5 @@
 /** A client of any engine's socket, for tests that hold the embedded engine against Docker. */
-import { concatBytes } from "../../../src/platform/concat_bytes.ts";
+import { concat } from "@std/bytes/concat";
 import { within } from "../within.ts";
 
 const LIMIT_MS = 20_000;
@@ -132,13 +132,13 @@ export class OpenStream implements Disposable {
       }
     };
     await within(LIMIT_MS, "the end of the stream", reading());
-    return concatBytes(chunks);
+    return concat(chunks);
   }
 
   async #readMore(): Promise<boolean> {
     const chunk = await this.#read();
     if (chunk === undefined) return false;
-    this.#received = concatBytes([this.#received, chunk]);
+    this.#received = concat([this.#received, chunk]);
     return true;
   }
 

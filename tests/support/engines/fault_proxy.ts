@@ -2,6 +2,8 @@
  * Stands between a client and a container engine, passes everything on, and breaks the event stream when told to. It
  * takes the stream's chunks apart, so each fault hits exactly where it says.
  */
+import { concat } from "@std/bytes/concat";
+import { writeAll } from "../../../src/platform/socket_io.ts";
 import { within } from "../within.ts";
 
 export type StreamFault =
@@ -122,12 +124,12 @@ export class FaultProxy implements AsyncDisposable {
         if (this.#streamErrors > 0) {
           this.#streamErrors--;
           this.hits++;
-          await writeAll(link.client, [SERVER_ERROR]);
+          await writePieces(link.client, [SERVER_ERROR]);
           break;
         }
         link.hasStream = true;
       }
-      await writeAll(link.engine, [bytes]);
+      await writePieces(link.engine, [bytes]);
     }
     this.#cut(link);
   }
@@ -137,14 +139,14 @@ export class FaultProxy implements AsyncDisposable {
     let isInStream = false;
     for await (const bytes of readAll(link.engine)) {
       if (!link.hasStream) {
-        await writeAll(link.client, [bytes]);
+        await writePieces(link.client, [bytes]);
         continue;
       }
-      held = concat(held, bytes);
+      held = concat([held, bytes]);
       if (!isInStream) {
         const end = indexOf(held, "\r\n\r\n");
         if (end < 0) continue;
-        await writeAll(link.client, [held.subarray(0, end + 4)]);
+        await writePieces(link.client, [held.subarray(0, end + 4)]);
         held = held.slice(end + 4);
         isInStream = true;
       }
@@ -160,27 +162,27 @@ export class FaultProxy implements AsyncDisposable {
   async #passChunk({ client }: Link, data: Uint8Array): Promise<boolean> {
     const fault = data.length === 0 ? undefined : this.#nextFault;
     if (fault === undefined) {
-      await writeAll(client, frame(data));
+      await writePieces(client, frame(data));
       return true;
     }
     this.#nextFault = undefined;
     this.hits++;
     switch (fault) {
       case "cut_mid_line":
-        await writeAll(client, [...frame(data.subarray(0, data.length / 2)), LAST_CHUNK]);
+        await writePieces(client, [...frame(data.subarray(0, data.length / 2)), LAST_CHUNK]);
         return false;
       case "cut_half_chunk": {
         const [size, body] = frame(data);
-        await writeAll(client, [size!, body!.subarray(0, data.length / 2)]);
+        await writePieces(client, [size!, body!.subarray(0, data.length / 2)]);
         return false;
       }
       case "end_cleanly":
-        await writeAll(client, [...frame(data), LAST_CHUNK]);
+        await writePieces(client, [...frame(data), LAST_CHUNK]);
         return false;
       case "drop_next":
         return false;
       case "garbage":
-        await writeAll(client, frame(concat(GARBAGE, data)));
+        await writePieces(client, frame(concat([GARBAGE, data])));
         return true;
     }
   }
@@ -211,13 +213,6 @@ function indexOf(bytes: Uint8Array, text: string): number {
   return new TextDecoder("latin1").decode(bytes).indexOf(text);
 }
 
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
-  return all;
-}
-
 async function* readAll(conn: Deno.UnixConn): AsyncGenerator<Uint8Array> {
   const piece = new Uint8Array(64 * 1024);
   while (true) {
@@ -233,10 +228,10 @@ async function* readAll(conn: Deno.UnixConn): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function writeAll(conn: Deno.UnixConn, pieces: readonly Uint8Array[]): Promise<void> {
+async function writePieces(conn: Deno.UnixConn, pieces: readonly Uint8Array[]): Promise<void> {
   try {
     for (const piece of pieces) {
-      for (let sent = 0; sent < piece.length;) sent += await conn.write(piece.subarray(sent));
+      await writeAll(conn, piece);
     }
   } catch (error) {
     if (!isClosed(error)) throw error;

@@ -1,3 +1,5 @@
+import { encodeHex } from "@std/encoding/hex";
+
 /**
  * A registry with one image, on a port of this machine, for engines to pull from: just the part of the distribution API
  * that a pull needs. Engines take a registry at 127.0.0.1 without TLS.
@@ -71,7 +73,7 @@ export class ImageRegistry implements AsyncDisposable {
 
 async function digestOf(bytes: Bytes): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return `sha256:${Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `sha256:${encodeHex(digest)}`;
 }
 
 function json(value: unknown): Bytes {

@@ -1,4 +1,5 @@
 /** Pairs of connected Unix sockets, for tests of what writes to subscribers. */
+import { closeQuietly } from "../../../src/platform/socket_io.ts";
 
 /** Both ends of one connection. */
 export interface SocketPair {
@@ -34,15 +35,6 @@ export class SocketPairs implements AsyncDisposable {
     for (const connection of this.#connections) closeQuietly(connection);
     closeQuietly(this.#listener);
     await Deno.remove(this.#dir, { recursive: true });
-  }
-}
-
-/** Closes what may be closed already. */
-export function closeQuietly(resource: { close(): void }): void {
-  try {
-    resource.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

@@ -1,33 +1,33 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { InOrder } from "../../../src/platform/async/in_order.ts";
+import { SerialQueue } from "../../../src/platform/async/serial_queue.ts";
 
-Deno.test("InOrder.run() begins at once what finds nothing before it", async () => {
-  const inOrder = new InOrder();
+Deno.test("SerialQueue.run() starts work at once when none is pending", async () => {
+  const queue = new SerialQueue();
   const begun: number[] = [];
   const work = (number: number) => () => {
     begun.push(number);
     return Promise.resolve(number);
   };
-  const first = inOrder.run(work(1));
+  const first = queue.run(work(1));
   assertEquals(begun, [1]);
-  const second = inOrder.run(work(2));
+  const second = queue.run(work(2));
   assertEquals(begun, [1]);
   assertEquals(await Promise.all([first, second]), [1, 2]);
-  const third = inOrder.run(work(3));
+  const third = queue.run(work(3));
   assertEquals(begun, [1, 2, 3]);
   await third;
 });
 
-Deno.test("InOrder.run() begins each when the one before it has ended, also by a failure", async () => {
-  const inOrder = new InOrder();
+Deno.test("SerialQueue.run() starts work when the work before it has ended, failed or not", async () => {
+  const queue = new SerialQueue();
   const first = Promise.withResolvers<void>();
   const log: string[] = [];
-  const failing = inOrder.run(() => first.promise);
-  const following = inOrder.run(() => {
+  const failing = queue.run(() => first.promise);
+  const following = queue.run(() => {
     log.push("second");
     return Promise.resolve();
   });
-  const last = inOrder.run(() => {
+  const last = queue.run(() => {
     log.push("third");
     return Promise.resolve();
   });
@@ -39,17 +39,17 @@ Deno.test("InOrder.run() begins each when the one before it has ended, also by a
   assertEquals(log, ["second", "third"]);
 });
 
-Deno.test("InOrder.run() lets nothing overtake what still waits", async () => {
-  const inOrder = new InOrder();
+Deno.test("SerialQueue.run() keeps the order of work that is added while earlier work waits", async () => {
+  const queue = new SerialQueue();
   const log: number[] = [];
   const work = (number: number) => async () => {
     await Promise.resolve();
     log.push(number);
   };
-  const first = inOrder.run(work(1));
-  const second = inOrder.run(work(2));
+  const first = queue.run(work(1));
+  const second = queue.run(work(2));
   // The first has ended, the second not yet.
-  const third = first.then(() => inOrder.run(work(3)));
+  const third = first.then(() => queue.run(work(3)));
   await Promise.all([first, second, third]);
   assertEquals(log, [1, 2, 3]);
 });

@@ -1,10 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { atTime } from "../../../src/platform/async/far_timer.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
+import { runAt } from "../../src/platform/clock.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 const DAY_MS = 86_400_000;
 
-Deno.test("atTime() runs once at its time, months ahead too, and never with a delay that the runtime refuses", () => {
+Deno.test("runAt() runs once, months ahead too, and sets no timer with a delay beyond the maximum of the runtime", () => {
   const clock = new FakeClock();
   const delays: number[] = [];
   const watched = {
@@ -15,7 +15,7 @@ Deno.test("atTime() runs once at its time, months ahead too, and never with a de
     },
   };
   let runs = 0;
-  atTime(clock.now() + 60 * DAY_MS, { clock: watched, callback: () => runs++ });
+  runAt(clock.now() + 60 * DAY_MS, { clock: watched, callback: () => runs++ });
   clock.advance(60 * DAY_MS - 1);
   assertEquals(runs, 0);
   clock.advance(1);
@@ -24,13 +24,13 @@ Deno.test("atTime() runs once at its time, months ahead too, and never with a de
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("atTime() runs at once when the time is past, and not after it was cancelled", () => {
+Deno.test("runAt() runs at once when the time is past, and not after it is cancelled", () => {
   const clock = new FakeClock();
   let runs = 0;
-  atTime(clock.now() - 1, { clock, callback: () => runs++ });
+  runAt(clock.now() - 1, { clock, callback: () => runs++ });
   clock.advance(0);
   assertEquals(runs, 1);
-  const cancel = atTime(clock.now() + 60 * DAY_MS, { clock, callback: () => runs++ });
+  const cancel = runAt(clock.now() + 60 * DAY_MS, { clock, callback: () => runs++ });
   clock.advance(40 * DAY_MS);
   cancel();
   clock.advance(40 * DAY_MS);
