@@ -1,7 +1,7 @@
 /** How a task ends, from what is known of its container's end. Pure functions, no state. */
 import type { ContainerEvents } from "../containers/changes/container_events.ts";
-import { signalName } from "../containers/changes/signal_names.ts";
 import { messageOf } from "../platform/apex_error.ts";
+import { signalName } from "../platform/signals.ts";
 import type { Task, TaskReason } from "./task.ts";
 
 /** What makes a task one that has ended. */

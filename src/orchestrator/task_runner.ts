@@ -2,11 +2,11 @@
  * All tasks: takes new ones, keeps those that have not ended (the rest is the store's), and brings the engine's events to
  * the runs that they are about. The map of living tasks, their rows and their events change together.
  */
-import { signalNumber } from "../containers/changes/signal_names.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
+import { signalNumber } from "../platform/signals.ts";
 import type { TaskStore } from "../storage/task_store.ts";
 import { isKept } from "../workspaces/workspace.ts";
 import type {

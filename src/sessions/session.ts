@@ -4,6 +4,7 @@
  * client.
  */
 import { type Clock, runAt } from "../platform/clock.ts";
+import { exitCodeOfSignal } from "../platform/signals.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 import type { SessionDetach, SessionExit } from "../protocol/session_messages.ts";
 import type { StoredSession } from "../storage/session_store.ts";
@@ -30,7 +31,7 @@ export interface AttachOptions {
 }
 
 /** What a removal by force makes of the command's status. */
-const KILLED = 137;
+const KILLED = exitCodeOfSignal("SIGKILL");
 
 export class Session {
   readonly name: string;

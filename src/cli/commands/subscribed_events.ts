@@ -3,15 +3,13 @@ import type { LineStream } from "../../client/line_stream.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import { runAt, systemClock } from "../../platform/clock.ts";
 import { resolveSockets } from "../../platform/directories.ts";
+import { exitCodeOfSignal } from "../../platform/signals.ts";
 import { type EventFlags, eventOptions } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
 import { tellOfUnknownTypes } from "../connection/tell_of_unknown_types.ts";
 import { tellThatItWaits } from "../connection/tell_that_it_waits.ts";
 import { withDaemon } from "../connection/with_daemon.ts";
 import { ExtendedEvents } from "./extended_events.ts";
-
-/** Exit statuses of what a signal ended. */
-const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
  * `apex events` with flags. When no daemon runs, one is started; where none may be, `reconnect` waits for one.
@@ -34,7 +32,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
   const printer = parts.use(new ExtendedEvents({ context, options, signal: ending.signal }));
   if (options.cursorFile !== undefined) {
     for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
-      parts.defer(context.onSignal(name, () => interrupted.resolve(SIGNALS[name])));
+      parts.defer(context.onSignal(name, () => interrupted.resolve(exitCodeOfSignal(name))));
     }
   }
   const sockets = resolveSockets({ ...context, socket: flags.socket });

@@ -1,11 +1,10 @@
 /** How `apex attach` ends: what it tells people of that, and its exit status. */
 import { ApexError } from "../../platform/apex_error.ts";
+import { exitCodeOfSignal } from "../../platform/signals.ts";
 import { type SessionDetach, type SessionExit, SILENT_FOR_MS } from "../../protocol/session_messages.ts";
 import type { CliContext } from "../cli_context.ts";
-import type { EndingSignal, RelayEnd } from "../terminal/session_console.ts";
+import type { RelayEnd } from "../terminal/session_console.ts";
 import { RUN_FAILED_STATUS } from "./task_end.ts";
-
-const SIGNAL_STATUS: Readonly<Record<EndingSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 /**
  * Tells people how it ended.
@@ -32,7 +31,7 @@ export async function tellSessionEnd(
       }
       return await tellDetach(end.detach, { context, name });
     case "interrupted":
-      return SIGNAL_STATUS[end.signal];
+      return exitCodeOfSignal(end.signal);
     case "lost":
       throw new ApexError("stream_cut", `lost the daemon; session ${name} goes on: apex attach ${name}`);
   }

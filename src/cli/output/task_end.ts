@@ -1,13 +1,13 @@
 /** What the end of a task means for whoever ran it or waits for it. */
 import { EXIT_STATUS } from "../../platform/apex_error.ts";
+import { exitCodeOfSignal } from "../../platform/signals.ts";
 import type { TaskResult } from "../../protocol/control.ts";
 import { printable } from "./table.ts";
 
 /** Exit status of `apex run` for every failure of apex itself, as `docker run` has it. */
 export const RUN_FAILED_STATUS = 125;
 
-/** 128 and the number of SIGKILL: what a shell says of a process that was killed. */
-const KILLED_STATUS = 137;
+const KILLED_STATUS = exitCodeOfSignal("SIGKILL");
 /** What a shell has for a command that cannot be executed, and for one that is not there. */
 const NO_COMMAND_STATUSES = [126, 127];
 

@@ -11,6 +11,7 @@ import type { ConnectedInfo, FollowHandlers } from "../../engine/events/event_fo
 import { ApexError } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { signalNumber } from "../../platform/signals.ts";
 import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { ContainerEntry, ContainerRegistry, type EntryFacts } from "../container_registry.ts";
@@ -24,7 +25,6 @@ import { type Signal, stopFollowsDie, toSignal } from "./engine_dialect.ts";
 import { EntryChanges } from "./entry_changes.ts";
 import type { HealthDetails } from "./health_details.ts";
 import { isRepetition } from "./repetition.ts";
-import { signalNumber } from "./signal_names.ts";
 
 export interface ContainerTrackerOptions {
   readonly emitter: TypedEmitter<ManagerEvents>;

@@ -4,10 +4,10 @@
  */
 import type { EngineKind } from "../../engine/engine_types.ts";
 import type { EngineEvent } from "../../engine/events/engine_event.ts";
+import { signalNumber } from "../../platform/signals.ts";
 import { type HealthStatus, healthStatusSchema } from "../../protocol/wire_event.ts";
 import type { LifecycleAction } from "./container_events.ts";
 import type { HealthDetails } from "./health_details.ts";
-import { signalNumber } from "./signal_names.ts";
 
 /** One thing that happened to one container, whichever engine told it. */
 export type Signal = PlainSignal | KillSignal | DieSignal | HealthSignal;

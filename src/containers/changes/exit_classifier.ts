@@ -16,10 +16,10 @@
  * reads or writes the same few pieces of state.)
  */
 import { definedFields } from "../../platform/defined_fields.ts";
+import { SIGKILL, signalName } from "../../platform/signals.ts";
 import type { DieSignal, HealthSignal, KillSignal, Signal } from "./engine_dialect.ts";
 import type { Exit, InspectAnswer, InspectStep, RunFacts, Step } from "./exit_steps.ts";
 import type { HealthDetails } from "./health_details.ts";
-import { SIGKILL, signalName } from "./signal_names.ts";
 
 /** Longest wait for the `stop` of a stop: it came 540 ms after `die` at most, under load. */
 export const HOLD_MS = 2_000;

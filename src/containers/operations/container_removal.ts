@@ -9,6 +9,7 @@ import { Backoff } from "../../platform/async/backoff.ts";
 import { delayUnlessAborted, settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { exitCodeOfSignal } from "../../platform/signals.ts";
 import type { ContainerEvents } from "../changes/container_events.ts";
 import type { ContainerManager } from "../container_manager.ts";
 import type { ContainerEventSource } from "../forwarding.ts";
@@ -40,7 +41,7 @@ const FIRST_WAIT_MS = 200;
 const MAX_WAIT_MS = 5_000;
 
 /** The exit code of a container that `rm --force` has killed, just before it removes the container. */
-const KILLED = 137;
+const KILLED = exitCodeOfSignal("SIGKILL");
 /** A second removal during a foreign `rm --force` would fail, so a killed container is first left alone. */
 const REMOVAL_FOLLOWS_KILL_MS = 500;
 

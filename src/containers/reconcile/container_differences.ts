@@ -4,18 +4,16 @@
  */
 import type { ContainerInspect, ContainerSummary } from "../../engine/engine_types.ts";
 import { parseEngineTime } from "../../engine/events/engine_time.ts";
+import { signalNumber, SIGTERM } from "../../platform/signals.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { healthStatus, type Signal } from "../changes/engine_dialect.ts";
 import type { RunFacts } from "../changes/exit_steps.ts";
 import { healthDetailsOf } from "../changes/health_details.ts";
-import { signalNumber } from "../changes/signal_names.ts";
 import type { ContainerEntry, EntryFacts } from "../container_registry.ts";
 import type { ContainerState } from "./container_record.ts";
 
 /** `StartedAt` and the time of the `start` event are of one run if they are not farther apart than this. */
 const SAME_START_NANO = 1e6;
-
-const SIGTERM = 15;
 
 /** What the list says of one container, in our words. */
 export interface ListedContainer extends EntryFacts {

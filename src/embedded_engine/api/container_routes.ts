@@ -1,4 +1,5 @@
 /** The requests about containers: parameters in, operations on the store's containers, Docker's statuses out. */
+import { parseEngineSignal } from "../../platform/signals.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { WAIT_CONDITIONS } from "../containers/exit_waiters.ts";
@@ -10,7 +11,6 @@ import { type ContainerSpec, parseCreateRequest } from "../spec/create_request.t
 import type { ImageStore } from "../spec/image_store.ts";
 import { checkContainerName, randomName } from "../spec/names.ts";
 import { checkOwnUser } from "../spec/own_user.ts";
-import { parseSignal } from "../spec/signals.ts";
 import { checkPlatform } from "../spec/unsupported_options.ts";
 import { checkTerminals } from "../terminals/terminal_plan.ts";
 import { checkContainerFilters, matchesContainerFilters } from "./container_filter.ts";
@@ -121,7 +121,7 @@ async function kill(
   { store, id }: { store: ContainerStore; id: string },
 ): Promise<HttpReply> {
   const text = request.query.get("signal") || "KILL";
-  const signal = parseSignal(text);
+  const signal = parseEngineSignal(text);
   if (signal === undefined) throw new HttpError(400, `Invalid signal: ${text}`);
   let container: EmbeddedContainer;
   try {

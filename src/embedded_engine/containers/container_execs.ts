@@ -5,6 +5,7 @@
 import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { SIGKILL } from "../../platform/signals.ts";
 import type { ExecSpec } from "../api/exec_request.ts";
 import { HttpError } from "../http/http_error.ts";
 import { type ContainerProcess, type SpawnOptions, spawnProcess } from "../processes/container_process.ts";
@@ -12,7 +13,6 @@ import { planLaunch } from "../processes/launch_plan.ts";
 import { forgetProcess, PROCESS_FILE, rememberProcess } from "../processes/process_file.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
 import { randomId, shortId } from "../spec/names.ts";
-import { SIGKILL } from "../spec/signals.ts";
 import { EmbeddedExec } from "./embedded_exec.ts";
 
 export interface ContainerExecsOptions {

@@ -1,10 +1,10 @@
 /** From a container's spec to a run of it: its directories, its program, its process. */
 import { join } from "@std/path/posix";
+import { SIGKILL } from "../../platform/signals.ts";
 import { HttpError } from "../http/http_error.ts";
 import { commandOf, planLaunch } from "../processes/launch_plan.ts";
 import { PROCESS_FILE } from "../processes/process_file.ts";
 import { checkSources } from "../spec/bind_mounts.ts";
-import { SIGKILL } from "../spec/signals.ts";
 import { ContainerRun, type ContainerRunOptions } from "./container_run.ts";
 
 export interface LaunchOptions extends Omit<ContainerRunOptions, "processFile"> {

@@ -8,10 +8,10 @@ import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { parseEngineSignal, SIGKILL, SIGTERM } from "../../platform/signals.ts";
 import { HttpError } from "../http/http_error.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
 import type { EngineTime } from "../spec/nano_time.ts";
-import { parseSignal, SIGKILL, SIGTERM } from "../spec/signals.ts";
 import { CANNOT_RESIZE, type TerminalSize } from "../terminals/terminal_size.ts";
 import { ContainerExecs } from "./container_execs.ts";
 import { ContainerLog } from "./container_log.ts";
@@ -207,7 +207,7 @@ export class EmbeddedContainer implements AsyncDisposable {
   }
 
   get #stopSignal(): number | undefined {
-    return parseSignal(this.spec.stopSignal ?? "");
+    return parseEngineSignal(this.spec.stopSignal ?? "");
   }
 
   /** Nobody waits for it, so what goes wrong is logged. */

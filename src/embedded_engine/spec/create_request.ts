@@ -1,11 +1,11 @@
 /** The body of `POST /containers/create`: what of it counts here, checked as Docker checks it. */
 import * as v from "valibot";
+import { parseEngineSignal } from "../../platform/signals.ts";
 import { HttpError } from "../http/http_error.ts";
 import { consoleSize, type TerminalSize } from "../terminals/terminal_size.ts";
 import { type BindMount, mountSchema, parseMounts } from "./bind_mounts.ts";
 import { flag, integer, nonEmpty, parseBody, strings, text, words } from "./body_schema.ts";
 import { checkImageReference } from "./image_reference.ts";
-import { parseSignal } from "./signals.ts";
 import { checkCreateOptions } from "./unsupported_options.ts";
 
 const createSchema = v.looseObject({
@@ -146,7 +146,7 @@ function check(create: CreateBody): void {
   }
   const badVariable = create.Env?.find((variable) => variable === "" || variable.startsWith("="));
   if (badVariable !== undefined) throw new HttpError(400, `invalid environment variable: ${badVariable}`);
-  if (stopSignal && parseSignal(stopSignal) === undefined) {
+  if (stopSignal && parseEngineSignal(stopSignal) === undefined) {
     throw new HttpError(400, `Invalid signal: ${stopSignal}`);
   }
   for (const field of ["Interval", "Timeout", "StartPeriod"] as const) {

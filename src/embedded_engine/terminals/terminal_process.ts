@@ -3,14 +3,14 @@
  * terminal: what we write is typed, what the program prints is read, and its exit status is the command's, 128 + the
  * signal where one ended it. The command leads a session of its own, and signals go to it, not to `script`.
  */
-import { settlesWithin } from "../../platform/async/wait.ts";
 import { concat } from "@std/bytes/concat";
+import { settlesWithin } from "../../platform/async/wait.ts";
+import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "../../platform/signals.ts";
 import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
 import type { LaunchPlan } from "../processes/launch_plan.ts";
 import { ProcessInput } from "../processes/process_input.ts";
 import { hangUp, sendIfThere, signalGroup, signalSession } from "../processes/process_signals.ts";
 import { drained, pump } from "../processes/pump.ts";
-import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "../spec/signals.ts";
 import { ScriptWatch } from "./script_watch.ts";
 import { TerminalPause } from "./terminal_pause.ts";
 import { GO_AHEAD, resizePlan, terminalPlan } from "./terminal_plan.ts";
