@@ -1,11 +1,17 @@
 /** Holds EVENTS.md to the schemas, and runs its examples against a scripted daemon. */
 import { assert, assertEquals } from "@std/assert";
+import { dirname } from "@std/path/posix";
+import { TextLineStream } from "@std/streams/text-line-stream";
 import * as v from "valibot";
 import { taskSpecSchema } from "../src/protocol/control.ts";
 import { eventRequestSchemas } from "../src/protocol/event_messages.ts";
 import { streamRecordSchemas } from "../src/protocol/stream_record.ts";
 import { wireEventSchemas } from "../src/protocol/wire_event.ts";
+import { eventually } from "./support/daemons/apex_process.ts";
+import { TestDaemon } from "./support/daemons/test_daemon.ts";
+import { TestEngine } from "./support/engines/embedded_engine.ts";
 import { ScriptedServer, send } from "./support/engines/scripted_server.ts";
+import { isInstalled } from "./support/programs.ts";
 import { TempDir } from "./support/temp_dir.ts";
 
 const DOCUMENT = await Deno.readTextFile(new URL("../EVENTS.md", import.meta.url));
@@ -79,16 +85,16 @@ for (const [heading] of DOCUMENT.matchAll(/^#### `.+$/gm)) {
   for (const [, type] of heading.matchAll(/`([a-z_.]+)`/g)) documented.set(type!, fields);
 }
 
-Deno.test("EVENTS.md tells of every stream record, with all of its fields, and of every field of a subscription", () => {
+Deno.test("EVENTS.md names every stream record with all of its fields, and every field of a subscription", () => {
   const resuming = section(/^## Resuming$/m);
   const rows = [...resuming.matchAll(/^\| `(stream\.\w+)` \| (.+?) \|/gm)];
-  const told = rows.map((
+  const documentedNames = rows.map((
     [, type, fields],
   ) => [type, [...fields!.matchAll(/`(\w+)`/g)].map(([, name]) => name)]);
   const records = Object.entries(streamRecordSchemas).map(([type, { entries: { type: _, ...fields } }]) => {
     return [type, Object.keys(fields)];
   });
-  assertEquals(told, records);
+  assertEquals(documentedNames, records);
   const { v: _v, op: _op, ...asked } = eventRequestSchemas["events.subscribe"].entries;
   const [questions = ""] = resuming.split("**Cursors.**");
   assertEquals([...questions.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name), Object.keys(asked));
@@ -97,12 +103,14 @@ Deno.test("EVENTS.md tells of every stream record, with all of its fields, and o
 Deno.test("EVENTS.md has every field of a task, in order", () => {
   const [, text = ""] = DOCUMENT.split("**The fields of a task**");
   const rows = [...text.split(/^#/m)[0]!.matchAll(/^\| (`.+?`) \|/gm)].slice(0);
-  const told = rows.flatMap(([, names = ""]) => [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  const documentedNames = rows.flatMap(([, names = ""]) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name)
+  );
   const fields = Object.keys(taskSpecSchema.entries);
-  assertEquals(told.slice(0, fields.length), fields);
+  assertEquals(documentedNames.slice(0, fields.length), fields);
 });
 
-Deno.test("EVENTS.md tells of every event type, and of no other", () => {
+Deno.test("EVENTS.md describes every event type, and no other", () => {
   assertEquals([...documented.keys()].sort(), Object.keys(wireEventSchemas).sort());
 });
 
@@ -112,7 +120,7 @@ for (const [type, schema] of Object.entries(wireEventSchemas)) {
   });
 }
 
-Deno.test("each event that EVENTS.md shows on a line of its own is what its schema takes", () => {
+Deno.test("every event that EVENTS.md shows on a line of its own fits its schema", () => {
   const events = [...DOCUMENT.matchAll(/^\{"type":.*\}$/gm)].map(([line]) => JSON.parse(line));
   assert(events.length > 0, "no example line found");
   const schemas: Record<string, Entries> = wireEventSchemas;
@@ -127,7 +135,7 @@ const EVENTS = [
   `{"type":"something.newer","n":1}`,
   `{"type":"container.died",${JOB},"exitCode":3,"oomKilled":false,"later":{"x":1}}`,
   `{"type":"container.stopped",${WEB},"exitCode":0,"graceful":true}`,
-  `{"type":"container.died",${JOB},"exitCode":9`, // cut off: no client may make anything of it
+  `{"type":"container.died",${JOB},"exitCode":9`, // cut off: no client may use it
 ].join("\n");
 const LIST =
   `{"ok":true,"result":{"containers":[{"id":"w1","name":"web","image":"nginx","state":"running","labels":{}}]}}\n`;
@@ -158,11 +166,6 @@ const examples: Example[] = [
     cutStatus: 6,
   },
 ];
-
-function isInstalled(program: string): boolean {
-  const args = ["-c", 'command -v "$0"', program];
-  return new Deno.Command("/bin/sh", { args, stdout: "null", stderr: "null" }).outputSync().success;
-}
 
 function exampleText(name: string): string {
   const match = DOCUMENT.match(new RegExp(`<!-- example: ${name} -->\n\`\`\`\\w+\n([^]*?)^\`\`\`$`, "m"));
@@ -199,7 +202,7 @@ async function runExample({ name, command }: Example, ending: "shutdown" | "cut"
 
 for (const example of examples) {
   Deno.test({
-    name: `the ${example.name} example of EVENTS.md follows events and tells a shutdown from a cut`,
+    name: `the ${example.name} example of EVENTS.md follows events and distinguishes a shutdown from a cut`,
     ignore: !example.needs.every(isInstalled),
     async fn() {
       const { stdout, cutStatus } = example;
@@ -207,4 +210,66 @@ for (const example of examples) {
       assertEquals(await runExample(example, "cut"), { status: cutStatus, stdout, complaint: true });
     },
   });
+}
+
+Deno.test({
+  name: "the resumable example of EVENTS.md misses no event across restarts of itself and of the daemon",
+  ignore: !isInstalled("python3"),
+  async fn() {
+    await using engine = await TestEngine.start();
+    await using first = await TestDaemon.start(engine.socketPath);
+    await using dir = await TempDir.make();
+    const program = dir.join("died.py");
+    await Deno.writeTextFile(program, exampleText("python-resume"));
+    const follow = () => {
+      const env = { APEX_RUNTIME_DIR: dirname(first.paths.eventsSocket) };
+      const args = [program, dir.join("cursor")];
+      return new FollowedOutput(
+        new Deno.Command("python3", { args, env, stdin: "null", stdout: "piped" }).spawn(),
+      );
+    };
+    const run = async (daemon: TestDaemon, taskId: string) => {
+      await daemon.stream("tasks.run", { task: { taskId, cmd: ["sh", "-c", "exit 3"], network: "none" } });
+    };
+    {
+      await using example = follow();
+      await eventually(() => Deno.stat(dir.join("cursor")).then(() => true, () => false), "its first cursor");
+      await run(first, "one");
+      await example.line("apex-task-one 3");
+    }
+    await run(first, "two");
+    await using example = follow();
+    await example.line("apex-task-two 3");
+    await using second = await first.restart(engine.socketPath);
+    await run(second, "three");
+    await example.line("apex-task-three 3");
+    assertEquals(example.lines, ["apex-task-two 3", "apex-task-three 3"]);
+  },
+});
+
+/** The lines that a process prints; disposal kills it. */
+class FollowedOutput implements AsyncDisposable {
+  readonly lines: string[] = [];
+  readonly #process: Deno.ChildProcess;
+  readonly #reading: Promise<void>;
+
+  constructor(process: Deno.ChildProcess) {
+    this.#process = process;
+    this.#reading = this.#read();
+  }
+
+  async line(text: string): Promise<void> {
+    await eventually(() => this.lines.includes(text), text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const lines = this.#process.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+    for await (const line of lines) this.lines.push(line);
+  }
 }

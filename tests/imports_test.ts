@@ -1,6 +1,7 @@
 /** Holds the imports of `src` and `tests` to the rooms of docs/architecture.md: who may import whom is written down here. */
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "@std/path/posix";
+import { circles, importsIn, importsOf, isProjectFile, typescriptFiles } from "./support/import_graph.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
@@ -54,6 +55,7 @@ const PACKAGE_ROOMS: ReadonlyArray<readonly [name: RegExp, users: readonly strin
   [/logtape/, ["platform"]],
   [/eventemitter3/, ["platform"]],
   [/smol-toml/, ["platform"]],
+  [/fast-check/, []],
   [/^node:sqlite$/, ["storage"]],
   [/^node:timers$/, ["eventlog", "storage"]],
   [/^node:/, ["eventlog", "storage"]],
@@ -88,22 +90,6 @@ const KNOWN_CIRCLES: readonly (readonly string[])[] = [
   ],
 ];
 
-interface Import {
-  readonly file: string;
-  /** A path from the root for a file of the project, or the specifier of a package. */
-  readonly target: string;
-}
-
-async function typescriptFiles(directory: string): Promise<string[]> {
-  const files: string[] = [];
-  for await (const entry of Deno.readDir(join(ROOT, directory))) {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory) files.push(...await typescriptFiles(path));
-    else if (entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts")) files.push(path);
-  }
-  return files;
-}
-
 /** The room of a file: `src/engine/http/x.ts` is in `engine`, `main.ts` is a room of its own. */
 function roomOf(file: string): string {
   if (!file.startsWith("src/")) return file;
@@ -111,54 +97,9 @@ function roomOf(file: string): string {
   return folder in ALLOWED ? folder : folder.split("/")[0] ?? folder;
 }
 
-/** The imports of a file: static and dynamic, of types and of values, and re-exports. */
-function importsOf(file: string, text: string): Import[] {
-  const specifiers = text.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"([^"]+)"/gm);
-  return [...specifiers].map(([, specifier = ""]) => {
-    return { file, target: specifier.startsWith(".") ? join(dirname(file), specifier) : specifier };
-  });
-}
-
-async function importsIn(files: readonly string[]): Promise<Import[]> {
-  const imports: Import[] = [];
-  for (const file of files) imports.push(...importsOf(file, await Deno.readTextFile(join(ROOT, file))));
-  return imports;
-}
-
-function isProjectFile(target: string): boolean {
-  return target === "main.ts" || /^(src|tests)\//.test(target);
-}
-
 function isAllowed(from: string, to: string): boolean {
   if (from === to || ALLOWED[from]?.includes(to)) return true;
   return LEAVES.includes(to) && !NO_LEAVES[from]?.includes(to);
-}
-
-/** The sets of files that import one another in a circle (strongly connected components, by Tarjan's algorithm). */
-function circles(imports: readonly Import[]): string[][] {
-  const graph = Map.groupBy(imports, ({ file }) => file);
-  const order = new Map<string, number>();
-  const lowest = new Map<string, number>();
-  const stack: string[] = [];
-  const found: string[][] = [];
-  const visit = (file: string): number => {
-    const position = order.size;
-    let low = position;
-    order.set(file, position);
-    stack.push(file);
-    for (const { target } of graph.get(file) ?? []) {
-      if (!order.has(target)) low = Math.min(low, visit(target));
-      else if (stack.includes(target)) low = Math.min(low, order.get(target) ?? low);
-    }
-    lowest.set(file, low);
-    if (low === position) {
-      const circle = stack.splice(stack.indexOf(file));
-      if (circle.length > 1) found.push(circle.sort());
-    }
-    return low;
-  };
-  for (const file of graph.keys()) if (!order.has(file)) visit(file);
-  return found;
 }
 
 const sources = ["main.ts", ...await typescriptFiles("src")];
