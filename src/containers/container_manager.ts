@@ -12,9 +12,10 @@ import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import { newInstanceId } from "../storage/instance_file.ts";
+import { INSTANCE_LABEL } from "./apex_labels.ts";
+import type { ManagerEventName, ManagerEvents } from "./changes/container_events.ts";
 import { ContainerTracker, type WatchedHealth } from "./changes/container_tracker.ts";
-import type { ManagerEventName, ManagerEvents } from "./manager_events.ts";
-import { INSTANCE_LABEL } from "./operations/apex_labels.ts";
+import type { ContainerRecord } from "./container_record.ts";
 import { ContainerOperations } from "./operations/container_operations.ts";
 import {
   ContainerQuestions,
@@ -34,8 +35,7 @@ import type {
   StartOptions,
   StopOptions,
 } from "./operations/operation_options.ts";
-import type { ContainerMemory } from "./reconcile/container_memory.ts";
-import type { ContainerRecord } from "./reconcile/container_record.ts";
+import type { ContainerCheckpoints } from "./reconcile/container_checkpoints.ts";
 
 /** What a {@linkcode ContainerManager} is built from. The client stays its owner's to dispose. */
 export interface ContainerManagerOptions {
@@ -44,8 +44,8 @@ export interface ContainerManagerOptions {
   readonly logger: Logger;
   /** The id of the apex instance whose containers these are. Default: a new one, which ends with this manager. */
   readonly instance?: string;
-  /** What an earlier life knew, and this one leaves. Without it, each life begins with a silent baseline. */
-  readonly memory?: ContainerMemory;
+  /** Of the previous run of apex, and for the next one. Without them, existing containers are not announced. */
+  readonly checkpoints?: ContainerCheckpoints | undefined;
 }
 
 /**
@@ -70,7 +70,7 @@ export class ContainerManager implements AsyncDisposable {
   readonly #questions: ContainerQuestions;
 
   constructor(options: ContainerManagerOptions) {
-    const { client, clock, logger, memory } = options;
+    const { client, clock, logger, checkpoints } = options;
     this.instance = options.instance ?? newInstanceId();
     this.#emitter = new TypedEmitter((error, name) =>
       logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
@@ -79,7 +79,7 @@ export class ContainerManager implements AsyncDisposable {
       emitter: this.#emitter,
       inspect: (id, signal) => client.inspectContainer(id, signal),
       requestReconcile: () => this.#follower.requestReconcile(),
-      ...(memory !== undefined && { memory }),
+      checkpoints,
       clock,
       logger,
     });
@@ -88,9 +88,9 @@ export class ContainerManager implements AsyncDisposable {
       handlers: this.#tracker,
       clock,
       logger,
-      ...(memory !== undefined && { recall: (engineId: string) => memory.recall(engineId) }),
+      ...(checkpoints !== undefined && { recall: (engineId: string) => checkpoints.recall(engineId) }),
     });
-    const targets = new ContainerTargets((nameOrId) => this.#tracker.known(nameOrId));
+    const targets = new ContainerTargets((nameOrId) => this.#tracker.registry.known(nameOrId));
     this.#operations = new ContainerOperations({
       client,
       targets,
@@ -120,7 +120,7 @@ export class ContainerManager implements AsyncDisposable {
 
   /** All containers that exist, stopped ones too, in the order in which they became known. */
   list(): ContainerRecord[] {
-    return this.#tracker.list();
+    return this.#tracker.registry.list();
   }
 
   /**
@@ -128,7 +128,7 @@ export class ContainerManager implements AsyncDisposable {
    * @throws {ApexError} `conflict` when several ids begin so
    */
   find(nameOrId: string): ContainerRecord | undefined {
-    return this.#tracker.find(nameOrId);
+    return this.#tracker.registry.find(nameOrId);
   }
 
   /**
@@ -138,17 +138,17 @@ export class ContainerManager implements AsyncDisposable {
    * @param id the full one
    */
   owns(id: string): boolean {
-    return this.#tracker.find(id)?.labels[INSTANCE_LABEL] === this.instance;
+    return this.#tracker.registry.find(id)?.labels[INSTANCE_LABEL] === this.instance;
   }
 
   /** As {@linkcode find} by id, and also one that was removed lately. */
   known(id: string): ContainerRecord | undefined {
-    return this.#tracker.known(id);
+    return this.#tracker.registry.known(id);
   }
 
   /** The one of that id or name that was removed last; undefined when too many were removed since. */
   latelyRemoved(nameOrId: string): ContainerRecord | undefined {
-    return this.#tracker.latelyRemoved(nameOrId);
+    return this.#tracker.registry.latelyRemoved(nameOrId);
   }
 
   /** Creates a container, labelled as this instance's; an image that is missing is pulled. */

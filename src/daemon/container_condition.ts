@@ -4,8 +4,8 @@
  * says why.
  */
 import type { ContainerManager } from "../containers/container_manager.ts";
+import type { ContainerRecord } from "../containers/container_record.ts";
 import type { InspectedContainer } from "../containers/operations/container_questions.ts";
-import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { WaitCondition } from "../protocol/wait_condition.ts";
 import type { ContainerChange, ContainerChanges } from "./events_socket/container_changes.ts";

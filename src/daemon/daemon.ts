@@ -9,7 +9,7 @@ import { join } from "@std/path/posix";
 import { type DaemonStatus, daemonStatus } from "../client/daemon_status.ts";
 import { ContainerManager } from "../containers/container_manager.ts";
 import { ContainerHealthMonitor } from "../containers/health/container_health_monitor.ts";
-import { ContainerMemory } from "../containers/reconcile/container_memory.ts";
+import { ContainerCheckpoints } from "../containers/reconcile/container_checkpoints.ts";
 import { launchEmbeddedEngine } from "../embedded_engine/launch_embedded_engine.ts";
 import { discoverEngine, type EngineAddress } from "../engine/discovery/engine_address.ts";
 import { EngineClient } from "../engine/engine_client.ts";
@@ -86,8 +86,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const clock = systemClock;
   const client = parts.use(new EngineClient({ ...engine, logger }));
   const storage = parts.use(openStorage({ path: join(paths.stateDir, "apex.db"), logger, clock }));
-  const memory = new ContainerMemory({ containers: storage.containers, events: storage.engineEvents });
-  const containers = parts.use(new ContainerManager({ client, clock, logger, instance, memory }));
+  const checkpoints = new ContainerCheckpoints({
+    containers: storage.containers,
+    events: storage.engineEvents,
+  });
+  const containers = parts.use(new ContainerManager({ client, clock, logger, instance, checkpoints }));
   const health = parts.use(
     new ContainerHealthMonitor({ manager: containers, logger, clock, watch: config.healthWatch }),
   );

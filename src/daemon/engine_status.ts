@@ -1,5 +1,8 @@
+import type {
+  EngineConnectedEvent,
+  EngineDisconnectedEvent,
+} from "../containers/changes/container_events.ts";
 import type { ContainerManager } from "../containers/container_manager.ts";
-import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../containers/manager_events.ts";
 import type { EngineAddress } from "../engine/discovery/engine_address.ts";
 import type { StatusResult } from "../protocol/control.ts";
 

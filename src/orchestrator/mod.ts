@@ -6,7 +6,7 @@ export { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 export type * from "../workspaces/workspace.ts";
 export { ContainerManager, type ContainerManagerOptions } from "../containers/container_manager.ts";
 export { ContainerHealthMonitor } from "../containers/health/container_health_monitor.ts";
-export type { ContainerRecord } from "../containers/reconcile/container_record.ts";
+export type { ContainerRecord } from "../containers/container_record.ts";
 export type * from "../containers/changes/container_events.ts";
 export { openStorage, type Storage } from "../storage/storage.ts";
 export {

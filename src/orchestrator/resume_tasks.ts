@@ -1,5 +1,5 @@
 /** Tasks of an earlier life: where each of them stands now, from its row, the registry and, where need be, the engine. */
-import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";

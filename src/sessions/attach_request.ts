@@ -1,4 +1,4 @@
-import { MANAGED_LABEL, SESSION_LABEL } from "../containers/operations/apex_labels.ts";
+import { MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerSpec, Mount, PortMapping } from "../containers/operations/container_spec.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";

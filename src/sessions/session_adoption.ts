@@ -1,6 +1,6 @@
 /** What a new daemon makes of the sessions of an earlier one: from the rows that it left, and from the engine's containers. */
-import { SESSION_LABEL } from "../containers/operations/apex_labels.ts";
-import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
+import { SESSION_LABEL } from "../containers/apex_labels.ts";
+import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";

@@ -1,4 +1,4 @@
-import { MANAGED_LABEL, TASK_ID_LABEL } from "../containers/operations/apex_labels.ts";
+import { MANAGED_LABEL, TASK_ID_LABEL } from "../containers/apex_labels.ts";
 import { type ContainerSpec, WORKSPACE_PATH } from "../containers/operations/container_spec.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { WorkspaceSpec } from "./workspace.ts";

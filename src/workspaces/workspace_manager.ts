@@ -1,9 +1,9 @@
 import type { ContainerEventName, ContainerEvents } from "../containers/changes/container_events.ts";
+import type { ContainerRecord } from "../containers/container_record.ts";
 import { type ContainerEventSource, ForwardingSet } from "../containers/forwarding.ts";
 import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { hasNoProcess } from "../containers/operations/engine_refusals.ts";
 import type { CreateOptions } from "../containers/operations/operation_options.ts";
-import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";

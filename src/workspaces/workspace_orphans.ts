@@ -1,5 +1,5 @@
-import { INSTANCE_LABEL, MANAGED_LABEL, SESSION_LABEL } from "../containers/operations/apex_labels.ts";
-import type { ContainerRecord } from "../containers/reconcile/container_record.ts";
+import { INSTANCE_LABEL, MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
+import type { ContainerRecord } from "../containers/container_record.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { OrphanedWorkspace } from "./workspace.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { ContainerRecord } from "../../src/containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../../src/containers/container_record.ts";
 import { planAdoption } from "../../src/sessions/session_adoption.ts";
 import type { StoredSession } from "../../src/storage/session_store.ts";
 

@@ -1,7 +1,7 @@
 /** What the WorkspaceManager makes of events and replies, in every order in which they can come. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ContainerEvents } from "../../src/containers/changes/container_events.ts";
-import type { ContainerRecord } from "../../src/containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../../src/containers/container_record.ts";
 import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { TypedEmitter } from "../../src/platform/typed_emitter.ts";

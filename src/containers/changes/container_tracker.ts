@@ -1,8 +1,12 @@
 /**
- * Between the engine's stream and the registry, which it owns: takes the baseline, translates events into signals, and
- * finds by reconciling what the stream did not tell. Every signal, from the stream or from reconciling, goes the same
- * way: through the hand-over of names (`name_handover.ts`) and its container's exit classifier (`classifier_driver.ts`),
- * whose steps change the registry and publish the change in one synchronous block (`entry_changes.ts`).
+ * Keeps the registry in step with one engine. It takes the baseline, normalizes the stream's events, and finds by
+ * reconciling what the stream did not report. The way of a change, from either source:
+ *
+ * 1. `normalize_event.ts` or `../reconcile/container_differences.ts` makes a {@linkcode ContainerChange} of it.
+ * 2. The container's {@linkcode ReplayState} drops it if it is a repetition.
+ * 3. The {@linkcode NameHandover} holds it while the previous owner of the container's name is unpublished.
+ * 4. The container's {@linkcode ContainerLifecycle} holds it behind an inspect or an exit verdict.
+ * 5. The {@linkcode ChangePublisher} updates the registry and publishes it, in one synchronous block.
  */
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../engine/engine_types.ts";
 import type { EngineEvent } from "../../engine/events/engine_event.ts";
@@ -14,126 +18,126 @@ import type { Logger } from "../../platform/logger.ts";
 import { signalNumber } from "../../platform/signals.ts";
 import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
-import { ContainerEntry, ContainerRegistry, type EntryFacts } from "../container_registry.ts";
-import type { ManagerEvents } from "../manager_events.ts";
-import { fill, readSummary, runFactsOf } from "../reconcile/container_differences.ts";
-import type { ContainerMemory } from "../reconcile/container_memory.ts";
-import type { ContainerRecord } from "../reconcile/container_record.ts";
+import type { ContainerFacts } from "../container_record.ts";
+import { ContainerRegistry } from "../container_registry.ts";
+import type { ContainerCheckpoints } from "../reconcile/container_checkpoints.ts";
+import { fillGaps } from "../reconcile/container_differences.ts";
 import { reconcileContainers } from "../reconcile/reconcile.ts";
-import { ClassifierDriver } from "./classifier_driver.ts";
-import { type Signal, stopFollowsDie, toSignal } from "./engine_dialect.ts";
-import { EntryChanges } from "./entry_changes.ts";
-import type { HealthDetails } from "./health_details.ts";
-import { isRepetition } from "./repetition.ts";
+import { ChangePublisher } from "./change_publisher.ts";
+import type { ContainerChange, HealthDetails } from "./container_change.ts";
+import type { ManagerEvents } from "./container_events.ts";
+import { ContainerLifecycle, type LifecycleContext } from "./container_lifecycle.ts";
+import type { ClassifierSnapshot } from "./exit_classifier.ts";
+import { readSummary, runFactsOf } from "./inspect_facts.ts";
+import { InspectRetryQueue } from "./inspect_retry_queue.ts";
+import { NameHandover } from "./name_handover.ts";
+import { normalizeEvent, stopFollowsDie } from "./normalize_event.ts";
+import { OwnActions } from "./own_actions.ts";
 
 export interface ContainerTrackerOptions {
   readonly emitter: TypedEmitter<ManagerEvents>;
-  /** Throws an ApexError `not_found` for a container that is gone. */
-  readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect>;
-  /** Asks for a new list: the stream told what cannot be. */
+  /** Rejects with an ApexError `not_found` when no such container exists. */
+  readonly inspect: (id: string, abort: AbortSignal) => Promise<ContainerInspect>;
+  /** Asks the follower for a new list, because the stream has lost something. */
   readonly requestReconcile: () => void;
-  /** Of an earlier life, and for the next one. */
-  readonly memory?: ContainerMemory;
+  /** Of the previous run of apex, and for the next one. */
+  readonly checkpoints?: ContainerCheckpoints | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** The health of a container that has no checks of its own. */
+/** The health of a container without checks of its own. */
 export interface WatchedHealth {
-  /** `none`: it is watched no more. */
+  /** `none`: it is no longer watched. */
   readonly status: HealthStatus;
   readonly details: HealthDetails;
 }
 
 export class ContainerTracker implements FollowHandlers, AsyncDisposable {
+  readonly registry: ContainerRegistry;
   readonly #options: ContainerTrackerOptions;
-  readonly #registry: ContainerRegistry;
-  readonly #driver: ClassifierDriver;
+  readonly #ownActions = new OwnActions();
+  readonly #names: NameHandover;
+  readonly #inspects: InspectRetryQueue;
+  readonly #context: LifecycleContext;
   #engine: { readonly kind: EngineKind; readonly id: string } | undefined;
-  /** The stream was cut since the last reconciling. */
+  #isConnected = false;
+  #isStopped = false;
+  /** The stream was interrupted since the last reconciling. */
   #wasInterrupted = false;
-  /** The last comparison had to leave out a container about which the engine was being asked. */
+  /** The last comparison had to leave out a delayed container. */
   #isComparisonOpen = false;
-  /** Engine time of the newest event, ns; and what it was at the last cut. */
+  /** Engine time of the newest event, ns; and its value at the last interruption. */
   #newestNano: number | undefined;
   #seenUntilNano: number | undefined;
   #isCaughtUp = false;
 
   constructor(options: ContainerTrackerOptions) {
     this.#options = options;
-    this.#registry = new ContainerRegistry({ onForgotten: (id) => options.memory?.forget(id) });
-    const changes = new EntryChanges({
-      emitter: options.emitter,
-      registry: this.#registry,
-      onImpossible: (entry, what) => {
-        options.logger.debug(`container ${entry.name} ${what}: the engine's stream lost something`);
-        options.requestReconcile();
+    const { checkpoints, clock, emitter, logger, requestReconcile } = options;
+    this.registry = new ContainerRegistry({ onForgotten: (id) => checkpoints?.forget(id) });
+    this.#names = new NameHandover({
+      onResumed: () => this.#compareTheRest(),
+      onContested: requestReconcile,
+    });
+    this.#inspects = new InspectRetryQueue({
+      inspect: (id, abort) => this.#inspectIfExists(id, abort),
+      clock,
+      logger,
+    });
+    this.#context = {
+      publisher: new ChangePublisher({
+        emitter,
+        ownActions: this.#ownActions,
+        onRemoved: ({ id }) => this.registry.bury(id),
+        onImpossible: ({ name }, what) => {
+          logger.debug(`container ${name} ${what}: the engine's stream has lost an event`);
+          requestReconcile();
+        },
+      }),
+      inspects: this.#inspects,
+      clock,
+      isConnected: () => this.#isConnected,
+      onCarriedOut: (container) => {
+        this.#save(container);
+        this.#names.carriedOut(container);
       },
-    });
-    this.#driver = new ClassifierDriver({
-      changes,
-      onChanged: (entry) => this.#save(entry),
       onAnswered: () => this.#compareTheRest(),
-      onContested: () => options.requestReconcile(),
-      inspect: (id, signal) => this.#inspectIfThere(id, signal),
-      clock: options.clock,
-      logger: options.logger,
-    });
+    };
   }
 
   get engineId(): string | undefined {
     return this.#engine?.id;
   }
 
-  /** What happened while the engine was not heard has been told. */
+  /** What happened while the engine was not connected has been published. */
   get isCaughtUp(): boolean {
     return this.#isCaughtUp;
   }
 
-  list(): ContainerRecord[] {
-    return this.#registry.live().filter((entry) => !entry.isUntold).map((entry) => entry.toRecord());
-  }
-
-  /** @throws {ApexError} `conflict` for the beginning of several ids */
-  find(nameOrId: string): ContainerRecord | undefined {
-    return this.#registry.find(nameOrId)?.toRecord();
-  }
-
-  /** As {@linkcode find}, and also one that was removed lately, by its id. */
-  known(nameOrId: string): ContainerRecord | undefined {
-    return this.find(nameOrId) ?? this.#registry.get(nameOrId)?.toRecord();
-  }
-
-  /** The one of that id or name that was removed last; undefined when too many were removed since. */
-  latelyRemoved(nameOrId: string): ContainerRecord | undefined {
-    return this.#registry.findRemoved(nameOrId)?.toRecord();
-  }
-
-  /** apex itself removes that container now; the returned function takes that back. */
+  /** apex removes that container now. The returned function withdraws the note. */
   expectRemoval(id: string, forced: boolean): () => void {
-    return this.#registry.expectRemoval(id, forced);
+    return this.#ownActions.expectRemoval(id, forced);
   }
 
-  /** apex itself sends that signal, in any spelling, now; the returned function takes that back. */
+  /** apex sends that signal, in any spelling, now. The returned function withdraws the note. */
   expectKill(id: string, signal: string): () => void {
     const number = signalNumber(signal);
-    // Podman's kills name no signal, and no verdict waits for them.
-    const isOfUse = this.#engine !== undefined && stopFollowsDie(this.#engine.kind);
-    if (number === undefined || !isOfUse || this.#registry.get(id) === undefined) return () => {};
-    return this.#registry.ownKills.expect(id, number);
+    // Podman's kill events contain no signal, and no verdict waits for them.
+    const isUseful = this.#engine !== undefined && stopFollowsDie(this.#engine.kind);
+    if (number === undefined || !isUseful || this.registry.get(id) === undefined) return () => {};
+    return this.#ownActions.expectKill(id, number);
   }
 
-  /** What apex's own watch found about a container's health; takes its place among the container's signals. */
-  reportHealth(id: string, health: WatchedHealth): void {
-    const entry = this.#registry.get(id);
-    if (entry === undefined) return;
-    const { name, image, labels } = entry;
-    this.#driver.signal(entry, {
+  /** Submits what apex's own watch found about a container's health. */
+  reportHealth(id: string, { status, details }: WatchedHealth): void {
+    const container = this.registry.get(id);
+    if (container === undefined) return;
+    const { name, image, labels } = container.entry;
+    const timeNano = this.#options.clock.now() * NANO_PER_MS;
+    this.#submit(container, {
+      ...{ id, name, image, labels, timeNano, status, details },
       kind: "health",
-      ...{ id, name, image, labels },
-      timeNano: this.#options.clock.now() * NANO_PER_MS,
-      status: health.status,
-      details: health.details,
       fromWatch: true,
     });
   }
@@ -143,13 +147,15 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#engine = { kind: info.kind, id: info.engineId };
     if (!isKnownEngine) this.#meet(info);
     this.#isCaughtUp = !this.#wasInterrupted;
-    this.#driver.resume();
+    this.#isConnected = true;
+    this.#inspects.resume();
+    for (const container of this.registry.all()) container.resume();
     this.#options.emitter.emit("engine:connected", {
       engine: info.kind,
       version: info.version,
       timestamp: new Date(this.#options.clock.now()),
     });
-    if (this.#isCaughtUp) this.#tellCaughtUp();
+    if (this.#isCaughtUp) this.#publishCaughtUp();
   }
 
   event(event: EngineEvent, silent: boolean): void {
@@ -157,49 +163,46 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     if (engine === undefined) throw new Error("The follower delivered an event before the connection's list");
     if (event.type !== "container") return;
     this.#newestNano = Math.max(this.#newestNano ?? 0, event.timeNano);
-    const known = this.#registry.get(event.id);
-    const signal = toSignal(event, {
-      engine: engine.kind,
-      silent,
-      ...(known !== undefined && { knownLabels: known.labels }),
-    });
-    if (signal === undefined) return;
-    this.#options.memory?.note(engine.id, event);
-    const entry = known ?? this.#add(signal);
-    if (isRepetition(entry, signal)) return;
-    this.#driver.signal(entry, this.#registry.ownKills.see(signal));
+    const known = this.registry.get(event.id);
+    const change = normalizeEvent(event, { engine: engine.kind, silent, knownLabels: known?.entry.labels });
+    if (change === undefined) return;
+    this.#options.checkpoints?.note(engine.id, event);
+    const container = known ?? this.#add(change);
+    const { entry } = container;
+    if (entry.replay.isRepetition(change, entry)) return;
+    entry.replay.pass(change);
+    this.#submit(container, change);
   }
 
-  async reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<void> {
-    const { names } = this.#driver;
-    const claims = names.claims();
+  async reconcile(containers: ContainerSummary[], abort: AbortSignal): Promise<void> {
+    const claims = this.#names.claims();
     const outcome = await reconcileContainers(containers, {
       wasInterrupted: this.#wasInterrupted,
       seenUntilNano: this.#seenUntilNano,
-      known: () => this.#registry.live(),
+      known: this.registry.live(),
       contested: new Set(claims.map(({ owner }) => owner)),
-      find: (id) => this.#registry.get(id),
-      inspect: (id, signal) => this.#inspectIfThere(id, signal),
-      apply: (entry, signals, inspect) => this.#applyDifferences(entry, signals, inspect),
+      find: (id) => this.registry.get(id),
+      inspect: (id, abort) => this.#inspectIfExists(id, abort),
+      apply: (container, changes, inspect) => this.#applyDifferences(container, changes, inspect),
       clock: this.#options.clock,
-      signal,
+      abort,
     });
-    if (outcome.result === "settled" || outcome.result === "waiting") names.decide(claims);
+    if (outcome.result === "settled" || outcome.result === "delayed") this.#names.decide(claims);
     switch (outcome.result) {
       case "settled":
         this.#wasInterrupted = false;
         this.#caughtUp();
         break;
-      case "waiting":
+      case "delayed":
         this.#isComparisonOpen = true;
-        this.#caughtUp(); // what is waited for is told when it comes
-        if (!this.#registry.live().some((entry) => entry.hasWaiting)) this.#compareTheRest();
+        this.#caughtUp(); // what is delayed is published when its wait ends
+        if (!this.registry.live().some((container) => container.isDelayed)) this.#compareTheRest();
         break;
       case "moving":
-        this.#caughtUp(); // what moves is being told
+        this.#caughtUp(); // the stream reports what moves
         this.#options.requestReconcile();
         break;
-      case "failed": // the follower says so, and tries again soon
+      case "failed": // the follower logs the error, and tries again soon
         throw outcome.error;
       case "aborted":
         break;
@@ -207,9 +210,11 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   }
 
   disconnected(error: string): void {
-    this.#driver.pause();
+    this.#isConnected = false;
+    this.#inspects.pause();
+    for (const container of this.registry.all()) container.pause();
     this.#isCaughtUp = false;
-    // After a second cut before any reconciling, what was missed at the first one is still missing.
+    // After a second interruption before any reconciling, what was missed at the first one is still missing.
     if (!this.#wasInterrupted) this.#seenUntilNano = this.#newestNano;
     this.#wasInterrupted = this.#engine !== undefined;
     this.#options.emitter.emit("engine:disconnected", {
@@ -219,18 +224,31 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     });
   }
 
-  /** From here on nothing changes, and nothing is told or remembered: that is for the next life. May be called again. */
+  /**
+   * Ends deadlines and inspects. From here on nothing changes, and nothing is published or saved: the next run of apex
+   * publishes it. The registry stays readable. Idempotent.
+   */
   async stop(): Promise<void> {
-    await this.#driver[Symbol.asyncDispose]();
+    this.#isStopped = true;
+    this.#names.clear();
+    for (const container of this.registry.all()) container.discard();
+    await this.#inspects[Symbol.asyncDispose]();
   }
 
-  /** Ends deadlines and inspects; what they would have told is not told. May be called again. */
+  /** Stops, and forgets all containers. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     this.#forgetAll();
   }
 
-  /** What could not be compared because the engine was being asked about it. */
+  /** The one door for changes, from the stream, from reconciling, and from the health watch. */
+  #submit(container: ContainerLifecycle, change: ContainerChange): void {
+    if (this.#isStopped) return;
+    this.#names.submit(container, this.#ownActions.mark(change));
+    this.#save(container); // a change that waits is saved too, because the engine will not repeat it
+  }
+
+  /** Requests another comparison if the last one had to leave out a delayed container. */
   #compareTheRest(): void {
     if (!this.#isComparisonOpen) return;
     this.#isComparisonOpen = false;
@@ -240,10 +258,10 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   #caughtUp(): void {
     if (this.#isCaughtUp) return;
     this.#isCaughtUp = true;
-    this.#tellCaughtUp();
+    this.#publishCaughtUp();
   }
 
-  #tellCaughtUp(): void {
+  #publishCaughtUp(): void {
     if (this.#engine === undefined) return;
     this.#options.emitter.emit("engine:caught-up", {
       engine: this.#engine.kind,
@@ -251,81 +269,92 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     });
   }
 
-  /** The first engine, or another one: the containers of the engine before are no removals. */
-  #meet({ engineId, kind, containers, baselineNano }: ConnectedInfo): void {
+  /** The first engine, or another one. The containers of the previous engine were not removed: they are forgotten. */
+  #meet({ engineId, containers, baselineNano }: ConnectedInfo): void {
     this.#forgetAll();
-    const { memory } = this.#options;
-    const known = memory?.recall(engineId);
-    this.#wasInterrupted = known !== undefined;
-    this.#newestNano = this.#seenUntilNano = known?.newestNano;
-    if (memory === undefined || known === undefined) {
-      memory?.begin(engineId, baselineNano);
+    const { checkpoints } = this.#options;
+    const saved = checkpoints?.recall(engineId);
+    this.#wasInterrupted = saved !== undefined;
+    this.#newestNano = this.#seenUntilNano = saved?.newestNano;
+    if (checkpoints === undefined || saved === undefined) {
+      checkpoints?.begin(engineId, baselineNano);
       this.#takeBaseline(containers);
       return;
     }
-    // Where they stood when they were last told of: what has changed since is told from there.
-    const options = { baselineNano: known.baselineNano, stopFollowsDie: stopFollowsDie(kind) };
-    const entries = memory.resume(engineId, options);
-    for (const entry of entries) this.#registry.add(entry);
-    this.#driver.restored(entries);
+    // Containers resume from their last published state. What has changed since is published from there.
+    const restored = checkpoints.resume(
+      engineId,
+      saved.baselineNano,
+      (facts, snapshot) => this.#create(facts, snapshot),
+    );
+    for (const container of restored) this.registry.add(container);
+    for (const container of restored) this.#names.enter(container);
+    for (const container of restored) container.resumeCheckpoint();
+    this.#names.restored(restored);
   }
 
-  /** An engine that was never followed: its containers are no news. */
+  /** apex never followed this engine: its existing containers are not announced. */
   #takeBaseline(containers: readonly ContainerSummary[]): void {
     for (const summary of containers) {
       const listed = readSummary(summary);
-      const entry = this.#add(listed);
-      entry.inBaseline = true;
+      const container = this.#add(listed);
+      const { entry } = container;
+      entry.replay.isInBaseline = true;
       entry.state = listed.state ?? "exited";
       entry.health = listed.health;
       entry.exitCode = listed.exitCode;
       entry.createdAtNano = listed.createdAtNano;
-      this.#driver.names.enter(entry);
-      this.#save(entry);
+      this.#names.enter(container);
+      this.#save(container);
     }
   }
 
   #forgetAll(): void {
-    this.#driver.forget();
-    this.#registry.clear();
+    this.#names.clear();
+    this.#ownActions.clear();
+    this.registry.clear();
   }
 
-  #add(facts: EntryFacts): ContainerEntry {
-    const entry = new ContainerEntry(facts, {
+  #create(facts: ContainerFacts, snapshot?: ClassifierSnapshot): ContainerLifecycle {
+    return new ContainerLifecycle(facts, this.#context, {
       stopFollowsDie: stopFollowsDie(this.#engine?.kind ?? "docker"),
+      ...(snapshot !== undefined && { snapshot }),
     });
-    this.#registry.add(entry);
-    return entry;
+  }
+
+  #add(facts: ContainerFacts): ContainerLifecycle {
+    const container = this.#create(facts);
+    this.registry.add(container);
+    return container;
   }
 
   #applyDifferences(
-    known: ContainerEntry | undefined,
-    signals: readonly Signal[],
+    known: ContainerLifecycle | undefined,
+    changes: readonly ContainerChange[],
     inspect: ContainerInspect | undefined,
   ): void {
-    const [first] = signals;
-    const entry = known ?? (first === undefined ? undefined : this.#add(first));
-    if (entry === undefined) return;
-    if (inspect !== undefined) entry.classifier.learnStopSignal(runFactsOf(inspect).stopSignal);
-    for (const signal of signals) {
-      if (signal.kind === "create") entry.creationTold = true;
-      if (signal.kind === "start") entry.inferredStartNano = signal.timeNano;
-      if (signal.kind === "die") entry.inferredExitNano = signal.timeNano;
-      if (signal.kind === "remove") entry.inferredRemoval = true;
-      this.#driver.signal(entry, this.#registry.ownKills.see(signal));
+    const [first] = changes;
+    const container = known ?? (first === undefined ? undefined : this.#add(first));
+    if (container === undefined) return;
+    if (inspect !== undefined) container.learnStopSignal(runFactsOf(inspect).stopSignal);
+    for (const change of changes) {
+      container.entry.replay.infer(change);
+      this.#submit(container, change);
     }
-    if (inspect !== undefined) fill(entry, inspect);
-    if (inspect !== undefined || signals.length > 0) this.#save(entry);
+    if (inspect !== undefined) {
+      fillGaps(container, inspect);
+      this.#save(container);
+    }
   }
 
-  /** An entry that is discarded has no row any more, or never will. */
-  #save(entry: ContainerEntry): void {
-    if (!entry.isDiscarded) this.#options.memory?.save(entry);
+  /** A discarded container has no row. */
+  #save(container: ContainerLifecycle): void {
+    if (!container.isDiscarded) this.#options.checkpoints?.save(container);
   }
 
-  async #inspectIfThere(id: string, signal: AbortSignal): Promise<ContainerInspect | undefined> {
+  async #inspectIfExists(id: string, abort: AbortSignal): Promise<ContainerInspect | undefined> {
     try {
-      return await this.#options.inspect(id, signal);
+      return await this.#options.inspect(id, abort);
     } catch (error) {
       if (error instanceof ApexError && error.code === "not_found") return undefined;
       throw error;

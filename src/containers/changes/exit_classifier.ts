@@ -1,40 +1,48 @@
 /**
- * From a container's signals to its exits: each end of its process gives one verdict, `stopped` (somebody asked the
- * engine to stop it) or `died`. A state machine without I/O and without a clock: signals, the answer to an inspect it
- * asked for, and the passing of a deadline it asked for go in; steps come out, to be done at once and in their order.
+ * From a container's changes to its exits: each end of its process gets one verdict, `stopped` (a client asked the engine
+ * to stop the container) or `died`. The classifier is a state machine without I/O and without a clock. In go changes, the
+ * answers to the inspects that it asked for, and the passing of the deadline that it asked for. Out come effects, which
+ * its lifecycle carries out at once and in order.
  *
- * The engine says `die` for both kinds of end. Docker says `stop` after it, Podman before. So:
- * - a `stop` since the last start → stopped, at once;
- * - Docker, and a kill since the last start that may be part of a stop (the first signal that apex did not send itself is
- *   not 9, is not known, or the container's stop signal is 9) → the verdict is held until `stop` (stopped), a signal of
- *   another run (died), or the deadline (died). A removal does not end the hold: an auto-removed container's `destroy` may
- *   come before its `stop`;
- * - else died, at once.
+ * An engine reports `die` for both kinds of end. Docker reports `stop` after it, Podman before it (docs/engines.md). So:
+ * 1. A `stop` since the last start: stopped, at once.
+ * 2. Else, on Docker, if a kill since the last start may be part of a stop: the verdict is held. A kill may be part of a
+ *    stop if it is the first one that apex did not send itself, and its signal is unknown, or not 9, or 9 is the
+ *    container's stop signal. A `stop` ends the hold (stopped), and so does a change that cannot come before it, or the
+ *    deadline (died). A removal does not: the `destroy` of an auto-removed container may come before its `stop`.
+ * 3. Else: died, at once.
  *
- * While an inspect is under way, or a verdict is held, what follows for this container waits behind it in order. That is
- * why health goes through here too: what its checks said has to be asked for. (One file though long: every transition
- * reads or writes the same few pieces of state.)
+ * While an inspect is under way, or a verdict is held, the container's later changes wait in order. Health changes go
+ * through here for this reason: what led to them takes an inspect. (This file is long because every transition reads or
+ * writes the same few fields.)
  */
 import { definedFields } from "../../platform/defined_fields.ts";
 import { SIGKILL, signalName } from "../../platform/signals.ts";
-import type { DieSignal, HealthSignal, KillSignal, Signal } from "./engine_dialect.ts";
-import type { Exit, InspectAnswer, InspectStep, RunFacts, Step } from "./exit_steps.ts";
-import type { HealthDetails } from "./health_details.ts";
+import {
+  type ContainerChange,
+  type DieChange,
+  type Exit,
+  type HealthChange,
+  type HealthDetails,
+  type KillChange,
+  reviveChange,
+} from "./container_change.ts";
+import type { RunFacts } from "./inspect_facts.ts";
 
-/** Longest wait for the `stop` of a stop: it came 540 ms after `die` at most, under load. */
+/** Longest wait for the `stop` of a stop. Measured under load, it came at most 540 ms after `die`. */
 export const HOLD_MS = 2_000;
 
-/** Once the container is gone too, `stop` came 19 ms later at most. */
+/** The same, once the container is removed. Measured, `stop` came at most 19 ms after that. */
 export const HOLD_AFTER_REMOVE_MS = 1_000;
 
-/** So many signals wait behind a verdict; one more, and the verdict falls with what is known. */
+/** Changes that may wait behind an inspect or a held verdict. One more, and the verdict is given with what is known. */
 const MAX_WAITING = 256;
 
-/** Signals that end a process without anybody having asked the engine: ILL TRAP ABRT BUS FPE KILL SEGV SYS. */
+/** Signals that end a process although no client asked for that: ILL TRAP ABRT BUS FPE KILL SEGV SYS. */
 const SPONTANEOUS: ReadonlySet<number> = new Set([4, 5, 6, 7, 8, SIGKILL, 11, 31]);
 
-/** What cannot come before the end of a stop: a held verdict is not waiting for a `stop` any more. */
-const ENDS_HOLD: ReadonlySet<Signal["kind"]> = new Set([
+/** Changes that cannot precede the `stop` of a stop: after one of them, a held verdict no longer waits. */
+const ENDS_HOLD: ReadonlySet<ContainerChange["kind"]> = new Set([
   "create",
   "start",
   "die",
@@ -43,19 +51,37 @@ const ENDS_HOLD: ReadonlySet<Signal["kind"]> = new Set([
   "unpause",
 ]);
 
-/** Where a classifier stands, as plain JSON; made to go on from it in another life. */
+/** What a lifecycle does for its classifier, at once and in order. */
+export type ExitEffect =
+  | { readonly do: "publish"; readonly change: Exclude<ContainerChange, DieChange> }
+  | { readonly do: "publish-exit"; readonly exit: Exit }
+  /**
+   * Inspect the container, and answer with {@linkcode ExitClassifier.inspected}. `question` numbers the inspects of a
+   * container. With `needsCode` the exit code depends on the answer: ask until the engine can give it.
+   */
+  | { readonly do: "inspect"; readonly question: number; readonly needsCode: boolean }
+  /**
+   * Find out what led to this health status, and answer with {@linkcode ExitClassifier.described}; at once if the status
+   * is not new. Always the last effect.
+   */
+  | { readonly do: "describe"; readonly change: HealthChange }
+  /** Call {@linkcode ExitClassifier.deadline} after `ms`. Replaces an earlier deadline. */
+  | { readonly do: "arm"; readonly ms: number }
+  | { readonly do: "disarm" };
+
+/** The state of a classifier as plain JSON, from which another one resumes. */
 export interface ClassifierSnapshot {
   readonly stopSignal?: number;
   readonly run?: Omit<Run, "kills"> & { readonly kills: readonly number[] };
-  readonly asking?: "stop-signal" | DieSignal | HealthSignal;
+  readonly asking?: "stop-signal" | DieChange | HealthChange;
   readonly held?: Exit;
-  readonly inbox?: readonly Signal[];
-  readonly behind?: readonly Signal[];
+  readonly inbox?: readonly ContainerChange[];
+  readonly behind?: readonly ContainerChange[];
 }
 
 /** What was seen since the last start. */
 interface Run {
-  /** Of those that apex did not send itself: they alone may be part of a stop. */
+  /** The first kill that apex did not send itself: only that one may be part of a stop. */
   firstKill?: number | "unknown";
   readonly kills: Set<number>;
   unknownKill: boolean;
@@ -68,30 +94,30 @@ export class ExitClassifier {
   readonly #stopFollowsDie: boolean;
   #stopSignal: number | undefined;
   #run = newRun();
-  /** An inspect is under way: for the container's stop signal, or for the facts of this exit or health. */
-  #asking: "stop-signal" | DieSignal | HealthSignal | undefined;
+  /** An inspect is under way: for the container's stop signal, or for the facts of this exit or health change. */
+  #asking: "stop-signal" | DieChange | HealthChange | undefined;
   /** Number of the last inspect that was asked for. */
   #question = 0;
-  /** Died, unless a `stop` comes. */
+  /** The held verdict: died, unless a `stop` comes. */
   #held: Exit | undefined;
-  /** Not looked at yet, in order; more than one only while an inspect is under way. */
-  readonly #inbox: Signal[] = [];
-  /** Came while the verdict was held, in order. */
-  readonly #behind: Signal[] = [];
+  /** Changes not yet processed, in order; more than one only while an inspect is under way. */
+  readonly #inbox: ContainerChange[] = [];
+  /** Changes that came while the verdict was held, in order. */
+  readonly #behind: ContainerChange[] = [];
 
-  /** @param options.snapshot to go on from; {@linkcode ExitClassifier.resume} then says what is to be done */
+  /** @param options.snapshot to resume from; {@linkcode ExitClassifier.resume} then returns what is to be done */
   constructor({ stopFollowsDie, snapshot = {} }: { stopFollowsDie: boolean; snapshot?: ClassifierSnapshot }) {
     this.#stopFollowsDie = stopFollowsDie;
     const { stopSignal, run, asking, held, inbox = [], behind = [] } = snapshot;
     this.#stopSignal = stopSignal;
     if (run !== undefined) this.#run = { ...run, kills: new Set(run.kills) };
-    this.#asking = typeof asking === "object" ? revived(asking) : asking;
+    this.#asking = typeof asking === "object" ? reviveChange(asking) : asking;
     this.#held = held;
-    this.#inbox.push(...inbox.map(revived));
-    this.#behind.push(...behind.map(revived));
+    this.#inbox.push(...inbox.map(reviveChange));
+    this.#behind.push(...behind.map(reviveChange));
   }
 
-  /** Undefined when it stands where a new one does. */
+  /** Undefined when the state is that of a new classifier. */
   toSnapshot(): ClassifierSnapshot | undefined {
     const run = this.#run;
     const hasSeen = run.firstKill !== undefined || run.kills.size > 0 || run.stopSeen || run.oomSeen ||
@@ -107,25 +133,24 @@ export class ExitClassifier {
     return Object.keys(snapshot).length > 0 ? snapshot : undefined;
   }
 
-  /** What a snapshot was waiting for when it was made. */
-  resume(): Step[] {
-    if (this.#asking !== undefined) {
-      const asking = this.#asking;
-      if (typeof asking !== "object" || asking.kind === "die") return [this.#inspectStep(asking)];
-      return [{ do: "describe", signal: asking }];
+  /** The effects that a snapshot was waiting for when it was made. */
+  resume(): ExitEffect[] {
+    const asking = this.#asking;
+    if (asking !== undefined) {
+      if (typeof asking !== "object" || asking.kind === "die") return [this.#inspectEffect(asking)];
+      return [{ do: "describe", change: asking }];
     }
-    const steps: Step[] = this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
-    this.#drain(steps);
-    return steps;
+    const effects: ExitEffect[] = this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
+    return this.#drain(effects);
   }
 
-  /** An exit is known whose verdict is not. */
-  get settling(): boolean {
+  /** An exit is known, and its verdict is not. */
+  get isSettling(): boolean {
     return this.#held !== undefined || (typeof this.#asking === "object" && this.#asking.kind === "die");
   }
 
-  /** An inspect is under way, and signals may wait behind it. */
-  get asking(): boolean {
+  /** An inspect is under way, and changes may wait behind it. */
+  get isAsking(): boolean {
     return this.#asking !== undefined;
   }
 
@@ -134,81 +159,79 @@ export class ExitClassifier {
     this.#stopSignal = number;
   }
 
-  /** Something happened to the container. */
-  signal(signal: Signal): Step[] {
-    const steps: Step[] = [];
-    this.#inbox.push(signal);
-    if (this.#inbox.length > MAX_WAITING) this.#giveUpAsking(steps);
-    this.#drain(steps);
-    return steps;
+  handle(change: ContainerChange): ExitEffect[] {
+    const effects: ExitEffect[] = [];
+    this.#inbox.push(change);
+    if (this.#inbox.length > MAX_WAITING) this.#giveUpAsking(effects);
+    return this.#drain(effects);
   }
 
-  /** Nobody has answered that `inspect` step, and the answer still matters. */
-  asks(question: number): boolean {
+  /** Whether the answer to that `inspect` effect is still needed. */
+  needsAnswer(question: number): boolean {
     return question === this.#question && this.#asking !== undefined;
   }
 
-  /** The answer to an `inspect` step. One that comes when its question was given up says nothing any more. */
-  inspected(question: number, answer: InspectAnswer): Step[] {
-    const steps: Step[] = [];
-    if (!this.asks(question)) return steps;
-    this.#answer(answer, steps);
-    this.#drain(steps);
-    return steps;
+  /**
+   * The answer to an `inspect` effect. An answer that is no longer needed is ignored.
+   * @param answer `unanswered`: too late, or the engine failed
+   */
+  inspected(question: number, answer: RunFacts | "removed" | "unanswered"): ExitEffect[] {
+    if (!this.needsAnswer(question)) return [];
+    const effects: ExitEffect[] = [];
+    this.#answer(answer, effects);
+    return this.#drain(effects);
   }
 
-  /** The answer to a `describe` step. One that comes when its question was given up says nothing any more. */
-  described(signal: HealthSignal, details?: HealthDetails): Step[] {
-    const steps: Step[] = [];
-    if (this.#asking !== signal) return steps;
+  /** The answer to a `describe` effect. An answer that is no longer needed is ignored. */
+  described(change: HealthChange, details?: HealthDetails): ExitEffect[] {
+    if (this.#asking !== change) return [];
     this.#asking = undefined;
-    steps.push({ do: "apply", signal: { ...signal, ...(details !== undefined && { details }) } });
-    this.#drain(steps);
-    return steps;
+    return this.#drain([{
+      do: "publish",
+      change: { ...change, ...(details !== undefined && { details }) },
+    }]);
   }
 
-  /** The time of an `arm` step has passed. */
-  deadline(): Step[] {
-    const steps: Step[] = [];
-    this.#settle("died", steps);
-    this.#drain(steps);
-    return steps;
+  /** The time of an `arm` effect has passed. */
+  deadline(): ExitEffect[] {
+    const effects: ExitEffect[] = [];
+    this.#settle("died", effects);
+    return this.#drain(effects);
   }
 
-  #inspectStep(asking: "stop-signal" | DieSignal): InspectStep {
-    const outlivesCut = asking !== "stop-signal" && isCodeUnclear(asking);
-    return { do: "inspect", question: ++this.#question, outlivesCut };
+  #inspectEffect(asking: "stop-signal" | DieChange): ExitEffect {
+    const needsCode = asking !== "stop-signal" && isCodeUnclear(asking);
+    return { do: "inspect", question: ++this.#question, needsCode };
   }
 
-  #drain(steps: Step[]): void {
+  /** Processes changes until one has to wait. Returns `effects`, with what follows from them. */
+  #drain(effects: ExitEffect[]): ExitEffect[] {
     while (this.#asking === undefined) {
-      const signal = this.#inbox.shift();
-      if (signal === undefined) return;
-      if (this.#held === undefined) {
-        this.#take(signal, steps);
-      } else {
-        this.#takeHeld(signal, steps);
-      }
+      const change = this.#inbox.shift();
+      if (change === undefined) break;
+      if (this.#held === undefined) this.#take(change, effects);
+      else this.#takeBehind(change, effects);
     }
+    return effects;
   }
 
-  #takeHeld(signal: Signal, steps: Step[]): void {
-    if (signal.kind === "remove") steps.push({ do: "arm", ms: HOLD_AFTER_REMOVE_MS });
-    this.#behind.push(signal);
-    if (signal.kind === "stop") this.#settle("stopped", steps);
-    else if (ENDS_HOLD.has(signal.kind) || this.#behind.length > MAX_WAITING) this.#settle("died", steps);
+  #takeBehind(change: ContainerChange, effects: ExitEffect[]): void {
+    if (change.kind === "remove") effects.push({ do: "arm", ms: HOLD_AFTER_REMOVE_MS });
+    this.#behind.push(change);
+    if (change.kind === "stop") this.#settle("stopped", effects);
+    else if (ENDS_HOLD.has(change.kind) || this.#behind.length > MAX_WAITING) this.#settle("died", effects);
   }
 
-  #take(signal: Signal, steps: Step[]): void {
-    switch (signal.kind) {
+  #take(change: ContainerChange, effects: ExitEffect[]): void {
+    switch (change.kind) {
       case "die":
-        return this.#takeDie(signal, steps);
+        return this.#takeDie(change, effects);
       case "kill":
-        return this.#takeKill(signal, steps);
+        return this.#takeKill(change, effects);
       case "health":
-        if (signal.details !== undefined || signal.silent === true) break;
-        this.#asking = signal;
-        steps.push({ do: "describe", signal });
+        if (change.details !== undefined || change.silent === true) break;
+        this.#asking = change;
+        effects.push({ do: "describe", change });
         return;
       case "create":
       case "start":
@@ -221,65 +244,62 @@ export class ExitClassifier {
         if (!this.#run.ended) this.#run.oomSeen = true;
         break;
     }
-    steps.push({ do: "apply", signal });
+    effects.push({ do: "publish", change });
   }
 
-  #takeKill(signal: KillSignal, steps: Step[]): void {
-    steps.push({ do: "apply", signal });
+  #takeKill(change: KillChange, effects: ExitEffect[]): void {
+    effects.push({ do: "publish", change });
     const run = this.#run;
     if (run.ended) return;
-    if (signal.signal === undefined) run.unknownKill = true;
-    else run.kills.add(signal.signal);
-    if (signal.isOwn === true) return;
-    const isFirst = run.firstKill === undefined;
-    run.firstKill ??= signal.signal ?? "unknown";
-    if (!isFirst || run.firstKill !== SIGKILL || !this.#stopFollowsDie || this.#stopSignal !== undefined) {
-      return;
-    }
-    // Of the time before the baseline: it must not delay what makes the registry as the list is.
-    if (signal.silent === true) {
+    if (change.signal === undefined) run.unknownKill = true;
+    else run.kills.add(change.signal);
+    if (change.isOwn === true || run.firstKill !== undefined) return;
+    run.firstKill = change.signal ?? "unknown";
+    if (run.firstKill !== SIGKILL || !this.#stopFollowsDie || this.#stopSignal !== undefined) return;
+    if (change.silent === true) {
+      // Older than the baseline: an inspect would delay the changes that bring the registry up to the list.
       run.firstKill = "unknown";
     } else {
-      // Asked now rather than at `die`, so that a killed container's `die` need not wait, and may be gone.
+      // Asked now rather than at `die`: then the `die` of a killed container need not wait, and the container still exists.
       this.#asking = "stop-signal";
-      steps.push(this.#inspectStep(this.#asking));
+      effects.push(this.#inspectEffect(this.#asking));
     }
   }
 
-  #takeDie(die: DieSignal, steps: Step[]): void {
-    const oomUnclear = this.#run.oomSeen && die.oomKilled === undefined;
-    if ((isCodeUnclear(die) || oomUnclear) && die.silent !== true) {
+  #takeDie(die: DieChange, effects: ExitEffect[]): void {
+    const isOomUnclear = this.#run.oomSeen && die.oomKilled === undefined;
+    if ((isCodeUnclear(die) || isOomUnclear) && die.silent !== true) {
       this.#asking = die;
-      steps.push(this.#inspectStep(die));
+      effects.push(this.#inspectEffect(die));
     } else {
-      this.#conclude(die, undefined, steps);
+      this.#conclude(die, undefined, effects);
     }
   }
 
-  #giveUpAsking(steps: Step[]): void {
+  #giveUpAsking(effects: ExitEffect[]): void {
     const asking = this.#asking;
     this.#question++;
-    if (typeof asking !== "object" || asking.kind !== "health") return this.#answer("unanswered", steps);
+    if (typeof asking !== "object" || asking.kind !== "health") return this.#answer("unanswered", effects);
     this.#asking = undefined;
-    steps.push({ do: "apply", signal: asking });
+    effects.push({ do: "publish", change: asking });
   }
 
-  #answer(answer: InspectAnswer, steps: Step[]): void {
+  #answer(answer: RunFacts | "removed" | "unanswered", effects: ExitEffect[]): void {
     const asking = this.#asking;
     if (asking === undefined || (typeof asking === "object" && asking.kind === "health")) return;
     this.#asking = undefined;
     const facts = typeof answer === "object" ? answer : undefined;
     if (facts !== undefined) this.#stopSignal = facts.stopSignal;
     if (asking !== "stop-signal") {
-      this.#conclude(asking, isOfRun(facts, asking) ? facts : undefined, steps);
+      this.#conclude(asking, isOfRun(facts, asking) ? facts : undefined, effects);
     } else if (answer === "unanswered") {
-      // The container is there and its stop signal is not known: rather a late verdict than a wrong one.
+      // The container exists, and its stop signal is not known: a late verdict is better than a wrong one.
       this.#run.firstKill = "unknown";
     }
   }
 
-  /** `facts` are of the run that this `die` ended. */
-  #conclude(die: DieSignal, facts: RunFacts | undefined, steps: Step[]): void {
+  /** @param facts of the run that this `die` ended */
+  #conclude(die: DieChange, facts: RunFacts | undefined, effects: ExitEffect[]): void {
     const run = this.#run;
     const [first, second] = die.isCodeDoubtful === true ? [facts, die] : [die, facts];
     const exitCode = first?.exitCode ?? second?.exitCode;
@@ -296,12 +316,12 @@ export class ExitClassifier {
       graceful: exitCode !== undefined ? exitCode !== 128 + SIGKILL : !run.kills.has(SIGKILL),
       ...(error !== undefined && { error }),
     };
-    // The verdict on a silent exit is told to nobody: it must not hold back what follows.
+    // The verdict on a silent exit is not published: it must not delay what follows.
     if (!stopSeen && die.silent !== true && this.#mayBeStop(run)) {
       this.#held = exit;
-      steps.push({ do: "arm", ms: HOLD_MS });
+      effects.push({ do: "arm", ms: HOLD_MS });
     } else {
-      steps.push({ do: "exit", exit });
+      effects.push({ do: "publish-exit", exit });
     }
     this.#run = { ...newRun(), ended: true };
   }
@@ -320,22 +340,15 @@ export class ExitClassifier {
     return false;
   }
 
-  #settle(verdict: Exit["verdict"], steps: Step[]): void {
+  #settle(verdict: Exit["verdict"], effects: ExitEffect[]): void {
     if (this.#held === undefined) return;
-    steps.push({ do: "disarm" }, { do: "exit", exit: { ...this.#held, verdict } });
+    effects.push({ do: "disarm" }, { do: "publish-exit", exit: { ...this.#held, verdict } });
     this.#held = undefined;
     this.#inbox.unshift(...this.#behind.splice(0));
   }
 }
 
-/** A signal out of JSON, where a date is a text. */
-export function revived<S extends Signal>(signal: S): S {
-  if (signal.kind !== "health" || signal.details?.lastCheckTime === undefined) return signal;
-  const lastCheckTime = new Date(signal.details.lastCheckTime);
-  return { ...signal, details: { ...signal.details, lastCheckTime } };
-}
-
-function isCodeUnclear(die: DieSignal): boolean {
+function isCodeUnclear(die: DieChange): boolean {
   return die.exitCode === undefined || die.isCodeDoubtful === true;
 }
 
@@ -343,16 +356,16 @@ function newRun(): Run {
   return { kills: new Set(), unknownKill: false, stopSeen: false, oomSeen: false, ended: false };
 }
 
-/** A program may exit with 129 to 159 of its own accord; a signal is named only where there is reason to. */
+/** A program may itself exit with 129 to 159, so a signal is named only when there is a reason to. */
 function signalOf(exitCode: number | undefined, run: Run): string | undefined {
   if (exitCode === undefined || exitCode <= 128) return undefined;
   const number = exitCode - 128;
-  const plausible = run.unknownKill || run.kills.has(number) || SPONTANEOUS.has(number);
-  return plausible ? signalName(number) : undefined;
+  const isPlausible = run.unknownKill || run.kills.has(number) || SPONTANEOUS.has(number);
+  return isPlausible ? signalName(number) : undefined;
 }
 
 /** The container may run again by the time of the inspect: then the facts are of a later run. */
-function isOfRun(facts: RunFacts | undefined, die: DieSignal): boolean {
+function isOfRun(facts: RunFacts | undefined, die: DieChange): boolean {
   if (facts === undefined || !facts.ended) return false;
   return facts.startedAtNano === undefined || facts.startedAtNano <= die.timeNano;
 }

@@ -3,10 +3,10 @@ import { type Clock, systemClock } from "../../platform/clock.ts";
 import { cutUtf8 } from "../../platform/cut_utf8.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../../platform/typed_emitter.ts";
-import { type HealthDetails, MAX_OUTPUT_BYTES } from "../changes/health_details.ts";
+import { type HealthDetails, MAX_CHECK_OUTPUT_BYTES } from "../changes/container_change.ts";
+import type { ContainerHealthReport, ManagerEventName, ManagerEvents } from "../changes/container_events.ts";
 import type { ContainerManager } from "../container_manager.ts";
-import type { ContainerHealthReport, ManagerEventName, ManagerEvents } from "../manager_events.ts";
-import type { ContainerRecord } from "../reconcile/container_record.ts";
+import type { ContainerRecord } from "../container_record.ts";
 import type { HealthMonitorEvents, MonitoredContainer, MonitoringEvent } from "./health_monitor_events.ts";
 import {
   checkHealthWatch,
@@ -199,7 +199,7 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     const timestamp = new Date(this.#clock.now());
     const details: HealthDetails = {
       failingStreak,
-      ...(over !== undefined && { lastCheckOutput: cutUtf8(over, MAX_OUTPUT_BYTES) }),
+      ...(over !== undefined && { lastCheckOutput: cutUtf8(over, MAX_CHECK_OUTPUT_BYTES) }),
       lastCheckTime: timestamp,
     };
     const subject = subjectOf(known);

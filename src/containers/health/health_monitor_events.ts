@@ -1,6 +1,6 @@
 import type { HealthStatus } from "../../protocol/wire_event.ts";
+import type { HealthDetails } from "../changes/container_change.ts";
 import type { ContainerEvents } from "../changes/container_events.ts";
-import type { HealthDetails } from "../changes/health_details.ts";
 
 /** A container's health is followed from now on, or no more. */
 export interface MonitoringEvent {

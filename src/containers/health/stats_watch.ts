@@ -6,7 +6,7 @@
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { healthStatus } from "../changes/engine_dialect.ts";
+import { healthStatus } from "../changes/normalize_event.ts";
 import type { ContainerManager } from "../container_manager.ts";
 import { CheckSchedule } from "./check_schedule.ts";
 import type { HealthWatchLimits } from "./health_watch_options.ts";

@@ -1,4 +1,4 @@
-import type { ContainerRecord } from "../reconcile/container_record.ts";
+import type { ContainerRecord } from "../container_record.ts";
 import type { OperationSubject } from "./operation_failure.ts";
 
 /** Containers just created of which the engine's event may not have come yet. */

@@ -1,12 +1,12 @@
 /** An operation that failed, as the error that its caller gets and as the event that everybody else hears. */
 import { EngineError } from "../../engine/http/engine_error.ts";
 import { ApexError } from "../../platform/apex_error.ts";
+import { taskIdOf } from "../apex_labels.ts";
 import type {
   ContainerEvents,
   ContainerOperation,
   ContainerOperationFailedEvent,
 } from "../changes/container_events.ts";
-import { taskIdOf } from "../task_id.ts";
 import type { ContainerSpec } from "./container_spec.ts";
 
 /** What an operation was asked for, as far as it is known. */

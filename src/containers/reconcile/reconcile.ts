@@ -1,63 +1,65 @@
-/** Comparing all containers with the engine: who is in doubt is inspected, and what really differs is applied. */
+/** Compares all containers with the engine: inspects those in doubt, and applies what really differs. */
 import type { ContainerInspect, ContainerSummary } from "../../engine/engine_types.ts";
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
 import { delayUnlessAborted } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { Signal } from "../changes/engine_dialect.ts";
-import type { ContainerEntry } from "../container_registry.ts";
-import { type ComparisonContext, differences, isInDoubt, readSummary } from "./container_differences.ts";
+import type { ContainerChange } from "../changes/container_change.ts";
+import type { ContainerLifecycle } from "../changes/container_lifecycle.ts";
+import { readSummary } from "../changes/inspect_facts.ts";
+import { type ComparisonContext, differences, isInDoubt } from "./container_differences.ts";
 
-/** Inspects under way at once: quick for hundreds of containers, and no burden for the engine. */
-const MAX_INSPECTS = 8;
+/** Concurrent inspects: fast for hundreds of containers, and a small load for the engine. */
+const MAX_CONCURRENT = 8;
 
-/** A container whose state moves while it is inspected is inspected again, so many times in all. */
+/** Inspects of one container whose state changes while it is inspected. */
 const MAX_TRIES = 3;
 
 /**
- * The engine's state runs ahead of its events: `start` follows `StartedAt` by hundreds of milliseconds under load. What
- * differs is given this long to be told by the stream, before it is inferred.
+ * The engine's state is ahead of its events: under load `start` follows `StartedAt` by hundreds of milliseconds. The
+ * stream gets this long to report a difference, before it is inferred.
  */
 const GRACE_MS = 500;
 
-/** How {@linkcode reconcileContainers} reaches the rest. */
+/** How {@linkcode reconcileContainers} reaches the registry and the engine. */
 export interface ReconcileOptions extends Omit<ComparisonContext, "nowNano"> {
   /** Every container that is known to exist. */
-  readonly known: () => readonly ContainerEntry[];
+  readonly known: readonly ContainerLifecycle[];
   /** Those to inspect whatever the list says, which may be older than what raised the question. */
-  readonly contested: ReadonlySet<ContainerEntry>;
-  readonly find: (id: string) => ContainerEntry | undefined;
-  /** Undefined: no such container. Throws when the engine cannot be asked. */
-  readonly inspect: (id: string, signal: AbortSignal) => Promise<ContainerInspect | undefined>;
-  /** Takes the differences over, at once. */
+  readonly contested: ReadonlySet<ContainerLifecycle>;
+  readonly find: (id: string) => ContainerLifecycle | undefined;
+  /** Resolves to undefined when no such container exists. Rejects when the engine cannot answer. */
+  readonly inspect: (id: string, abort: AbortSignal) => Promise<ContainerInspect | undefined>;
+  /** Submits the changes, at once. */
   readonly apply: (
-    entry: ContainerEntry | undefined,
-    signals: Signal[],
+    container: ContainerLifecycle | undefined,
+    changes: ContainerChange[],
     inspect: ContainerInspect | undefined,
   ) => void;
   readonly clock: Clock;
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
 }
 
 /**
- * How a comparison ended. `waiting`: about some containers the engine is being asked already, and until it has answered
- * they cannot be compared; `moving`: some kept changing; `failed`: some could not be inspected.
+ * How a comparison ended. `delayed`: some containers could not be compared, because they wait for an inspect or a name.
+ * `moving`: some kept changing. `failed`: some could not be inspected.
  */
 export type ReconcileOutcome =
-  | { readonly result: "settled" | "waiting" | "moving" | "aborted" }
+  | { readonly result: "settled" | "delayed" | "moving" | "aborted" }
   | { readonly result: "failed"; readonly error: unknown };
 
-/** Inspects each container about which list and registry disagree, and applies what really differs. Never throws. */
+/** Inspects each container about which list and registry disagree, and applies what really differs. Never rejects. */
 export async function reconcileContainers(
   list: readonly ContainerSummary[],
   options: ReconcileOptions,
 ): Promise<ReconcileOutcome> {
-  const context = (): ComparisonContext => ({ ...options, nowNano: options.clock.now() * NANO_PER_MS });
+  const { known, contested, find, inspect, apply, clock, abort } = options;
+  const context = (): ComparisonContext => ({ ...options, nowNano: clock.now() * NANO_PER_MS });
   const listed = list.map(readSummary);
-  const listedIds = new Set(listed.map((container) => container.id));
+  const listedIds = new Set(listed.map(({ id }) => id));
   const doubtful = [
     ...new Set([
-      ...options.known().filter((entry) => !listedIds.has(entry.id) || options.contested.has(entry)),
-      ...listed.filter((container) => isInDoubt(options.find(container.id), container, context())),
+      ...known.filter((container) => !listedIds.has(container.id) || contested.has(container)),
+      ...listed.filter((each) => isInDoubt(find(each.id), each, context())),
     ].map(({ id }) => id)),
   ];
 
@@ -65,34 +67,32 @@ export async function reconcileContainers(
   const settle = async (id: string): Promise<void> => {
     let hadGrace = false;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const before = options.find(id);
+      const before = find(id);
       const revision = before?.revision;
-      const inspect = await options.inspect(id, options.signal);
-      if (options.signal.aborted) return;
-      const entry = options.find(id);
-      // The stream told something meanwhile, or signals wait to be looked at: the answer may be older than that.
-      if (entry !== before || entry?.revision !== revision || entry?.hasWaiting === true) continue;
-      const signals = differences(entry, inspect, context());
-      if (signals.length > 0 && !hadGrace) {
+      const inspected = await inspect(id, abort);
+      if (abort.aborted) return;
+      const container = find(id);
+      // The container has changed during the inspect, or changes of it wait: the answer may be older than these.
+      if (container !== before || container?.revision !== revision || container?.isDelayed) continue;
+      const changes = differences(container, inspected, context());
+      if (changes.length > 0 && !hadGrace) {
         hadGrace = true;
         tries--;
-        await grace();
-        if (options.signal.aborted) return;
-        continue;
+        if (await grace()) continue;
+        return;
       }
-      options.apply(entry, signals, inspect);
+      apply(container, changes, inspected);
       return;
     }
-    const isWaiting = options.find(id)?.hasWaiting === true;
-    if (!isWaiting && outcome.result !== "failed") outcome = { result: "moving" };
-    else if (outcome.result === "settled") outcome = { result: "waiting" };
+    const isDelayed = find(id)?.isDelayed === true;
+    if (!isDelayed && outcome.result !== "failed") outcome = { result: "moving" };
+    else if (outcome.result === "settled") outcome = { result: "delayed" };
   };
-  // One wait for all: what differs at the end of it has had its time, however many containers differ.
+  // One wait for all containers: what still differs at its end has had its time.
   let graceOver: Promise<boolean> | undefined;
-  const grace = (): Promise<unknown> =>
-    graceOver ??= delayUnlessAborted(GRACE_MS, { clock: options.clock, abort: options.signal });
+  const grace = (): Promise<boolean> => graceOver ??= delayUnlessAborted(GRACE_MS, { clock, abort });
   const lane = async (): Promise<void> => {
-    for (let id = doubtful.shift(); id !== undefined && !options.signal.aborted; id = doubtful.shift()) {
+    for (let id = doubtful.shift(); id !== undefined && !abort.aborted; id = doubtful.shift()) {
       try {
         await settle(id);
       } catch (error) {
@@ -101,6 +101,6 @@ export async function reconcileContainers(
       }
     }
   };
-  await Promise.all(Array.from({ length: MAX_INSPECTS }, lane));
-  return options.signal.aborted ? { result: "aborted" } : outcome;
+  await Promise.all(Array.from({ length: MAX_CONCURRENT }, lane));
+  return abort.aborted ? { result: "aborted" } : outcome;
 }

@@ -1,6 +1,9 @@
 /** From an in-process event to the one that crosses a socket: dots for colons, RFC 3339 for `Date`, no `success`. */
-import type { ContainerEvents } from "../../containers/changes/container_events.ts";
-import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../../containers/manager_events.ts";
+import type {
+  ContainerEvents,
+  EngineConnectedEvent,
+  EngineDisconnectedEvent,
+} from "../../containers/changes/container_events.ts";
 import type { EngineKind } from "../../engine/engine_client.ts";
 import type { TaskEvents } from "../../orchestrator/task_events.ts";
 import type { WireEvent } from "../../protocol/wire_event.ts";

@@ -1,6 +1,9 @@
 /** The one place where in-process events become lines of the event log. */
+import type {
+  EngineConnectedEvent,
+  EngineDisconnectedEvent,
+} from "../../containers/changes/container_events.ts";
 import type { ContainerManager } from "../../containers/container_manager.ts";
-import type { EngineConnectedEvent, EngineDisconnectedEvent } from "../../containers/manager_events.ts";
 import type { EngineAddress } from "../../engine/discovery/engine_address.ts";
 import type { EngineKind } from "../../engine/engine_client.ts";
 import type { EventLog } from "../../eventlog/event_log.ts";

@@ -2,7 +2,7 @@
  * What `stream.snapshot` says of containers: what the events up to its cursor have told, and no more, so that a snapshot
  * and the events after it make every later snapshot. `containers.list` says more: pauses, checks that have only begun.
  */
-import type { ContainerRecord, ContainerState } from "../../containers/reconcile/container_record.ts";
+import type { ContainerRecord, ContainerState } from "../../containers/container_record.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import type { ContainerResult } from "../../protocol/control.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";

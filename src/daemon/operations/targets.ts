@@ -3,7 +3,7 @@
  * container's id. A task id may be one that apex runs, or only a label on containers that other programs created.
  */
 import type { ContainerManager } from "../../containers/container_manager.ts";
-import type { ContainerRecord } from "../../containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../../containers/container_record.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError } from "../../platform/apex_error.ts";

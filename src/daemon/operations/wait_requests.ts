@@ -1,7 +1,7 @@
 /** The operation `containers.wait`: until a task or container has ended, runs, is healthy, unhealthy, or removed. */
 import { abortable } from "@std/async/abortable";
 import type { ContainerManager } from "../../containers/container_manager.ts";
-import type { ContainerRecord } from "../../containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../../containers/container_record.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError } from "../../platform/apex_error.ts";

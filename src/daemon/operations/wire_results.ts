@@ -1,5 +1,5 @@
 /** From what the daemon holds to what crosses the control socket: times as RFC 3339, what is unknown left out. */
-import type { ContainerRecord } from "../../containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../../containers/container_record.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import type { ContainerResult, TaskResult, WorkspaceResult } from "../../protocol/control.ts";
 import type { OrphanedWorkspace, Workspace } from "../../workspaces/workspace.ts";

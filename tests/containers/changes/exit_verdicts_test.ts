@@ -236,7 +236,7 @@ for (const scenario of SCENARIOS) {
     feed.clock.advance(10_000);
     assertEquals([...soFar, ...feed.take()], scenario.all);
     assertEquals(feed.clock.pendingTimers, 0);
-    if (scenario.state !== undefined) assertEquals(feed.tracker.list()[0]?.state, scenario.state);
+    if (scenario.state !== undefined) assertEquals(feed.tracker.registry.list()[0]?.state, scenario.state);
   });
 }
 
@@ -512,7 +512,11 @@ Deno.test("who takes over a name is told of after the end of the one that had it
     feed.say("destroy", "old", web());
     next(feed, "new");
     assertEquals(feed.take(), ["started web"]);
-    assertEquals(feed.tracker.list().map(({ id }) => id), ["old"], "the list is in step with what is told");
+    assertEquals(
+      feed.tracker.registry.list().map(({ id }) => id),
+      ["old"],
+      "the list is in step with what is told",
+    );
     feed.say("die", "other", { name: "db", ...code(0) });
     assertEquals(feed.take(), ["died db 0"], "others do not wait");
     feed.clock.advance(1_000);
@@ -571,7 +575,7 @@ Deno.test("who takes over a name is told of after the end of the one that had it
     assertEquals(feed.take(), story);
     feed.clock.advance(1_000);
     assertEquals(feed.take(), ["died web 143 SIGTERM", "removed web 143", "started web"]);
-    assertEquals(feed.tracker.list().map(({ id, name, state }) => [id, name, state]), [[
+    assertEquals(feed.tracker.registry.list().map(({ id, name, state }) => [id, name, state]), [[
       "third",
       "web",
       "running",

@@ -71,7 +71,9 @@ class Course implements AsyncDisposable {
 
   check(): void {
     assertEquals(this.early, [], "a creation before the end of the container that had the name");
-    const known = this.#life.feed.tracker.list().map(({ id, name, state }) => [id, name, state].join(" "));
+    const known = this.#life.feed.tracker.registry.list().map(({ id, name, state }) =>
+      [id, name, state].join(" ")
+    );
     assertEquals(known.sort(), this.#engine.listed().sort(), this.#all.join("\n"));
     for (const [id, events] of this.published) {
       const count = (type: string): number => events.filter((event) => event === type).length;
@@ -98,7 +100,7 @@ class Course implements AsyncDisposable {
       this.#all.push(`${type} ${event.containerId} ${event.containerName} ${event.origin ?? ""}`);
       this.published.set(event.containerId, [...this.published.get(event.containerId) ?? [], type]);
       // A rename has no event of its own, so only ends count.
-      const others = life.feed.tracker.list().filter(({ id, name }) =>
+      const others = life.feed.tracker.registry.list().filter(({ id, name }) =>
         name === event.containerName && this.#engine.hadEnded(id, { before: event.containerId })
       );
       if (type === "created" && others.length > 0) this.early.push([...this.#all]);

@@ -45,7 +45,11 @@ Deno.test("a container found by a comparison waits for the held end of the one t
   cut(feed);
   await feed.reconcile(NEW_WEB);
   assertEquals(feed.take(), []);
-  assertEquals(feed.tracker.list().map(({ id }) => id), ["old"], "the list shows what has been published");
+  assertEquals(
+    feed.tracker.registry.list().map(({ id }) => id),
+    ["old"],
+    "the list shows what has been published",
+  );
   feed.clock.advance(2_000);
   assertEquals(feed.take(), ["died web 143 SIGTERM", "removed web 143", "~created web", "~started web"]);
   await feed.reconcile(NEW_WEB);
@@ -107,7 +111,10 @@ Deno.test("a container waits until the one that had its name has been renamed", 
   assertEquals(feed.take(), []);
   feed.clock.advance(2_000);
   assertEquals(feed.take(), ["died web 143 SIGTERM", "created web"]);
-  assertEquals(feed.tracker.list().map(({ id, name }) => [id, name]), [["old", "web-old"], ["new", "web"]]);
+  assertEquals(feed.tracker.registry.list().map(({ id, name }) => [id, name]), [["old", "web-old"], [
+    "new",
+    "web",
+  ]]);
 });
 
 Deno.test("two containers that swapped their names do not wait for each other", async () => {

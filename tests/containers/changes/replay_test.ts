@@ -28,7 +28,7 @@ async function replay(recording: string, facts: InspectFacts | undefined): Promi
   feed.clock.advance(5_000);
   assertEquals(feed.clock.pendingTimers, 0);
   assertEquals(feed.reconcileRequests, 0, "a recorded stream has no impossible transition");
-  assertEquals(feed.tracker.list().filter((container) => container.state === "running"), []);
+  assertEquals(feed.tracker.registry.list().filter((container) => container.state === "running"), []);
   return feed.published.map((event) => JSON.stringify(event) + "\n").join("");
 }
 

@@ -57,7 +57,7 @@ Deno.test("a container that is started anew begins with starting, which Docker d
   feed.say("die", "web", { exitCode: "0" });
   feed.say("start", "web");
   await feed.settle();
-  assertEquals(feed.tracker.list()[0]?.health, "starting");
+  assertEquals(feed.tracker.registry.list()[0]?.health, "starting");
   feed.say("health_status: healthy", "web");
   await feed.settle();
   assertEquals(feed.take(), [
@@ -98,13 +98,16 @@ Deno.test("what follows a change of health waits behind its details, for a secon
   feed.say("start", "other");
   const details = Promise.withResolvers<ContainerInspect>();
   feed.answer = () => details.promise;
-  feed.manager.on("health:report", ({ status }) => assertEquals(feed.tracker.find("web")?.health, status));
+  feed.manager.on(
+    "health:report",
+    ({ status }) => assertEquals(feed.tracker.registry.find("web")?.health, status),
+  );
   feed.say("health_status: healthy", "web");
   feed.say("die", "web", { exitCode: "3" });
   feed.say("die", "other", { exitCode: "0" });
   await feed.settle();
   assertEquals(feed.take(), ["started web", "started other", "died other 0"]);
-  assertEquals(feed.tracker.find("web")?.state, "running", "the registry says what was told");
+  assertEquals(feed.tracker.registry.find("web")?.state, "running", "the registry says what was told");
   details.resolve(checked("healthy"));
   await feed.settle();
   assertEquals(feed.take(), ["health web starting>healthy", "died web 3"]);
@@ -140,7 +143,7 @@ Deno.test("hundreds of events behind a change of health: it goes out without det
   feed.say("health_status", "web", { health_status: "healthy" });
   for (let i = 0; i < 300; i++) feed.say("rename", "web", { name: `web${i}` });
   assertEquals(feed.take(), ["started web", "health web starting>healthy"]);
-  assertEquals(feed.tracker.find("web299")?.health, "healthy");
+  assertEquals(feed.tracker.registry.find("web299")?.health, "healthy");
 });
 
 Deno.test("monitoring begins with the first report of a run and ends with the run; each report is a check", async () => {

@@ -120,7 +120,7 @@ Deno.test("a watched container is unhealthy after enough checks over a limit, in
     lastCheckOutput: "memory: 95 of 100, more than 90% of the limit",
     lastCheckTime: new Date(feed.clock.now()).toISOString(),
   }]);
-  assertEquals([feed.tracker.find("web")?.health, feed.health.status("web")?.status], [
+  assertEquals([feed.tracker.registry.find("web")?.health, feed.health.status("web")?.status], [
     "unhealthy",
     "unhealthy",
   ]);
@@ -147,7 +147,7 @@ Deno.test("a container is watched as long as it runs, and begins anew when it is
   await feed.check(3);
   assertEquals([feed.checks, feed.clock.pendingTimers], [1, 0]);
   feed.say("start", "web");
-  assertEquals(feed.tracker.find("web")?.health, undefined);
+  assertEquals(feed.tracker.registry.find("web")?.health, undefined);
   await feed.settle();
   feed.say("destroy", "web");
   assertEquals(feed.take(), [
@@ -246,7 +246,7 @@ Deno.test("add() and remove() work by hand, with limits of one's own, also while
     false,
   ]);
   assertEquals(feed.take(), ["health web unhealthy>none"]);
-  assertEquals([feed.tracker.find("web")?.health, feed.clock.pendingTimers], [undefined, 0]);
+  assertEquals([feed.tracker.registry.find("web")?.health, feed.clock.pendingTimers], [undefined, 0]);
 });
 
 Deno.test("configure() counts for those that run already, and for those that are watched", async () => {

@@ -1,6 +1,6 @@
 /** What comparing with the engine makes of an interrupted stream, and what late events of that stream may still add. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { readSummary } from "../../../src/containers/reconcile/container_differences.ts";
+import { readSummary } from "../../../src/containers/changes/inspect_facts.ts";
 import type { ContainerInspect, ContainerSummary } from "../../../src/engine/engine_types.ts";
 import {
   engineEvent,
@@ -217,12 +217,12 @@ for (const scenario of SCENARIOS) {
     }
     await feed.settle();
     if (scenario.afterLate !== undefined) assertEquals(feed.take(), scenario.afterLate);
-    if (scenario.state !== undefined) assertEquals(feed.tracker.list()[0]?.state, scenario.state);
+    if (scenario.state !== undefined) assertEquals(feed.tracker.registry.list()[0]?.state, scenario.state);
 
     if (scenario.late !== undefined) return;
     feed.clock.advance(5_000);
     feed.take();
-    await feed.reconcile(feed.tracker.list().length === 0 ? [] : list);
+    await feed.reconcile(feed.tracker.registry.list().length === 0 ? [] : list);
     assertEquals(feed.take(), [], "what was reconciled does not differ any more");
   });
 }
@@ -247,7 +247,7 @@ Deno.test("the first list is silent, and so is what is older than it", async () 
   silently("start", "gone");
   assertEquals(feed.take(), []);
   assertEquals(
-    feed.tracker.list().map(({ name, state, taskId, exitCode, health }) => ({
+    feed.tracker.registry.list().map(({ name, state, taskId, exitCode, health }) => ({
       name,
       state,
       taskId,
@@ -294,7 +294,7 @@ Deno.test("what ended before the first list is gone at once, although somebody a
     silently("kill", { signal });
     silently("die", { exitCode: "137" });
     silently("destroy");
-    assertEquals([feed.tracker.list(), feed.inspected, feed.take()], [[], [], []]);
+    assertEquals([feed.tracker.registry.list(), feed.inspected, feed.take()], [[], [], []]);
   }
 });
 
@@ -304,7 +304,7 @@ Deno.test("a container of the baseline gets its start from an inspect, silently,
   feed.answer = (id) => inspectOf(id, { started: -60_000, stopSignal: "SIGKILL" });
   await feed.reconcile([summaryOf("web")]);
   assertEquals(feed.take(), []);
-  assertEquals(feed.tracker.list()[0]?.startedAt?.getTime(), T0_MS - 60_000);
+  assertEquals(feed.tracker.registry.list()[0]?.startedAt?.getTime(), T0_MS - 60_000);
   feed.say("kill", "web", { signal: "9" });
   feed.say("die", "web", code(137));
   feed.say("stop", "web");
@@ -321,7 +321,7 @@ Deno.test("another engine is a new baseline and no mass removal", async () => {
   feed.answer = (id) => inspectOf(id, { started: -5_000 });
   await feed.reconcile([summaryOf("other")]);
   assertEquals(feed.take(), ["started web"]);
-  assertEquals(feed.tracker.list().map((container) => container.name), ["other"]);
+  assertEquals(feed.tracker.registry.list().map((container) => container.name), ["other"]);
 });
 
 Deno.test("what happens during the inspect is believed rather than its older answer", async () => {

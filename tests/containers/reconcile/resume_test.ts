@@ -77,7 +77,7 @@ Deno.test("what the engine does not tell any more is found by comparing", async 
         : inspectOf(id, { created: 7_000, started: 8_000 }),
   });
   assertEquals(second.feed.tracker.isCaughtUp, false);
-  assertEquals(second.feed.tracker.list().map(({ state }) => state), ["running"], "as it was told");
+  assertEquals(second.feed.tracker.registry.list().map(({ state }) => state), ["running"], "as it was told");
   await second.feed.reconcile([exited("Exited (3) 55 seconds ago"), summaryOf("new")]);
   assertEquals(second.feed.take(), ["~died web 3", "~created new", "~started new"]);
   assertEquals(second.feed.tracker.isCaughtUp, true);
@@ -115,7 +115,7 @@ Deno.test("a stop that comes after the removal, in the next life, makes no conta
   await third.replay([at(410, "destroy"), at(415, "stop")]);
   await third.feed.reconcile([]);
   assertEquals(third.feed.take(), []);
-  assertEquals(third.feed.tracker.list(), []);
+  assertEquals(third.feed.tracker.registry.list(), []);
 });
 
 Deno.test("an exit whose verdict was held is told by the next life, with the kill that the last one saw", async () => {
@@ -163,12 +163,12 @@ Deno.test("another engine is no mass removal, and going back is none either", as
       answer: (id) => inspectOf(id, { started: -5_000 }),
     });
     await other.feed.reconcile([summaryOf("theirs")]);
-    assertEquals(other.feed.tracker.list().map(({ name }) => name), ["theirs"]);
+    assertEquals(other.feed.tracker.registry.list().map(({ name }) => name), ["theirs"]);
     assertEquals(other.feed.take(), []);
   }
   await using back = lives.begin(60_000, { answer: (id) => inspectOf(id, { started: 200 }) });
   await back.feed.reconcile([summaryOf("web")]);
-  assertEquals(back.feed.tracker.list().map(({ name }) => name), ["web"]);
+  assertEquals(back.feed.tracker.registry.list().map(({ name }) => name), ["web"]);
   assertEquals(back.feed.take(), []);
 });
 
@@ -255,5 +255,5 @@ Deno.test("what waits for another container's end is told by the next life", asy
   await using third = lives.begin(2_000);
   third.feed.clock.advance(2_000);
   assertEquals(third.feed.take(), ["died web 143 SIGTERM", "removed web 143", "created web", "started web"]);
-  assertEquals(third.feed.tracker.list().map(({ id, state }) => [id, state]), [["next", "running"]]);
+  assertEquals(third.feed.tracker.registry.list().map(({ id, state }) => [id, state]), [["next", "running"]]);
 });

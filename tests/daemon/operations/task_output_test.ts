@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import type { ContainerRecord } from "../../../src/containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../../../src/containers/container_record.ts";
 import { TaskOutput } from "../../../src/daemon/operations/task_output.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import type { LogChunk } from "../../../src/engine/logs/log_frames.ts";

@@ -2,9 +2,9 @@
  * A container manager whose events a test emits by hand. Its registry is what the test puts into `records`; it has no
  * engine, so every operation fails, but for those that a test gives it.
  */
+import type { ManagerEvents } from "../../../src/containers/changes/container_events.ts";
 import type { ContainerManager } from "../../../src/containers/container_manager.ts";
-import type { ManagerEvents } from "../../../src/containers/manager_events.ts";
-import type { ContainerRecord } from "../../../src/containers/reconcile/container_record.ts";
+import type { ContainerRecord } from "../../../src/containers/container_record.ts";
 import { TypedEmitter } from "../../../src/platform/typed_emitter.ts";
 
 type Operations = Pick<

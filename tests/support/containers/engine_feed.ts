@@ -5,7 +5,7 @@
 import type { ContainerLifecycleEvent } from "../../../src/containers/changes/container_events.ts";
 import { ContainerTracker } from "../../../src/containers/changes/container_tracker.ts";
 import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
-import type { ContainerMemory } from "../../../src/containers/reconcile/container_memory.ts";
+import type { ContainerCheckpoints } from "../../../src/containers/reconcile/container_checkpoints.ts";
 import { toWireEvent } from "../../../src/daemon/control_socket/wire_form.ts";
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
 import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
@@ -43,20 +43,23 @@ export class EngineFeed implements AsyncDisposable {
   readonly manager = new EmittedManager();
   readonly health: ContainerHealthMonitor;
 
-  /** @param options.memory of an earlier life of the tracker */
-  constructor(kind: EngineKind = "docker", options: { startMs?: number; memory?: ContainerMemory } = {}) {
+  /** @param options.checkpoints of an earlier run of the tracker */
+  constructor(
+    kind: EngineKind = "docker",
+    options: { startMs?: number; checkpoints?: ContainerCheckpoints } = {},
+  ) {
     this.#kind = kind;
     this.clock = new FakeClock(options.startMs ?? T0_MS);
     this.tracker = new ContainerTracker({
       emitter: this.manager,
       inspect: (id, signal) => this.#inspect(id, signal),
       requestReconcile: () => this.reconcileRequests++,
-      ...(options.memory !== undefined && { memory: options.memory }),
+      checkpoints: options.checkpoints,
       clock: this.clock,
       logger: silentLogger,
     });
-    this.manager.list = () => this.tracker.list();
-    this.manager.find = (nameOrId) => this.tracker.find(nameOrId);
+    this.manager.list = () => this.tracker.registry.list();
+    this.manager.find = (nameOrId) => this.tracker.registry.find(nameOrId);
     this.manager.reportHealth = (id, health) => this.tracker.reportHealth(id, health);
     this.health = new ContainerHealthMonitor({
       manager: this.manager,

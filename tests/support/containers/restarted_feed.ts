@@ -1,5 +1,5 @@
 /** A bridge fed by hand that is restarted on one database: each life goes on from what the last one left. */
-import { ContainerMemory } from "../../../src/containers/reconcile/container_memory.ts";
+import { ContainerCheckpoints } from "../../../src/containers/reconcile/container_checkpoints.ts";
 import type { ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
 import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
 import { FollowMemory } from "../../../src/engine/events/follow_memory.ts";
@@ -33,10 +33,13 @@ export class Life implements AsyncDisposable {
     this.#engineId = engineId;
     this.#stack = new AsyncDisposableStack();
     const storage = this.#stack.use(openStorage({ path, clock: new FakeClock(nowMs), logger: silentLogger }));
-    const memory = new ContainerMemory({ containers: storage.containers, events: storage.engineEvents });
-    this.feed = this.#stack.use(new EngineFeed(kind, { startMs: nowMs, memory }));
+    const checkpoints = new ContainerCheckpoints({
+      containers: storage.containers,
+      events: storage.engineEvents,
+    });
+    this.feed = this.#stack.use(new EngineFeed(kind, { startMs: nowMs, checkpoints }));
     if (answer !== undefined) this.feed.answer = answer;
-    this.#follow = new FollowMemory((id) => memory.recall(id));
+    this.#follow = new FollowMemory((id) => checkpoints.recall(id));
     this.sinceNano = this.#follow.begin(engineId, nowMs * 1e6);
     this.feed.connect([...containers], { first: this.#follow.isFirst, engineId });
     this.#follow.completed();

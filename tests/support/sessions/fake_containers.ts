@@ -3,9 +3,9 @@
  * memory. As with a real engine, what it replies and what it tells are apart: its state changes at once, its events wait
  * in a queue until the test delivers them, and only then `find` and `list` know.
  */
-import type { ManagerEvents } from "../../../src/containers/manager_events.ts";
+import type { ManagerEvents } from "../../../src/containers/changes/container_events.ts";
+import type { ContainerRecord } from "../../../src/containers/container_record.ts";
 import type { ContainerSpec } from "../../../src/containers/operations/container_spec.ts";
-import type { ContainerRecord } from "../../../src/containers/reconcile/container_record.ts";
 import type { AttachConnection } from "../../../src/engine/attach_connection.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import { type ListenerOf, TypedEmitter } from "../../../src/platform/typed_emitter.ts";

@@ -1,6 +1,6 @@
 /** Inspects that wait for their engine: how often it is asked, when not, and that nothing is left behind. */
 import { assertEquals } from "@std/assert";
-import { PatientInspects } from "../../../src/containers/changes/patient_inspects.ts";
+import { InspectRetryQueue } from "../../../src/containers/changes/inspect_retry_queue.ts";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
 import { type Logger, silentLogger } from "../../../src/platform/logger.ts";
 import { inspectOf } from "../../support/containers/engine_feed.ts";
@@ -21,11 +21,11 @@ class Asked implements AsyncDisposable {
   readonly warnings: string[] = [];
   answer: Answer = never;
   underWay = 0;
-  readonly inspects: PatientInspects;
+  readonly inspects: InspectRetryQueue;
 
   constructor() {
     const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
-    this.inspects = new PatientInspects({
+    this.inspects = new InspectRetryQueue({
       inspect: (id, signal) => this.#inspect(id, signal),
       clock: this.clock,
       logger,
@@ -69,7 +69,7 @@ class Asked implements AsyncDisposable {
   }
 }
 
-Deno.test("patient inspects: an answer, and that a container is gone, come at once", async () => {
+Deno.test("InspectRetryQueue an answer, and that a container is gone, come at once", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
   asked.answer = (id) => id === "gone" ? Promise.resolve(undefined) : exited(id);
@@ -77,11 +77,11 @@ Deno.test("patient inspects: an answer, and that a container is gone, come at on
   asked.ask("gone");
   assertEquals(asked.answers, []);
   await asked.settle();
-  assertEquals(asked.answers, ["web 3", "gone gone"]);
+  assertEquals(asked.answers, ["web 3", "gone removed"]);
   assertEquals(asked.clock.pendingTimers, 0);
 });
 
-Deno.test("patient inspects: an engine that cannot be heard is not asked, and no time passes", async () => {
+Deno.test("InspectRetryQueue an engine that cannot be heard is not asked, and no time passes", async () => {
   await using asked = new Asked();
   asked.ask("early");
   await asked.settle();
@@ -101,7 +101,7 @@ Deno.test("patient inspects: an engine that cannot be heard is not asked, and no
   assertEquals(asked.answers.toSorted(), ["early 3", "late 3"]);
 });
 
-Deno.test("patient inspects: what would have been tried again later is, once the engine is back", async () => {
+Deno.test("InspectRetryQueue what would have been tried again later is, once the engine is back", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
   asked.answer = refused;
@@ -116,7 +116,7 @@ Deno.test("patient inspects: what would have been tried again later is, once the
   assertEquals([asked.tries, asked.answers], [["web", "web"], ["web 3"]]);
 });
 
-Deno.test("patient inspects: an answer that comes with the cut does not count", async () => {
+Deno.test("InspectRetryQueue an answer that comes with the cut does not count", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
   const answer = Promise.withResolvers<ContainerInspect>();
@@ -133,7 +133,7 @@ Deno.test("patient inspects: an answer that comes with the cut does not count", 
 });
 
 for (const [how, answer] of Object.entries({ "does not answer": never, "refuses": refused })) {
-  Deno.test(`patient inspects: an engine that can be heard and ${how} is asked ten times, a second apart`, async () => {
+  Deno.test(`InspectRetryQueue an engine that can be heard and ${how} is asked ten times, a second apart`, async () => {
     await using asked = new Asked();
     asked.inspects.resume();
     asked.answer = answer;
@@ -152,7 +152,7 @@ for (const [how, answer] of Object.entries({ "does not answer": never, "refuses"
   });
 }
 
-Deno.test("patient inspects: eight at once at most, and all have their turn", async () => {
+Deno.test("InspectRetryQueue eight at once at most, and all have their turn", async () => {
   await using asked = new Asked();
   const ids = Array.from({ length: 20 }, (_, index) => `c${index}`);
   for (const id of ids) asked.ask(id);
@@ -163,7 +163,7 @@ Deno.test("patient inspects: eight at once at most, and all have their turn", as
   assertEquals(asked.answers.toSorted(), ids.map((id) => `${id} 3`).toSorted());
 });
 
-Deno.test("patient inspects: what nobody wants to know any more is not asked", async () => {
+Deno.test("InspectRetryQueue what nobody wants to know any more is not asked", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
   asked.answer = refused;
@@ -175,7 +175,7 @@ Deno.test("patient inspects: what nobody wants to know any more is not asked", a
   assertEquals([asked.tries, asked.clock.pendingTimers], [["web"], 0]);
 });
 
-Deno.test("patient inspects: disposal ends what is under way, and nothing is answered or asked after it", async () => {
+Deno.test("InspectRetryQueue disposal ends what is under way, and nothing is answered or asked after it", async () => {
   const asked = new Asked();
   asked.inspects.resume();
   asked.ask("hanging");

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { taskIdOf } from "../../src/containers/task_id.ts";
+import { taskIdOf } from "../../src/containers/apex_labels.ts";
 
 const CASES: readonly (readonly [string, Record<string, string>, string | undefined])[] = [
   ["web", {}, undefined],

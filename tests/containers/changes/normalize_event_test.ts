@@ -1,13 +1,14 @@
 import { assertEquals } from "@std/assert";
-import { type Signal, toSignal } from "../../../src/containers/changes/engine_dialect.ts";
+import type { ContainerChange } from "../../../src/containers/changes/container_change.ts";
+import { normalizeEvent } from "../../../src/containers/changes/normalize_event.ts";
 import type { EngineKind } from "../../../src/engine/engine_types.ts";
 import { engineEvent, T0_MS } from "../../support/containers/engine_feed.ts";
 
-function kindOf(action: string, engine: EngineKind = "docker"): Signal["kind"] | undefined {
-  return toSignal(engineEvent(action, "c", { timeMs: T0_MS }), { engine })?.kind;
+function kindOf(action: string, engine: EngineKind = "docker"): ContainerChange["kind"] | undefined {
+  return normalizeEvent(engineEvent(action, "c", { timeMs: T0_MS }), { engine })?.kind;
 }
 
-const KINDS: Record<string, Signal["kind"] | undefined> = {
+const KINDS: Record<string, ContainerChange["kind"] | undefined> = {
   create: "create",
   start: "start",
   die: "die",
@@ -37,19 +38,19 @@ const KINDS: Record<string, Signal["kind"] | undefined> = {
   constructor: undefined,
 };
 
-Deno.test("toSignal() knows each action of both engines", () => {
+Deno.test("normalizeEvent() knows each action of both engines", () => {
   for (const [action, kind] of Object.entries(KINDS)) assertEquals(kindOf(action), kind, action);
 });
 
-Deno.test("toSignal() ignores what is not about containers", () => {
+Deno.test("normalizeEvent() ignores what is not about containers", () => {
   const event = { ...engineEvent("destroy", "v", { timeMs: T0_MS }), type: "volume" };
-  assertEquals(toSignal(event, { engine: "docker" }), undefined);
+  assertEquals(normalizeEvent(event, { engine: "docker" }), undefined);
 });
 
-Deno.test("toSignal() takes Podman's health from the top level or from an attribute", () => {
+Deno.test("normalizeEvent() takes Podman's health from the top level or from an attribute", () => {
   const event = engineEvent("health_status", "c", { timeMs: T0_MS });
-  const top = toSignal({ ...event, healthStatus: "healthy" }, { engine: "podman" });
-  const attribute = toSignal(
+  const top = normalizeEvent({ ...event, healthStatus: "healthy" }, { engine: "podman" });
+  const attribute = normalizeEvent(
     { ...event, attributes: { ...event.attributes, health_status: "unhealthy" } },
     { engine: "podman" },
   );
@@ -57,23 +58,23 @@ Deno.test("toSignal() takes Podman's health from the top level or from an attrib
   assertEquals(attribute?.kind === "health" && attribute.status, "unhealthy");
 });
 
-Deno.test("toSignal() tells labels from the engine's own attributes", () => {
+Deno.test("normalizeEvent() tells labels from the engine's own attributes", () => {
   const attributes = { team: "a", exitCode: "3", containerExitCode: "3", podId: "" };
   const die = engineEvent("die", "c", { timeMs: T0_MS, attributes });
   const create = engineEvent("create", "c", { timeMs: T0_MS, attributes: { team: "a", exitCode: "3" } });
-  assertEquals(toSignal(create, { engine: "docker" })?.labels, { team: "a", exitCode: "3" });
-  assertEquals(toSignal(die, { engine: "podman" })?.labels, { team: "a" });
+  assertEquals(normalizeEvent(create, { engine: "docker" })?.labels, { team: "a", exitCode: "3" });
+  assertEquals(normalizeEvent(die, { engine: "podman" })?.labels, { team: "a" });
 });
 
-Deno.test("toSignal() believes no attribute that is also a label on Docker, and every one on Podman", () => {
+Deno.test("normalizeEvent() believes no attribute that is also a label on Docker, and every one on Podman", () => {
   const knownLabels = { exitCode: "0", signal: "9" };
   const die = engineEvent("die", "c", { timeMs: T0_MS, attributes: { exitCode: "0" } });
   const kill = engineEvent("kill", "c", { timeMs: T0_MS, attributes: { signal: "9" } });
   const code = (engine: EngineKind): number | undefined => {
-    const signal = toSignal(die, { engine, knownLabels });
+    const signal = normalizeEvent(die, { engine, knownLabels });
     return signal?.kind === "die" ? signal.exitCode : undefined;
   };
   assertEquals([code("docker"), code("embedded"), code("podman")], [undefined, undefined, 0]);
-  const signal = toSignal(kill, { engine: "docker", knownLabels });
+  const signal = normalizeEvent(kill, { engine: "docker", knownLabels });
   assertEquals(signal?.kind === "kill" && signal.signal, undefined);
 });
