@@ -62,16 +62,13 @@ export class ContainerExecs {
   async close(): Promise<void> {
     this.#isOpen = false;
     const ended = this.running.map((exec) => exec.ended);
-    for (const exec of this.#running) exec.signal(SIGKILL);
+    this.signal(SIGKILL);
     await Promise.all([...ended, ...this.#remembering]);
   }
 
-  pause(): void {
-    for (const exec of this.#running) exec.pause();
-  }
-
-  resume(): void {
-    for (const exec of this.#running) exec.resume();
+  /** Signals each of them. */
+  signal(number: number): void {
+    for (const exec of this.#running) exec.signal(number);
   }
 
   async #launch(

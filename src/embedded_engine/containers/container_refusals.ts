@@ -26,12 +26,20 @@ export function checkAttach({ state: { status } }: EmbeddedContainer, reference:
   }
 }
 
-/** @throws {HttpError} 409 */
+/** @throws {HttpError} 409 when it does not run or is paused, 501 when it or one of its execs has a terminal */
 export function checkPause(container: EmbeddedContainer): void {
   if (container.state.status === "paused") {
     throw new HttpError(409, `Container ${container.id} is already paused`);
   }
   checkRunning(container);
+  // Stopping the processes at a terminal one by one would wake the shell that waits for them.
+  if (container.spec.tty || container.execs.running.some(({ spec }) => spec.tty)) {
+    throw new HttpError(
+      501,
+      `the embedded engine cannot pause container ${container.name}, because it has a terminal: ` +
+        "use docker or podman (--engine)",
+    );
+  }
 }
 
 /** @throws {HttpError} 409 when it runs and its removal is not forced */

@@ -5,6 +5,7 @@
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { SIGCONT, SIGSTOP } from "../../platform/signals.ts";
 import { type ContainerProcess, spawnProcess } from "../processes/container_process.ts";
 import { type LaunchPlan, planLaunch } from "../processes/launch_plan.ts";
 import { forgetProcess, rememberProcess } from "../processes/process_file.ts";
@@ -93,14 +94,14 @@ export class ContainerRun {
   }
 
   pause(): void {
-    this.#process.pause();
-    this.#options.execs.pause();
+    this.#process.signal(SIGSTOP);
+    this.#options.execs.signal(SIGSTOP);
     this.health?.pause();
   }
 
   resume(): void {
-    this.#process.resume();
-    this.#options.execs.resume();
+    this.#process.signal(SIGCONT);
+    this.#options.execs.signal(SIGCONT);
     this.health?.resume();
   }
 

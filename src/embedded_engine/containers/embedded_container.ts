@@ -156,6 +156,7 @@ export class EmbeddedContainer implements AsyncDisposable {
     this.#publish("restart");
   }
 
+  /** @throws {HttpError} 409 when it does not run or is paused, 501 when it or one of its execs has a terminal */
   pause(): void {
     checkPause(this);
     this.#supervisor.pause();

@@ -101,14 +101,6 @@ export class EmbeddedExec {
     this.#process?.signal(number);
   }
 
-  pause(): void {
-    this.#process?.pause();
-  }
-
-  resume(): void {
-    this.#process?.resume();
-  }
-
   #end(exitCode: number, { published }: { published: boolean }): void {
     this.#status = "ended";
     this.#exitCode = exitCode;

@@ -28,9 +28,6 @@ export interface ContainerProcess {
    * @returns false when this machine's Deno cannot send that signal
    */
   signal(number: number): boolean;
-  /** Lets it stand still, with all that belongs to it, and go on. */
-  pause(): void;
-  resume(): void;
   /**
    * Tells the program at the terminal its new size, if there is a terminal. Never rejects.
    * @returns false when the size could not be set

@@ -17,8 +17,6 @@ export interface ProcessStat {
   readonly threads: number;
   /** Clock ticks from boot to its start: with the id it names one process for ever. */
   readonly startTime: string;
-  /** Of one that has ended and was not waited for: as wait(2) gives it. */
-  readonly waitStatus: number;
 }
 
 /** All processes, by their ids. */
@@ -86,7 +84,6 @@ function parseStats(text: string): ProcessStat[] {
       cstime: BigInt(field(17)),
       threads: Number(field(20)),
       startTime: field(22),
-      waitStatus: Number(field(52)),
     };
   });
 }

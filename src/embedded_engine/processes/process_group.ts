@@ -3,7 +3,7 @@
  * its own (a Ctrl-C at the engine's terminal does not reach it). When the main process ends, what is left of the group
  * is killed, as the end of a pid namespace would; a child that made itself a session of its own escapes that.
  */
-import { exitCodeOfSignal, SIGCONT, signalName, SIGSTOP } from "../../platform/signals.ts";
+import { exitCodeOfSignal, signalName } from "../../platform/signals.ts";
 import type { ContainerProcess, ProcessOptions } from "./container_process.ts";
 import { LaunchError, type LaunchPlan } from "./launch_plan.ts";
 import { ProcessInput } from "./process_input.ts";
@@ -42,14 +42,6 @@ export class ProcessGroup implements ContainerProcess {
     if (name === undefined) return false;
     if (!this.#ended) signalGroup(this.pid, name);
     return true;
-  }
-
-  pause(): void {
-    this.signal(SIGSTOP);
-  }
-
-  resume(): void {
-    this.signal(SIGCONT);
   }
 
   /** It has no terminal. */

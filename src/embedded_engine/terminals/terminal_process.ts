@@ -8,11 +8,10 @@ import { settlesWithin } from "../../platform/async/wait.ts";
 import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "../../platform/signals.ts";
 import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
 import type { LaunchPlan } from "../processes/launch_plan.ts";
+import { isOutOfDescriptors, type ProcessStat, processStats } from "../processes/proc_files.ts";
 import { ProcessInput } from "../processes/process_input.ts";
 import { hangUp, sendIfThere, signalGroup, signalSession } from "../processes/process_signals.ts";
 import { drained, pump } from "../processes/pump.ts";
-import { ScriptWatch } from "./script_watch.ts";
-import { TerminalPause } from "./terminal_pause.ts";
 import { GO_AHEAD, resizePlan, terminalPlan } from "./terminal_plan.ts";
 import type { TerminalSize } from "./terminal_size.ts";
 
@@ -20,6 +19,8 @@ import type { TerminalSize } from "./terminal_size.ts";
 const OPEN_TIMEOUT_MS = 10_000;
 /** The line that the terminal begins with has a number and a path. */
 const MAX_FIRST_LINE_BYTES = 256;
+/** What is watched for is rare, and each look reads two small files. */
+const WATCH_INTERVAL_MS = 1_000;
 
 export interface TerminalOptions extends ProcessOptions {
   readonly size: TerminalSize;
@@ -40,14 +41,8 @@ export class TerminalProcess implements ContainerProcess {
   readonly #script: Deno.ChildProcess;
   readonly #typed: ProcessInput;
   #ended = false;
-  /** Pieces of output so far, and whether one of them is still being taken. */
-  #outputs = 0;
-  #isTaking = false;
-  readonly #pause: TerminalPause;
-  readonly #watch: ScriptWatch;
+  #killed = false;
   #hangingUp: Promise<void> = Promise.resolve();
-  /** Of a command whose end `script` has missed. */
-  #missedExitCode: number | undefined;
   /** New sizes, one after the other. */
   #resizing: Promise<boolean> = Promise.resolve(true);
   #nextSize: TerminalSize | undefined;
@@ -83,21 +78,8 @@ export class TerminalProcess implements ContainerProcess {
     void this.#typed.write(GO_AHEAD); // It never rejects, and what is typed later comes later.
     this.input = options.stdin ? this.#typed : undefined;
     this.mainExited = script.status.then(() => {});
-    const pids = { scriptPid: script.pid, commandPid: this.pid };
-    this.#pause = new TerminalPause(pids);
-    this.#watch = new ScriptWatch({
-      ...pids,
-      mayWake: () => this.#pause.isOver,
-      outputs: () => this.#isTaking ? undefined : this.#outputs,
-      onMissedEnd: (exitCode) => this.#missedExitCode = exitCode,
-    });
     const cut = new AbortController();
-    const write = async (chunk: Uint8Array) => {
-      this.#outputs++;
-      this.#isTaking = true;
-      await options.onOutput("stdout", chunk);
-      this.#isTaking = false;
-    };
+    const write = (chunk: Uint8Array) => options.onOutput("stdout", chunk);
     const outputs = pump(output, { write, signal: cut.signal });
     this.exited = this.#supervise({ outputs: Promise.all([outputs, complaint]), cut });
   }
@@ -107,23 +89,11 @@ export class TerminalProcess implements ContainerProcess {
     const name = signalName(number);
     if (name === undefined) return false;
     if (this.#ended) return true;
-    if (number === SIGCONT || number === SIGKILL) {
-      sendIfThere(this.#script.pid, "SIGCONT");
-      this.#watch.hurry();
-    }
+    if (number === SIGKILL) this.#killed = true;
+    if (number === SIGCONT || number === SIGKILL) sendIfThere(this.#script.pid, "SIGCONT");
     if (number === SIGHUP) this.#hangingUp = this.#hangingUp.then(() => this.#hangUp());
     else signalGroup(this.pid, name);
     return true;
-  }
-
-  pause(): void {
-    if (!this.#ended) this.#pause.pause();
-  }
-
-  resume(): void {
-    if (this.#ended) return;
-    this.#pause.resume();
-    this.#watch.hurry();
   }
 
   /** Sizes that come while one is being set: only the last counts. */
@@ -146,17 +116,49 @@ export class TerminalProcess implements ContainerProcess {
   async #supervise(
     { outputs, cut }: { outputs: Promise<unknown>; cut: AbortController },
   ): Promise<{ exitCode: number }> {
+    await this.#endLeftovers();
     const status = await this.#script.status;
     this.#ended = true;
     void this.#typed.end(); // It has gone: there is nothing to wait for.
-    await this.#watch[Symbol.asyncDispose]();
-    await this.#pause.settled;
     await this.#hangingUp;
     await signalSession(this.pid, "SIGKILL");
     await drained(outputs, cut);
     await this.#resizing;
-    const exitCode = status.signal === null ? status.code : exitCodeOfSignal(status.signal);
-    return { exitCode: this.#missedExitCode ?? exitCode };
+    return { exitCode: status.signal === null ? status.code : exitCodeOfSignal(status.signal) };
+  }
+
+  /**
+   * Makes up for the habits of `script`, until it exits. It stays as long as anything prints at the terminal, so the
+   * processes that an ended command left running are killed. It stops itself when its child has stopped, and does not
+   * notice that the child continues. It can miss the exit of a child that was stopped, so a kill ends `script` too.
+   */
+  async #endLeftovers(): Promise<void> {
+    let hadEnded = false;
+    while (!(await settlesWithin(this.#script.status, { timeoutMs: WATCH_INTERVAL_MS }))) {
+      const { command, script } = await this.#lookAtProcesses();
+      if (script?.state === "T" && command?.state !== "T") sendIfThere(script.pid, "SIGCONT");
+      const hasEnded = script !== undefined &&
+        (command === undefined || (this.#killed && command.state === "Z"));
+      // Only the second time in a row: `script` may be about to exit.
+      if (hasEnded && hadEnded) {
+        await signalSession(this.pid, "SIGKILL");
+        if (this.#killed) sendIfThere(script.pid, "SIGKILL");
+      }
+      hadEnded = hasEnded;
+    }
+  }
+
+  async #lookAtProcesses(): Promise<{ command?: ProcessStat | undefined; script?: ProcessStat | undefined }> {
+    try {
+      const stats = await processStats([this.pid, this.#script.pid]);
+      return {
+        command: stats.find(({ pid }) => pid === this.pid),
+        script: stats.find(({ pid }) => pid === this.#script.pid),
+      };
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error;
+      return {};
+    }
   }
 }
 

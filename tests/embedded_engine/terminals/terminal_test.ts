@@ -192,37 +192,43 @@ Deno.test("jobs of a shell at a terminal end with it, though each has a group of
   await stream.rest();
 });
 
-Deno.test("a pause freezes all jobs at a terminal, and none of them sees it", async () => {
+Deno.test("pausing a container with a terminal, its own or an exec's, is refused with 501", async () => {
   await using engine = await TestEngine.start();
-  const script = "set -m; while :; do read line; echo got $line; done & echo job=$!; fg >/dev/null";
-  const { id, stream } = await runAttached(engine, "", { Cmd: ["bash", "-c", script] });
-  using _ = stream;
-  await stream.until("job=");
-  const job = Number((await stream.until("\r\n")).trim());
-  const main = (await engine.inspect(id)).State["Pid"] as number;
-  for (let round = 0; round < 20; round++) {
-    assertEquals((await engine.call("POST", `/containers/${id}/pause`)).status, 204);
-    await until("the job's stop", async () => await stateOf(job) === "T" && await stateOf(main) === "T");
-    assertEquals((await engine.call("POST", `/containers/${id}/unpause`)).status, 204);
-    await stream.write(`round ${round}\n`);
-    await stream.until(`got round ${round}\r\n`);
+  await engine.run("sleep 60", { name: "own", config: { Tty: true } });
+  const other = await engine.run("sleep 60", { name: "other" });
+  const exec = await engine.call("POST", `/containers/${other}/exec`, { Cmd: ["sleep", "60"], Tty: true });
+  const { Id } = exec.body as { Id: string };
+  await engine.call("POST", `/exec/${Id}/start`, { Detach: true });
+  for (const name of ["own", "other"]) {
+    const { status, body } = await engine.call("POST", `/containers/${name}/pause`);
+    const message = `the embedded engine cannot pause container ${name}, because it has a terminal: ` +
+      "use docker or podman (--engine)";
+    assertEquals([status, body], [501, { message }]);
+    assertEquals((await engine.inspect(name)).State["Status"], "running");
   }
-  // Killed while it stands still: its end comes all the same.
-  await engine.call("POST", `/containers/${id}/pause`);
-  assertEquals((await engine.call("POST", `/containers/${id}/kill`)).status, 204);
-  assertEquals(await engine.wait(id), 137);
-  await until("the job's end", async () => ["gone", "Z"].includes(await stateOf(job)));
+  assertEquals((await engine.events()).filter(({ Action }) => Action === "pause"), []);
 });
 
-Deno.test("a program at a terminal that stops itself can be let go on", async () => {
+Deno.test("a program at a terminal that stopped itself continues on SIGCONT", async () => {
   await using engine = await TestEngine.start();
-  const { id, stream } = await runAttached(engine, "kill -STOP $$; echo again; exit 4");
+  const { id, stream } = await runAttached(engine, "kill -STOP $$; echo again; read x; exit 4");
   using _ = stream;
   const pid = (await engine.inspect(id)).State["Pid"] as number;
   await until("its stop", async () => await stateOf(pid) === "T");
   await engine.call("POST", `/containers/${id}/kill?signal=CONT`);
-  assertEquals(new TextDecoder().decode(await stream.rest()), "again\r\n");
-  assertEquals(await engine.wait(id), 4);
+  await stream.until("again\r\n");
+  await stream.write("\n");
+  assertEquals(await within(10_000, "its end", engine.wait(id)), 4);
+});
+
+Deno.test("a program at a terminal that stopped itself can be killed", async () => {
+  await using engine = await TestEngine.start();
+  const { id, stream } = await runAttached(engine, "kill -STOP $$");
+  using _ = stream;
+  const pid = (await engine.inspect(id)).State["Pid"] as number;
+  await until("its stop", async () => await stateOf(pid) === "T");
+  assertEquals((await within(10_000, "the kill", engine.call("POST", `/containers/${id}/kill`))).status, 204);
+  assertEquals(await engine.wait(id), 137);
 });
 
 Deno.test("a program that cannot be executed at a terminal is a failed start, or ends with its code", async () => {
