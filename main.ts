@@ -12,9 +12,8 @@ import { openOutput, OutputClosedError } from "./src/cli/output/output.ts";
 import { StatusError } from "./src/cli/output/status_error.ts";
 import { printable } from "./src/cli/output/table.ts";
 import { openInput } from "./src/cli/terminal/input.ts";
-import { ApexError, EXIT_STATUS } from "./src/platform/apex_error.ts";
+import { ApexError, EXIT_STATUS, systemErrorPath, systemReason } from "./src/platform/apex_error.ts";
 import { resolvePaths } from "./src/platform/directories.ts";
-import { systemErrorPath, systemReason } from "./src/platform/system_error.ts";
 
 /** Exit status of a process that a signal ended is 128 and the signal's number, as in a shell. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;

@@ -8,7 +8,7 @@
 import { fromFileUrl } from "@std/path/posix";
 import { request } from "../src/client/request.ts";
 import type { EngineClient } from "../src/engine/engine_client.ts";
-import { isListenedOn } from "../src/platform/socket_file.ts";
+import { isListenedOn } from "../src/platform/unix_socket.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../tests/support/daemons/apex_process.ts";
 import { isInstalled } from "../tests/support/daemons/own_daemon.ts";
 import {

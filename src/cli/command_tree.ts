@@ -13,8 +13,7 @@ import {
 } from "@commander-js/extra-typings";
 import { ApexError } from "../platform/apex_error.ts";
 import { resolveSockets } from "../platform/directories.ts";
-import { ENGINE_CHOICES, isEngineChoice } from "../platform/engine_choice.ts";
-import { LOG_LEVELS } from "../platform/log_level.ts";
+import { ENGINE_CHOICES, isEngineChoice, LOG_LEVELS } from "../platform/setting_values.ts";
 import { VERSION } from "../protocol/version.ts";
 import { WAIT_CONDITIONS } from "../protocol/wait_condition.ts";
 import type { DaemonFlags } from "./args/daemon_flags.ts";

@@ -1,7 +1,7 @@
 /** What every exchange on the control socket begins with: one request line, one reply line. */
 import * as v from "valibot";
 import { ApexError, type ErrorCode, EXIT_STATUS, messageOf } from "../platform/apex_error.ts";
-import { writeAll } from "../platform/socket_io.ts";
+import { writeAll } from "../platform/unix_socket.ts";
 import {
   type ControlOp,
   type ControlRequestOf,

@@ -1,5 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
-import { closeQuietly } from "../platform/socket_io.ts";
+import { closeQuietly } from "../platform/unix_socket.ts";
 import type { ControlResultOf, LineOp, StreamOp } from "../protocol/control.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
 import { type Answer, type ControlParamsOf, exchange, resultOf } from "./control_exchange.ts";

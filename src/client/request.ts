@@ -1,5 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
-import { closeQuietly } from "../platform/socket_io.ts";
+import { closeQuietly } from "../platform/unix_socket.ts";
 import type { ControlOp, ControlResultOf } from "../protocol/control.ts";
 import { MAX_REPLY_BYTES } from "../protocol/jsonl.ts";
 import { connect } from "./connect.ts";

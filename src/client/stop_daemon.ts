@@ -5,8 +5,7 @@
 import { delay } from "@std/async/delay";
 import { ApexError } from "../platform/apex_error.ts";
 import type { SocketPaths } from "../platform/directories.ts";
-import { lockFile } from "../platform/file_lock.ts";
-import { instanceLockPath, readInstanceRecord } from "../platform/instance_record.ts";
+import { instanceLockPath, lockFile, readInstanceRecord } from "../platform/lock_file.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 import { request } from "./request.ts";
 

@@ -22,7 +22,7 @@ import type { Config } from "../platform/config.ts";
 import { type Paths, prepareDirectories } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
 import { openProcessLog } from "../platform/process_logger.ts";
-import { SocketFile } from "../platform/socket_file.ts";
+import { SocketFile } from "../platform/unix_socket.ts";
 import { parseRestoreMode } from "../protocol/restore_mode.ts";
 import { ContainerTerminals } from "../sessions/container_terminals.ts";
 import { SessionPool } from "../sessions/session_pool.ts";

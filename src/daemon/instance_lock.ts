@@ -6,8 +6,12 @@
  * file and answers there. Whoever loses leaves by ending the process ({@linkcode lockFile} says why).
  */
 import { ApexError } from "../platform/apex_error.ts";
-import { lockFile } from "../platform/file_lock.ts";
-import { instanceLockPath, type InstanceRecord, readInstanceRecord } from "../platform/instance_record.ts";
+import {
+  instanceLockPath,
+  type InstanceRecord,
+  lockFile,
+  readInstanceRecord,
+} from "../platform/lock_file.ts";
 import { VERSION } from "../protocol/version.ts";
 
 export interface InstanceLockOptions {

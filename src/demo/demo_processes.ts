@@ -7,7 +7,7 @@ import { delay } from "@std/async/delay";
 import { join } from "@std/path/posix";
 import { request } from "../client/request.ts";
 import { ApexError } from "../platform/apex_error.ts";
-import { isListenedOn } from "../platform/socket_file.ts";
+import { isListenedOn } from "../platform/unix_socket.ts";
 
 const START_TIMEOUT_MS = 15_000;
 const POLL_MS = 20;

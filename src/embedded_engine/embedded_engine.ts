@@ -8,7 +8,7 @@ import { dirname, join } from "@std/path/posix";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { checkSocketPathLength, prepareDirectory } from "../platform/directories.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
-import type { SocketFile } from "../platform/socket_file.ts";
+import type { SocketFile } from "../platform/unix_socket.ts";
 import { VERSION } from "../protocol/version.ts";
 import { attachRoutes } from "./api/attach_routes.ts";
 import { containerRoutes } from "./api/container_routes.ts";

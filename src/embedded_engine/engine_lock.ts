@@ -1,7 +1,7 @@
 /** One engine a directory: whoever holds its lock file, in which stand its pid and its socket. */
 import { ApexError } from "../platform/apex_error.ts";
-import { lockFile } from "../platform/file_lock.ts";
-import { isListenedOn } from "../platform/socket_file.ts";
+import { lockFile } from "../platform/lock_file.ts";
+import { isListenedOn } from "../platform/unix_socket.ts";
 
 /** Name of the lock file within the engine's directory. */
 export const LOCK_FILE = "lock";

@@ -2,8 +2,8 @@
  * Serves the embedded engine's connections. Owns the listener and every connection; disposal ends accepting, aborts what
  * is in flight, and waits for all of it. Knows nothing of containers: it is given a function that answers a request.
  */
-import { acceptLoop } from "../platform/accept_loop.ts";
 import type { Logger } from "../platform/logger.ts";
+import { acceptLoop } from "../platform/unix_socket.ts";
 import { type ConnectionOptions, serveConnection } from "./http/http_connection.ts";
 import type { HttpReply, HttpRequest } from "./http/http_message.ts";
 

@@ -4,7 +4,7 @@ import { EngineClient } from "../engine/engine_client.ts";
 import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { Deadline } from "../platform/async/deadline.ts";
-import { SocketFile } from "../platform/socket_file.ts";
+import { SocketFile } from "../platform/unix_socket.ts";
 import { LOCK_FILE, readLockHolder } from "./engine_lock.ts";
 
 /** Whoever has the socket is asked who it is for an error message only: it need not wait for long. */

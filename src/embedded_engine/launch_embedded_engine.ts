@@ -4,7 +4,7 @@ import { ApexError, EXIT_STATUS } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { startDetached } from "../platform/detached_process.ts";
 import { prepareDirectory } from "../platform/directories.ts";
-import { isListenedOn } from "../platform/socket_file.ts";
+import { isListenedOn } from "../platform/unix_socket.ts";
 
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 10;

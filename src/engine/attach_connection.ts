@@ -5,7 +5,7 @@
  * `log_frames.ts`, which stay the caller's to take apart.
  */
 import { messageOf } from "../platform/apex_error.ts";
-import { closeQuietly, writeAll } from "../platform/socket_io.ts";
+import { closeQuietly, writeAll } from "../platform/unix_socket.ts";
 import { EngineError } from "./http/engine_error.ts";
 import { type RawRequest, sendRawRequest } from "./http/raw_request.ts";
 

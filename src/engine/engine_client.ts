@@ -15,16 +15,13 @@ import type {
   EngineKind,
   EngineVersion,
 } from "./engine_types.ts";
-import type { EngineEvent } from "./events/engine_event.ts";
 import { formatEngineTime } from "./events/engine_time.ts";
-import { eventFilters } from "./events/event_filters.ts";
-import { readEvents } from "./events/event_stream.ts";
+import { type EngineEvent, eventFilters, readEvents } from "./events/event_stream.ts";
 import { negotiateApiVersion } from "./http/api_version.ts";
-import { readBoundedText } from "./http/bounded_body.ts";
-import { EngineError } from "./http/engine_error.ts";
-import { readRefusal } from "./http/engine_refusal.ts";
+import { EngineError, readRefusal } from "./http/engine_error.ts";
 import { EngineTransport, type TransportRequest } from "./http/engine_transport.ts";
 import { openLongReply } from "./http/long_reply.ts";
+import { readBoundedText } from "./http/reply_body.ts";
 
 export type { EngineIdentity, EngineKind } from "./engine_types.ts";
 
@@ -141,7 +138,7 @@ export class EngineClient implements Disposable {
     try {
       const text = await readBoundedText(response, {
         maxBytes: MAX_REPLY_BYTES,
-        signal: deadline.abortSignal,
+        abort: deadline.abortSignal,
       });
       const reply: unknown = text === "" ? undefined : JSON.parse(text);
       if (!isRight(reply)) throw new SyntaxError("it is not what the Docker API defines");

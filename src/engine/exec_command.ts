@@ -1,6 +1,7 @@
+import { concat } from "@std/bytes/concat";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { abortableDelay } from "../platform/async/wait.ts";
 import { Deadline, DeadlineExceeded } from "../platform/async/deadline.ts";
+import { abortableDelay } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { EngineClient } from "./engine_client.ts";
 import type { ExecInspect } from "./engine_types.ts";
@@ -129,12 +130,6 @@ class BoundedBytes {
   }
 
   joined(): Uint8Array {
-    const all = new Uint8Array(this.#length);
-    let at = 0;
-    for (const part of this.#parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return concat(this.#parts);
   }
 }

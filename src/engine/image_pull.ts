@@ -1,11 +1,9 @@
-import { TextLineStream } from "@std/streams/text-line-stream";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { Deadline, DeadlineExceeded } from "../platform/async/deadline.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { EngineClient } from "./engine_client.ts";
-import { LineLengthLimit } from "./events/line_length_limit.ts";
-import { cancelReader } from "./http/cancel_reader.ts";
 import { EngineError } from "./http/engine_error.ts";
+import { cancelOnAbort, cancelReader, linesOf } from "./http/reply_body.ts";
 import { parseImageReference } from "./image_reference.ts";
 
 /** How far a pull is, as the engine tells it. */
@@ -68,21 +66,14 @@ async function* progressLines(
   body: ReadableStream<Uint8Array>,
   { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): AsyncGenerator<string> {
-  // Bytes off a socket are never shared memory, whatever the newer types allow for.
-  const reader = (body as ReadableStream<Uint8Array<ArrayBuffer>>)
-    .pipeThrough(new LineLengthLimit({ maxLineBytes: MAX_LINE_BYTES, onTooLong: () => {} }))
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new TextLineStream())
-    .getReader();
-  const giveUp = (): void => void cancelReader(reader);
-  if (signal.aborted) giveUp();
-  signal.addEventListener("abort", giveUp, { once: true });
+  const reader = linesOf(body, { maxLineBytes: MAX_LINE_BYTES });
+  const release = cancelOnAbort(reader, signal);
   try {
     while (true) {
       let isIdle = false;
       const cancelIdle = clock.after(IDLE_TIMEOUT_MS, () => {
         isIdle = true;
-        giveUp();
+        void cancelReader(reader);
       });
       const { done, value } = await reader.read().finally(cancelIdle);
       signal.throwIfAborted();
@@ -91,7 +82,7 @@ async function* progressLines(
       yield value;
     }
   } finally {
-    signal.removeEventListener("abort", giveUp);
+    release();
     await cancelReader(reader);
   }
 }

@@ -5,7 +5,7 @@
 import { ApexError, messageOf } from "./apex_error.ts";
 import { type ConfigFile, parseConfigFile } from "./config_file.ts";
 import type { Paths, ReadEnv } from "./directories.ts";
-import { LOG_LEVELS, type LogLevel } from "./log_level.ts";
+import { LOG_LEVELS, type LogLevel } from "./setting_values.ts";
 
 export type { LogLevel };
 

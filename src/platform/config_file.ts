@@ -5,8 +5,7 @@ import { ApexError } from "./apex_error.ts";
 import { parseByteSize } from "./byte_size.ts";
 import { closestName } from "./closest_name.ts";
 import { parseDuration } from "./durations.ts";
-import { ENGINE_CHOICES, isEngineChoice } from "./engine_choice.ts";
-import { LOG_LEVELS } from "./log_level.ts";
+import { ENGINE_CHOICES, isEngineChoice, LOG_LEVELS } from "./setting_values.ts";
 
 /**
  * The settings in the text of a configuration file, by the file's own keys; durations are milliseconds.

@@ -9,8 +9,8 @@ import {
   type LogLevel as LogtapeLevel,
   resetSync,
 } from "@logtape/logtape";
-import type { LogLevel } from "./log_level.ts";
 import type { Logger } from "./logger.ts";
+import type { LogLevel } from "./setting_values.ts";
 
 const LEVELS: Record<LogLevel, LogtapeLevel> = {
   debug: "debug",

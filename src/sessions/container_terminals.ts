@@ -2,7 +2,7 @@ import type { ContainerManager } from "../containers/container_manager.ts";
 import type { ContainerEventSource } from "../containers/forwarding.ts";
 import { type AttachConnection, attachContainer } from "../engine/attach_connection.ts";
 import type { EngineClient } from "../engine/engine_client.ts";
-import { engineIdentity } from "../engine/events/engine_identity.ts";
+import { engineIdentity } from "../engine/events/followed_connection.ts";
 import { EngineError } from "../engine/http/engine_error.ts";
 import { readTtyTail } from "../engine/logs/tty_log.ts";
 import type { Clock } from "../platform/clock.ts";

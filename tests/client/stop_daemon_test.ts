@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { stopDaemon } from "../../src/client/stop_daemon.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { isListenedOn } from "../../src/platform/socket_file.ts";
+import { isListenedOn } from "../../src/platform/unix_socket.ts";
 import { eventually } from "../support/daemons/apex_process.ts";
 import { TempDir } from "../support/temp_dir.ts";
 

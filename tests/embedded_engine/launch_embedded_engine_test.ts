@@ -3,7 +3,7 @@ import { delay } from "@std/async/delay";
 import { readLockHolder } from "../../src/embedded_engine/engine_lock.ts";
 import { launchEmbeddedEngine } from "../../src/embedded_engine/launch_embedded_engine.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { isListenedOn } from "../../src/platform/socket_file.ts";
+import { isListenedOn } from "../../src/platform/unix_socket.ts";
 import { APEX_COMMAND } from "../support/daemons/apex_process.ts";
 import { TempDir } from "../support/temp_dir.ts";
 

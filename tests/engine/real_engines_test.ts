@@ -1,8 +1,8 @@
 /** The client against real engines: what their documents promise, and what only they can show. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { EngineClient } from "../../src/engine/engine_client.ts";
-import { engineIdentity } from "../../src/engine/events/engine_identity.ts";
 import { parseEngineTime } from "../../src/engine/events/engine_time.ts";
+import { engineIdentity } from "../../src/engine/events/followed_connection.ts";
 import { EngineError } from "../../src/engine/http/engine_error.ts";
 import { BUSYBOX_IMAGE, dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 import { act, removeContainer, runContainer, waitForExit } from "../support/engines/engine_containers.ts";

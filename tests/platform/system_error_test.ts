@@ -1,6 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { messageOf } from "../../src/platform/apex_error.ts";
-import { systemErrorPath, systemReason } from "../../src/platform/system_error.ts";
+import { messageOf, systemErrorPath, systemReason } from "../../src/platform/apex_error.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const refusals: [reason: string, refused: (dir: TempDir) => unknown, path: (dir: TempDir) => string][] = [

@@ -1,5 +1,5 @@
 import type { Paths } from "../../platform/directories.ts";
-import type { LogLevel } from "../../platform/log_level.ts";
+import type { LogLevel } from "../../platform/setting_values.ts";
 
 /** What of the command line a daemon is found by, and started with. */
 export interface DaemonFlags {

@@ -9,7 +9,7 @@ import { type DaemonStatus, daemonStatus, versionSkew } from "../../client/daemo
 import { type NamedEngine, namedEngine } from "../../engine/discovery/named_engine.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import { type Paths, resolvePaths, type SocketPaths } from "../../platform/directories.ts";
-import { instanceLockPath, readInstanceRecord } from "../../platform/instance_record.ts";
+import { instanceLockPath, readInstanceRecord } from "../../platform/lock_file.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
 import type { BaseContext } from "../cli_context.ts";

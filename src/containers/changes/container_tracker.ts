@@ -9,9 +9,9 @@
  * 5. The {@linkcode ChangePublisher} updates the registry and publishes it, in one synchronous block.
  */
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../engine/engine_types.ts";
-import type { EngineEvent } from "../../engine/events/engine_event.ts";
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
-import type { ConnectedInfo, FollowHandlers } from "../../engine/events/event_follower.ts";
+import type { EngineEvent } from "../../engine/events/event_stream.ts";
+import type { ConnectedInfo, FollowHandlers } from "../../engine/events/followed_connection.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";

@@ -1,7 +1,7 @@
 /** Reads the engine's descriptions of a container, the listed and the inspected one, into apex's own terms. */
 import type { ContainerInspect, ContainerSummary } from "../../engine/engine_types.ts";
 import { parseEngineTime } from "../../engine/events/engine_time.ts";
-import { cutUtf8 } from "../../platform/cut_utf8.ts";
+import { truncateUtf8 } from "../../platform/byte_size.ts";
 import { signalNumber } from "../../platform/signals.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { type ContainerFacts, type ContainerState, dateOfNano } from "../container_record.ts";
@@ -72,7 +72,7 @@ export function healthDetailsOf(
     failingStreak: health.FailingStreak,
     ...(last !== undefined && {
       lastCheckExitCode: last.ExitCode,
-      lastCheckOutput: cutUtf8(last.Output, MAX_CHECK_OUTPUT_BYTES),
+      lastCheckOutput: truncateUtf8(last.Output, MAX_CHECK_OUTPUT_BYTES),
     }),
     ...(endNano !== undefined && { lastCheckTime: dateOfNano(endNano) }),
   };

@@ -3,7 +3,7 @@
  * says `remove`, or where each of them puts a container's health. The order of events is the exit classifier's business.
  */
 import type { EngineKind } from "../../engine/engine_types.ts";
-import type { EngineEvent } from "../../engine/events/engine_event.ts";
+import type { EngineEvent } from "../../engine/events/event_stream.ts";
 import { signalNumber } from "../../platform/signals.ts";
 import { type HealthStatus, healthStatusSchema } from "../../protocol/wire_event.ts";
 import type { ContainerChange, LifecycleAction } from "./container_change.ts";

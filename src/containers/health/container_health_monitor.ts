@@ -1,6 +1,6 @@
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import { truncateUtf8 } from "../../platform/byte_size.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
-import { cutUtf8 } from "../../platform/cut_utf8.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../../platform/typed_emitter.ts";
 import { type HealthDetails, MAX_CHECK_OUTPUT_BYTES } from "../changes/container_change.ts";
@@ -199,7 +199,7 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     const timestamp = new Date(this.#clock.now());
     const details: HealthDetails = {
       failingStreak,
-      ...(over !== undefined && { lastCheckOutput: cutUtf8(over, MAX_CHECK_OUTPUT_BYTES) }),
+      ...(over !== undefined && { lastCheckOutput: truncateUtf8(over, MAX_CHECK_OUTPUT_BYTES) }),
       lastCheckTime: timestamp,
     };
     const subject = subjectOf(known);

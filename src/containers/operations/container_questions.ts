@@ -3,9 +3,13 @@ import { type AttachConnection, attachContainer } from "../../engine/attach_conn
 import { askContainerStats, type ContainerStats } from "../../engine/container_stats.ts";
 import type { EngineClient } from "../../engine/engine_client.ts";
 import type { ContainerInspect } from "../../engine/engine_types.ts";
-import { type LogsOptions, readContainerLogs } from "../../engine/logs/container_logs.ts";
+import {
+  findLogStart,
+  type LogsOptions,
+  type LogStartOptions,
+  readContainerLogs,
+} from "../../engine/logs/container_logs.ts";
 import type { LogChunk } from "../../engine/logs/log_frames.ts";
-import { findLogStart, type LogStartOptions } from "../../engine/logs/log_start.ts";
 import { type LogTail, type LogTailOptions, readLogTail } from "../../engine/logs/log_tail.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { type ContainerTargets, engineNameOf } from "./container_targets.ts";

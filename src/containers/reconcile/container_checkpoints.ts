@@ -3,7 +3,7 @@
  * container. Both are noted in the block in which a change is published, and written in the transaction of that event. So
  * no change is published twice, or never.
  */
-import type { EngineEvent } from "../../engine/events/engine_event.ts";
+import type { EngineEvent } from "../../engine/events/event_stream.ts";
 import type { EngineRecollection } from "../../engine/events/follow_memory.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import type { ContainerStore, StoredContainer } from "../../storage/container_store.ts";

@@ -6,8 +6,8 @@
  * although the operation has nothing to send.
  */
 import { SerialQueue } from "../../platform/async/serial_queue.ts";
+import { writeAll } from "../../platform/unix_socket.ts";
 import { type Frame, FrameReader } from "../../protocol/frames.ts";
-import { writeAll } from "../../platform/socket_io.ts";
 
 /** One stream, as an operation sees it. */
 export interface ControlChannel {

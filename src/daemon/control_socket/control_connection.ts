@@ -1,6 +1,6 @@
 import type { Clock } from "../../platform/clock.ts";
+import { closeQuietly } from "../../platform/unix_socket.ts";
 import { SocketChannel } from "./control_channel.ts";
-import { closeQuietly } from "../../platform/socket_io.ts";
 
 /** How long a client may take to send its request, to take its reply, and to close its end. */
 const CLIENT_TIMEOUT_MS = 5_000;

@@ -4,10 +4,10 @@
  * "connect to events.socket, ask for the state, then react" has no gap. A client that sends nonsense, or nothing, gets an
  * error or its connection closed, and hurts nobody; one that does not read its stream holds up nobody but itself.
  */
-import { acceptLoop } from "../../platform/accept_loop.ts";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { acceptLoop, closeQuietly, discardRest, writeAll } from "../../platform/unix_socket.ts";
 import {
   type ControlOp,
   type ControlReply,
@@ -27,7 +27,6 @@ import { type ControlChannel, DaemonEndingError, type SocketChannel } from "./co
 import { ControlConnection } from "./control_connection.ts";
 import { decodeRequest } from "./decode_request.ts";
 import { errorReply } from "./error_reply.ts";
-import { closeQuietly, discardRest, writeAll } from "../../platform/socket_io.ts";
 
 /** The reply of an operation that goes on after it. */
 export interface StreamReply {

@@ -8,9 +8,9 @@
  */
 import type { EventLog } from "../../eventlog/event_log.ts";
 import { type CloseReason, finishAll, type Subscription } from "../../eventlog/subscription.ts";
-import { acceptLoop } from "../../platform/accept_loop.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { acceptLoop } from "../../platform/unix_socket.ts";
 import { AcceptBarrier, BARRIER_TOKEN_BYTES } from "./accept_barrier.ts";
 import { HalfClosed } from "./half_closed.ts";
 

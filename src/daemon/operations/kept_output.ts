@@ -1,8 +1,8 @@
 /** The output of a task whose container was removed, as `containers.logs` would have it from the engine. */
+import { concat } from "@std/bytes/concat";
 import { formatLogTime } from "../../engine/events/engine_time.ts";
 import type { LogChunk } from "../../engine/logs/log_frames.ts";
-import { decodeLogRecords, type LogRecord } from "../../engine/logs/log_records.ts";
-import { concat } from "@std/bytes/concat";
+import { decodeLogRecords, type LogRecord } from "../../engine/logs/log_tail.ts";
 import type { StoredOutput } from "../../storage/task_outputs.ts";
 
 /** What of the output is asked for; as the engine's own log takes it. */

@@ -97,7 +97,7 @@ export class LogRequests {
     { id, signal }: { readonly id: string; readonly signal: AbortSignal },
   ): Promise<string | undefined> {
     if (start !== undefined || !follow || tail === undefined) return start;
-    return await this.#options.containers.logStart(id, { tail, sinceMs, signal });
+    return await this.#options.containers.logStart(id, { tail, sinceMs, abort: signal });
   }
 
   #isKept(task: Task): boolean {
@@ -145,7 +145,7 @@ export class LogRequests {
       ...selectionOf(request, start),
       ...tailOf({ tail, follow, start }),
       follow,
-      signal: channel.signal,
+      abort: channel.signal,
     };
     let failure: string | undefined;
     let hasBegun = false;

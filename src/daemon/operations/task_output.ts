@@ -98,7 +98,7 @@ export class TaskOutput {
     const { containers, containerId, selection, channel } = this.#options;
     using limit = new QuietLimit(this.#options);
     const skip = { ...this.#relayed };
-    const chunks = containers.logs(containerId, { ...selection, follow, signal: limit.signal })
+    const chunks = containers.logs(containerId, { ...selection, follow, abort: limit.signal })
       [Symbol.asyncIterator]();
     try {
       while (true) {

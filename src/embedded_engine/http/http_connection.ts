@@ -6,7 +6,7 @@
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { closeQuietly } from "../../platform/socket_io.ts";
+import { closeQuietly } from "../../platform/unix_socket.ts";
 import { HttpError } from "./http_error.ts";
 import { errorReply, type HttpReply, type HttpRequest } from "./http_message.ts";
 import { ReplyWriter } from "./reply_writer.ts";

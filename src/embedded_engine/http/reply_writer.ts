@@ -1,5 +1,5 @@
 import { concat } from "@std/bytes/concat";
-import { writeAll } from "../../platform/socket_io.ts";
+import { writeAll } from "../../platform/unix_socket.ts";
 import type { FixedReply, HttpReply, StreamReply } from "./http_message.ts";
 import { STATUS_TEXT } from "./status_text.ts";
 

@@ -1,7 +1,6 @@
 /** Finds the engine's socket: the one that somebody named, or else the first that answers where engines usually are. */
 import { ApexError } from "../../platform/apex_error.ts";
-import { namedSocket, socketNamedByDocker } from "./named_engine.ts";
-import { dockerSockets, podmanSockets } from "./usual_sockets.ts";
+import { dockerSockets, namedSocket, podmanSockets, socketNamedByDocker } from "./named_engine.ts";
 
 /** Where the engine is. */
 export interface EngineAddress {

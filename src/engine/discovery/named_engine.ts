@@ -5,7 +5,6 @@
 import { ApexError } from "../../platform/apex_error.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../../platform/directories.ts";
 import { currentDockerContext, dockerContextHost } from "./docker_context.ts";
-import { dockerSockets, podmanSockets } from "./usual_sockets.ts";
 
 type Env = (name: string) => string | undefined;
 
@@ -100,4 +99,34 @@ export function namedSocket(address: string, source: string): NamedSocket {
 function bySocket(named: NamedSocket | undefined): NamedEngine | undefined {
   if (named === undefined) return undefined;
   return { name: `unix://${named.socketPath}`, source: named.source, socketPaths: [named.socketPath] };
+}
+
+/** Docker's, and those of the tools that bring Docker along. */
+export function dockerSockets(env: Env): string[] {
+  return [
+    "/var/run/docker.sock",
+    ...below(env("XDG_RUNTIME_DIR"), ["docker.sock"]),
+    ...below(env("HOME"), [
+      ".docker/run/docker.sock", // Docker Desktop
+      ".docker/desktop/docker.sock", // Docker Desktop on Linux
+      ".orbstack/run/docker.sock",
+      ".rd/docker.sock", // Rancher Desktop
+      ".colima/default/docker.sock",
+      ".lima/default/sock/docker.sock",
+    ]),
+  ];
+}
+
+/** Podman's: rootless, as a service of the system, and of its virtual machine. */
+export function podmanSockets(env: Env): string[] {
+  return [
+    ...below(env("XDG_RUNTIME_DIR"), ["podman/podman.sock"]),
+    "/run/podman/podman.sock",
+    ...below(env("HOME"), [".local/share/containers/podman/machine/podman.sock"]),
+  ];
+}
+
+/** Nothing when no variable names the directory. */
+function below(directory: string | undefined, paths: readonly string[]): string[] {
+  return directory ? paths.map((path) => `${directory}/${path}`) : [];
 }

@@ -4,55 +4,13 @@
  * (`follow_memory.ts`); a connection's own course is in `followed_connection.ts`.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { abortableDelay } from "../../platform/async/wait.ts";
 import { Backoff } from "../../platform/async/backoff.ts";
+import { abortableDelay } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { EngineClient } from "../engine_client.ts";
-import type { ContainerSummary, EngineKind } from "../engine_types.ts";
-import type { EngineEvent } from "./engine_event.ts";
 import { FollowMemory, type RecallEngine } from "./follow_memory.ts";
-import { FollowedConnection } from "./followed_connection.ts";
-
-/** What a connection found. */
-export interface ConnectedInfo {
-  readonly kind: EngineKind;
-  readonly version: string;
-  /** Stable across restarts of one engine; another value than before: it is another engine. */
-  readonly engineId: string;
-  /** All containers, stopped ones too. */
-  readonly containers: ContainerSummary[];
-  /** The first connection ever, and nothing is recalled: `containers` is the silent baseline. */
-  readonly first: boolean;
-  /** Engine time, ns: what happened before it is silent. */
-  readonly baselineNano: number;
-}
-
-/**
- * Who is told. All but `reconcile` are called synchronously from the reading loop; one that throws is logged, and the
- * next call comes as if it had not.
- */
-export interface FollowHandlers {
-  /**
-   * The stream's headers and the list of all containers are here. No event is delivered before this; those that arrived
-   * meanwhile come right after, in the same turn.
-   */
-  connected(info: ConnectedInfo): void;
-  /**
-   * One engine event, in stream order, never twice.
-   * @param silent it is older than the baseline (engine time): apply it to state, publish nothing
-   */
-  event(event: EngineEvent, silent: boolean): void;
-  /**
-   * The stream has been quiet after a list: reconcile what differs. The list is from before the quiet, so an event
-   * delivered since `connected`, or since the last reconcile, is newer than it. Awaited before the next list. When it
-   * rejects, a fresh list and reconcile follow in 10 s.
-   * @param signal aborts when the connection ends
-   */
-  reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<void>;
-  /** Once for each loss of a connection, and once if the very first attempt fails; not for each retry. */
-  disconnected(error: string): void;
-}
+import { FollowedConnection, type FollowHandlers } from "./followed_connection.ts";
 
 export interface EventFollowerOptions {
   readonly client: EngineClient;

@@ -2,11 +2,9 @@
  * From the bytes of `/events` to engine events. A chunk is not an event: bytes are decoded as one stream and split at
  * LF, whatever Content-Type says. From API 1.52 on an object may have a record separator (0x1E) before it.
  */
-import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Logger } from "../../platform/logger.ts";
-import { cancelReader } from "../http/cancel_reader.ts";
-import type { EngineEvent } from "./engine_event.ts";
-import { LineLengthLimit } from "./line_length_limit.ts";
+import type { EngineKind } from "../engine_types.ts";
+import { cancelOnAbort, cancelReader, linesOf } from "../http/reply_body.ts";
 
 /** A real event is under 4 KiB; labels can make it longer, and nothing sane makes it this long. */
 export const MAX_EVENT_LINE_BYTES = 1024 * 1024;
@@ -28,17 +26,11 @@ export function readEvents(
   { logger, signal, maxLineBytes = MAX_EVENT_LINE_BYTES }: ReadEventsOptions,
 ): AsyncIterable<EngineEvent> {
   const skipped = skippedLines(logger);
-  // Bytes off a socket are never shared memory, whatever the newer types allow for.
-  const lines = (body as ReadableStream<Uint8Array<ArrayBuffer>>)
-    .pipeThrough(
-      new LineLengthLimit({
-        maxLineBytes,
-        onTooLong: (bytes) => skipped(`it has ${bytes} bytes, more than ${maxLineBytes}`),
-      }),
-    )
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new TextLineStream());
-  return { [Symbol.asyncIterator]: () => new EventIterator(lines.getReader(), { skipped, signal }) };
+  const reader = linesOf(body, {
+    maxLineBytes,
+    onTooLong: (bytes) => skipped(`it has ${bytes} bytes, more than ${maxLineBytes}`),
+  });
+  return { [Symbol.asyncIterator]: () => new EventIterator(reader, { skipped, signal }) };
 }
 
 /**
@@ -50,7 +42,7 @@ class EventIterator implements AsyncIterator<EngineEvent, undefined> {
   readonly #reader: ReadableStreamDefaultReader<string>;
   readonly #skipped: (why: string) => void;
   readonly #signal: AbortSignal | undefined;
-  readonly #cancel = (): void => void cancelReader(this.#reader);
+  readonly #release: () => void;
 
   constructor(
     reader: ReadableStreamDefaultReader<string>,
@@ -59,8 +51,7 @@ class EventIterator implements AsyncIterator<EngineEvent, undefined> {
     this.#reader = reader;
     this.#skipped = skipped;
     this.#signal = signal;
-    if (signal?.aborted) this.#cancel();
-    signal?.addEventListener("abort", this.#cancel, { once: true });
+    this.#release = cancelOnAbort(reader, signal);
   }
 
   async next(): Promise<IteratorResult<EngineEvent, undefined>> {
@@ -68,7 +59,7 @@ class EventIterator implements AsyncIterator<EngineEvent, undefined> {
       const { done, value: line } = await this.#reader.read();
       if (this.#signal?.aborted) throw this.#signal.reason;
       if (done) {
-        this.#letGo();
+        this.#release();
         return { done: true, value: undefined };
       }
       const event = this.#parse(line);
@@ -77,13 +68,9 @@ class EventIterator implements AsyncIterator<EngineEvent, undefined> {
   }
 
   async return(): Promise<IteratorResult<EngineEvent, undefined>> {
-    this.#letGo();
+    this.#release();
     await cancelReader(this.#reader);
     return { done: true, value: undefined };
-  }
-
-  #letGo(): void {
-    this.#signal?.removeEventListener("abort", this.#cancel);
   }
 
   #parse(line: string): EngineEvent | undefined {
@@ -145,4 +132,46 @@ function skippedLines(logger: Logger): (why: string) => void {
       logger.warn(`skipped ${count} lines of the engine's event stream; more of them are not told`);
     }
   };
+}
+
+/** One object of the engine's `/events`, reduced to the fields that every engine and version has. */
+export interface EngineEvent {
+  /** `container`, `image`, `network` … */
+  readonly type: string;
+  /** As the engine says it: `die`, `health_status: healthy`, Podman's `remove` … */
+  readonly action: string;
+  /** The container's full id. */
+  readonly id: string;
+  /** One flat map; a label may overwrite an attribute of the same name (engine-notes in EVENTS.md). */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Nanoseconds since the Unix epoch, as near as a double holds them (256 ns). */
+  readonly timeNano: number;
+  /** Podman's top-level `HealthStatus`. */
+  readonly healthStatus?: string;
+}
+
+/**
+ * What Docker is asked for: every action that changes a container's state or name. So the engine itself leaves out
+ * `exec_*` (each health probe makes three), `attach`, `resize`, `top`, `copy`. The bare `health_status` makes Docker match
+ * all of these as prefixes (moby#25798), which is how `health_status: unhealthy` gets through.
+ */
+const DOCKER_EVENT_ACTIONS = [
+  "create",
+  "start",
+  "restart",
+  "kill",
+  "oom",
+  "die",
+  "stop",
+  "pause",
+  "unpause",
+  "rename",
+  "destroy",
+  "health_status",
+] as const;
+
+/** The `filters` of `/events` that leave containers' lives in the stream, and as little else as the engine allows. */
+export function eventFilters(kind: EngineKind): Readonly<Record<string, readonly string[]>> {
+  // Podman has other names for its actions and refuses filters it does not know.
+  return kind === "podman" ? { type: ["container"] } : { type: ["container"], event: DOCKER_EVENT_ACTIONS };
 }

@@ -5,18 +5,56 @@
  * between; events wait for the list, and reconciling waits for the replay.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { abortableDelay } from "../../platform/async/wait.ts";
 import { Deadline } from "../../platform/async/deadline.ts";
+import { abortableDelay } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { EngineClient } from "../engine_client.ts";
-import type { ContainerSummary, EngineIdentity } from "../engine_types.ts";
+import type { ContainerSummary, EngineIdentity, EngineInfo, EngineKind } from "../engine_types.ts";
 import { EngineError } from "../http/engine_error.ts";
-import type { EngineEvent } from "./engine_event.ts";
-import { engineIdentity } from "./engine_identity.ts";
 import { parseEngineTime } from "./engine_time.ts";
-import type { FollowHandlers } from "./event_follower.ts";
+import type { EngineEvent } from "./event_stream.ts";
 import type { FollowMemory } from "./follow_memory.ts";
+
+/** What a connection found. */
+export interface ConnectedInfo {
+  readonly kind: EngineKind;
+  readonly version: string;
+  /** Stable across restarts of one engine; another value than before: it is another engine. */
+  readonly engineId: string;
+  /** All containers, stopped ones too. */
+  readonly containers: ContainerSummary[];
+  /** The first connection ever, and nothing is recalled: `containers` is the silent baseline. */
+  readonly first: boolean;
+  /** Engine time, ns: what happened before it is silent. */
+  readonly baselineNano: number;
+}
+
+/**
+ * Who is told. All but `reconcile` are called synchronously from the reading loop; one that throws is logged, and the
+ * next call comes as if it had not.
+ */
+export interface FollowHandlers {
+  /**
+   * The stream's headers and the list of all containers are here. No event is delivered before this; those that arrived
+   * meanwhile come right after, in the same turn.
+   */
+  connected(info: ConnectedInfo): void;
+  /**
+   * One engine event, in stream order, never twice.
+   * @param silent it is older than the baseline (engine time): apply it to state, publish nothing
+   */
+  event(event: EngineEvent, silent: boolean): void;
+  /**
+   * The stream has been quiet after a list: reconcile what differs. The list is from before the quiet, so an event
+   * delivered since `connected`, or since the last reconcile, is newer than it. Awaited before the next list. When it
+   * rejects, a fresh list and reconcile follow in 10 s.
+   * @param signal aborts when the connection ends
+   */
+  reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<void>;
+  /** Once for each loss of a connection, and once if the very first attempt fails; not for each retry. */
+  disconnected(error: string): void;
+}
 
 export interface FollowedConnectionOptions {
   readonly client: EngineClient;
@@ -228,4 +266,13 @@ async function firstFailure(loops: readonly Promise<never>[], ending: AbortContr
     await Promise.allSettled(loops);
     throw error;
   }
+}
+
+/**
+ * What tells one engine from another across restarts: its `ID`. Podman's compatible API makes a new `ID` for each request;
+ * its host and the directory of its containers stand for it.
+ */
+export function engineIdentity(kind: EngineKind, info: EngineInfo): string {
+  if (kind !== "podman") return info.ID;
+  return `podman:${info.Name ?? ""}:${info.DockerRootDir ?? ""}`;
 }

@@ -1,4 +1,7 @@
-import { ApexError, type ErrorCode } from "../../platform/apex_error.ts";
+import { ApexError, type ErrorCode, messageOf } from "../../platform/apex_error.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
+import type { Clock } from "../../platform/clock.ts";
+import { readBoundedText } from "./reply_body.ts";
 
 export interface EngineErrorOptions extends ErrorOptions {
   readonly status?: number;
@@ -34,4 +37,55 @@ function codeOfStatus(status: number | undefined): "engine" | "not_found" | "con
     default:
       return "engine";
   }
+}
+
+const MAX_REFUSAL_BYTES = 64 * 1024;
+const READ_TIMEOUT_MS = 5_000;
+const MAX_MESSAGE_LENGTH = 300;
+/** What Podman has no status of its own for, and Docker says with a 409. */
+const PODMAN_CONFLICT = /that name is already in use|container state improper/;
+
+export interface RefusalContext {
+  /** What was refused; `target` is its path and query, with the version. */
+  readonly request: { readonly method: string; readonly target: string };
+  readonly clock: Clock;
+}
+
+/** A reply whose status says no, as the error that tells which request it was and why the engine refused it. */
+export async function readRefusal(
+  response: Response,
+  { request, clock }: RefusalContext,
+): Promise<EngineError> {
+  const said = await messageIn(response, clock);
+  const path = request.target.replace(/\?.*$/, "").replace(/^\/v[\d.]+/, "");
+  const message = `the engine refused ${request.method} ${path}: ${said} (status ${response.status})`;
+  return new EngineError(message, {
+    status: response.status,
+    engineMessage: said,
+    ...(response.status === 500 && PODMAN_CONFLICT.test(said) && { code: "conflict" }),
+  });
+}
+
+/** The engine's own words: `{"message": …}`, or whatever text it sent instead. */
+async function messageIn(response: Response, clock: Clock): Promise<string> {
+  let text: string;
+  try {
+    using deadline = new Deadline(READ_TIMEOUT_MS, { clock });
+    text = await readBoundedText(response, { maxBytes: MAX_REFUSAL_BYTES, abort: deadline.abortSignal });
+  } catch (error) {
+    // The status says what failed; that its explanation was cut off must not hide it.
+    return `its explanation cannot be read (${messageOf(error)})`;
+  }
+  return messageOfReply(text);
+}
+
+function messageOfReply(text: string): string {
+  try {
+    const reply: unknown = JSON.parse(text);
+    if (typeof reply === "object" && reply !== null && "message" in reply) return String(reply.message);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    // Not JSON: a proxy's page, or bare text.
+  }
+  return text.trim().slice(0, MAX_MESSAGE_LENGTH) || "no explanation";
 }

@@ -3,11 +3,10 @@
  * hands over each of them by itself, which costs 11 µs; here a read brings what the connection has.
  */
 import { messageOf } from "../../platform/apex_error.ts";
-import { closeQuietly } from "../../platform/socket_io.ts";
+import { closeQuietly } from "../../platform/unix_socket.ts";
 import { ChunkedDecoder } from "./chunked_decoder.ts";
 import { EngineError } from "./engine_error.ts";
-import { type RawRequest, sendRawRequest } from "./raw_request.ts";
-import type { ReplyHead } from "./reply_head.ts";
+import { type RawRequest, type ReplyHead, sendRawRequest } from "./raw_request.ts";
 
 const READ_BYTES = 64 * 1024;
 

@@ -3,8 +3,8 @@
  * it is. Any other's two streams come in frames: a header of 8 bytes (stream number, three zeros, payload length as u32
  * big-endian), then the payload. A chunk of the body is not a frame.
  */
-import { cancelReader } from "../http/cancel_reader.ts";
 import { EngineError } from "../http/engine_error.ts";
+import { cancelOnAbort, cancelReader } from "../http/reply_body.ts";
 
 /** Some output; never empty. A piece need not be a line, nor what was written at once. */
 export interface LogChunk {
@@ -151,7 +151,7 @@ class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
   readonly #demuxer: LogDemuxer | undefined;
   /** Taken apart, and not asked for yet, the last one first: never more than one read brought. */
   #ready: LogChunk[] = [];
-  readonly #cancel = (): void => void cancelReader(this.#reader);
+  readonly #release: () => void;
 
   constructor(
     reader: ReadableStreamDefaultReader<Uint8Array>,
@@ -160,8 +160,7 @@ class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
     this.#reader = reader;
     this.#signal = signal;
     this.#demuxer = tty ? undefined : new LogDemuxer({ apart });
-    if (signal?.aborted) this.#cancel();
-    signal?.addEventListener("abort", this.#cancel, { once: true });
+    this.#release = cancelOnAbort(reader, signal);
   }
 
   [Symbol.asyncIterator](): this {
@@ -176,7 +175,7 @@ class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
         const { done, value } = await this.#reader.read();
         this.#signal?.throwIfAborted();
         if (done) {
-          this.#letGo();
+          this.#release();
           this.#demuxer?.end();
           return { done: true, value: undefined };
         }
@@ -190,13 +189,9 @@ class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
   }
 
   async return(): Promise<IteratorResult<LogChunk, undefined>> {
-    this.#letGo();
+    this.#release();
     this.#ready = [];
     await cancelReader(this.#reader);
     return { done: true, value: undefined };
-  }
-
-  #letGo(): void {
-    this.#signal?.removeEventListener("abort", this.#cancel);
   }
 }

@@ -4,10 +4,11 @@
  * has said too. Docker logs by line: the last, unfinished one (a prompt) is not there before its end is,
  * and only who has heard it can add it.
  */
+import { concat } from "@std/bytes/concat";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { EngineClient } from "../engine_client.ts";
-import { cancelReader } from "../http/cancel_reader.ts";
 import { EngineError } from "../http/engine_error.ts";
+import { cancelOnAbort, cancelReader } from "../http/reply_body.ts";
 import { ByteTail } from "./byte_tail.ts";
 
 export interface TtyTailOptions {
@@ -42,9 +43,7 @@ export async function readTtyTail(
   const body = await client.openLong(path, { query, signal });
   const tail = new ByteTail(maxBytes);
   const reader = body.getReader();
-  const giveUp = () => void cancelReader(reader);
-  if (signal?.aborted) giveUp();
-  signal?.addEventListener("abort", giveUp, { once: true });
+  const release = cancelOnAbort(reader, signal);
   try {
     while (true) {
       const { done, value } = await reader.read();
@@ -59,7 +58,7 @@ export async function readTtyTail(
       cause: error,
     });
   } finally {
-    signal?.removeEventListener("abort", giveUp);
+    release();
   }
 }
 
@@ -91,10 +90,7 @@ export function withUnlogged(log: Uint8Array, recent: Uint8Array): Uint8Array {
   // What was heard up to the line's start is logged for certain. A log that does not end within the rest went on.
   const isBehind = overlap >= CERTAIN_BYTES || (lineStart === 0 ? log.length === 0 : overlap >= lineStart);
   if (!isBehind) return log;
-  const whole = new Uint8Array(log.length + recent.length - overlap);
-  whole.set(log);
-  whole.set(recent.subarray(overlap), log.length);
-  return whole;
+  return concat([log, recent.subarray(overlap)]);
 }
 
 /**

@@ -4,7 +4,7 @@ import type { DaemonFlags } from "../../../src/cli/args/daemon_flags.ts";
 import { DaemonCheck } from "../../../src/cli/connection/daemon_check.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
-import { instanceLockPath } from "../../../src/platform/instance_record.ts";
+import { instanceLockPath } from "../../../src/platform/lock_file.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../../src/protocol/version.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";

@@ -4,7 +4,7 @@
  */
 import { assertEquals } from "@std/assert";
 import type { EngineKind } from "../../../src/engine/engine_types.ts";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
+import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { inspectOf, T0_MS } from "../../support/containers/engine_feed.ts";
 import { ANSWERS, expectedOf, readRecording, recordings } from "../../support/containers/recordings.ts";
 import { Life } from "../../support/containers/restarted_feed.ts";

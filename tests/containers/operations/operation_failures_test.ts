@@ -40,7 +40,7 @@ const CHECKS: Checks = {
       () => manager.inspect(id, signal),
       () => manager.stats(id, signal),
       () => manager.wait(id, { signal }),
-      () => said(operated, { id, follow: true, signal }),
+      () => said(operated, { id, follow: true, abort: signal }),
       () => manager.pullImage("busybox", { signal }),
     ];
     for (const ask of asks) await assertRejects(async () => void await ask(), RangeError, "enough");
@@ -51,7 +51,7 @@ const CHECKS: Checks = {
       manager.stop(id, { timeoutSeconds: 600, signal: later.signal }),
       manager.wait(id, { signal: later.signal }),
       manager.exec(id, ["sleep", "600"], { signal: later.signal }),
-      said(operated, { id, follow: true, signal: later.signal }),
+      said(operated, { id, follow: true, abort: later.signal }),
     ];
     const settled = Promise.allSettled(waits);
     // The exec runs: all of them are under way.

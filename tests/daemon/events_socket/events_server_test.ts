@@ -4,7 +4,7 @@ import { EventsServer } from "../../../src/daemon/events_socket/events_server.ts
 import { EventLog } from "../../../src/eventlog/event_log.ts";
 import { type Clock, systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
-import { closeQuietly } from "../../../src/platform/socket_io.ts";
+import { closeQuietly } from "../../../src/platform/unix_socket.ts";
 import { eventOf, lineOf } from "../../support/daemons/wire_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { readText } from "../../support/sessions/socket_pairs.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ControlChannel } from "../../../src/daemon/control_socket/control_channel.ts";
 import type { ControlHandler } from "../../../src/daemon/control_socket/control_server.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
-import { writeAll } from "../../../src/platform/socket_io.ts";
+import { writeAll } from "../../../src/platform/unix_socket.ts";
 import {
   encodeFrame,
   encodeJsonFrame,

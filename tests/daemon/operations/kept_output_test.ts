@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { selectOutput } from "../../../src/daemon/operations/kept_output.ts";
 import { TaskOutputKeeper } from "../../../src/daemon/operations/task_output_keeper.ts";
-import { LogRecordTail } from "../../../src/engine/logs/log_records.ts";
+import { LogRecordTail } from "../../../src/engine/logs/log_tail.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { openStorage } from "../../../src/storage/storage.ts";

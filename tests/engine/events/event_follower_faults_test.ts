@@ -4,10 +4,9 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
 import { formatEngineTime, parseEngineTime } from "../../../src/engine/events/engine_time.ts";
 import { EventFollower } from "../../../src/engine/events/event_follower.ts";
-import { parseEngineEvent } from "../../../src/engine/events/event_stream.ts";
+import { type EngineEvent, parseEngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { RecordingHandlers } from "../../support/daemons/recording_handlers.ts";

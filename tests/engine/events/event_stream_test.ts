@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
-import { parseEngineEvent, readEvents } from "../../../src/engine/events/event_stream.ts";
+import { type EngineEvent, parseEngineEvent, readEvents } from "../../../src/engine/events/event_stream.ts";
 import { type Logger, silentLogger } from "../../../src/platform/logger.ts";
 
 const line = (id: string, extra: Record<string, unknown> = {}) =>

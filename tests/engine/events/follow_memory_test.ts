@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
+import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { FollowMemory } from "../../../src/engine/events/follow_memory.ts";
 
 const S = 1e9;

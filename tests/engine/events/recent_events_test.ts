@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
-import { RecentEvents } from "../../../src/engine/events/recent_events.ts";
+import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
+import { RecentEvents } from "../../../src/engine/events/follow_memory.ts";
 
 const event = (timeNano: number, action = "die", id = "a"): EngineEvent => ({
   type: "container",

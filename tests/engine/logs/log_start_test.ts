@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { readContainerLogs } from "../../../src/engine/logs/container_logs.ts";
-import { findLogStart } from "../../../src/engine/logs/log_start.ts";
+import { findLogStart, readContainerLogs } from "../../../src/engine/logs/container_logs.ts";
 import { systemClock as clock } from "../../../src/platform/clock.ts";
 import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";

@@ -2,8 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
-import { decodeLogRecords, LogRecordTail } from "../../../src/engine/logs/log_records.ts";
-import { readLogTail } from "../../../src/engine/logs/log_tail.ts";
+import { decodeLogRecords, LogRecordTail, readLogTail } from "../../../src/engine/logs/log_tail.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";

@@ -8,7 +8,7 @@ import { ContainerHealthMonitor } from "../../../src/containers/health/container
 import type { ContainerCheckpoints } from "../../../src/containers/reconcile/container_checkpoints.ts";
 import { toWireEvent } from "../../../src/daemon/control_socket/wire_form.ts";
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
+import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import { ApexOrchestrator } from "../../../src/orchestrator/apex_orchestrator.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";

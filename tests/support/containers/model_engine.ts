@@ -1,6 +1,6 @@
 /** An engine that does what random numbers say with containers of a few names, and reports it as Docker does. */
 import type { ContainerInspect, ContainerSummary } from "../../../src/engine/engine_types.ts";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
+import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { engineEvent, inspectOf, summaryOf, T0_MS } from "./engine_feed.ts";
 
 const NAMES = ["web", "api", "db"];

@@ -1,6 +1,5 @@
 /** Recordings of real engines' streams, with what has to become of them. */
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
-import { parseEngineEvent } from "../../../src/engine/events/event_stream.ts";
+import { type EngineEvent, parseEngineEvent } from "../../../src/engine/events/event_stream.ts";
 import type { InspectFacts } from "./engine_feed.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url);

@@ -1,7 +1,7 @@
 /** A bridge fed by hand that is restarted on one database: each life goes on from what the last one left. */
 import { ContainerCheckpoints } from "../../../src/containers/reconcile/container_checkpoints.ts";
 import type { ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
+import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { FollowMemory } from "../../../src/engine/events/follow_memory.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import type { WireEvent } from "../../../src/protocol/wire_event.ts";

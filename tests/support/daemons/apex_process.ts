@@ -7,8 +7,7 @@ import { fromFileUrl } from "@std/path/posix";
 import { request } from "../../../src/client/request.ts";
 import { readLockHolder } from "../../../src/embedded_engine/engine_lock.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { isListenedOn } from "../../../src/platform/socket_file.ts";
-import { closeQuietly } from "../../../src/platform/socket_io.ts";
+import { closeQuietly, isListenedOn } from "../../../src/platform/unix_socket.ts";
 import { nameTestImage } from "../engines/embedded_engine.ts";
 
 /** The command that runs apex, to which arguments are added. */

@@ -3,7 +3,7 @@
  * that, too; it does not know `stop`. Arguments: its socket, and its status as JSON or `refuses`.
  */
 import { dirname } from "@std/path/posix";
-import { instanceLockPath } from "../../../src/platform/instance_record.ts";
+import { instanceLockPath } from "../../../src/platform/lock_file.ts";
 import { encodeLine, readLine } from "../../../src/protocol/jsonl.ts";
 
 const [socket = "", status = ""] = Deno.args;

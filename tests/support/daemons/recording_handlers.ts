@@ -1,6 +1,6 @@
 import type { ContainerSummary } from "../../../src/engine/engine_types.ts";
-import type { EngineEvent } from "../../../src/engine/events/engine_event.ts";
-import type { ConnectedInfo, FollowHandlers } from "../../../src/engine/events/event_follower.ts";
+import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
+import type { ConnectedInfo, FollowHandlers } from "../../../src/engine/events/followed_connection.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 
 /** A real engine on a busy machine needs a few seconds at most. */

@@ -3,7 +3,7 @@
  * takes the stream's chunks apart, so each fault hits exactly where it says.
  */
 import { concat } from "@std/bytes/concat";
-import { writeAll } from "../../../src/platform/socket_io.ts";
+import { writeAll } from "../../../src/platform/unix_socket.ts";
 import { within } from "../within.ts";
 
 export type StreamFault =

@@ -1,5 +1,5 @@
 /** Pairs of connected Unix sockets, for tests of what writes to subscribers. */
-import { closeQuietly } from "../../../src/platform/socket_io.ts";
+import { closeQuietly } from "../../../src/platform/unix_socket.ts";
 
 /** Both ends of one connection. */
 export interface SocketPair {

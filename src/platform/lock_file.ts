@@ -1,6 +1,6 @@
-import { ApexError, messageOf } from "./apex_error.ts";
+import { join } from "@std/path/posix";
+import { ApexError, messageOf, systemReason } from "./apex_error.ts";
 import { settlesWithin } from "./async/wait.ts";
-import { systemReason } from "./system_error.ts";
 
 export interface LockFileOptions {
   /** What the file then says of its owner. */
@@ -52,5 +52,33 @@ async function locked(path: string, whileHeld: () => Promise<void>): Promise<Den
     if (await settlesWithin(locking, { timeoutMs: POLL_MS })) return file;
     await whileHeld();
     if (isLocked) return file;
+  }
+}
+
+/**
+ * What a daemon writes into the lock file of its directories. The lock itself says whether one runs; the record only says
+ * which, and may be that of a daemon that was killed.
+ */
+
+export interface InstanceRecord {
+  readonly pid: number;
+  /** Its control socket. */
+  readonly socket: string;
+  /** Its version of apex; absent from older daemons. */
+  readonly version?: string;
+}
+
+/** Path of a directory's lock file. */
+export function instanceLockPath(directory: string): string {
+  return join(directory, "apex.lock");
+}
+
+/** The record in a lock file; `undefined` where there is none, or its owner has not yet written it. */
+export async function readInstanceRecord(path: string): Promise<InstanceRecord | undefined> {
+  try {
+    return JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }

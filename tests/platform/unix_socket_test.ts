@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { SocketFile } from "../../src/platform/socket_file.ts";
+import { SocketFile } from "../../src/platform/unix_socket.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 Deno.test("SocketFile.listen() makes a socket that only its owner can reach, and keeps the umask", async () => {

@@ -2,7 +2,9 @@
  * A listening Unix socket and the file it is reached by. The file is created 0600, taken over only from a listener that
  * is proven dead, and unlinked at the end only while it is still ours.
  */
+import { delay } from "@std/async/delay";
 import { ApexError, messageOf } from "./apex_error.ts";
+import type { Logger } from "./logger.ts";
 
 export class SocketFile {
   readonly path: string;
@@ -84,4 +86,69 @@ export async function isListenedOn(path: string): Promise<boolean> {
     if (error instanceof Deno.errors.WouldBlock) return true;
     throw error;
   }
+}
+
+/** Writes all of `bytes`: a single write may take only a part of them. */
+export async function writeAll(
+  conn: { write(bytes: Uint8Array): Promise<number> },
+  bytes: Uint8Array,
+): Promise<void> {
+  for (let written = 0; written < bytes.length;) written += await conn.write(bytes.subarray(written));
+}
+
+/** Closes a connection, listener or file that may already be closed. */
+export function closeQuietly(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}
+
+const DISCARD_BYTES = 64 * 1024;
+
+/**
+ * Ends our side, then reads and drops what the peer still sends. Closing a Unix socket with unread input resets it, and the
+ * peer would lose the reply.
+ */
+export async function discardRest(conn: Deno.UnixConn): Promise<void> {
+  await conn.closeWrite();
+  const discarded = new Uint8Array(DISCARD_BYTES);
+  for (let count: number | null = 0; count !== null;) count = await conn.read(discarded);
+}
+
+/**
+ * Accepts connections until its listener is closed. Running out of descriptors is no reason to stop: the loop backs off
+ * and goes on as soon as one is free.
+ */
+
+export interface AcceptLoopOptions {
+  readonly listener: Deno.UnixListener;
+  /** Called once a connection, in the order of the listener's backlog, before the next is accepted. */
+  readonly onConnection: (conn: Deno.UnixConn) => void;
+  readonly logger: Logger;
+}
+
+/** `accept` fails at once while descriptors are out; without a pause the loop would spin. */
+const BACK_OFF_MS = 50;
+
+/** Runs until the listener is closed; never rejects. */
+export async function acceptLoop({ listener, onConnection, logger }: AcceptLoopOptions): Promise<void> {
+  let failing = false;
+  while (true) {
+    try {
+      onConnection(await listener.accept());
+      failing = false;
+    } catch (error) {
+      if (isListenerClosed(error)) return;
+      if (!failing) logger.warn(`cannot accept connections for now: ${messageOf(error)}`);
+      failing = true;
+      await delay(BACK_OFF_MS);
+    }
+  }
+}
+
+/** `Interrupted` when the listener is closed under a pending accept, `BadResource` when it was closed before. */
+function isListenerClosed(error: unknown): boolean {
+  return error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.BadResource;
 }
