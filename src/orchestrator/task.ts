@@ -1,5 +1,5 @@
 /** What a task is: one command, run in a container workspace of its own. */
-import type { GpuRequest, Mount, PortMapping } from "../containers/operations/container_spec.ts";
+import type { TaskContainerSpec } from "../containers/operations/container_spec.ts";
 import type { PullPolicy } from "../containers/operations/operation_options.ts";
 
 /** `pending` until its container runs; the last three are ends, and a task has exactly one. */
@@ -11,38 +11,19 @@ export type TaskState = "pending" | "running" | "completed" | "failed" | "cancel
  */
 export type TaskReason = "exit" | "oom" | "signal" | "timeout" | "lost" | "error";
 
-/** What to run. */
-export interface TaskSpec {
-  /** `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`; one is made up when it is absent. */
+/** What to run: the container's options, and those of the task itself. */
+export interface TaskSpec extends TaskContainerSpec {
+  /** `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`. Default: a random id. */
   readonly taskId?: string;
-  readonly image: string;
-  readonly cmd?: readonly string[];
-  readonly entrypoint?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-  readonly mounts?: readonly Mount[];
-  readonly workdir?: string;
-  readonly user?: string;
-  readonly network?: string;
-  /** Of its container; `apex.…` is reserved. */
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly ports?: readonly PortMapping[];
-  readonly gpus?: GpuRequest;
-  /** When its image is pulled; default `missing`. */
+  /** When the image is pulled. Default: `missing`. */
   readonly pull?: PullPolicy;
-  /** It reads standard input, which comes by `RunTaskOptions.onInput`; where that is absent, it is empty. */
+  /** The command reads standard input, which `RunTaskOptions.onInput` provides. Default: standard input is empty. */
   readonly stdin?: boolean;
-  readonly cpus?: number;
-  readonly memoryBytes?: number;
-  readonly pidsLimit?: number;
-  /** Whether the engine's init is its process 1; absent: where the engine has one. */
-  readonly init?: boolean;
-  /** From its start; then it is stopped, and has failed with the reason `timeout`. */
+  /** Measured from the start. A task that runs longer is stopped, and has failed with the reason `timeout`. */
   readonly timeoutMs?: number;
-  /** A directory of this machine, to be seen at `/workspace`, which is then the working directory. */
-  readonly projectDir?: string;
-  /** Leave the container when the task has ended. */
+  /** Keep the container when the task has ended. */
   readonly keep?: boolean;
-  /** Leave the container when the task has failed. */
+  /** Keep the container when the task has failed. */
   readonly keepOnFailure?: boolean;
 }
 

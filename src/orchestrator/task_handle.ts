@@ -1,4 +1,4 @@
-import type { CreateWorkspaceOptions } from "../workspaces/workspace_manager.ts";
+import type { CreateOptions } from "../containers/operations/operation_options.ts";
 import type { Task } from "./task.ts";
 import type { TaskInput } from "./task_input.ts";
 
@@ -17,7 +17,7 @@ export interface FollowTaskOptions {
 
 export interface RunTaskOptions extends Omit<FollowTaskOptions, "run"> {
   /** Told while a missing image is pulled. */
-  readonly onPullProgress?: NonNullable<CreateWorkspaceOptions["onPullProgress"]>;
+  readonly onPullProgress?: NonNullable<CreateOptions["onPullProgress"]>;
   /** Called right before the start of a task with `stdin`, with the way to it. */
   readonly onInput?: (input: TaskInput) => void;
 }

@@ -44,12 +44,10 @@ export function namedTaskSpec(spec: TaskSpec, isTaken: (taskId: string) => boole
 
 /** What its workspace has to be. */
 export function workspaceSpecOf(spec: NamedTaskSpec): WorkspaceSpec {
-  const { taskId, timeoutMs: _timeoutMs, projectDir, keep, keepOnFailure, pull: _pull, stdin, ...rest } =
-    spec;
+  const { taskId, timeoutMs: _timeoutMs, keep, keepOnFailure, pull: _pull, stdin, ...container } = spec;
   return {
     taskId,
-    container: { ...rest, exactOutput: true, ...(stdin && { openStdin: true, stdinOnce: true }) },
-    ...(projectDir !== undefined && { projectDir }),
+    container: { ...container, exactOutput: true, ...(stdin && { openStdin: true, stdinOnce: true }) },
     policy: cleanupPolicyOf({ keep, keepOnFailure }),
   };
 }

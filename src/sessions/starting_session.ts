@@ -3,13 +3,13 @@
  * started. It exists once the engine's `start` is told; until then it is nothing, and if it fails, nothing is left.
  */
 import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
+import { createUnderFreeName } from "../containers/operations/container_name.ts";
 import { removeContainer } from "../containers/operations/container_removal.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import { randomHex } from "../platform/random_hex.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import { type AttachRequest, sessionContainer, type SessionDefaults } from "./attach_request.ts";
 import type { ContainerTerminals, SessionContainers } from "./container_terminals.ts";
@@ -40,9 +40,6 @@ export interface Started {
 
 /** From the engine's reply to its event; some hundred milliseconds on a busy machine. */
 const START_TOLD_WITHIN_MS = 10_000;
-/** A name may be taken by somebody else in the moment between looking and creating. */
-const MAX_NAMES = 5;
-const SUFFIX_BYTES = 2;
 
 export class StartingSession {
   readonly request: AttachRequest;
@@ -50,7 +47,6 @@ export class StartingSession {
   readonly #options: StartingSessionOptions;
   readonly #session = Promise.withResolvers<Session>();
   readonly #settled = Promise.withResolvers<void>();
-  #containerName = "";
   #started: Started | undefined;
 
   constructor(options: StartingSessionOptions) {
@@ -123,27 +119,19 @@ export class StartingSession {
     }
   }
 
-  async #create(): Promise<string> {
+  #create(): Promise<string> {
     const { containers, request, defaults, signal } = this.#options;
-    for (let tries = 1;; tries++) {
-      this.#containerName = this.#freeName();
+    const create = async (containerName: string): Promise<string> => {
       try {
-        const spec = sessionContainer(request, { defaults, containerName: this.#containerName });
+        const spec = sessionContainer(request, { defaults, containerName });
         return (await containers.create(spec, { signal })).id;
       } catch (error) {
-        if (isNameTaken(error) && tries < MAX_NAMES) continue;
-        if (mayStillAppear(error)) this.#options.onAbandoned(this.#containerName);
+        if (mayStillAppear(error)) this.#options.onAbandoned(containerName);
         throw error;
       }
-    }
-  }
-
-  #freeName(): string {
-    const plain = `apex-session-${this.request.name}`;
-    for (let name = plain;; name = `${plain}-${randomHex(SUFFIX_BYTES)}`) {
-      const isTried = name === this.#containerName;
-      if (!isTried && this.#options.containers.find(name)?.name !== name) return name;
-    }
+    };
+    const isTaken = (name: string): boolean => containers.find(name)?.name === name;
+    return createUnderFreeName(`apex-session-${request.name}`, { isTaken, create });
   }
 
   async #discard(facts: SessionFacts): Promise<void> {
@@ -154,11 +142,6 @@ export class StartingSession {
     if (result === "removed") store.remove(facts.containerId);
     else store.save({ ...facts, ...client.size, state: "ended", isAttached: false });
   }
-}
-
-/** Podman's status for that is a 500. */
-function isNameTaken(error: unknown): boolean {
-  return error instanceof ApexError && /\bname\b.*\balready in use\b/i.test(error.message);
 }
 
 function notTold(name: string): ApexError {

@@ -1,40 +1,43 @@
+import type { ContainerManager } from "../containers/container_manager.ts";
+import type { ContainerEventSource } from "../containers/forwarding.ts";
 import type { ContainerSpec } from "../containers/operations/container_spec.ts";
 
-/** Where a task runs: its container, and what that sees of this machine. */
+/** Where a task runs: its container, and the directory of this machine that the container sees. */
 export interface Workspace {
   readonly taskId: string;
-  /** Known once the engine has made it. */
+  /** Known once the engine has created the container. */
   readonly containerId?: string;
   readonly containerName: string;
-  /** The directory of this machine that is its `/workspace`. */
+  /** The directory of this machine that is mounted at `/workspace`. */
   readonly workspacePath?: string;
   readonly policy: CleanupPolicy;
 }
 
-/** What becomes of a workspace when its task has ended. */
+/** What happens to the container when its task has ended. */
 export interface CleanupPolicy {
   /** Remove the container. */
   readonly cleanupOnComplete: boolean;
-  /** But leave it when the task has failed. */
+  /** Keep the container when the task has failed. */
   readonly preserveOnFailure: boolean;
 }
 
-/** Whether the container stays when its task has ended like that. */
+/** How a task ended, as far as its workspace is concerned. */
+export type WorkspaceOutcome = "completed" | "failed" | "cancelled";
+
+/** Whether the policy keeps the container after that outcome. */
 export function isKept({ cleanupOnComplete, preserveOnFailure }: CleanupPolicy, outcome: string): boolean {
   return !cleanupOnComplete || (preserveOnFailure && outcome === "failed");
 }
 
-/** What a workspace is asked to be. */
+/** The workspace that a task needs. */
 export interface WorkspaceSpec {
   readonly taskId: string;
-  /** Name and apex's own labels are the workspace manager's to give. */
+  /** The workspace manager chooses the name and adds apex's own labels. */
   readonly container: Omit<ContainerSpec, "name">;
-  /** A directory of this machine, to be mounted at `/workspace`. */
-  readonly projectDir?: string;
   readonly policy: CleanupPolicy;
 }
 
-/** Told when a workspace's container is there, and when it is gone. */
+/** Emitted when a workspace's container was created, and when it was removed. */
 export interface WorkspaceEvent {
   readonly taskId: string;
   readonly workspacePath?: string;
@@ -53,13 +56,45 @@ export interface LeavingContainer {
   readonly containerId: string;
 }
 
-/** A container that an apex instance created for a task, and that belongs to no task that this instance knows. */
+/** A container that an apex instance created for a task, and that belongs to no task of this instance. */
 export interface OrphanedWorkspace {
   readonly taskId: string;
-  /** The id of the instance that created it; absent: an apex that did not have ids yet. */
+  /** The id of the instance that created it; absent if that version of apex had no instance ids. */
   readonly instance?: string;
   readonly containerId: string;
   readonly containerName: string;
   readonly state: string;
   readonly createdAt?: Date;
+}
+
+/** {@linkcode ContainerManager}, as far as workspaces need it. */
+export type WorkspaceContainers =
+  & Pick<
+    ContainerManager,
+    | "create"
+    | "start"
+    | "stop"
+    | "kill"
+    | "remove"
+    | "inspect"
+    | "openInput"
+    | "find"
+    | "list"
+    | "owns"
+    | "instance"
+    | "engineId"
+    | "isCaughtUp"
+  >
+  & ContainerEventSource<"container:created">
+  & ContainerEventSource<"container:started">
+  & ContainerEventSource<"container:stopped">
+  & ContainerEventSource<"container:died">
+  & ContainerEventSource<"container:removed">
+  & ContainerEventSource<"container:operation_failed">
+  & EngineConnections;
+
+/** The engine was reached; or everything that happened meanwhile was published. */
+export interface EngineConnections {
+  on(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
+  off(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
 }

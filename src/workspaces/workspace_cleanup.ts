@@ -1,7 +1,7 @@
 /**
- * The end of workspaces: removes their containers, and sees to it that `workspace-cleaned` is told once for each, behind
- * the engine's event of the removal, or, where none can come, at once. It owns the removals that nobody waits for, what
- * waits for an engine that went away, and the timers of what is looked out for, and ends them all.
+ * Removes the containers of workspaces, and emits `workspace-cleaned` once for each: after the container's removal event,
+ * or at once if no such event can come. It owns the removals that no caller waits for, the removals that are postponed
+ * until the engine answers, and the timers of containers that may still appear. Disposal ends all of them.
  */
 import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import {
@@ -13,32 +13,30 @@ import {
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { LeavingContainer, OrphanedWorkspace } from "./workspace.ts";
-import type { WorkspaceBook, WorkspaceEntry } from "./workspace_book.ts";
-import type { EngineReturns } from "./workspace_containers.ts";
+import type { EngineConnections, LeavingContainer, OrphanedWorkspace } from "./workspace.ts";
+import type { WorkspaceEntry, WorkspaceRegistry } from "./workspace_registry.ts";
 
-/** An engine that did not answer may be back without having been missed: its event stream was not cut. */
+/** An engine may answer again although its event stream was not interrupted, so that no reconnection is reported. */
 const RETRY_UNANSWERED_MS = 60_000;
 
 export interface WorkspaceCleanupOptions {
-  readonly book: WorkspaceBook;
-  readonly containers: RemovableContainers & EngineReturns;
-  /** Tells it, at once. */
+  readonly registry: WorkspaceRegistry;
+  readonly containers: RemovableContainers & EngineConnections;
+  /** Emits `workspace-cleaned`. */
   readonly onCleaned: (entry: WorkspaceEntry, timestamp: Date) => void;
-  /** Awaited before a container is removed; must not reject. Its signal is aborted when this ends. */
-  readonly beforeRemoval?: (container: LeavingContainer, signal: AbortSignal) => Promise<void>;
+  /** Awaited before a container is removed; must not reject. Disposal aborts its signal. */
+  readonly beforeRemoval?: (container: LeavingContainer, abort: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   readonly #options: WorkspaceCleanupOptions;
-  readonly #ended = new AbortController();
-  /** Removals that nobody waits for. */
+  readonly #disposal = new AbortController();
   readonly #background = new Set<Promise<unknown>>();
-  /** Their container may still appear, or its events may. */
+  /** Workspaces whose container, or whose events, may still appear. */
   readonly #expected: AbandonedContainers<WorkspaceEntry>;
-  /** Containers that are to be removed once the engine answers. */
+  /** The container ids of removals that no engine answered. */
   readonly #unanswered = new Map<WorkspaceEntry, string>();
   #cancelRetry: (() => void) | undefined;
 
@@ -48,50 +46,49 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     options.containers.on("engine:connected", this.#retryUnanswered);
   }
 
-  /** Its container is gone. A current one stays in the book until its task is finished. */
+  /** Call it when the container was removed. A current workspace stays in the registry until its task is finished. */
   cleaned(entry: WorkspaceEntry, timestamp: Date): void {
     if (entry.isCleaned) return;
     entry.isCleaned = true;
-    if (this.#options.book.get(entry.taskId) !== entry) this.forget(entry);
+    if (this.#options.registry.get(entry.taskId) !== entry) this.forget(entry);
     this.#options.onCleaned(entry, timestamp);
   }
 
   /**
-   * Removes a leaving one's container. Resolves when the engine has done that; or, with false, when it is given up: that
-   * is logged, and the container left as an orphan, or, where the engine did not answer, until it does. Never rejects.
+   * Removes the container of a leaving workspace. Resolves with true when the engine has removed it. Resolves with false
+   * when the removal failed: the failure is logged, and the container becomes an orphan; if no engine answered, it is
+   * removed when the engine is back. Never rejects.
    */
   async remove(entry: WorkspaceEntry, id: string): Promise<boolean> {
-    const { book, containers, clock, logger } = this.#options;
-    const { signal } = this.#ended;
-    await awaitForeignRemoval(id, { containers, clock, abort: signal });
-    if (!book.isKnown(entry)) return true;
-    if (signal.aborted) return false;
-    if (!this.#isGoneUntold(entry, id)) {
-      await this.#options.beforeRemoval?.({ taskId: entry.taskId, containerId: id }, signal);
+    const { registry, containers, clock, logger, beforeRemoval } = this.#options;
+    const { signal: abort } = this.#disposal;
+    await awaitForeignRemoval(id, { containers, clock, abort });
+    if (registry.has(entry) && !abort.aborted && !this.#wasRemovedUnnoticed(entry, id)) {
+      await beforeRemoval?.({ taskId: entry.taskId, containerId: id }, abort);
     }
-    if (signal.aborted) return false;
-    if (!book.isKnown(entry)) return true;
-    if (!this.#isGoneUntold(entry, id)) {
-      const ifRefused = "it is now orphaned; try: apex workspaces clean";
-      const result = await removeContainer(id, { containers, clock, logger, abort: signal, ifRefused });
+    if (!registry.has(entry)) return true;
+    if (abort.aborted) return false;
+    if (!this.#wasRemovedUnnoticed(entry, id)) {
+      const ifRefused = "it is orphaned now; try: apex workspaces clean";
+      const result = await removeContainer(id, { containers, clock, logger, abort, ifRefused });
       if (result === "refused") this.forget(entry);
       else if (result === "unanswered") this.#removeLater(entry, id);
       if (result !== "removed") return false;
-      if (!book.isKnown(entry)) return true;
+      if (!registry.has(entry)) return true;
     }
-    if (this.#isGoneUntold(entry, id)) this.cleaned(entry, new Date(clock.now()));
-    // Else the engine's event of it is still to come; that of its creation too, perhaps, and then both may be lost.
-    else if (!entry.isCreationTold) this.#lookOut(entry);
+    if (this.#wasRemovedUnnoticed(entry, id)) this.cleaned(entry, new Date(clock.now()));
+    // Its removal event is still to come. If its creation was not published either, both events may be lost.
+    else if (!entry.isCreationPublished) this.#expect(entry);
     return true;
   }
 
-  /** @throws whatever the engine says; then it stays an orphan */
+  /** @throws what the engine says; the container is then still an orphan */
   async removeOrphan({ taskId, containerId, containerName }: OrphanedWorkspace): Promise<void> {
     const policy = { cleanupOnComplete: true, preserveOnFailure: false };
-    const entry = this.#options.book.openLeaving({ taskId, containerId, containerName, policy });
-    entry.isCreationTold = true;
+    const entry = this.#options.registry.openLeaving({ taskId, containerId, containerName, policy });
+    entry.isCreationPublished = true;
     try {
-      await this.#options.beforeRemoval?.({ taskId, containerId }, this.#ended.signal);
+      await this.#options.beforeRemoval?.({ taskId, containerId }, this.#disposal.signal);
       await attemptRemoval(containerId, this.#options.containers);
     } catch (error) {
       this.forget(entry);
@@ -99,16 +96,16 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     }
   }
 
-  /** Its creation was given up, and may have happened, or happen yet: then nothing of it may be left behind. */
+  /** Call it when a creation was given up. If the container exists, or appears within a minute, it is removed. */
   abandon(entry: WorkspaceEntry): void {
-    this.#options.book.leave(entry);
+    this.#options.registry.leave(entry);
     entry.isAbandoned = true;
-    if (entry.containerId === undefined) this.#lookOut(entry);
-    else this.removeUnattended(entry, entry.containerId);
+    if (entry.containerId === undefined) this.#expect(entry);
+    else this.removeInBackground(entry, entry.containerId);
   }
 
-  removeUnattended(entry: WorkspaceEntry, id: string): void {
-    if (this.#ended.signal.aborted) return;
+  removeInBackground(entry: WorkspaceEntry, id: string): void {
+    if (this.#disposal.signal.aborted) return;
     this.#expected.take(entry);
     this.#begin(() => this.remove(entry, id), entry);
   }
@@ -116,26 +113,26 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   forget(entry: WorkspaceEntry): void {
     this.#expected.take(entry);
     this.#unanswered.delete(entry);
-    this.#options.book.forget(entry);
+    this.#options.registry.remove(entry);
   }
 
-  /** Gives up what is under way. May be called again. */
+  /** Aborts all removals. Idempotent. */
   [Symbol.dispose](): void {
-    this.#ended.abort();
+    this.#disposal.abort();
     this.#options.containers.off("engine:connected", this.#retryUnanswered);
     this.#cancelRetry?.();
     this.#unanswered.clear();
     this.#expected[Symbol.dispose]();
   }
 
-  /** The same, and waits for its end. */
+  /** Aborts all removals, and waits for those in the background. */
   async [Symbol.asyncDispose](): Promise<void> {
     this[Symbol.dispose]();
     await Promise.all(this.#background);
   }
 
   #removeLater(entry: WorkspaceEntry, id: string): void {
-    if (this.#ended.signal.aborted) return;
+    if (this.#disposal.signal.aborted) return;
     this.#unanswered.set(entry, id);
     this.#cancelRetry?.();
     this.#cancelRetry = this.#options.clock.after(RETRY_UNANSWERED_MS, this.#retryUnanswered);
@@ -144,13 +141,13 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   readonly #retryUnanswered = (): void => {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
-    const waiting = [...this.#unanswered];
+    const [first, ...others] = this.#unanswered;
     this.#unanswered.clear();
-    if (this.#ended.signal.aborted || waiting.length === 0) return;
-    // One after the other: an engine that has just started has enough to do.
+    if (this.#disposal.signal.aborted || first === undefined) return;
+    // One after another: an engine that has just started is busy.
     this.#begin(async () => {
-      for (const [entry, id] of waiting) await this.remove(entry, id);
-    }, waiting[0]![0]);
+      for (const [entry, id] of [first, ...others]) await this.remove(entry, id);
+    }, first[0]);
   };
 
   #begin(work: () => Promise<unknown>, { taskId }: WorkspaceEntry): void {
@@ -161,12 +158,12 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
     void task.finally(() => this.#background.delete(task));
   }
 
-  /** No event will come: its container vanished while nobody followed the engine. */
-  #isGoneUntold(entry: WorkspaceEntry, id: string): boolean {
-    return entry.isCreationTold && this.#options.containers.find(id) === undefined;
+  /** The container was removed while apex did not follow the engine, so no event will come. */
+  #wasRemovedUnnoticed(entry: WorkspaceEntry, id: string): boolean {
+    return entry.isCreationPublished && this.#options.containers.find(id) === undefined;
   }
 
-  #lookOut(entry: WorkspaceEntry): void {
-    if (!this.#ended.signal.aborted) this.#expected.add(entry, () => this.forget(entry));
+  #expect(entry: WorkspaceEntry): void {
+    if (!this.#disposal.signal.aborted) this.#expected.add(entry, () => this.forget(entry));
   }
 }

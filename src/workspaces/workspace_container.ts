@@ -3,48 +3,44 @@ import { type ContainerSpec, WORKSPACE_PATH } from "../containers/operations/con
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import type { WorkspaceSpec } from "./workspace.ts";
 
-/**
- * The container of a workspace, all but its name: with apex's labels, the project directory where one is asked for, and
- * an init where the engine has one, unless the task says otherwise.
- *
- * @throws {ApexError} `usage` when the project directory cannot be mounted
- */
-export async function workspaceContainer(spec: WorkspaceSpec): Promise<Omit<ContainerSpec, "name">> {
-  const { taskId, container, projectDir } = spec;
-  const labels = { ...container.labels, [MANAGED_LABEL]: "true", [TASK_ID_LABEL]: taskId };
-  const init = container.init ?? "if-available";
-  if (projectDir === undefined) return { ...container, labels, init };
-
-  const mounts = container.mounts ?? [];
-  if (mounts.some(({ target }) => target.replace(/\/+$/, "") === WORKSPACE_PATH)) {
-    throw cannotMount(projectDir, "another mount has that target (leave one of the two out)");
-  }
-  await checkDirectory(projectDir);
-  return {
-    ...container,
-    labels,
-    init,
-    projectDir,
-  };
+/** The name of a task's container, unless another container has it. */
+export function plainContainerName(taskId: string): string {
+  return `apex-task-${taskId}`;
 }
 
-/** Asked before the engine is: Docker would make a missing directory, as root. */
-async function checkDirectory(path: string): Promise<void> {
-  if (!path.startsWith("/")) {
-    throw cannotMount(path, "not an absolute path (name the directory from the root on)");
+/**
+ * The container of a workspace, without its name. Adds apex's labels, and an init process if the engine has one and the
+ * task does not say otherwise.
+ * @throws {ApexError} `usage` if the project directory cannot be mounted
+ */
+export async function workspaceContainer(
+  { taskId, container }: WorkspaceSpec,
+): Promise<Omit<ContainerSpec, "name">> {
+  const { projectDir, mounts = [], labels, init = "if-available" } = container;
+  if (projectDir !== undefined) {
+    if (mounts.some(({ target }) => target.replace(/\/+$/, "") === WORKSPACE_PATH)) {
+      throw cannotMount(projectDir, "another mount has that target (omit one of the two)");
+    }
+    await checkDirectory(projectDir);
   }
+  return { ...container, init, labels: { ...labels, [MANAGED_LABEL]: "true", [TASK_ID_LABEL]: taskId } };
+}
+
+/** The engine is not asked to check this: Docker would create a missing directory, owned by root. */
+async function checkDirectory(path: string): Promise<void> {
+  if (!path.startsWith("/")) throw cannotMount(path, "not an absolute path (start it with /)");
   let info: Deno.FileInfo;
   try {
     info = await Deno.stat(path);
   } catch (cause) {
-    const why = cause instanceof Deno.errors.NotFound
-      ? "no such directory (make it first, or name another)"
+    const reason = cause instanceof Deno.errors.NotFound
+      ? "no such directory (create it first, or name another one)"
       : messageOf(cause);
-    throw cannotMount(path, why, { cause });
+    throw cannotMount(path, reason, { cause });
   }
   if (!info.isDirectory) throw cannotMount(path, "not a directory (name a directory)");
 }
 
-function cannotMount(path: string, why: string, options?: ErrorOptions): ApexError {
-  return new ApexError("usage", `cannot mount "${path}" at ${WORKSPACE_PATH}: ${why}`, options);
+function cannotMount(path: string, reason: string, options?: ErrorOptions): ApexError {
+  return new ApexError("usage", `cannot mount "${path}" at ${WORKSPACE_PATH}: ${reason}`, options);
 }

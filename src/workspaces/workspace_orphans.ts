@@ -1,20 +1,34 @@
 import { INSTANCE_LABEL, MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
-import { ApexError, messageOf } from "../platform/apex_error.ts";
-import type { OrphanedWorkspace } from "./workspace.ts";
+import { messageOf } from "../platform/apex_error.ts";
+import type { OrphanedWorkspace, WorkspaceContainers } from "./workspace.ts";
+import type { WorkspaceRegistry } from "./workspace_registry.ts";
 
-/** Removals under way at once: quick for hundreds, and no burden for the engine. */
+/** Concurrent removals: enough for hundreds of containers, and a small load for the engine. */
 const MAX_REMOVALS = 8;
 
-/** What became of orphans that were to be removed. */
+/** Which orphans were removed, and which could not be. */
 export interface OrphanRemovals {
   /** Container names. */
   readonly removed: string[];
   readonly failed: { readonly name: string; readonly error: string }[];
 }
 
-/** What a container is as a workspace; undefined for one that no apex instance created for a task. */
-export function asWorkspace(record: ContainerRecord): OrphanedWorkspace | undefined {
+/** The containers that apex instances created for tasks, and that are no workspace of this one. */
+export function unclaimed(
+  registry: WorkspaceRegistry,
+  containers: Pick<WorkspaceContainers, "list" | "owns">,
+): OrphanedWorkspace[] {
+  return containers.list().map(asWorkspace)
+    .filter((workspace) => workspace !== undefined)
+    .filter(({ containerId, containerName }) =>
+      registry.withContainer(containerId) === undefined &&
+      !(registry.named(containerName) !== undefined && containers.owns(containerId))
+    );
+}
+
+/** The workspace that this container was; undefined unless an apex instance created it for a task. */
+function asWorkspace(record: ContainerRecord): OrphanedWorkspace | undefined {
   const { labels, taskId } = record;
   if (taskId === undefined || labels[MANAGED_LABEL] !== "true" || Object.hasOwn(labels, SESSION_LABEL)) {
     return undefined;
@@ -30,54 +44,45 @@ export function asWorkspace(record: ContainerRecord): OrphanedWorkspace | undefi
   };
 }
 
-/** Those that are named, by container name, full id or the beginning of an id; and the names that are nobody's. */
-export function selectOrphans(
+/**
+ * Removes the named orphans, at most {@linkcode MAX_REMOVALS} at once. A removal that fails does not affect the others.
+ * @param names container names, full ids or unambiguous prefixes of ids; undefined for all orphans
+ */
+export async function removeOrphans(
   orphans: readonly OrphanedWorkspace[],
-  names: readonly string[],
-): { selected: OrphanedWorkspace[]; unknown: string[] } {
-  const selected = new Set<OrphanedWorkspace>();
-  const unknown: string[] = [];
-  for (const name of new Set(names)) {
-    const found = find(orphans, name);
-    if (found === undefined) unknown.push(name);
-    else selected.add(found);
-  }
-  return { selected: [...selected], unknown };
-}
-
-/** Removes each, some at a time; one that fails keeps nobody else. */
-export async function removeEach(
-  orphans: readonly OrphanedWorkspace[],
-  remove: (orphan: OrphanedWorkspace) => Promise<void>,
+  { names, remove }: {
+    readonly names: readonly string[] | undefined;
+    readonly remove: (orphan: OrphanedWorkspace) => Promise<void>;
+  },
 ): Promise<OrphanRemovals> {
   const outcome: OrphanRemovals = { removed: [], failed: [] };
-  const waiting = orphans.values();
-  const lane = async (): Promise<void> => {
+  const selected = new Set(names === undefined ? orphans : []);
+  for (const name of new Set(names)) {
+    const orphan = find(orphans, name);
+    if (orphan !== undefined) selected.add(orphan);
+    else outcome.failed.push({ name, error: `no orphaned workspace "${name}" (see: apex workspaces)` });
+  }
+  const waiting = selected.values();
+  const removeInTurn = async (): Promise<void> => {
     for (const orphan of waiting) {
+      const { containerName: name } = orphan;
       try {
         await remove(orphan);
-        outcome.removed.push(orphan.containerName);
+        outcome.removed.push(name);
       } catch (error) {
-        outcome.failed.push({ name: orphan.containerName, error: messageOf(error) });
+        outcome.failed.push({ name, error: messageOf(error) });
       }
     }
   };
-  await Promise.all(Array.from({ length: MAX_REMOVALS }, lane));
+  await Promise.all(Array.from({ length: MAX_REMOVALS }, removeInTurn));
   return outcome;
-}
-
-/** Why a name selects nothing. */
-export function notAnOrphan(name: string): ApexError {
-  return new ApexError("not_found", `no orphaned workspace "${name}" (try: apex workspaces)`);
 }
 
 function find(orphans: readonly OrphanedWorkspace[], name: string): OrphanedWorkspace | undefined {
   const exact = orphans.find(({ containerName, containerId }) =>
     containerName === name || containerId === name
   );
-  if (exact !== undefined) return exact;
-  const byPrefix = orphans.filter(({ containerId }) =>
-    /^[0-9a-f]{4,}$/.test(name) && containerId.startsWith(name)
-  );
-  return byPrefix.length === 1 ? byPrefix[0] : undefined;
+  if (exact !== undefined || !/^[0-9a-f]{4,}$/.test(name)) return exact;
+  const [found, ...others] = orphans.filter(({ containerId }) => containerId.startsWith(name));
+  return others.length === 0 ? found : undefined;
 }

@@ -400,7 +400,7 @@ Deno.test("removeOrphans() removes running ones by force, and reports what fails
   ]);
   assertEquals(outcome.removed, ["apex-task-1", "apex-task-2"]);
   assertEquals(outcome.failed, [
-    { name: "9", error: 'no orphaned workspace "9" (try: apex workspaces)' },
+    { name: "9", error: 'no orphaned workspace "9" (see: apex workspaces)' },
     { name: "apex-task-3", error: "busy" },
   ]);
   assertEquals(forced, [["1", true], ["2", false], ["3", false]]);

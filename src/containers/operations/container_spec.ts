@@ -1,47 +1,58 @@
-/** What a container is asked to be, in apex's own words; `create_body.ts` puts it into the engine's. */
-export interface ContainerSpec {
+/**
+ * What a client can choose for the container of a task. The layers share these fields: `TaskSpec` of the orchestrator
+ * extends this type, and passes it through the workspace to {@linkcode ContainerSpec}, which `create_body.ts` converts for
+ * the engine. The wire form is `taskSpecSchema` in `src/protocol`; a test compares the two.
+ */
+export interface TaskContainerSpec {
   readonly image: string;
-  /** The engine makes one up when it is absent. */
-  readonly name?: string;
   readonly entrypoint?: readonly string[];
-  /** Absent: the image's own. */
+  /** Default: the image's command. */
   readonly cmd?: readonly string[];
+  /** Names that start with `apex.` are reserved. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly mounts?: readonly Mount[];
   /**
-   * A directory of the engine's machine, mounted at {@linkcode WORKSPACE_PATH}; the working directory, unless `workdir`
-   * names another. An engine that cannot mount starts the command in the directory itself.
+   * A directory of the engine's machine. It is mounted at {@linkcode WORKSPACE_PATH}, and is the working directory unless
+   * `workdir` is set. An engine that cannot mount starts the command in the directory itself.
    */
   readonly projectDir?: string;
   /** Absolute path in the container. */
   readonly workdir?: string;
   /** `name`, `uid` or `uid:gid`. */
   readonly user?: string;
-  /** `none`, `host`, `bridge` or a network's name; absent: the engine's default. */
+  /** `none`, `host`, `bridge` or a network's name. Default: the engine's. */
   readonly network?: string;
-  /** Processors, fractions allowed. */
+  /** Processors; fractions are allowed. */
   readonly cpus?: number;
   readonly memoryBytes?: number;
   readonly pidsLimit?: number;
+  readonly ports?: readonly PortMapping[];
+  readonly gpus?: GpuRequest;
+  /** Whether the engine's init runs as process 1. Default: if the engine has one. */
+  readonly init?: boolean;
+}
+
+/** The container to create, in apex's terms. */
+export interface ContainerSpec extends Omit<TaskContainerSpec, "init"> {
+  /** Default: the engine chooses a name. */
+  readonly name?: string;
   readonly capAdd?: readonly string[];
   readonly capDrop?: readonly string[];
   readonly healthcheck?: HealthcheckSpec;
   readonly autoRemove?: boolean;
   readonly tty?: boolean;
-  /** Keeps its standard input open, so that an attached client can write to it. */
+  /** Keeps standard input open, so that an attached client can write to it. */
   readonly openStdin?: boolean;
-  /** Ends its standard input when the first client that was attached to it ends that, or leaves. */
+  /** Ends standard input when the first attached client ends it, or disconnects. */
   readonly stdinOnce?: boolean;
-  /** Its output is to be kept byte for byte, where the engine's own log is not chosen otherwise. */
+  /** Keeps the output byte for byte, unless the engine's configuration chooses another log. */
   readonly exactOutput?: boolean;
-  readonly ports?: readonly PortMapping[];
-  readonly gpus?: GpuRequest;
-  /** What the engine's stop sends first; absent: the image's own, or SIGTERM. */
+  /** The first signal of the engine's stop. Default: the image's, or SIGTERM. */
   readonly stopSignal?: string;
   /**
-   * Whether the engine runs its init as process 1, which passes signals on and reaps orphans. `if-available`: where the
-   * engine has one. Absent: the engine's default.
+   * Whether the engine runs its init as process 1, which forwards signals and reaps orphaned processes. `if-available`: if the
+   * engine has one. Default: the engine's.
    */
   readonly init?: boolean | "if-available";
 }

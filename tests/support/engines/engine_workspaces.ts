@@ -98,12 +98,18 @@ export class EngineWorkspaces implements AsyncDisposable {
 export function specOf(
   taskId: string,
   script: string,
-  rest: Partial<Omit<WorkspaceSpec, "taskId">> = {},
+  { projectDir, ...rest }: Partial<Omit<WorkspaceSpec, "taskId">> & { readonly projectDir?: string } = {},
 ): WorkspaceSpec {
   return {
     taskId,
     policy: { cleanupOnComplete: true, preserveOnFailure: false },
     ...rest,
-    container: { image: "busybox:local", cmd: ["sh", "-c", script], network: "none", ...rest.container },
+    container: {
+      image: "busybox:local",
+      cmd: ["sh", "-c", script],
+      network: "none",
+      ...(projectDir !== undefined && { projectDir }),
+      ...rest.container,
+    },
   };
 }

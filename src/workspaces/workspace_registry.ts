@@ -1,38 +1,43 @@
 import { ApexError } from "../platform/apex_error.ts";
 import type { CleanupPolicy, Workspace, WorkspaceEvent } from "./workspace.ts";
 
-/** One workspace of ours, from before its container is asked for until that is gone or left to itself. */
+/** A workspace, from before its container is requested until the container is removed or abandoned. */
 export interface WorkspaceEntry {
   readonly taskId: string;
   readonly workspacePath?: string;
   readonly policy: CleanupPolicy;
+  /** Empty until a name was chosen. */
   containerName: string;
   containerId: string | undefined;
-  /** `workspace-created` was told, in this life or an earlier one. */
-  isCreationTold: boolean;
-  /** Its container is gone, and `workspace-cleaned` was told. */
+  /** `workspace-created` was emitted, by this process or an earlier one. */
+  isCreationPublished: boolean;
+  /** The container was removed, and `workspace-cleaned` was emitted. */
   isCleaned: boolean;
-  /** Nobody waits for it any more: should its container still come to be, it is removed. */
+  /** Its creation was given up. If the container appears, it is removed. */
   isAbandoned: boolean;
 }
 
 /**
- * The workspaces of this manager: at most one current one for a task, and those that are leaving, whose removal is under
- * way or awaited. A task id may be used again while its last workspace is leaving.
+ * The workspaces of a manager: at most one current workspace for each task, and the leaving ones, whose removal is under
+ * way or pending. A task id may be used again while its previous workspace is leaving.
  */
-export class WorkspaceBook {
+export class WorkspaceRegistry {
   readonly #current = new Map<string, WorkspaceEntry>();
   readonly #all = new Set<WorkspaceEntry>();
   readonly #byName = new Map<string, WorkspaceEntry>();
   readonly #byContainer = new Map<string, WorkspaceEntry>();
 
-  /** @throws {ApexError} `conflict` when the task has one */
-  open(workspace: Workspace): WorkspaceEntry {
+  /**
+   * Adds the current workspace of a task.
+   * @throws {ApexError} `conflict` if the task has a workspace
+   */
+  open(workspace: Omit<Workspace, "containerName"> & Partial<Workspace>): WorkspaceEntry {
     const { taskId } = workspace;
     if (this.#current.has(taskId)) {
       throw new ApexError(
         "conflict",
-        `cannot make a workspace for task "${taskId}": it has one already (wait for its end, or use another task id)`,
+        `cannot create a workspace for task "${taskId}": it already has one ` +
+          "(wait until the task has ended, or use another task id)",
       );
     }
     const entry = this.openLeaving(workspace);
@@ -40,27 +45,28 @@ export class WorkspaceBook {
     return entry;
   }
 
-  /** One that is about to go: it is no task's current one. */
-  openLeaving(workspace: Workspace): WorkspaceEntry {
+  /** Adds a workspace that is about to be removed, and is not the current one of its task. */
+  openLeaving(workspace: Omit<Workspace, "containerName"> & Partial<Workspace>): WorkspaceEntry {
     const entry: WorkspaceEntry = {
       containerId: undefined,
+      containerName: "",
       ...workspace,
-      isCreationTold: false,
+      isCreationPublished: false,
       isCleaned: false,
       isAbandoned: false,
     };
     this.#all.add(entry);
-    this.rename(entry, workspace.containerName);
+    if (workspace.containerName !== undefined) this.rename(entry, workspace.containerName);
     if (workspace.containerId !== undefined) this.identify(entry, workspace.containerId);
     return entry;
   }
 
-  /** The task's current one. */
+  /** The current workspace of the task. */
   get(taskId: string): WorkspaceEntry | undefined {
     return this.#current.get(taskId);
   }
 
-  /** Leaving ones too, oldest first. */
+  /** All workspaces, leaving ones included, oldest first. */
   list(): WorkspaceEntry[] {
     return [...this.#all];
   }
@@ -84,28 +90,26 @@ export class WorkspaceBook {
     if (this.#all.has(entry)) this.#byContainer.set(containerId, entry);
   }
 
-  /** It is its task's current one no more. */
+  /** From now on the workspace is not the current one of its task. */
   leave(entry: WorkspaceEntry): void {
     if (this.#current.get(entry.taskId) === entry) this.#current.delete(entry.taskId);
   }
 
-  isKnown(entry: WorkspaceEntry): boolean {
+  has(entry: WorkspaceEntry): boolean {
     return this.#all.has(entry);
   }
 
-  forget(entry: WorkspaceEntry): void {
+  remove(entry: WorkspaceEntry): void {
+    const { containerName, containerId = "" } = entry;
     this.leave(entry);
     this.#all.delete(entry);
-    if (this.#byName.get(entry.containerName) === entry) this.#byName.delete(entry.containerName);
-    if (entry.containerId !== undefined && this.#byContainer.get(entry.containerId) === entry) {
-      this.#byContainer.delete(entry.containerId);
-    }
+    if (this.#byName.get(containerName) === entry) this.#byName.delete(containerName);
+    if (this.#byContainer.get(containerId) === entry) this.#byContainer.delete(containerId);
   }
 }
 
-export function toWorkspace(
-  { taskId, containerId, containerName, workspacePath, policy }: WorkspaceEntry,
-): Workspace {
+export function toWorkspace(entry: WorkspaceEntry): Workspace {
+  const { taskId, containerId, containerName, workspacePath, policy } = entry;
   return {
     taskId,
     ...(containerId !== undefined && { containerId }),
@@ -115,7 +119,7 @@ export function toWorkspace(
   };
 }
 
-/** @param timestamp that of the container's event which it follows from */
+/** @param timestamp of the container event that causes this one */
 export function workspaceEvent(entry: WorkspaceEntry, timestamp: Date): WorkspaceEvent {
   const { taskId, workspacePath, containerId } = entry;
   return {
