@@ -8,6 +8,7 @@ import type { CreateOptions } from "../containers/operations/operation_options.t
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
@@ -99,13 +100,10 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
   /** Resolves when everything that has happened so far was published, or when `abort` aborts. */
   async untilCaughtUp(abort: AbortSignal): Promise<void> {
     if (this.isCaughtUp || abort.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const settle = (): void => resolve();
-    this.#containers.on("engine:caught-up", settle);
-    abort.addEventListener("abort", settle, { once: true });
-    await promise;
-    this.#containers.off("engine:caught-up", settle);
-    abort.removeEventListener("abort", settle);
+    const caughtUp = Promise.withResolvers<void>();
+    this.#containers.on("engine:caught-up", caughtUp.resolve);
+    await settlesWithin(caughtUp.promise, { abort });
+    this.#containers.off("engine:caught-up", caughtUp.resolve);
   }
 
   /**
