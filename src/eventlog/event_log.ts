@@ -14,6 +14,7 @@ import type { Clock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import type { Cursor } from "../protocol/cursor.ts";
 import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
+import { CommitPoint } from "../storage/database.ts";
 import type { EventFilter } from "../storage/journal/event_filter.ts";
 import type { EventJournal } from "../storage/journal/event_journal.ts";
 import { newEpoch } from "../storage/journal/journal_identity.ts";
@@ -39,6 +40,11 @@ const RETAINED_BYTES = 4 * 1024 * 1024;
 const SWEEP_INTERVAL_MS = 5_000;
 /** Closed subscriptions that the list of idle ones may hold beside its own number. */
 const IDLE_SLACK = 64;
+/**
+ * Events of one turn that wait for its end at most. It bounds how long the first of them waits, and how much a commit writes:
+ * a turn in which input is always ready has no end.
+ */
+const MAX_HELD_EVENTS = 256;
 /** How long {@linkcode EventLog.close} lets subscribers take what is theirs. */
 const DRAIN_LIMIT_MS = 2_000;
 
@@ -115,7 +121,9 @@ export class EventLog implements AsyncDisposable {
   #headSeq: number;
   #eventsPublished = 0;
   #subscribersDropped = 0;
-  #flushScheduled = false;
+  /** Appended, but not committed. */
+  #heldEvents = 0;
+  readonly #commits: CommitPoint;
   #cancelSweep: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -132,6 +140,7 @@ export class EventLog implements AsyncDisposable {
       firstSeq: this.#headSeq + 1,
       segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
     });
+    this.#commits = journal?.joinLog(this.#flush) ?? new CommitPoint(this.#flush);
     this.#source = new EventSource({ segments: this.#segments, journal });
   }
 
@@ -153,10 +162,8 @@ export class EventLog implements AsyncDisposable {
     const bare = bareEvent(event);
     this.#segments.append(JSON.stringify(bare), event, bare === event ? undefined : JSON.stringify(event));
     this.#eventsPublished++;
-    if (!this.#flushScheduled) {
-      this.#flushScheduled = true;
-      queueMicrotask(this.#flush);
-    }
+    if (++this.#heldEvents < MAX_HELD_EVENTS) this.#commits.forEvent();
+    else this.#commits.atBlockEnd();
     return ++this.#headSeq;
   }
 
@@ -254,8 +261,8 @@ export class EventLog implements AsyncDisposable {
   };
 
   readonly #flush = (): void => {
-    if (!this.#flushScheduled) return;
-    this.#flushScheduled = false;
+    if (this.#heldEvents === 0) return;
+    this.#heldEvents = 0;
     this.#commit?.(this.#segments.unpublished());
     this.#segments.publish();
     this.#wakeIdle();
@@ -286,6 +293,7 @@ export class EventLog implements AsyncDisposable {
 
   async #close(limitMs: number): Promise<void> {
     this.#flush();
+    if (this.#journal === undefined) this.#commits[Symbol.dispose]();
     await finishAll(this.#subscriptions, { clock: this.#clock, limitMs });
     this.#lanes[Symbol.dispose]();
     this.#idle = [];

@@ -93,7 +93,7 @@ export class ContainerStore implements RowWriter {
   save(containerId: string, row: () => StoredContainer): void {
     this.#rows.set(containerId, row);
     this.#unwritten.add(containerId);
-    this.#database.changed(this);
+    this.#database.changed(this, { isRepeatable: true });
   }
 
   /** The row is as {@linkcode ContainerStore.ofEngine} told it: `row` is for later. */
@@ -104,7 +104,7 @@ export class ContainerStore implements RowWriter {
   remove(containerId: string): void {
     if (!this.#rows.delete(containerId)) return;
     this.#unwritten.add(containerId);
-    this.#database.changed(this);
+    this.#database.changed(this, { isRepeatable: true });
   }
 
   /** For the database. */
@@ -135,7 +135,7 @@ export class ContainerStore implements RowWriter {
   }
 
   /** For the database. */
-  databaseBegun(): void {
+  databaseReplaced(): void {
     for (const id of this.#rows.keys()) this.#unwritten.add(id);
     this.#isEngineUnwritten = this.#engine !== undefined;
   }

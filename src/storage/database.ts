@@ -1,17 +1,19 @@
 /**
- * Owns the connection and decides what its failures mean, so that nobody above has to:
- * - a damaged file, or one of a later apex, is moved aside with its -wal and -shm, and a new one begins, into which
- *   every {@linkcode RowWriter} writes what it has to keep;
- * - a file that cannot be opened leaves the database in memory;
- * - a refused write (full disk, no permission, locked) leaves the rows with their writers, and is tried again after
- *   {@linkcode RETRY_MS}; where nobody has rows (it was a step of tidying up), a row of its own is tried;
- * - a file that was deleted or replaced by somebody is told of, when {@linkcode Database.checkFile} looks.
- * Each of these is one loud line in the log, not one for each write, and `status` tells of it.
+ * Owns the connection to the SQLite file, and decides when changed rows are written and what a failure means.
  *
- * Rows that change in one synchronous block are written in one transaction, with the events that the block tells: the
- * writers only say that they have changed; the journal's commit, at the block's end, writes them all. Where no event
- * follows, they are written right after.
+ * Storage opens the database and closes it; closing tries once more to write what is unwritten. Each {@linkcode RowWriter}
+ * keeps its changed rows in memory until they are committed. One transaction writes the changed rows of every writer,
+ * together with the events that the event log holds: a killed daemon loses both or neither. {@linkcode CommitPoint} says when.
+ *
+ * - A write is refused (full disk, no permission, file locked): the rows stay with their writers, and the database tries again
+ *   every {@linkcode RETRY_MS}. When no writer has rows, it writes a row of its own to find out.
+ * - The file is damaged: it is moved aside, a new one is created (`open_database.ts`), and every writer writes to it the rows
+ *   that must not be lost.
+ * - Another program deleted or replaced the file: {@linkcode Database.checkFile} notices that.
+ *
+ * Each of these is logged once, not once for each write, and is part of `status`.
  */
+import { clearImmediate, setImmediate } from "node:timers";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -26,42 +28,45 @@ import {
 } from "./open_database.ts";
 import { IN_MEMORY, type SqliteConnection } from "./sqlite_connection.ts";
 
-/** Between two tries of a write that was refused. */
+/** Time between two attempts to write after a write was refused. */
 export const RETRY_MS = 5_000;
 
-/** Shows that the database can be written again. */
+/** Written to find out whether the database accepts writes again. */
 const PROBE = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probed_ms', :now)";
 
-/** Has rows in the database, and holds those that are not written yet. */
+/** Owns rows of the database, and holds those that are not written yet. */
 export interface RowWriter {
-  /** Writes all that is unwritten, in a transaction. Called again when that failed. */
+  /** Writes all unwritten rows, inside a transaction. Called again when the transaction failed. */
   writeRows(connection: SqliteConnection): void;
-  /** What {@linkcode RowWriter.writeRows} wrote is committed. */
+  /** The transaction of the last {@linkcode RowWriter.writeRows} was committed. */
   rowsWritten(): void;
-  /** A new, empty database took the place of the one before: what must be in it is unwritten again. */
-  databaseBegun(): void;
+  /** A new, empty database replaced the old one: rows that it must contain are unwritten again. */
+  databaseReplaced(): void;
 }
 
 export class Database implements Disposable {
-  readonly #path: string;
+  readonly #options: DatabaseOptions;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #opened: OpenedDatabase;
   readonly #writers = new Set<RowWriter>();
-  /** Those with unwritten rows. */
-  readonly #changed = new Set<RowWriter>();
-  #isScheduled = false;
+  readonly #changedWriters = new Set<RowWriter>();
+  readonly #commits = new CommitPoint(() => {
+    this.#commitEvents();
+    if (this.#cancelRetry === undefined) this.writeChanges();
+  });
+  #commitEvents = (): void => {};
   #cancelRetry: (() => void) | undefined;
   #isClosed = false;
-  /** What SQLite said to the last write; undefined when it was not refused. */
+  /** SQLite's error when it refused the last write. */
   #refusal: string | undefined;
   #fileChange: FileChange | undefined;
 
-  constructor({ path, clock, logger }: DatabaseOptions) {
-    this.#path = path;
-    this.#clock = clock;
-    this.#logger = logger;
-    this.#opened = openDatabase({ path, clock, logger });
+  constructor(options: DatabaseOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#opened = openDatabase(options);
   }
 
   get status(): StorageStatus {
@@ -69,58 +74,83 @@ export class Database implements Disposable {
     return error === undefined ? this.#opened.initialStatus : { state: "degraded", error };
   }
 
-  /** There was a file that could not be used: a new one, or none, has taken its place. */
+  /** A file existed that could not be used: a new file, or memory, has replaced it. */
   get hasLostPast(): boolean {
     return this.#opened.hasLostPast;
   }
 
-  /** Nothing reaches a disk. */
+  /** The database has no file. */
   get isInMemory(): boolean {
     return this.#connection.path === IN_MEMORY;
   }
 
-  /** The last write was refused; the next try is the database's own to make. */
+  /** The last write was refused; the database itself tries the next one. */
   get isRefused(): boolean {
     return this.#refusal !== undefined;
   }
 
-  /** What befell the file since it was opened. It looks now; a change is told in the log, once, and in the status. */
+  /** Checks whether the file is still the one that was opened. A change is logged once, and reported in the status. */
   checkFile(): FileChange | undefined {
     const change = this.#isClosed ? this.#fileChange : this.#opened.file.change;
     if (change === this.#fileChange) return change;
     this.#fileChange = change;
-    if (change === undefined) this.#logger.info(`the database ${this.#path} is back in its place`);
+    const { path } = this.#options;
+    if (change === undefined) this.#logger.info(`the database file ${path} is back at its path`);
     else {
       this.#logger.error(
-        `the database ${this.#path}: ${
+        `the database ${path}: ${
           changeText(change)
-        }; what happens goes into the file that was there, and is lost ` +
-          "when apex ends (restart it to begin with what is there)",
+        }; apex continues to write to the file that it opened, and those ` +
+          "changes are lost when it ends (restart apex to use the file at that path)",
       );
     }
     return change;
   }
 
-  /** Adds one that is to be told of a new database. */
+  /** Registers a writer. */
   join(writer: RowWriter): void {
     this.#writers.add(writer);
   }
 
-  /** `writer` has unwritten rows: they are written with the block's events, or soon after the block. */
-  changed(writer: RowWriter): void {
-    if (this.#isClosed) return;
-    this.#changed.add(writer);
-    if (this.#cancelRetry === undefined) this.#schedule();
+  /**
+   * Registers the event log, and returns the commit point that it shares with the rows.
+   * @param commitEvents writes the events that the log holds by calling {@linkcode Database.writeChanges}, then publishes
+   * them. Called first at each commit, so that rows are never committed before the events of their block.
+   */
+  joinLog(commitEvents: () => void): CommitPoint {
+    this.#commitEvents = commitEvents;
+    return this.#commits;
   }
 
-  /** Writes all that has changed, now and in one transaction; false when it remains unwritten. Options as for `write`. */
-  flush(options: { isDurable?: boolean } = {}): boolean {
-    if (this.#changed.size === 0) return true;
-    // Once more when a new database had to be begun.
-    for (let tries = 0; tries < 2; tries++) {
+  /**
+   * `writer` has unwritten rows. They are committed at the end of the current block, because a client may be promised what
+   * they say; or, when the engine repeats it after a crash, at the end of the turn.
+   */
+  changed(writer: RowWriter, { isRepeatable = false } = {}): void {
+    if (this.#isClosed) return;
+    this.#changedWriters.add(writer);
+    if (this.#cancelRetry !== undefined) return;
+    if (isRepeatable) this.#commits.atTurnEnd();
+    else this.#commits.atBlockEnd();
+  }
+
+  /** Commits the held events and all changed rows now. False when rows remain unwritten. */
+  flush(): boolean {
+    this.#commitEvents();
+    return this.writeChanges();
+  }
+
+  /**
+   * Writes all changed rows now, in one transaction. False when they remain unwritten: the database tries again later.
+   * Options as for {@linkcode Database.write}.
+   */
+  writeChanges(options: { isDurable?: boolean } = {}): boolean {
+    if (this.#changedWriters.size === 0) return true;
+    // The second attempt is for a new database that replaced the old one.
+    for (let attempt = 0; attempt < 2; attempt++) {
       const before = this.#connection;
       const isWritten = this.write((connection) => {
-        for (const writer of this.#changed) writer.writeRows(connection);
+        for (const writer of this.#changedWriters) writer.writeRows(connection);
       }, options);
       if (isWritten) {
         this.#allWritten();
@@ -133,8 +163,9 @@ export class Database implements Disposable {
   }
 
   /**
-   * Does `work` in one transaction, at once; false when nothing of it was written.
-   * @param options.isDurable a power failure after it does not undo it: costs an fsync
+   * Does `work` in one transaction, now. False when nothing of it was written.
+   * @param options.isDurable a power failure afterwards does not undo it: costs an fsync
+   * @throws what `work` throws, unless it is a failure of the database
    */
   write(work: (connection: SqliteConnection) => void, { isDurable = false } = {}): boolean {
     const connection = this.#connection;
@@ -149,25 +180,26 @@ export class Database implements Disposable {
     return true;
   }
 
-  /** What `work` reads, or `instead` when it cannot be read. */
-  read<T>(work: (connection: SqliteConnection) => T, instead: T): T {
-    if (this.#isClosed) return instead;
+  /** Returns what `work` reads, or `fallback` when the database is closed or cannot be read. */
+  read<T>(work: (connection: SqliteConnection) => T, fallback: T): T {
+    if (this.#isClosed) return fallback;
     try {
       return work(this.#connection);
     } catch (error) {
       this.#fail(error);
-      return instead;
+      return fallback;
     }
   }
 
-  /** Tries once more to write what is unwritten, and closes the file. May be called again. */
+  /** Tries once more to write what is unwritten, and closes the file. Idempotent. */
   [Symbol.dispose](): void {
     if (this.#isClosed) return;
     this.flush();
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     this.#isClosed = true;
-    this.#changed.clear();
+    this.#commits[Symbol.dispose]();
+    this.#changedWriters.clear();
     this.#connection[Symbol.dispose]();
   }
 
@@ -175,22 +207,10 @@ export class Database implements Disposable {
     return this.#opened.connection;
   }
 
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    // Two microtasks: the journal's commit, scheduled later in the same block, comes first and takes these rows with it.
-    queueMicrotask(() =>
-      queueMicrotask(() => {
-        this.#isScheduled = false;
-        if (!this.#isClosed && this.#cancelRetry === undefined) this.flush();
-      })
-    );
-  }
-
   #retryLater(): void {
     this.#cancelRetry ??= this.#clock.after(RETRY_MS, () => {
       this.#cancelRetry = undefined;
-      if (this.#changed.size > 0) this.flush();
+      if (this.#changedWriters.size > 0) this.flush();
       else if (this.isRefused) {
         this.write((connection) => void connection.run(PROBE, { now: String(this.#clock.now()) }));
       }
@@ -200,8 +220,8 @@ export class Database implements Disposable {
   #allWritten(): void {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
-    const written = [...this.#changed];
-    this.#changed.clear();
+    const written = [...this.#changedWriters];
+    this.#changedWriters.clear();
     for (const writer of written) writer.rowsWritten();
   }
 
@@ -210,22 +230,21 @@ export class Database implements Disposable {
     if (failure === "refused") return this.#refused(error);
     this.#connection[Symbol.dispose]();
     this.#refusal = this.#fileChange = undefined;
-    const options = { path: this.#path, clock: this.#clock, logger: this.#logger };
-    this.#opened = replaceDatabase(options, { error, failure });
+    this.#opened = replaceDatabase(this.#options, { error, failure });
     for (const writer of this.#writers) {
-      writer.databaseBegun();
-      this.#changed.add(writer);
+      writer.databaseReplaced();
+      this.#changedWriters.add(writer);
     }
-    this.#schedule();
+    this.#commits.atBlockEnd();
   }
 
   #refused(error: unknown): void {
     if (this.#refusal === undefined) {
       this.#logger.error(
-        `cannot write to the database ${this.#path}: ${
+        `cannot write to the database ${this.#options.path}: ${
           messageOf(error)
-        }; what happens is kept in memory, events only ` +
-          `for a short time, and writing is tried again every ${RETRY_MS / 1_000} s`,
+        }; apex keeps changes in memory (events ` +
+          `only for a short time), and tries again every ${RETRY_MS / 1_000} s`,
       );
     }
     this.#refusal = messageOf(error);
@@ -234,11 +253,67 @@ export class Database implements Disposable {
 
   #recovered(): void {
     this.#refusal = undefined;
-    if (this.#changed.size === 0) this.#cancelRetry = void this.#cancelRetry?.();
-    this.#logger.info(`the database ${this.#path} is written again`);
+    if (this.#changedWriters.size === 0) this.#cancelRetry = void this.#cancelRetry?.();
+    this.#logger.info(`the database ${this.#options.path} can be written again`);
   }
 }
 
 function changeText(change: FileChange): string {
   return `its file was ${change} while apex ran`;
+}
+
+/**
+ * Says when to commit. A block is synchronous code up to the end of its microtask; a turn is what the event loop runs between
+ * two of its check phases, such as all lines of one chunk of engine events. One transaction for each line would cost more
+ * than everything else that is done for the line.
+ *
+ * The first event of a turn is committed at the end of its block, so that a single event is published at once. Events that
+ * follow in the same turn, and rows that the engine can repeat, wait for the end of the turn. A commit takes everything
+ * that waits, whatever it was made for.
+ */
+export class CommitPoint implements Disposable {
+  readonly #commit: () => void;
+  #isBlockScheduled = false;
+  #hadEvent = false;
+  #isDisposed = false;
+  #turnEnd: ReturnType<typeof setImmediate> | undefined;
+
+  constructor(commit: () => void) {
+    this.#commit = commit;
+  }
+
+  /** An event waits: commit at the end of the block when it is the first of this turn, else at the end of the turn. */
+  forEvent(): void {
+    if (!this.#hadEvent) this.atBlockEnd();
+    this.#hadEvent = true;
+    this.atTurnEnd();
+  }
+
+  atBlockEnd(): void {
+    if (this.#isBlockScheduled) return;
+    this.#isBlockScheduled = true;
+    queueMicrotask(this.#endBlock);
+  }
+
+  atTurnEnd(): void {
+    if (this.#isDisposed) this.atBlockEnd();
+    else this.#turnEnd ??= setImmediate(this.#endTurn);
+  }
+
+  /** From now on nothing waits for the end of a turn. */
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    if (this.#turnEnd !== undefined) clearImmediate(this.#turnEnd);
+  }
+
+  readonly #endBlock = (): void => {
+    this.#isBlockScheduled = false;
+    this.#commit();
+  };
+
+  readonly #endTurn = (): void => {
+    this.#turnEnd = undefined;
+    this.#hadEvent = false;
+    this.#commit();
+  };
 }

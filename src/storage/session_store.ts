@@ -60,7 +60,7 @@ export class SessionStore implements RowWriter {
   }
 
   /** For the database. */
-  databaseBegun(): void {
+  databaseReplaced(): void {
     for (const id of this.#rows.keys()) this.#unwritten.add(id);
   }
 

@@ -139,7 +139,7 @@ export class TaskStore implements RowWriter {
   }
 
   /** For the database. */
-  databaseBegun(): void {
+  databaseReplaced(): void {
     for (const task of this.#unfinished.values()) {
       if (!this.#unwritten.has(keyOf(task))) this.#addUnwritten(task);
     }
@@ -238,7 +238,7 @@ export class KeptContainers implements RowWriter {
   }
 
   /** For the database. */
-  databaseBegun(): void {
+  databaseReplaced(): void {
     for (const id of this.#ids) this.#unwritten.add(id);
   }
 

@@ -50,7 +50,7 @@ export class EngineEventStore implements RowWriter {
     if (this.#unwritten.length > MAX_UNWRITTEN) this.#unwritten = this.#unwritten.slice(MAX_UNWRITTEN / 2);
     this.#newestNano.set(engineId, Math.max(timeNano, this.#newestNano.get(engineId) ?? 0));
     this.#notedSincePrune++;
-    this.#database.changed(this);
+    this.#database.changed(this, { isRepeatable: true });
   }
 
   /** The newest events of that engine that are known from earlier lives and this one, oldest first; what is older is known too. */
@@ -91,7 +91,7 @@ export class EngineEventStore implements RowWriter {
   }
 
   /** For the database: the journal begins anew, and so does what is known of engines. */
-  databaseBegun(): void {}
+  databaseReplaced(): void {}
 
   #lastTimeNano(engineId: string): number | undefined {
     const [row] = this.#database.read(

@@ -16,7 +16,7 @@
  */
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { Database, RowWriter } from "../database.ts";
+import type { CommitPoint, Database, RowWriter } from "../database.ts";
 import type { FileChange } from "../open_database.ts";
 import { IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import {
@@ -169,6 +169,11 @@ export class EventJournal implements RowWriter, Disposable {
     return this.#identity.pastEpochs.get(epoch);
   }
 
+  /** Registers the event log: `commitEvents` commits and publishes what it holds. Returns when that is due. */
+  joinLog(commitEvents: () => void): CommitPoint {
+    return this.#database.joinLog(commitEvents);
+  }
+
   /**
    * Makes a batch durable, with the rows of state that have changed. Never throws for what the database does; if it
    * cannot be written, a new {@linkcode EventJournal.epoch} begins with the batch's first event.
@@ -178,12 +183,12 @@ export class EventJournal implements RowWriter, Disposable {
     const last = batch.at(-1);
     if (this.#state !== "on") {
       if (last !== undefined) this.#headSeq = last.seq;
-      if (!this.#database.isRefused) this.#database.flush();
+      if (!this.#database.isRefused) this.#database.writeChanges();
       return;
     }
     this.#batch = batch;
     this.#database.changed(this);
-    const isWritten = this.#database.flush();
+    const isWritten = this.#database.writeChanges();
     this.#batch = [];
     if (!isWritten) this.#fail();
     if (last !== undefined) this.#headSeq = last.seq;
@@ -266,7 +271,7 @@ export class EventJournal implements RowWriter, Disposable {
   }
 
   /** For the database. */
-  databaseBegun(): void {
+  databaseReplaced(): void {
     const isKept = this.#state !== "off" && !this.#database.isInMemory;
     const floorSeq = this.#headSeq + 1;
     this.#changeEpoch({ floorSeq, isJournaled: isKept });
@@ -303,7 +308,7 @@ export class EventJournal implements RowWriter, Disposable {
     if (this.#database.isInMemory) return;
     this.#isIdentityChanged = true;
     this.#database.changed(this);
-    if (!this.#database.flush({ isDurable: true }) && this.#state === "on") this.#fail();
+    if (!this.#database.writeChanges({ isDurable: true }) && this.#state === "on") this.#fail();
   }
 
   #fail(): void {
