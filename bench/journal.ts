@@ -137,7 +137,7 @@ async function resuming({ log, dir }: { log: EventLog; dir: string }): Promise<v
   for (let round = 0; round < ROUNDS; round++) {
     const { server, client } = await socketPair(dir);
     const startedMs = performance.now();
-    log.subscribeExtended({ connection: server, after: { epoch: log.epoch, seq }, limit: RESUMED });
+    log.subscribeResumable({ connection: server, after: { epoch: log.epoch, seq }, limit: RESUMED });
     const bytes = await readToEnd(client, `${dir}/resumed`);
     rates.apex.push(RESUMED / (performance.now() - startedMs) * 1e3);
     rates.tail.push(await tailRate(`${dir}/resumed`, bytes));

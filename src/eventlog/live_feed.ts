@@ -5,12 +5,13 @@ import type { CloseReason, Feed } from "./subscription.ts";
 const NOTHING = new Uint8Array(0);
 
 /**
- * The bare lines, straight from the log's memory: what is written is a view of its segments. When the log's tail has
- * overtaken it, the line in which it stands is all that is left.
+ * The feed of a subscriber that gets bare lines from now on. It reads the log's memory only, and what it returns is a view of
+ * the log's segments. When eviction overtakes it, the rest of the line in which it stands is all that it can still return.
  */
 export class LiveFeed implements Feed {
+  /** Undefined after eviction has overtaken it, or after {@linkcode LiveFeed.release}. */
   #cursor: LogCursor | undefined;
-  /** What is missing of the line in which it was overtaken. */
+  /** The rest of the line in which it was overtaken. */
   #lastLine: Uint8Array<ArrayBuffer> = NOTHING;
   #isFinishing = false;
 
@@ -20,15 +21,15 @@ export class LiveFeed implements Feed {
 
   get end(): CloseReason | undefined {
     if (this.#cursor === undefined) return this.#lastLine.length === 0 ? "slow" : undefined;
-    return this.#isFinishing && this.#cursor.atHead ? "finished" : undefined;
+    return this.#isFinishing && this.#cursor.isAtHead ? "finished" : undefined;
   }
 
   get isLeftBehind(): boolean {
-    return this.#cursor === undefined || this.#cursor.fellOff;
+    return this.#cursor === undefined || this.#cursor.isEvicted;
   }
 
   next(maxBytes: number): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#cursor?.fellOff) {
+    if (this.#cursor?.isEvicted) {
       this.#lastLine = this.#cursor.restOfLine();
       this.#cursor = undefined;
     }
@@ -50,13 +51,13 @@ export class LiveFeed implements Feed {
   }
 }
 
-/** A position in the log, and the reading from there on. All that a subscriber costs the log. */
+/** A reading position in the log's memory. */
 export class LogCursor {
   readonly #segments: SegmentList;
   #segment: Segment;
   #offset: number;
 
-  /** Stands where the next line will be appended. */
+  /** A cursor at the place where the next line will be appended. */
   static atHead(segments: SegmentList): LogCursor {
     return new LogCursor(segments, segments.tail, segments.tail.length);
   }
@@ -67,43 +68,39 @@ export class LogCursor {
     this.#offset = offset;
   }
 
-  /** What it stands on has left memory: the lines after the current one are lost to it. */
-  get fellOff(): boolean {
-    this.#settle();
-    return this.#segment.evicted;
+  /** Its segment was evicted: the lines after the current one are lost to it. */
+  get isEvicted(): boolean {
+    return this.#nextSegment.evicted;
   }
 
-  /** Nothing is left for it, not even what is appended but not yet published. */
-  get atHead(): boolean {
-    this.#settle();
-    return this.#offset === this.#segment.length;
+  /** It has read everything, including what is appended and not yet published. */
+  get isAtHead(): boolean {
+    return this.#nextSegment === this.#segment && this.#offset === this.#segment.length;
   }
 
-  /** A view of the next published bytes, at most `maxBytes`; none when it has caught up. */
+  /** A view of the next published bytes, at most `maxBytes`; undefined when it has caught up. */
   peek(maxBytes: number): Uint8Array<ArrayBuffer> | undefined {
-    this.#settle();
-    const end = Math.min(this.#segment.published, this.#offset + maxBytes);
-    return end > this.#offset ? this.#segment.bytes.subarray(this.#offset, end) : undefined;
+    const segment = this.#nextSegment;
+    if (segment !== this.#segment) this.#offset = 0;
+    this.#segment = segment;
+    const end = Math.min(segment.published, this.#offset + maxBytes);
+    return end > this.#offset ? segment.bytes.subarray(this.#offset, end) : undefined;
   }
 
-  /** Moves on by what was written of the last {@linkcode peek}. */
+  /** Moves past `bytes` of what {@linkcode LogCursor.peek} returned. */
   advance(bytes: number): void {
     this.#offset += bytes;
   }
 
-  /** A copy of what is missing of the line that it stands in; empty between two lines. */
+  /** A copy of the rest of the line in which it stands; empty between two lines. */
   restOfLine(): Uint8Array<ArrayBuffer> {
     const end = this.#segment.lineEnd(this.#offset);
     return end > this.#offset ? this.#segment.bytes.slice(this.#offset, end) : NOTHING;
   }
 
-  /** At the end of a full segment the position is the start of the next one, if that is still there. */
-  #settle(): void {
-    while (this.#offset === this.#segment.length) {
-      const next = this.#segments.after(this.#segment);
-      if (next === undefined) return;
-      this.#segment = next;
-      this.#offset = 0;
-    }
+  /** The segment of the next byte: the following one, if memory has it, when the current one was read to its end. */
+  get #nextSegment(): Segment {
+    if (this.#offset < this.#segment.length) return this.#segment;
+    return this.#segments.after(this.#segment) ?? this.#segment;
   }
 }

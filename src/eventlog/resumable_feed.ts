@@ -1,10 +1,9 @@
 /**
- * The extended stream: events with their numbers, and between them records that say where the stream stands and what is
- * missing from it. Its position is a number, so it holds on to nothing of the log: it reads from memory where that still
- * has the next event, else from the journal, and only where that has moved on, too, it tells of a gap. It is never in a
- * hurry and never left behind.
+ * The feed of a subscriber that can resume: numbered events, and between them stream records that give the position and
+ * report gaps. Its position is a number, so it pins nothing of the log. It reads from memory, or from the journal when memory
+ * no longer has the next event. Only when the journal has deleted that too does it report a gap. So it is never left behind.
  *
- * It holds one piece of at most 64 KiB (or of one line), and the snapshot until that is taken.
+ * It holds one piece of at most 64 KiB (or one line that is longer), and the snapshot until that is sent.
  */
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -19,35 +18,40 @@ import type { CloseReason, Feed } from "./subscription.ts";
 const NOTHING = new Uint8Array(0);
 const encoder = new TextEncoder();
 
-/** What a snapshot says, beside where it stands in the log. */
+/** The contents of a snapshot, without its position in the log. */
 export type SnapshotState = Omit<StreamRecordOf<"stream.snapshot">, "type" | "cursor">;
 
-export interface ResumableFeedOptions {
+export interface ResumeOptions {
+  /** Selects events; all by default. */
+  readonly filter?: EventFilter;
+  /** Starts after this cursor; at the head by default. */
+  readonly after?: Cursor;
+  /** Sent as `stream.snapshot` before any event. Take it in the same synchronous block in which the feed is created. */
+  readonly snapshot?: SnapshotState;
+  /** The stream ends after this number of events. */
+  readonly limit?: number;
+}
+
+export interface ResumableFeedOptions extends ResumeOptions {
   readonly source: EventSource;
-  /** Where the log stands: after the last event that was appended. */
+  /** The cursor after the last event that was appended. */
   readonly head: () => Cursor;
-  /** The last number that an epoch of the past and this one share; undefined for an unknown one. */
+  /** The last `seq` that a past epoch shares with the current one; undefined for an unknown epoch. */
   readonly lastSharedSeq: (epoch: string) => number | undefined;
-  readonly filter: EventFilter | undefined;
-  /** At the head when absent. */
-  readonly after: Cursor | undefined;
-  readonly snapshot: SnapshotState | undefined;
-  /** Events, then it ends. */
-  readonly limit: number | undefined;
   readonly clock: Clock;
 }
 
 export class ResumableFeed implements Feed {
   readonly isLeftBehind = false;
   readonly #options: ResumableFeedOptions;
-  /** Written before anything else. */
+  /** Sent before anything else. */
   readonly #records: Uint8Array<ArrayBuffer>[] = [];
-  /** What is left of the piece that is being written. */
+  /** The rest of the piece that is being written. */
   #piece: Uint8Array<ArrayBuffer> = NOTHING;
   #epoch: string;
-  /** Number of the last event that was given, or looked at and left out. */
+  /** Number of the last event that was returned, or skipped by the filter. */
   #seq: number;
-  #left: number;
+  #eventsLeft: number;
   #isFinishing = false;
   #isHeartbeatDue = false;
   #end: CloseReason | undefined;
@@ -55,32 +59,33 @@ export class ResumableFeed implements Feed {
 
   constructor(options: ResumableFeedOptions) {
     this.#options = options;
-    this.#left = options.limit ?? Infinity;
+    this.#eventsLeft = options.limit ?? Infinity;
     this.#lastSentMs = options.clock.now();
     const head = options.head();
     this.#epoch = head.epoch;
     const cursor = formatCursor(head);
     const oldest = formatCursor({ epoch: head.epoch, seq: options.source.oldestSeq - 1 });
-    this.#tell({ type: "stream.hello", protocol: PROTOCOL_VERSION, epoch: head.epoch, cursor, oldest });
-    if (options.snapshot !== undefined) this.#tell({ type: "stream.snapshot", ...options.snapshot, cursor });
-    this.#seq = options.after === undefined ? head.seq : this.#place(options.after, head);
+    this.#add({ type: "stream.hello", protocol: PROTOCOL_VERSION, epoch: head.epoch, cursor, oldest });
+    if (options.snapshot !== undefined) this.#add({ type: "stream.snapshot", ...options.snapshot, cursor });
+    this.#seq = options.after === undefined ? head.seq : this.#resume(options.after, head);
   }
 
   get end(): CloseReason | undefined {
     return this.#end;
   }
 
-  /** When it last had something taken, in milliseconds since the Unix epoch. */
+  /** When the subscriber last took bytes, in milliseconds since the Unix epoch. */
   get lastSentMs(): number {
     return this.#lastSentMs;
   }
 
   next(maxBytes: number): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#piece.length > 0) return this.#piece.subarray(0, maxBytes);
-    const piece = this.#nextPiece();
-    if (piece === undefined) return undefined;
-    this.#piece = piece;
-    return piece.subarray(0, maxBytes);
+    if (this.#piece.length === 0) {
+      const piece = this.#nextPiece();
+      if (piece === undefined) return undefined;
+      this.#piece = piece;
+    }
+    return this.#piece.subarray(0, maxBytes);
   }
 
   advance(bytes: number): void {
@@ -88,7 +93,7 @@ export class ResumableFeed implements Feed {
     if (bytes > 0) this.#lastSentMs = this.#options.clock.now();
   }
 
-  /** A heartbeat is to be sent, unless there is something else. */
+  /** Sends a heartbeat, unless an event is sent first. */
   beat(): void {
     this.#isHeartbeatDue = true;
   }
@@ -102,12 +107,12 @@ export class ResumableFeed implements Feed {
     this.#piece = NOTHING;
   }
 
-  /** Empty: nothing yet, but more is to be looked at. */
+  /** Empty when the filter skipped everything so far, and more events are to be scanned. */
   #nextPiece(): Uint8Array<ArrayBuffer> | undefined {
     const record = this.#records.shift();
     if (record !== undefined) return record;
     if (this.#end !== undefined) return undefined;
-    if (this.#left === 0) return this.#bye("limit");
+    if (this.#eventsLeft === 0) return this.#bye("limit");
     const head = this.#options.head();
     if (head.epoch !== this.#epoch) return this.#changeEpoch(head.epoch);
     return this.#nextEvents() ?? this.#whenCaughtUp(head);
@@ -115,13 +120,13 @@ export class ResumableFeed implements Feed {
 
   #nextEvents(): Uint8Array<ArrayBuffer> | undefined {
     const { source, filter } = this.#options;
-    const chunk = source.read(this.#seq, { filter, maxLines: this.#left });
+    const chunk = source.read(this.#seq, { filter, maxLines: this.#eventsLeft });
     if (chunk === undefined) return undefined;
     const from = this.#cursor;
     this.#seq = chunk.scannedTo;
     if (chunk.isMissing) return encodeRecord(this.#gap(from, "evicted"));
     if (chunk.lines.length === 0) return this.#seq >= source.newestSeq ? undefined : NOTHING;
-    this.#left -= chunk.lines.length;
+    this.#eventsLeft -= chunk.lines.length;
     this.#isHeartbeatDue = false;
     return numberLines(chunk.lines);
   }
@@ -138,15 +143,15 @@ export class ResumableFeed implements Feed {
     return encodeRecord({ type: "stream.bye", reason });
   }
 
-  /** The numbers go on; what is to come is in another epoch. Nothing is missing that memory still has. */
+  /** Numbering continues in the new epoch. No event is missing that memory still has. */
   #changeEpoch(epoch: string): Uint8Array<ArrayBuffer> {
     const from = this.#cursor;
     this.#epoch = epoch;
     return encodeRecord(this.#gap(from, "epoch"));
   }
 
-  /** Where to begin for one that has everything up to `after`; tells of the gap that there is then. */
-  #place(after: Cursor, head: Cursor): number {
+  /** Returns the `seq` to start after for a subscriber that has everything up to `after`, and reports the gap, if any. */
+  #resume(after: Cursor, head: Cursor): number {
     const { source, lastSharedSeq } = this.#options;
     let reason: GapReason | undefined;
     let { seq } = after;
@@ -160,7 +165,7 @@ export class ResumableFeed implements Feed {
       seq = head.seq;
     }
     this.#seq = seq;
-    if (reason !== undefined) this.#tell(this.#gap(after, reason));
+    if (reason !== undefined) this.#add(this.#gap(after, reason));
     return seq;
   }
 
@@ -172,14 +177,29 @@ export class ResumableFeed implements Feed {
     return { type: "stream.gap", from: formatCursor(from), to: formatCursor(this.#cursor), reason };
   }
 
-  #tell(record: StreamRecord): void {
+  #add(record: StreamRecord): void {
     this.#records.push(encodeRecord(record));
   }
 }
 
 function encodeRecord(record: StreamRecord): Uint8Array<ArrayBuffer> {
-  // Never shared memory; the types of Deno 2.4 do not say so.
+  // Not shared memory, but the types of Deno 2.4 do not say so.
   return encoder.encode(`${JSON.stringify(record)}\n`) as Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Parses the cursor that a subscriber asks to resume after.
+ *
+ * @throws {ApexError} `usage` for an invalid cursor
+ */
+export function resumeCursor(text: string): Cursor {
+  const cursor = parseCursor(text);
+  if (cursor !== undefined) return cursor;
+  throw new ApexError(
+    "usage",
+    `invalid cursor ${JSON.stringify(text)}: expected 16 hex digits, a colon and a number, for example ` +
+      "0123456789abcdef:42 (apex events --seq prints cursors)",
+  );
 }
 
 export interface HeartbeatOptions {
@@ -190,41 +210,26 @@ export interface HeartbeatOptions {
   readonly beat: () => void;
 }
 
-/** Beats whenever nothing was sent for a while. Not one that does not take what it was sent: it has one waiting. */
+/** Calls `beat` whenever nothing was sent for `everyMs`. A subscriber that does not read has one heartbeat waiting at most. */
 export class Heartbeat implements Disposable {
   readonly #options: HeartbeatOptions;
   #cancel: () => void;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
-    this.#cancel = options.clock.after(options.everyMs, this.#look);
+    this.#cancel = options.clock.after(options.everyMs, this.#check);
   }
 
   [Symbol.dispose](): void {
     this.#cancel();
   }
 
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     const { clock, everyMs, lastSentMs, beat } = this.#options;
     const quietMs = clock.now() - lastSentMs();
     const isDue = quietMs >= everyMs;
-    // A clock that was set back must not make it wait for longer.
-    this.#cancel = clock.after(isDue ? everyMs : Math.min(everyMs, everyMs - quietMs), this.#look);
+    // The minimum matters when the clock was set back: the wait must not become longer.
+    this.#cancel = clock.after(isDue ? everyMs : Math.min(everyMs, everyMs - quietMs), this.#check);
     if (isDue) beat();
   };
-}
-
-/**
- * The cursor that a subscriber asks to resume after.
- *
- * @throws {ApexError} `usage` for what is none
- */
-export function resumeCursor(text: string): Cursor {
-  const cursor = parseCursor(text);
-  if (cursor !== undefined) return cursor;
-  throw new ApexError(
-    "usage",
-    `invalid cursor ${JSON.stringify(text)}: expected 16 hex digits, a colon and a number, such as ` +
-      "0123456789abcdef:42 for example (apex events --seq shows them)",
-  );
 }

@@ -1,14 +1,14 @@
 import type { WireEvent, WireEventType } from "../protocol/wire_event.ts";
 
 const NEWLINE = 10;
-/** In UTF-8. */
+/** The longest UTF-8 sequence. */
 const MAX_CHARACTER_BYTES = 4;
-/** Fits 256 KiB of 231-byte lines without growing. */
+/** Enough for 256 KiB of 231-byte lines. */
 const INITIAL_LINES = 1_152;
 
 const encoder = new TextEncoder();
 
-/** One line of the log, with what the index knows of it. */
+/** One line of the log, with its fields in the index. */
 export interface LogLine {
   readonly seq: number;
   readonly type: WireEventType;
@@ -16,26 +16,25 @@ export interface LogLine {
   readonly containerId: string | undefined;
   readonly containerName: string | undefined;
   /**
-   * The line with its newline, as the journal and extended subscribers get it: where the bare line has all of the event, a
-   * view of the log's own bytes. Never to be written to.
+   * The whole event with its newline, as the journal and resumable subscribers get it. When the bare line has all fields of
+   * the event, this is a view of the segment's bytes. Do not write to it.
    */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /**
- * A stretch of the log: encoded lines one after the other, and beside them an index of where each ends and what it is
- * about. Bytes are only ever added; bytes below {@linkcode Segment.published} never change, so a write to a
- * subscriber may use them in place.
+ * A part of the log in memory: encoded lines one after the other, and an index of their ends and their fields. Bytes are only
+ * appended. Bytes below {@linkcode Segment.published} never change, so a write to a subscriber uses them in place.
  */
 export class Segment {
-  /** Counts segments from 0, without holes. */
+  /** Counts segments from 0, without gaps. */
   readonly number: number;
   /** The `seq` of its first line. */
   readonly firstSeq: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** How many bytes subscribers may see. */
+  /** The number of bytes that subscribers may read. */
   published = 0;
-  /** It has left memory's retention: whoever still holds it has lost what follows. */
+  /** The log has dropped it: a reader that still holds it has lost the lines after it. */
   evicted = false;
 
   #length = 0;
@@ -46,7 +45,7 @@ export class Segment {
   readonly #taskIds: (string | undefined)[] = [];
   readonly #containerIds: (string | undefined)[] = [];
   readonly #containerNames: (string | undefined)[] = [];
-  /** Whole lines, by index, of events of which the bare line has a part only. Few. */
+  /** By index, the whole lines of the few events whose bare line lacks fields. */
   readonly #wholeLines = new Map<number, Uint8Array<ArrayBuffer>>();
   #wholeBytes = 0;
 
@@ -61,25 +60,26 @@ export class Segment {
     return this.#length;
   }
 
-  /** Bytes that it takes, used or not. */
+  /** Its size in memory, used or not. */
   get memoryBytes(): number {
     return this.bytes.length + this.#wholeBytes;
   }
 
-  /** How many lines it holds. */
+  /** The number of lines. */
   get lines(): number {
     return this.#lines;
   }
 
   /**
-   * Adds a line, encoded in place. False, and nothing changed, when `json` and its newline do not fit.
-   * @param wholeJson of the event, where `json`, its bare form, has a part of it only
+   * Appends a line, encoded in place. Returns false and changes nothing when `json` and its newline do not fit.
+   * @param json the bare event
+   * @param wholeJson the whole event, when it has fields that `json` lacks
    */
   append(json: string, event: WireEvent, wholeJson?: string): boolean {
     const free = this.bytes.subarray(this.#length, -1);
     const { read, written } = encoder.encodeInto(json, free);
     if (read < json.length) return false;
-    // Deno 2.4 sometimes claims to have read all of a text with é or ü of which only a part had room.
+    // Deno 2.4 sometimes reports that it read all of a text with é or ü when only a part fitted.
     if (free.length - written < MAX_CHARACTER_BYTES && lineBytes(json) !== written + 1) return false;
     const newlineAt = this.#length + written;
     this.bytes[newlineAt] = NEWLINE;
@@ -94,19 +94,19 @@ export class Segment {
     return true;
   }
 
-  /** The end of the line that the byte before `offset` belongs to: `offset` itself where a line ends there. */
+  /** The end of the line that contains the byte before `offset`: `offset` itself when a line ends there. */
   lineEnd(offset: number): number {
     return offset === 0 ? 0 : this.#ends[this.#lineBefore(offset)]!;
   }
 
-  /** Its lines from byte `offset` on, which must be where one begins. */
+  /** The lines from byte `offset` on, which must be the start of a line. */
   *linesFrom(offset: number): Generator<LogLine> {
     for (let index = offset === 0 ? 0 : this.#lineBefore(offset) + 1; index < this.#lines; index++) {
       yield this.line(index);
     }
   }
 
-  /** The line with that index, counted from 0. */
+  /** The line with this index, counted from 0. */
   line(index: number): LogLine {
     return {
       seq: this.firstSeq + index,
@@ -119,7 +119,7 @@ export class Segment {
     };
   }
 
-  /** Index of the line that the byte before `offset` belongs to. */
+  /** Index of the line that contains the byte before `offset`. */
   #lineBefore(offset: number): number {
     let low = 0;
     let high = this.#lines - 1;
@@ -132,7 +132,7 @@ export class Segment {
   }
 
   #addWhole(line: Uint8Array): void {
-    // Never shared memory; the types of Deno 2.4 do not say so.
+    // Not shared memory, but the types of Deno 2.4 do not say so.
     this.#wholeLines.set(this.#lines, line as Uint8Array<ArrayBuffer>);
     this.#wholeBytes += line.length;
   }
@@ -144,7 +144,7 @@ export class Segment {
   }
 }
 
-/** How many bytes the line of `json` takes, newline included. */
+/** The length of the line of `json` in bytes, newline included. */
 export function lineBytes(json: string): number {
   return encoder.encode(json).length + 1;
 }

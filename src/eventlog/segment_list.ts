@@ -1,12 +1,12 @@
 import type { WireEvent } from "../protocol/wire_event.ts";
 import { lineBytes, type LogLine, Segment } from "./segment.ts";
 
-/** UTF-8 takes at most three bytes for one UTF-16 code unit. */
+/** UTF-8 needs at most three bytes for one UTF-16 code unit. */
 const MAX_BYTES_PER_UNIT = 3;
 
 /**
- * The segments that are in memory, oldest first. Segments do not point at each other: one that a stalled write still
- * holds keeps nothing but itself alive.
+ * The segments in memory, oldest first. Segments do not refer to each other, so a stalled write keeps only its own segment in
+ * memory.
  */
 export class SegmentList {
   readonly #segments: Segment[];
@@ -14,7 +14,7 @@ export class SegmentList {
   #memoryBytes: number;
   #publishedSeq: number;
 
-  /** @param options.firstSeq the `seq` that the first line will get. */
+  /** @param options.firstSeq the `seq` of the first line that will be appended */
   constructor(options: { firstSeq: number; segmentBytes: number }) {
     this.#segmentBytes = options.segmentBytes;
     this.#segments = [
@@ -32,19 +32,19 @@ export class SegmentList {
     return this.#segments.at(-1)!;
   }
 
-  /** `seq` of the newest line that subscribers may see. */
+  /** `seq` of the newest line that subscribers may read. */
   get publishedSeq(): number {
     return this.#publishedSeq;
   }
 
-  /** Bytes that the segments take, used or not. */
+  /** The size of all segments, used or not. */
   get memoryBytes(): number {
     return this.#memoryBytes;
   }
 
   /**
-   * Writes a line at the end, in a new segment where it does not fit in the last one.
-   * @param wholeJson as {@linkcode Segment.append} takes it
+   * Appends a line, to a new segment when it does not fit into the last one.
+   * Parameters as for {@linkcode Segment.append}.
    */
   append(json: string, event: WireEvent, wholeJson?: string): void {
     const { tail } = this;
@@ -66,29 +66,29 @@ export class SegmentList {
     this.#memoryBytes += segment.memoryBytes;
   }
 
-  /** The one that follows `segment`; none when that is the last, or when the follower has been evicted. */
+  /** The segment after `segment`; undefined when `segment` is the last, or the one after it was evicted. */
   after(segment: Segment): Segment | undefined {
     return this.#segments[segment.number + 1 - this.oldest.number];
   }
 
-  /** The lines that subscribers may not see yet. */
+  /** The lines that are appended and not yet published. */
   *unpublished(): Generator<LogLine> {
     for (const segment of this.#segments) {
       if (segment.published < segment.length) yield* segment.linesFrom(segment.published);
     }
   }
 
-  /** The published lines after `seq`, which must be one before the oldest or later. */
+  /** The published lines after `seq`. The line after `seq` must not have been evicted. */
   *publishedAfter(seq: number): Generator<LogLine> {
     for (let next = seq + 1; next <= this.#publishedSeq;) {
-      // Whoever reads is nearly always near the tail.
+      // Readers are nearly always near the tail.
       const segment = this.#segments.findLast(({ firstSeq }) => firstSeq <= next)!;
       const end = Math.min(segment.firstSeq + segment.lines, this.#publishedSeq + 1);
       for (; next < end; next++) yield segment.line(next - segment.firstSeq);
     }
   }
 
-  /** Lets subscribers see all there is. */
+  /** Lets subscribers read everything that is appended. */
   publish(): void {
     this.#publishedSeq = this.tail.firstSeq + this.tail.lines - 1;
     for (let index = this.#segments.length - 1; index >= 0; index--) {
@@ -98,7 +98,7 @@ export class SegmentList {
     }
   }
 
-  /** Drops whole segments, oldest first, while they take more than `retainedBytes`; never the last one. */
+  /** Drops whole segments, oldest first, until at most `retainedBytes` remain; never the last one. */
   evict(retainedBytes: number): void {
     while (this.#memoryBytes > retainedBytes && this.#segments.length > 1) {
       const segment = this.#segments.shift()!;

@@ -1,56 +1,59 @@
 /**
- * One subscriber: a feed (what is to be written), a connection, and the pump between them.
+ * One subscriber: a feed, which supplies the bytes, a connection, and the pump that writes from one to the other.
  *
- * It is `idle` (caught up: in the log's list of those to wake, or in the wake lanes), `busy` (its pump runs: a write is in
- * flight) or `closed`. There is no queue: the pump takes from the feed what the connection has room for, so a busy
- * subscriber coalesces by itself, and its next write takes all that came meanwhile.
+ * A subscription is `idle` (it has caught up, and waits in the log's list or in the `WakeScheduler` to be woken), `busy` (its
+ * pump runs: a write is in flight) or `closed`. It has no queue: each write takes from the feed everything that was published
+ * during the last write, up to 64 KiB.
  *
- * The subscription owns its connection from the start: it alone closes it, once, whatever the reason.
+ * The subscription owns its connection from the start, and closes it once, whatever the reason.
  */
 import { setImmediate } from "node:timers";
 import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 
-/** More in one write gains nothing, and holds more of the log under a stalled one. */
+/** A larger write gains nothing, and a stalled one would keep more of the log in memory. */
 const MAX_WRITE_BYTES = 64 * 1024;
-/** So long may a subscriber take no byte though there is one for it, or take for the line in which it was dropped. */
+/**
+ * How long a subscriber may take no byte although bytes are pending, and how long it may take for the rest of its last line
+ * after the log has left it behind.
+ */
 const PATIENCE_MS = 30_000;
 
-/** What a subscriber is written to through: `write` may take a part only, as {@linkcode Deno.Conn} does. */
+/** The connection to a subscriber. `write` may write a part of the bytes only, like that of {@linkcode Deno.Conn}. */
 export type SubscriberConnection = Pick<Deno.Conn, "write" | "close">;
 
 /**
- * Why a subscription ended. `gone`: the peer hung up. `slow`: the log moved on without it. `stalled`: it took nothing
- * for 30 seconds. `finished`: it got everything, then the log closed it. `closed`: its owner ended it, or
- * its feed failed.
+ * Why a subscription ended. `gone`: the peer closed its connection. `slow`: the log evicted events that it had not read.
+ * `stalled`: it read nothing for 30 seconds. `finished`: it got everything, then the log closed it. `closed`: its owner ended
+ * it, or its feed failed.
  */
 export type CloseReason = "gone" | "slow" | "stalled" | "finished" | "closed";
 
-/** What one subscriber is given: bytes of whole lines, as far as they are published. */
+/** Supplies the bytes for one subscriber: whole lines, as far as they are published. */
 export interface Feed {
   /**
-   * The next bytes, at most `maxBytes`. None (undefined) when it has caught up, or is at its end. Empty: it is still looking
-   * for some, and wants to go on in another turn of the event loop.
+   * The next bytes, at most `maxBytes`. Undefined when it has caught up or has ended. Empty when it has not found any yet,
+   * and is to be asked again in another turn of the event loop.
    */
   next(maxBytes: number): Uint8Array<ArrayBuffer> | undefined;
-  /** So many of the bytes that `next` gave last were taken. */
+  /** Moves past `bytes` of what `next` returned last. */
   advance(bytes: number): void;
-  /** Why it is over, once `next` gives nothing any more. */
+  /** Why it has ended, once `next` returns nothing more. */
   readonly end: CloseReason | undefined;
-  /** The log has moved on without it, and it is only at the end of its line. */
+  /** The log has evicted what comes next: only the rest of the current line remains. */
   readonly isLeftBehind: boolean;
-  /** It is to end as soon as all that was appended is given. */
+  /** Ends as soon as it has returned everything that was appended. */
   finish(): void;
-  /** Lets go of the log: nobody will ask again. */
+  /** Releases the log: `next` is not called again. */
   release(): void;
 }
 
-/** What the log wants to hear from its subscriptions. */
+/** What a subscription reports to the log. */
 export interface SubscriptionHost {
-  /** It has caught up, and wants to be woken when there is more. */
+  /** It has caught up, and is to be woken when more is published. */
   idle(subscription: Subscription): void;
   closed(subscription: Subscription, reason: CloseReason): void;
-  /** A subscription's feed threw `error`; that one is closed next. */
+  /** The subscription's feed threw `error`; the subscription is closed next. */
   failed(error: unknown): void;
 }
 
@@ -58,16 +61,16 @@ export interface SubscriptionOptions {
   readonly connection: SubscriberConnection;
   readonly feed: Feed;
   readonly host: SubscriptionHost;
-  /** Called once, when it is over. `error` is what the failed write said, or the feed. */
+  /** Called once, when it ends. `error` is the error of the write or of the feed. */
   readonly onClose?: ((reason: CloseReason, error?: unknown) => void) | undefined;
   /**
-   * Called once, at or after `onClose`, when no write is in flight any more. In Deno 2.4 closing does not end a write, and
-   * the descriptor stays in use until the peer reads or dies.
+   * Called once, at or after `onClose`, when no write is in flight. In Deno 2.4, closing a connection does not end a write:
+   * the descriptor stays in use until the peer reads or exits.
    */
   readonly onReleased?: (() => void) | undefined;
 }
 
-/** Made by `EventLog.subscribe` and `EventLog.subscribeExtended`. */
+/** Created by `EventLog.subscribe` and `EventLog.subscribeResumable`. */
 export class Subscription {
   readonly #connection: SubscriberConnection;
   readonly #feed: Feed;
@@ -76,10 +79,10 @@ export class Subscription {
   readonly #onReleased: (() => void) | undefined;
   #writing = false;
   #state: "idle" | "busy" | "closed" = "idle";
-  /** The log has it on its list of those to wake, or in the lanes. */
+  /** It waits in the log's list or in the `WakeScheduler`. */
   #isListed = false;
   #finished: PromiseWithResolvers<void> | undefined;
-  /** A byte was taken since the last sweep. */
+  /** The peer has taken a byte since the last sweep. */
   #progressed = false;
   #quietSinceMs = 0;
   #leftBehindAtMs: number | undefined;
@@ -96,12 +99,12 @@ export class Subscription {
     return this.#state === "closed";
   }
 
-  /** Ends it at once, mid-line if need be. Does nothing when it is over already. */
+  /** Ends it now, even within a line. Idempotent. */
   close(reason: CloseReason = "closed"): void {
     this.#close(reason);
   }
 
-  /** Ends it as soon as it has all that was appended; resolves when it has ended, however. */
+  /** Ends it as soon as it has sent everything that was appended. Resolves when it has ended, for whatever reason. */
   finish(): Promise<void> {
     if (this.#state === "closed") return Promise.resolve();
     this.#finished ??= Promise.withResolvers();
@@ -110,13 +113,13 @@ export class Subscription {
     return this.#finished.promise;
   }
 
-  /** The log calls this when it has taken it from its list: there is more. */
+  /** The log has removed it from its list, because more is published. */
   wake(): void {
     this.#isListed = false;
     this.nudge();
   }
 
-  /** Starts the pump of an idle one. */
+  /** Starts the pump if it is idle. */
   nudge(): void {
     if (this.#state !== "idle") return;
     this.#state = "busy";
@@ -124,14 +127,14 @@ export class Subscription {
     this.#pump();
   }
 
-  /** Asks the log to wake it. Its maker calls this once; then it does so itself. */
+  /** Asks the log to wake it. The log calls this once after creating it. */
   list(): void {
     if (this.#isListed) return;
     this.#isListed = true;
     this.#host.idle(this);
   }
 
-  /** Ends one that has lost patience; true while it has something in flight. The log calls this now and then. */
+  /** Ends it when the peer has been too slow. Returns true while it is busy. The log calls this every few seconds. */
   sweep(nowMs: number): boolean {
     if (this.#state !== "busy") return false;
     if (this.#progressed) {
@@ -148,18 +151,18 @@ export class Subscription {
     return false;
   }
 
-  /** Settles every error itself; what remains in flight after `close` is the runtime's to end. */
+  /** Handles every error. A write that is in flight after `close` is ended by the runtime. */
   async #pump(): Promise<void> {
     try {
       await this.#pumpAll();
     } catch (error) {
-      // Nothing of the feed can be relied on any more, and the others have feeds of their own.
+      // The state of this feed is unknown now. Other subscriptions have feeds of their own.
       this.#host.failed(error);
       this.#close("closed", error);
     }
   }
 
-  /** @throws what the feed does */
+  /** @throws what the feed throws */
   async #pumpAll(): Promise<void> {
     for (let bytes = this.#next(); bytes !== undefined; bytes = this.#next()) {
       let written = 0;
@@ -169,7 +172,7 @@ export class Subscription {
         else await new Promise<void>((resolve) => void setImmediate(resolve));
       } catch (error) {
         this.#writing = false;
-        // However a write fails, that subscriber is gone; after our own close it fails because of that.
+        // A write fails because the peer closed the connection, or because this subscription did.
         return this.closed ? this.#onReleased?.() : this.#close("gone", error);
       }
       this.#writing = false;
@@ -190,7 +193,7 @@ export class Subscription {
   #close(reason: CloseReason, error?: unknown): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    // A write that never ends must not hold a part of the log.
+    // A write that never ends must not keep a part of the log in memory.
     this.#feed.release();
     this.#connection.close();
     this.#host.closed(this, reason);
@@ -200,7 +203,7 @@ export class Subscription {
   }
 }
 
-/** Lets each of `subscriptions` catch up and end; those that have not after `limitMs` are cut. */
+/** Lets each of `subscriptions` catch up and end. Those that have not ended after `limitMs` are closed. */
 export async function finishAll(
   subscriptions: Iterable<Subscription>,
   { clock, limitMs }: { clock: Clock; limitMs: number },

@@ -2,36 +2,35 @@ import { clearImmediate, setImmediate } from "node:timers";
 import type { Subscription } from "./subscription.ts";
 
 /**
- * Subscribers started in one turn of the event loop. Thousands of writes in flight at once cost more than the writes:
- * one line to 10,000 sockets takes 27 ms in lanes of 64 to 256, and 90 ms and twice the memory all at once.
+ * Subscribers woken in one turn of the event loop. Thousands of writes in flight at once cost more than the writes themselves:
+ * one line to 10,000 sockets takes 27 ms in batches of 64 to 256, and 90 ms and twice the memory all at once.
  */
-const LANE_WIDTH = 128;
+const WAKES_PER_TURN = 128;
 
 /**
- * Starts idle subscribers, so many in each turn of the event loop, and never waits for their writes: one that stalls
- * holds no lane. Who waits here is in exactly one batch, so the queue is bounded by the number of subscribers.
+ * Wakes idle subscribers, a limited number in each turn of the event loop. It never waits for their writes, so a stalled
+ * subscriber delays no other. Each subscriber is in one batch at most, which bounds the queue.
  */
 export class WakeScheduler implements Disposable {
   readonly #batches: Iterator<Subscription>[] = [];
   #nextTurn: ReturnType<typeof setImmediate> | undefined;
-  readonly #turn = (): void => this.#startSome();
 
-  /** Starts all of `batch`, the first of them at once. The batch must not change any more. */
+  /** Wakes all of `batch`, the first ones now. The caller must not change `batch` afterwards. */
   wake(batch: Iterable<Subscription>): void {
     this.#batches.push(batch[Symbol.iterator]());
-    if (this.#nextTurn === undefined) this.#startSome();
+    if (this.#nextTurn === undefined) this.#wakeSome();
   }
 
-  /** Starts nobody any more. */
+  /** Wakes no more subscribers. */
   [Symbol.dispose](): void {
     if (this.#nextTurn !== undefined) clearImmediate(this.#nextTurn);
     this.#nextTurn = undefined;
     this.#batches.length = 0;
   }
 
-  #startSome(): void {
+  readonly #wakeSome = (): void => {
     this.#nextTurn = undefined;
-    let started = 0;
+    let woken = 0;
     while (this.#batches.length > 0) {
       const next = this.#batches[0]!.next();
       if (next.done) {
@@ -39,9 +38,9 @@ export class WakeScheduler implements Disposable {
         continue;
       }
       next.value.wake();
-      if (++started < LANE_WIDTH) continue;
-      this.#nextTurn = setImmediate(this.#turn);
+      if (++woken < WAKES_PER_TURN) continue;
+      this.#nextTurn = setImmediate(this.#wakeSome);
       return;
     }
-  }
+  };
 }

@@ -20,13 +20,13 @@ Deno.test("a subscriber whose events cannot be had is closed and told of; the ot
   await using log = new EventLog({ clock: new FakeClock(), logger });
   const [broken, other] = [new StreamTaker(), new StreamTaker()];
   const closed: unknown[] = [];
-  log.subscribeExtended({
+  log.subscribeResumable({
     connection: broken,
     filter: new BrokenFilter({}),
     onClose: (reason, error) => void closed.push(reason, error),
     onReleased: () => void closed.push("released"),
   });
-  log.subscribeExtended({ connection: other });
+  log.subscribeResumable({ connection: other });
   for (const text of ["one", "two"]) {
     log.append(eventOf(text));
     await settled();

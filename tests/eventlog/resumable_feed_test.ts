@@ -43,7 +43,7 @@ Deno.test("an extended subscriber is told where the log stands, then each event 
   log.append(eventOf("before"));
   const { server, client } = await pairs.pair();
   const snapshot = { containers: [{ id: "c" }], sessions: [], tasks: [] };
-  log.subscribeExtended({ connection: server, snapshot });
+  log.subscribeResumable({ connection: server, snapshot });
   log.append(eventOf("after"));
   const text = await within(5_000, "the event", readText(client, `${lineOf(eventOf("after")).slice(1)}`));
   const cursor = `${EPOCH}:8`;
@@ -62,7 +62,7 @@ Deno.test("an extended subscriber resumes after its cursor, from memory and from
   assert(life.log.stats().oldestSeq > 400);
   for (const seq of [0, 1, 250, 439, 499, 500]) {
     const taker = new StreamTaker();
-    life.log.subscribeExtended({ connection: taker, after: { epoch: life.log.epoch, seq } });
+    life.log.subscribeResumable({ connection: taker, after: { epoch: life.log.epoch, seq } });
     life.log.append(eventOf("now"));
     await settled(20);
     const { headSeq } = life.log.stats();
@@ -76,7 +76,7 @@ Deno.test("an extended subscriber that stops taking reads on from the journal, a
   await using life = new JournaledLog(dir.join("a.db"), { log: SMALL });
   const slow = new StreamTaker();
   const quick = new StreamTaker();
-  for (const connection of [slow, quick]) life.log.subscribeExtended({ connection });
+  for (const connection of [slow, quick]) life.log.subscribeResumable({ connection });
   await append(life.log, 10);
   slow.stall();
   await append(life.log, 2_000);
@@ -91,7 +91,7 @@ Deno.test("an extended subscriber that stops taking reads on from the journal, a
 Deno.test("what neither memory nor journal has any more is told as a gap with its exact range", async () => {
   await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, ...SMALL });
   const slow = new StreamTaker();
-  log.subscribeExtended({ connection: slow });
+  log.subscribeResumable({ connection: slow });
   await append(log, 10);
   slow.stall();
   await append(log, 500);
@@ -118,7 +118,7 @@ Deno.test("a cursor of the journal's past is a gap up to the oldest event that i
   await using next = new JournaledLog(killedAt(dir.join("a.db"), dir.join("b.db")), { clock });
   const { epoch } = next.log;
   const taker = new StreamTaker();
-  next.log.subscribeExtended({ connection: taker, after: { epoch, seq: 100 } });
+  next.log.subscribeResumable({ connection: taker, after: { epoch, seq: 100 } });
   await settled(20);
   assertEquals(taker.records.slice(1), [
     { type: "stream.gap", from: `${epoch}:100`, to: `${epoch}:299`, reason: "evicted" },
@@ -131,7 +131,7 @@ Deno.test("a cursor from the future is a gap to the head, one of an unknown epoc
   await append(log, 5);
   const resume = async (after: string): Promise<StreamTaker> => {
     const taker = new StreamTaker();
-    log.subscribeExtended({ connection: taker, after: resumeCursor(after) });
+    log.subscribeResumable({ connection: taker, after: resumeCursor(after) });
     await settled();
     return taker;
   };
@@ -160,7 +160,7 @@ Deno.test("a cursor of an epoch before this one loses only what the epochs do no
   const { epoch } = second.log;
   for (const [seq, to] of [[15, 15], [20, 20], [24, 20]] as const) {
     const taker = new StreamTaker();
-    second.log.subscribeExtended({ connection: taker, after: { epoch: old, seq } });
+    second.log.subscribeResumable({ connection: taker, after: { epoch: old, seq } });
     await settled(20);
     assertEquals(taker.records.slice(1), [
       { type: "stream.gap", from: `${old}:${seq}`, to: `${epoch}:${to}`, reason: "epoch" },
@@ -191,7 +191,7 @@ Deno.test("filters choose by type, task and container, and the cursor goes on un
   const subscribe = (all: Map<object, StreamTaker>, seq: number): void => {
     for (const [options, connection] of all) {
       const filter = new EventFilter(options);
-      log.subscribeExtended({ connection, filter, after: { epoch: log.epoch, seq }, heartbeatMs: 10_000 });
+      log.subscribeResumable({ connection, filter, after: { epoch: log.epoch, seq }, heartbeatMs: 10_000 });
     }
   };
   subscribe(takers, 0);
@@ -227,7 +227,7 @@ Deno.test("a heartbeat comes when nothing else was sent for so long, and only th
   const clock = new FakeClock();
   await using log = new EventLog({ clock, epoch: EPOCH });
   const taker = new StreamTaker();
-  log.subscribeExtended({ connection: taker, heartbeatMs: 1_000 });
+  log.subscribeResumable({ connection: taker, heartbeatMs: 1_000 });
   await settled();
   const after = async (ms: number): Promise<string[]> => {
     const { length } = taker.lines;
@@ -261,7 +261,7 @@ Deno.test("a limit ends the stream after so many events with a word, wherever th
   for (const seq of [0, 298]) {
     const taker = new StreamTaker();
     const ended = Promise.withResolvers<CloseReason>();
-    life.log.subscribeExtended({
+    life.log.subscribeResumable({
       connection: taker,
       after: { epoch: life.log.epoch, seq },
       limit: 5,
@@ -278,7 +278,7 @@ Deno.test("a limit ends the stream after so many events with a word, wherever th
 Deno.test("EventLog.close() gives an extended subscriber what is pending, and says why it ends", async () => {
   await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH });
   const [idle, busy] = [new StreamTaker(), new StreamTaker()];
-  for (const connection of [idle, busy]) log.subscribeExtended({ connection });
+  for (const connection of [idle, busy]) log.subscribeResumable({ connection });
   await settled();
   busy.stall();
   log.append(eventOf("last"));
@@ -297,7 +297,7 @@ Deno.test("an extended subscriber that takes no byte for 30 s is cut, though it 
   const taker = new StreamTaker();
   taker.stall();
   const ended: CloseReason[] = [];
-  log.subscribeExtended({ connection: taker, heartbeatMs: 1_000, onClose: (reason) => ended.push(reason) });
+  log.subscribeResumable({ connection: taker, heartbeatMs: 1_000, onClose: (reason) => ended.push(reason) });
   await settled();
   for (let seconds = 0; seconds < 30; seconds++) clock.advance(1_000);
   assertEquals(ended, []);
@@ -311,7 +311,7 @@ Deno.test("a journal that fails while they listen renames the cursors of extende
   const { log } = life;
   const old = log.epoch;
   const taker = new StreamTaker();
-  log.subscribeExtended({ connection: taker });
+  log.subscribeResumable({ connection: taker });
   await append(log, 20);
   // Somebody else in the middle of a write: ours is refused.
   using files = new DisposableStack();
@@ -338,7 +338,7 @@ Deno.test("every record is as its schema says", async () => {
   const taker = new StreamTaker();
   const snapshot = { containers: [], sessions: [], tasks: [] };
   const after = { epoch: EPOCH, seq: 5 };
-  log.subscribeExtended({ connection: taker, snapshot, after, limit: 1, heartbeatMs: 1_000 });
+  log.subscribeResumable({ connection: taker, snapshot, after, limit: 1, heartbeatMs: 1_000 });
   await settled();
   clock.advance(1_000);
   await settled();

@@ -56,7 +56,7 @@ class Consumer {
 
   connect(life: JournaledLog, maxBytes: () => number): void {
     this.#taker = new StreamTaker(maxBytes);
-    this.#subscription = life.log.subscribeExtended({
+    this.#subscription = life.log.subscribeResumable({
       connection: this.#taker,
       filter: this.filter,
       heartbeatMs: HEARTBEAT_MS,

@@ -57,10 +57,10 @@ Deno.test("LogCursor sees nothing before it is published, and falls off only whe
   cursor.advance(1_000);
   segments.evict(1_000);
   // It had read the evicted segment to its end.
-  assertEquals([cursor.fellOff, cursor.peek(9_999)?.length], [false, 500]);
+  assertEquals([cursor.isEvicted, cursor.peek(9_999)?.length], [false, 500]);
   cursor.advance(100);
   for (let n = 0; n < 2; n++) append(segments, eventOfBytes(900));
   segments.evict(1_000);
-  assertEquals([cursor.fellOff, cursor.restOfLine().length], [true, 400]);
-  assertEquals([behind.fellOff, behind.restOfLine().length], [true, 0]);
+  assertEquals([cursor.isEvicted, cursor.restOfLine().length], [true, 400]);
+  assertEquals([behind.isEvicted, behind.restOfLine().length], [true, 0]);
 });

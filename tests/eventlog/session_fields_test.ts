@@ -22,7 +22,7 @@ Deno.test("a session event has its fields on the extended stream and in the jour
   await using run = new JournaledLog(dir.join("a.db"));
   const [bare, extended] = [new StreamTaker(), new StreamTaker()];
   run.log.subscribe({ connection: bare });
-  run.log.subscribeExtended({ connection: extended });
+  run.log.subscribeResumable({ connection: extended });
   for (const event of [taskEvent("t1"), created, taskEvent("t2")]) run.log.append(event);
   await settled();
   assertEquals(bare.text, [
@@ -55,7 +55,7 @@ Deno.test("a resumed subscriber gets the fields of session events from memory an
   }
   assert(run.log.stats().oldestSeq > 100, "the journal is needed");
   const taker = new StreamTaker();
-  run.log.subscribeExtended({ connection: taker, after: { epoch: run.log.epoch, seq: 0 } });
+  run.log.subscribeResumable({ connection: taker, after: { epoch: run.log.epoch, seq: 0 } });
   await settled(20);
   assertEquals(taker.lines.slice(1), sent.map((event, index) => ({ seq: index + 1, ...event })));
 });
@@ -71,7 +71,7 @@ Deno.test("a session event of an earlier version is read as it was written", asy
   withRaw(path, `UPDATE events SET line = CAST('{"type":"session.created"}' AS BLOB) WHERE seq = 1`);
   await using run = new JournaledLog(path);
   const taker = new StreamTaker();
-  run.log.subscribeExtended({ connection: taker, after: { epoch: run.log.epoch, seq: 0 } });
+  run.log.subscribeResumable({ connection: taker, after: { epoch: run.log.epoch, seq: 0 } });
   await settled();
   assertEquals(taker.lines.slice(1), [
     { seq: 1, type: "session.created" },

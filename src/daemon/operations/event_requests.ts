@@ -48,7 +48,7 @@ export class EventRequests implements AsyncDisposable {
     const { heartbeatMs, limit } = request;
     const after = this.#start(request);
     const connection = new LineConnection();
-    const subscription = log.subscribeExtended({
+    const subscription = log.subscribeResumable({
       connection,
       ...definedFields({ after, snapshot, heartbeatMs, limit, filter: filterOf(request) }),
       onClose: (reason: CloseReason) => {

@@ -21,7 +21,7 @@ function subscribe(): Subscribed {
   const channel = new RecordingChannel();
   const connection = new LineConnection();
   const { promise: closed, resolve } = Promise.withResolvers<CloseReason>();
-  const subscription = log.subscribeExtended({
+  const subscription = log.subscribeResumable({
     connection,
     onClose(reason) {
       connection.closed(reason);

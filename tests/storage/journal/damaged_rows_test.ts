@@ -43,7 +43,7 @@ for (
     const { epoch } = life.journal;
     withRaw(path, `UPDATE events SET ${damage} WHERE seq = 20`);
     const taker = new StreamTaker();
-    life.log.subscribeExtended({ connection: taker, after: { epoch, seq: 10 } });
+    life.log.subscribeResumable({ connection: taker, after: { epoch, seq: 10 } });
     await settled(20);
     await tell(life, 3);
     await settled(20);

@@ -25,7 +25,7 @@ async function tell(life: JournaledLog, count: number): Promise<void> {
 async function resumedFrom(life: JournaledLog, sinceMs: number): Promise<string[]> {
   const connection = new StreamTaker();
   const after = { epoch: life.journal.epoch, seq: life.journal.seqBefore(sinceMs) };
-  const subscription = life.log.subscribeExtended({ connection, after });
+  const subscription = life.log.subscribeResumable({ connection, after });
   await settled(5);
   subscription.close();
   return connection.lines.slice(1).map((line) => {
