@@ -186,7 +186,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   );
   // While its clients can still be told.
   parts.use(events);
-  parts.defer(() => sessions.releaseAll());
+  parts.defer(() => sessions.detachAll());
   parts.defer(() => controlSocket.unlink());
 
   containers.follow();

@@ -3,18 +3,18 @@ import type { ContainerSpec, Mount, PortMapping } from "../containers/operations
 import { ApexError } from "../platform/apex_error.ts";
 import type { RestoreMode } from "../protocol/restore_mode.ts";
 
-/** What a client asks for. From `ttlMs` on it says what to create, and means nothing for a session that exists. */
+/** A client's request. The fields from `ttlMs` on describe a new session; for an existing session they are ignored. */
 export interface AttachRequest {
   readonly name: string;
-  /** Takes the session from the client that is attached. */
+  /** Detaches another client that is attached. */
   readonly force?: boolean;
-  /** Attaches and lets go at once. */
+  /** Creates the session, and detaches immediately. */
   readonly background?: boolean;
-  /** Never creates it. */
+  /** Fails if the session does not exist, instead of creating it. */
   readonly mustExist?: boolean;
-  /** What is painted of an existing session; absent: as the pool's configuration says. */
+  /** What the client sees of an existing session; defaults to the pool's configuration. */
   readonly restore?: RestoreMode;
-  /** From its creation on; then it is killed. */
+  /** The time to live: this long after its creation the session is killed. */
   readonly ttlMs?: number;
   readonly image?: string;
   readonly cmd?: readonly string[];
@@ -22,41 +22,41 @@ export interface AttachRequest {
   readonly workdir?: string;
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Beside those of apex, which win. */
+  /** Labels in addition to those of apex, which take precedence. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly ports?: readonly PortMapping[];
   readonly mounts?: readonly Mount[];
-  /** A directory of this machine, to be seen at `/workspace`, which is then the working directory. */
+  /** A directory of the host, mounted at `/workspace`, which then is the working directory. */
   readonly projectDir?: string;
-  /** Whether the engine's init is process 1; absent: where the engine has one. */
+  /** Whether the engine's init runs as process 1; by default it does if the engine has one. */
   readonly init?: boolean;
 }
 
-/** What a session is when its request leaves it open. */
+/** Defaults for fields that a request leaves out. */
 export interface SessionDefaults {
   readonly image: string;
-  /** Absent: the image's own command. */
+  /** The command for the default image; by default the image's own command. */
   readonly cmd?: readonly string[];
 }
 
-/** On a session's container: how long it may exist from its creation on, in milliseconds. */
+/** The label that holds a session's time to live, in milliseconds from its creation. */
 export const TTL_LABEL = "apex.session-ttl-ms";
 
-/** In the session's own environment: `apex detach` and `apex kill` inside it mean this one. */
+/** A variable in the session's environment, from which `apex detach` and `apex kill` inside it take the session. */
 const NAME_VARIABLE = "APEX_SESSION_NAME";
 
 const SESSION_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
-/** Of a name that is none, in a message. */
+/** An invalid name is truncated to this length in the message. */
 const SHOWN_LENGTH = 256;
 
-/** @throws {ApexError} `usage` */
+/** @throws {ApexError} `usage` when the name is not valid */
 export function checkSessionName(name: string): void {
   if (isSessionName(name)) return;
   const shown = name.length > SHOWN_LENGTH ? `${name.slice(0, SHOWN_LENGTH)}…` : name;
   throw new ApexError(
     "usage",
     `invalid session name ${JSON.stringify(shown)}: use 1 to 64 letters, digits, "_", "." and "-", ` +
-      `beginning with a letter or digit`,
+      `starting with a letter or digit`,
   );
 }
 
@@ -64,14 +64,14 @@ export function isSessionName(name: string): boolean {
   return SESSION_NAME.test(name);
 }
 
-/** The container of a new session. */
+/** Returns the specification of a new session's container. */
 export function sessionContainer(
   request: AttachRequest,
   options: { readonly defaults: SessionDefaults; readonly containerName: string },
 ): ContainerSpec {
   const { defaults, containerName } = options;
   const { mounts, projectDir, ports, workdir, user, network } = request;
-  // The default command is for the default image; another image has a command of its own.
+  // The default command is for the default image. Another image runs its own command.
   const cmd = request.cmd ?? (request.image === undefined ? defaults.cmd : undefined);
   return {
     image: request.image ?? defaults.image,
@@ -92,9 +92,9 @@ export function sessionContainer(
     ...(workdir !== undefined && { workdir }),
     ...(user !== undefined && { user }),
     ...(network !== undefined && { network }),
-    // An interactive shell ignores SIGTERM; SIGHUP ends it, as when its terminal is closed.
+    // An interactive shell ignores SIGTERM. SIGHUP ends it, as when a terminal is closed.
     stopSignal: "SIGHUP",
-    // As process 1 a shell without a handler would ignore even that.
+    // As process 1, a shell without a handler would ignore SIGHUP, too.
     init: request.init ?? "if-available",
   };
 }

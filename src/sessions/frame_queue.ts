@@ -1,6 +1,14 @@
+import { concat } from "@std/bytes/concat";
+
+/** A batch of small frames is no longer than this. */
+const MAX_BATCH_BYTES = 64 * 1024;
+/** The memory that a frame takes in addition to its bytes: thousands of one-byte frames are thousands of objects. */
+const FRAME_OVERHEAD_BYTES = 64;
+
 /**
- * Frames on their way to one client, in order, and how far that client is behind. The first goes at once, in the turn in
- * which it is pushed; what comes while one is being sent goes together.
+ * Frames to be sent to one client, in order. A frame that is pushed while nothing is being sent is sent at once, in the same
+ * turn of the event loop. Frames that are pushed while others are being sent are combined into batches. The queue itself has
+ * no limit: its owner watches {@linkcode bytes}.
  */
 export class FrameQueue {
   #frames: Uint8Array[] = [];
@@ -9,19 +17,19 @@ export class FrameQueue {
   #isSending = false;
   #send: ((bytes: Uint8Array) => Promise<void>) | undefined;
   readonly #finished = Promise.withResolvers<void>();
-  readonly #onTaken: () => void;
+  readonly #onSent: () => void;
 
-  /** @param onTaken called whenever the client has taken some */
-  constructor(onTaken: () => void) {
-    this.#onTaken = onTaken;
+  /** @param onSent called after each batch that was sent */
+  constructor(onSent: () => void) {
+    this.#onSent = onSent;
   }
 
-  /** Memory of what is not yet taken, what is being sent included. */
+  /** The memory that unsent frames take, including those that are being sent. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Does nothing after {@linkcode close}. The frame is kept until it is sent: it must not change. */
+  /** Queues a frame, whose bytes must not change until it is sent. Does nothing after {@linkcode close}. */
   push(frame: Uint8Array): void {
     if (this.#isClosed) return;
     this.#frames.push(frame);
@@ -29,18 +37,18 @@ export class FrameQueue {
     this.#sendNext();
   }
 
-  /** Forgets what is not being sent already. */
+  /** Drops all frames that are not being sent yet. */
   clear(): void {
     for (const frame of this.#frames.splice(0)) this.#bytes -= costOf(frame);
   }
 
-  /** Takes no more frames; what is in it is still sent. */
+  /** Accepts no more frames. Those in the queue are still sent. */
   close(): void {
     this.#isClosed = true;
     this.#sendNext();
   }
 
-  /** Sends frames until the queue is closed and empty. To be called once. @throws what `send` throws */
+  /** Sends frames until the queue is closed and empty. Must be called only once. @throws what `send` rejects with */
   async pump(send: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     this.#send = send;
     this.#sendNext();
@@ -58,39 +66,27 @@ export class FrameQueue {
     this.#send(batch.bytes).then(() => {
       this.#isSending = false;
       this.#bytes -= batch.cost;
-      this.#onTaken();
+      this.#onSent();
       this.#sendNext();
       // After a failure nothing more is sent.
     }).catch((error: unknown) => this.#finished.reject(error));
   }
 
-  /** Whole frames, several small ones in one piece: a flood of them costs one write. */
+  /** Takes whole frames. Small ones are joined, so a flood of them costs few writes. */
   #takeBatch(): { readonly bytes: Uint8Array; readonly cost: number } | undefined {
     let count = 0;
     let length = 0;
-    let cost = 0;
     for (const frame of this.#frames) {
       if (count > 0 && length + frame.length > MAX_BATCH_BYTES) break;
       length += frame.length;
-      cost += costOf(frame);
       count++;
     }
-    const frames = this.#frames.splice(0, count);
-    if (frames.length <= 1) return frames[0] && { bytes: frames[0], cost };
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const frame of frames) {
-      bytes.set(frame, at);
-      at += frame.length;
-    }
-    return { bytes, cost };
+    const [first, ...more] = this.#frames.splice(0, count);
+    if (first === undefined) return undefined;
+    const bytes = more.length === 0 ? first : concat([first, ...more]);
+    return { bytes, cost: length + count * FRAME_OVERHEAD_BYTES };
   }
 }
-
-const MAX_BATCH_BYTES = 64 * 1024;
-
-/** What a frame takes in memory beside its bytes: of a byte each, thousands would be as many objects. */
-const FRAME_OVERHEAD_BYTES = 64;
 
 function costOf(frame: Uint8Array): number {
   return frame.length + FRAME_OVERHEAD_BYTES;

@@ -1,10 +1,12 @@
-/** More waits in the engine, and so the container does. */
+import { concat } from "@std/bytes/concat";
+
+/** With more held output the terminal's stream is not read, so the engine, and then the container, blocks. */
 const FULL_BYTES = 4 * 1024 * 1024;
 
-/** A gate for what a terminal says: passes it on at once, or, while something holds it, when nothing does any more. */
+/** A gate for a terminal's output. It passes output on immediately, or, while it is held, when the last hold is released. */
 export class HeldOutput {
   readonly #pass: (output: Uint8Array) => void;
-  #holders = 0;
+  #holds = 0;
   #chunks: Uint8Array[] = [];
   #length = 0;
 
@@ -16,36 +18,31 @@ export class HeldOutput {
     return this.#length > FULL_BYTES;
   }
 
-  /** Takes a copy of what it holds. */
-  take(output: Uint8Array): void {
-    if (this.#holders === 0) return this.#pass(output);
+  /** Passes output on, or holds a copy of it. */
+  push(output: Uint8Array): void {
+    if (this.#holds === 0) return this.#pass(output);
     this.#chunks.push(output.slice());
     this.#length += output.length;
   }
 
+  /** Holds output until {@linkcode release} has been called as often as this method. */
   hold(): void {
-    this.#holders++;
+    this.#holds++;
   }
 
-  /** The last one to release it lets everything go. */
   release(): void {
-    if (--this.#holders > 0) return;
+    if (--this.#holds > 0) return;
     const chunks = this.#chunks;
     this.clear();
     for (const output of chunks) this.#pass(output);
   }
 
-  /** All that is held. */
+  /** Returns a copy of all output that is held. */
   bytes(): Uint8Array {
-    const all = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
-    return all;
+    return concat(this.#chunks);
   }
 
+  /** Drops the output that is held. */
   clear(): void {
     this.#chunks = [];
     this.#length = 0;

@@ -1,7 +1,7 @@
 /**
- * One session that exists: who is attached to it, and when it ends. Its identity is its container: another session of the
- * same name is another object. Each change is told in the synchronous block in which it is made; nothing here waits for a
- * client.
+ * One session that exists. It owns its terminal and its timer, and it knows the attached client. Its identity is its
+ * container: a later session of the same name is another object. Each change is reported in the same synchronous block, and
+ * no method waits for a client.
  */
 import { type Clock, runAt } from "../platform/clock.ts";
 import { exitCodeOfSignal } from "../platform/signals.ts";
@@ -11,26 +11,64 @@ import type { StoredSession } from "../storage/session_store.ts";
 import type { SessionClient } from "./session_client.ts";
 import type { SessionTerminal } from "./session_terminal.ts";
 
-/** What is known of a session beside who is attached. */
+/** The payload of a session's event. The wire event on `events.socket` has only its `type`; other outputs have all fields. */
+export interface SessionEvent {
+  /** The session's name. */
+  readonly session: string;
+  /** When apex published it. */
+  readonly timestamp: Date;
+}
+
+/** The names of session events, in the order in which they occur. */
+export const SESSION_EVENT_NAMES = [
+  /** Follows the container's `container:started`. */
+  "session:created",
+  "session:attached",
+  /** The session continues without a client. Not published at the session's end. */
+  "session:detached",
+  /** Follows the container's `container:died`, `container:stopped` or `container:removed`. */
+  "session:removed",
+] as const;
+
+export type SessionEventName = (typeof SESSION_EVENT_NAMES)[number];
+
+/** What the session pool emits, by name. Inside a listener, the pool's `list()` already agrees with the event. */
+export type SessionEvents = Record<SessionEventName, SessionEvent>;
+
+/** A session as clients see it. */
+export interface SessionRecord {
+  readonly name: string;
+  readonly status: "attached" | "detached";
+  readonly image: string;
+  readonly containerId: string;
+  readonly createdAt: Date;
+  readonly lastAttachedAt?: Date;
+  /** The process id of the attached client, if the client sent it. */
+  readonly attachedPid?: number;
+  /** When the session is killed, if it has a time to live. */
+  readonly expiresAt?: Date;
+}
+
+/** The part of a session's row that does not depend on its client and its terminal. */
 export type SessionFacts = Omit<StoredSession, "state" | "isAttached" | "columns" | "rows" | "recentOutput">;
 
 export interface SessionOptions {
   readonly facts: SessionFacts;
   readonly terminal: SessionTerminal;
   readonly clock: Clock;
-  /** A client came or went, just now. */
+  /** Called in the synchronous block in which a client was attached or detached. */
   readonly onChange: (session: Session, change: "session:attached" | "session:detached") => void;
-  /** Its time to live is over. */
+  /** Called when the session's time to live is over. */
   readonly onExpired: (session: Session) => void;
 }
 
 export interface AttachOptions {
   readonly restore: RestoreMode;
-  /** Lets go of the client at once. */
+  /** Detaches the client again immediately. */
   readonly background: boolean;
 }
 
-/** What a removal by force makes of the command's status. */
+/** The exit code of a container that was removed by force. */
 const KILLED = exitCodeOfSignal("SIGKILL");
 
 export class Session {
@@ -39,12 +77,12 @@ export class Session {
   readonly terminal: SessionTerminal;
   readonly #options: SessionOptions;
   readonly #ended = Promise.withResolvers<void>();
-  readonly #gone = Promise.withResolvers<void>();
+  readonly #finished = Promise.withResolvers<void>();
   #lastAttachedAtMs: number | undefined;
   #client: SessionClient | undefined;
-  #end: SessionExit | undefined;
+  #exit: SessionExit | undefined;
   #cancelExpiry: (() => void) | undefined;
-  /** While it is being killed: why, and what settles when that is done or given up. */
+  /** Set while the session is being killed: the reason, and a promise that settles when the kill succeeds or fails. */
   kill: { readonly reason: "killed" | "ttl"; readonly done: Promise<void> } | undefined;
 
   constructor(options: SessionOptions) {
@@ -63,71 +101,73 @@ export class Session {
     return this.#client;
   }
 
-  /** Once its end was told. */
   get hasEnded(): boolean {
-    return this.#end !== undefined;
+    return this.#exit !== undefined;
   }
 
-  /** Resolves when its end was told. */
+  /** Resolves when the session has ended. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
 
-  /** Resolves when its container is gone too, or could not be removed. */
-  get gone(): Promise<void> {
-    return this.#gone.promise;
+  /** Resolves when the session has ended and its container was removed, or could not be removed. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
   }
 
-  /** Takes the session for that client, from the one that has it, if any. */
+  /** Attaches a client, and detaches the one that is attached. */
   attach(client: SessionClient, { restore, background }: AttachOptions): void {
     const { clock, terminal, onChange } = this.#options;
-    this.release({ reason: "forced" });
+    this.detach({ reason: "forced" });
     this.#client = client;
     this.#lastAttachedAtMs = clock.now();
     client.attachTo({
       onInput: (bytes) => terminal.write(bytes),
       onResize: (size) => terminal.resize(size),
       onLeave: (detach) => {
-        if (this.#client === client) this.release(detach);
+        if (this.#client === client) this.detach(detach);
       },
     });
     if (!background) terminal.show(client, restore);
     onChange(this, "session:attached");
-    if (background && this.#client === client) this.release({ reason: "requested" });
+    if (background && this.#client === client) this.detach({ reason: "requested" });
   }
 
-  /** Lets go of the client; false when there is none. After the session's end nothing is told of that any more. */
-  release(detach: SessionDetach): boolean {
+  /**
+   * Detaches the client, and sends it its last frame. Returns false if no client is attached. After the session's end the
+   * client gets the exit, and no change is reported.
+   */
+  detach(detach: SessionDetach): boolean {
     const client = this.#client;
     if (client === undefined) return false;
     this.#client = undefined;
     this.terminal.hide();
-    client.finish(this.#end === undefined ? { detach } : { exit: this.#end });
-    if (this.#end === undefined) this.#options.onChange(this, "session:detached");
+    client.finish(this.#exit === undefined ? { detach } : { exit: this.#exit });
+    if (this.#exit === undefined) this.#options.onChange(this, "session:detached");
     return true;
   }
 
-  /** It is no more. Its client is told when it is released, after all output. */
+  /** Marks the session as ended. Its client gets the exit from a later {@linkcode detach}, after all output. */
   end(exit: SessionExit): void {
-    this.#end = exit;
-    this.stopTimers();
+    this.#exit = exit;
+    this.cancelExpiry();
     this.#ended.resolve();
   }
 
-  /** Its container is gone before its client was told of the end: whoever removed it killed what ran in it. */
-  wasRemoved(): void {
-    if (this.#end?.reason === "exit" && this.#end.exitCode === KILLED) {
-      this.#end = { ...this.#end, reason: "removed" };
+  /** Corrects the exit: the container was removed before the client got it, so the removal killed what ran in it. */
+  markRemoved(): void {
+    if (this.#exit?.reason === "exit" && this.#exit.exitCode === KILLED) {
+      this.#exit = { ...this.#exit, reason: "removed" };
     }
   }
 
-  /** Nothing more will be done about its container. */
-  leave(): void {
-    this.#gone.resolve();
+  /** Resolves {@linkcode finished}. */
+  markFinished(): void {
+    this.#finished.resolve();
   }
 
-  /** It goes on, but not in this process. */
-  stopTimers(): void {
+  /** Stops the timer of the time to live. */
+  cancelExpiry(): void {
     this.#cancelExpiry?.();
     this.#cancelExpiry = undefined;
   }
@@ -150,7 +190,7 @@ export class Session {
   toRow(): StoredSession {
     return {
       ...this.#options.facts,
-      state: this.#end === undefined ? "living" : "ended",
+      state: this.#exit === undefined ? "living" : "ended",
       isAttached: this.#client !== undefined,
       ...this.terminal.size,
       recentOutput: this.terminal.recentOutput,
@@ -158,46 +198,3 @@ export class Session {
     };
   }
 }
-
-/** A session, as rich as the events that tell of it. */
-export interface SessionRecord {
-  readonly name: string;
-  readonly status: "attached" | "detached";
-  readonly image: string;
-  readonly containerId: string;
-  readonly createdAt: Date;
-  readonly lastAttachedAt?: Date;
-  /** Of the client that is attached, when it said so. */
-  readonly attachedPid?: number;
-  /** When its time to live ends. */
-  readonly expiresAt?: Date;
-}
-
-/** What a session's event says. On `events.socket` it has its `type` alone, elsewhere these fields, too. */
-export interface SessionEvent {
-  /** Its name. */
-  readonly session: string;
-  /** apex's own time of it. */
-  readonly timestamp: Date;
-}
-
-/** What {@linkcode SessionPool} tells, by name. Inside a listener `list()` already shows what the event says. */
-export interface SessionEvents {
-  /** Follows its container's `container:started`. */
-  "session:created": SessionEvent;
-  "session:attached": SessionEvent;
-  /** Only when it lives on without a client. */
-  "session:detached": SessionEvent;
-  /** Follows its container's `container:died` or `container:stopped`. */
-  "session:removed": SessionEvent;
-}
-
-export type SessionEventName = keyof SessionEvents;
-
-/** Their names, in the order of a session's life. */
-export const SESSION_EVENT_NAMES: readonly SessionEventName[] = [
-  "session:created",
-  "session:attached",
-  "session:detached",
-  "session:removed",
-];

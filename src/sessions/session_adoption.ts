@@ -1,21 +1,116 @@
-/** What a new daemon makes of the sessions of an earlier one: from the rows that it left, and from the engine's containers. */
+/**
+ * Adoption: the sessions that an engine has when apex connects to it, mostly those of an earlier daemon. They are found in
+ * two places: in the rows that the earlier daemon left, and, after the loss of its database, by the labels of containers.
+ */
 import { SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
-import type { Clock } from "../platform/clock.ts";
-import type { Logger } from "../platform/logger.ts";
-import type { SessionStore, StoredSession } from "../storage/session_store.ts";
+import type { StoredSession } from "../storage/session_store.ts";
 import { isSessionName, TTL_LABEL } from "./attach_request.ts";
-import type { ContainerTerminals, SessionContainers } from "./container_terminals.ts";
-import type { Session } from "./session.ts";
+import type { SessionReaper } from "./session_reaper.ts";
 import type { SessionRegistry } from "./session_registry.ts";
+import type { SessionServices } from "./session_services.ts";
+
+export interface SessionAdoptionOptions extends SessionServices {
+  readonly registry: SessionRegistry;
+  readonly reaper: SessionReaper;
+  readonly abort: AbortSignal;
+}
+
+/** Adopts an engine's sessions whenever apex connects to an engine. */
+export class SessionAdoption {
+  readonly #options: SessionAdoptionOptions;
+  readonly #first = Promise.withResolvers<void>();
+  #engineId: string | undefined;
+  /** An adoption began after apex had published everything that happened before it connected. */
+  #hasSeenAll = false;
+
+  constructor(options: SessionAdoptionOptions) {
+    this.#options = options;
+  }
+
+  /** The id of the engine whose sessions are known; undefined before the first adoption. */
+  get engineId(): string | undefined {
+    return this.#engineId;
+  }
+
+  /** Resolves after the first adoption. */
+  get first(): Promise<void> {
+    return this.#first.promise;
+  }
+
+  /** Handles `engine:caught-up`: containers without a row may have been found since `engine:connected`. Never rejects. */
+  async caughtUp(): Promise<void> {
+    if (!this.#hasSeenAll) await this.connected();
+  }
+
+  /** Handles `engine:connected`, when the engine's containers are known. Never rejects. */
+  async connected(): Promise<void> {
+    const { terminals, containers, store, logger, abort } = this.#options;
+    const seesAll = containers.isCaughtUp;
+    // After that, a container without a row is not a session of an earlier daemon.
+    const isLate = this.#hasSeenAll;
+    this.#hasSeenAll ||= seesAll;
+    try {
+      const engineId = await terminals.engineId(abort);
+      const rows = store.ofEngine(engineId);
+      const records = containers.list().filter(({ id }) => containers.owns(id));
+      const unknown = isLate ? [] : labelledOnly({ rows, records });
+      await this.#adopt(engineId, await this.#withTerminal(unknown));
+    } catch (error) {
+      if (abort.aborted) return;
+      logger.error(`cannot adopt the sessions of the engine: ${messageOf(error)}`);
+    }
+  }
+
+  /** Everything is read and changed before the first await. */
+  async #adopt(engineId: string, withTerminal: ReadonlySet<string>): Promise<void> {
+    const { containers, store, registry, reaper, clock } = this.#options;
+    for (const session of registry.list()) {
+      // This is another engine, which will not report the removal of a container that it does not have.
+      if (containers.find(session.containerId) === undefined) reaper.end(session, { isRemoved: true });
+    }
+    const isKnown = (id: string): boolean => registry.inContainer(id) !== undefined || reaper.isFinishing(id);
+    const { living, lost, remains } = planAdoption({
+      rows: store.ofEngine(engineId).filter(({ containerId }) => !isKnown(containerId)),
+      records: containers.list().filter(({ id }) => !isKnown(id)),
+      engineId,
+      isTerminal: (id) => withTerminal.has(id),
+      nowMs: clock.now(),
+    });
+    // After the first adoption, a row in the state `starting` belongs to a session that this daemon is creating.
+    const left = remains.filter(({ state }) => this.#engineId === undefined || state === "ended");
+    this.#engineId = engineId;
+    for (const row of living) registry.adopt(row).terminal.run();
+    for (const row of lost) registry.endMissed(row);
+    this.#first.resolve();
+    await Promise.all([...lost, ...left].map(({ containerId }) => reaper.remove(containerId)));
+  }
+
+  /** Returns the ids of those containers that have a terminal. @throws the abort reason */
+  async #withTerminal(records: readonly ContainerRecord[]): Promise<Set<string>> {
+    const { containers, logger, abort } = this.#options;
+    const ids = new Set<string>();
+    for (const { id, name } of records) {
+      try {
+        const { Config } = await containers.inspect(id, abort);
+        if (Config.Tty) ids.add(id);
+        else logger.warn(`container ${name} has the label of a session but no terminal: not adopted`);
+      } catch (error) {
+        abort.throwIfAborted();
+        logger.warn(`cannot adopt container ${name}, which has the label of a session: ${messageOf(error)}`);
+      }
+    }
+    return ids;
+  }
+}
 
 export interface AdoptionPlan {
-  /** They live; of those without a row nobody remembers who was attached. */
+  /** Sessions that continue. */
   readonly living: readonly StoredSession[];
-  /** They were told of, and are gone or have ended. */
+  /** Sessions that were published, and that have ended since. */
   readonly lost: readonly StoredSession[];
-  /** Nobody was told of them, or their end was told: only their containers are left, if anything. */
+  /** Sessions that were never published, or whose end was published: at most their containers have to be removed. */
   readonly remains: readonly StoredSession[];
 }
 
@@ -23,9 +118,9 @@ export interface AdoptionFacts {
   readonly rows: readonly StoredSession[];
   readonly records: readonly ContainerRecord[];
   readonly engineId: string;
-  /** Of one that is known by its label alone: whether this apex instance created it, and it has a terminal. */
+  /** For a container that has only a label: whether this apex instance created it, and it has a terminal. */
   readonly isTerminal: (id: string) => boolean;
-  /** For a container whose creation has no time. */
+  /** The creation time of containers whose creation time is unknown. */
   readonly nowMs: number;
 }
 
@@ -41,7 +136,7 @@ export function planAdoption(facts: AdoptionFacts): AdoptionPlan {
     else lost.push(row);
   }
   const names = new Set(living.map(({ name }) => name));
-  for (const row of unknownSessions(facts)) {
+  for (const row of sessionsByLabel(facts)) {
     if (names.has(row.name)) continue;
     names.add(row.name);
     living.push(row);
@@ -49,39 +144,16 @@ export function planAdoption(facts: AdoptionFacts): AdoptionPlan {
   return { living, lost, remains };
 }
 
-/** The containers that are a session by their label alone: it has to be asked whether they have a terminal. */
-export function labelledOnly({ rows, records }: Pick<AdoptionFacts, "rows" | "records">): ContainerRecord[] {
+/** Running containers that are sessions by their label alone. Whether they have a terminal must be asked of the engine. */
+function labelledOnly({ rows, records }: Pick<AdoptionFacts, "rows" | "records">): ContainerRecord[] {
   const known = new Set(rows.map(({ containerId }) => containerId));
   return records.filter((record) =>
     isUp(record) && !known.has(record.id) && isSessionName(record.labels[SESSION_LABEL] ?? "")
   );
 }
 
-/** The ids of those that have a terminal. Never rejects, but for the signal. */
-export async function terminalsAmong(
-  records: readonly ContainerRecord[],
-  { containers, logger, signal }: {
-    readonly containers: Pick<SessionContainers, "inspect">;
-    readonly logger: Logger;
-    readonly signal: AbortSignal;
-  },
-): Promise<Set<string>> {
-  const ids = new Set<string>();
-  for (const { id, name } of records) {
-    try {
-      const { Config } = await containers.inspect(id, signal);
-      if (Config.Tty) ids.add(id);
-      else logger.warn(`container ${name} has a session's label, and no terminal: it is left alone`);
-    } catch (error) {
-      signal.throwIfAborted();
-      logger.warn(`container ${name} has a session's label, and cannot be asked: ${messageOf(error)}`);
-    }
-  }
-  return ids;
-}
-
-/** The newest first: of two with one name, that is the session. */
-function unknownSessions(facts: AdoptionFacts): StoredSession[] {
+/** The newest first: of two containers with the same session name, the newer one is the session. */
+function sessionsByLabel(facts: AdoptionFacts): StoredSession[] {
   const { engineId, isTerminal, nowMs } = facts;
   return labelledOnly(facts)
     .filter(({ id }) => isTerminal(id))
@@ -106,91 +178,4 @@ function unknownSessions(facts: AdoptionFacts): StoredSession[] {
 
 function isUp(record: ContainerRecord | undefined): boolean {
   return record?.state === "running" || record?.state === "paused" || record?.state === "restarting";
-}
-
-export interface SessionTakeoverOptions {
-  readonly containers: SessionContainers;
-  readonly terminals: Pick<ContainerTerminals, "engineId">;
-  readonly store: SessionStore;
-  readonly registry: SessionRegistry;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly signal: AbortSignal;
-  /** What is left of that container is being taken care of already. */
-  readonly isFinishing: (containerId: string) => boolean;
-  /** The engine does not have that session's container, and will not tell of it. */
-  readonly onVanished: (session: Session) => void;
-  /** That container is no session, and has to go. */
-  readonly onRemains: (containerId: string) => void;
-}
-
-/** Looks, whenever the engine was reached, which sessions it has: at first, those of an earlier life of the daemon. */
-export class SessionTakeover {
-  readonly #options: SessionTakeoverOptions;
-  readonly #first = Promise.withResolvers<void>();
-  #engineId: string | undefined;
-  /** It has looked when all that happened in an earlier life, and after it, was told. */
-  #hasSeenAll = false;
-
-  constructor(options: SessionTakeoverOptions) {
-    this.#options = options;
-  }
-
-  /** Of the engine whose sessions are known; undefined until it was reached. */
-  get engineId(): string | undefined {
-    return this.#engineId;
-  }
-
-  /** Resolves when the sessions of an engine are known for the first time. */
-  get first(): Promise<void> {
-    return this.#first.promise;
-  }
-
-  /** All that the engine has to tell is told: there may be a session that nobody knew of. Never rejects. */
-  async caughtUp(): Promise<void> {
-    if (!this.#hasSeenAll) await this.connected();
-  }
-
-  /** The engine's containers are known. Never rejects. */
-  async connected(): Promise<void> {
-    const { terminals, containers, store, logger, signal } = this.#options;
-    const seesAll = containers.isCaughtUp;
-    // Later on, an unknown one is not ours.
-    const isLate = this.#hasSeenAll;
-    this.#hasSeenAll ||= seesAll;
-    try {
-      const engineId = await terminals.engineId(signal);
-      const rows = store.ofEngine(engineId);
-      const records = containers.list().filter(({ id }) => containers.owns(id));
-      const unknown = isLate ? [] : labelledOnly({ rows, records });
-      this.#takeOver(engineId, await terminalsAmong(unknown, { containers, logger, signal }));
-    } catch (error) {
-      if (signal.aborted) return;
-      logger.error(`cannot take over the sessions that the engine has: ${messageOf(error)}`);
-    }
-  }
-
-  /** In one synchronous block: what it looks at does not change meanwhile. */
-  #takeOver(engineId: string, withTerminal: ReadonlySet<string>): void {
-    const { containers, store, registry, clock, isFinishing, onVanished, onRemains } = this.#options;
-    for (const session of registry.list()) {
-      // It is another engine: it tells nothing of what it does not have.
-      if (containers.find(session.containerId) === undefined) onVanished(session);
-    }
-    const isHere = (id: string): boolean => registry.inContainer(id) !== undefined || isFinishing(id);
-    const { living, lost, remains } = planAdoption({
-      rows: store.ofEngine(engineId).filter(({ containerId }) => !isHere(containerId)),
-      records: containers.list().filter(({ id }) => !isHere(id)),
-      engineId,
-      isTerminal: (id) => withTerminal.has(id),
-      nowMs: clock.now(),
-    });
-    // Later on, one that is starting is one of ours.
-    const left = remains.filter(({ state }) => this.#engineId === undefined || state === "ended");
-    this.#engineId = engineId;
-    for (const row of living) registry.takeOver(row).terminal.run();
-    for (const row of lost) registry.endUnseen(row);
-    for (const { containerId } of [...lost, ...left]) onRemains(containerId);
-    this.#first.resolve();
-  }
 }

@@ -1,8 +1,10 @@
 /**
- * One client of a session, from its request to the end of its connection. Frames for it are queued here, so nothing that
- * happens in a session waits for a socket; `serve` moves them to the client's connection and brings its frames in. A
- * client that takes nothing while its queue is full, or says nothing for too long, is lost to its session: it may come
- * back. A `SessionClient` is used for one attach.
+ * One client of a session, from its attach request to the end of its connection. The connection belongs to the caller of
+ * `serve`. Frames for the client are queued here, so a session never waits for a socket. `serve` sends them, and receives
+ * the client's frames.
+ *
+ * The session detaches a client that reads nothing while its queue is full, or that sends nothing for too long. Such a
+ * client may attach again, with another `SessionClient`.
  */
 import { settlesWithin } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -22,48 +24,49 @@ import {
 import { FrameQueue } from "./frame_queue.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";
 
-/** The connection of a client, as its control channel gives it. */
+/** The connection of a client: its control channel. */
 export interface ClientConnection {
-  /** Aborted when the client is gone. */
+  /** Aborts when the client has closed the connection. */
   readonly signal: AbortSignal;
-  /** Resolves when the connection took it. */
+  /** Resolves when the bytes were written. */
   send(bytes: Uint8Array): Promise<void>;
   frames(): AsyncIterable<Frame>;
 }
 
-/** What a client does to the session it is attached to. */
+/** How a session handles the frames of its client. */
 export interface ClientHandlers {
-  /** Resolves when there is room for more. The bytes are good until then. */
+  /** Resolves when there is room for more. The bytes are valid until then. */
   onInput(bytes: Uint8Array): Promise<void>;
   onResize(size: TerminalSize): void;
-  /** It is not, or not to be, attached any more. */
+  /** The client has left or must be dropped, and `detach` says why. The session answers with {@linkcode SessionClient.finish}. */
   onLeave(detach: SessionDetach): void;
 }
 
 export interface SessionClientOptions {
-  /** Of the client's process, for others to see. */
+  /** The client's process id, which `apex list` shows. */
   readonly pid?: number | undefined;
   readonly size: TerminalSize;
   readonly clock: Clock;
 }
 
-/** Beyond this the session holds back, for {@linkcode STALL_MS} at most. */
+/** With more queued output the session pauses, for {@linkcode STALL_MS} at most. */
 const FULL_BYTES = 1024 * 1024;
 const ROOM_AGAIN_BYTES = FULL_BYTES / 2;
-/** Beyond this a client is dropped however quickly it reads: a repaint and what came meanwhile fit in. */
+/** With more queued output a client is dropped, however fast it reads. A repaint and the output held for it fit in. */
 const MAX_BYTES = 16 * FULL_BYTES;
-/** A client that took nothing for so long, with more than enough to take, is not reading. */
+/** A client is dropped if its queue is full and it reads nothing for this time. */
 const STALL_MS = 2_000;
 
 export class SessionClient {
   readonly pid: number | undefined;
   #size: TerminalSize;
   readonly #clock: Clock;
-  readonly #queue = new FrameQueue(() => this.#taken());
+  readonly #queue = new FrameQueue(() => this.#onSent());
   #handlers: ClientHandlers | undefined;
+  /** The last frame is queued. */
   #isFinished = false;
-  #lastHeardMs: number;
-  /** Its own input waits for the session: its silence means nothing. */
+  #lastReceivedMs: number;
+  /** The session has not taken the last input yet, so no further frame is received. */
   #isHeldBack = false;
   #room: PromiseWithResolvers<void> | undefined;
   #cancelStall: (() => void) | undefined;
@@ -74,31 +77,31 @@ export class SessionClient {
     this.pid = pid;
     this.#size = size;
     this.#clock = clock;
-    this.#lastHeardMs = clock.now();
+    this.#lastReceivedMs = clock.now();
   }
 
   get size(): TerminalSize {
     return this.#size;
   }
 
-  /** More waits for it than it should: await {@linkcode room} before the next. */
+  /** Whether its queue is full: await {@linkcode room} before sending more. */
   get isFull(): boolean {
     return this.#queue.bytes > FULL_BYTES && !this.#isFinished;
   }
 
-  /** Resolves when its connection has what it was to get, or will never get it. */
+  /** Resolves when the last frame was sent, or cannot be sent. */
   get over(): Promise<void> {
     return this.#over.promise;
   }
 
-  /** The session tells who hears of this client from now on. */
+  /** Called by the session that the client is attached to. */
   attachTo(handlers: ClientHandlers): void {
     this.#handlers = handlers;
-    this.#lastHeardMs = this.#clock.now();
+    this.#lastReceivedMs = this.#clock.now();
     this.#armPing();
   }
 
-  /** Queues some of the terminal's output; takes a copy. */
+  /** Queues a copy of some output. */
   send(output: Uint8Array): void {
     if (this.#isFinished) return;
     for (let start = 0; start < output.length; start += MAX_FRAME_PAYLOAD_BYTES) {
@@ -108,14 +111,14 @@ export class SessionClient {
     if (this.#queue.bytes > MAX_BYTES) this.#leave({ reason: "slow" });
   }
 
-  /** Resolves when it is not full any more, and after {@linkcode STALL_MS} in any case: no session waits longer. */
+  /** Resolves when the queue is no longer full, and after {@linkcode STALL_MS} at the latest. */
   async room(): Promise<void> {
     if (!this.isFull) return;
     this.#room ??= Promise.withResolvers();
     await settlesWithin(this.#room.promise, { timeoutMs: STALL_MS, clock: this.#clock });
   }
 
-  /** Its last frame: what is queued is still sent before it, but for a client that is slow. */
+  /** Queues the last frame. Queued output is sent before it, except to a client that is dropped as slow. */
   finish(end: { readonly exit: SessionExit } | { readonly detach: SessionDetach }): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
@@ -130,20 +133,23 @@ export class SessionClient {
     this.#watchForStall();
   }
 
-  /** Carries frames both ways until the client is gone, or has its last frame. */
+  /**
+   * Carries frames both ways until the client has closed the connection or has got its last frame.
+   * @throws what fails while a frame is handled: a programming error
+   */
   async serve(connection: ClientConnection): Promise<void> {
     const { signal } = connection;
-    const gone = () => this.#over.resolve();
-    signal.addEventListener("abort", gone, { once: true });
-    if (signal.aborted) gone();
-    // Both end with the connection at the latest, which its owner closes when this returns.
+    const end = (): void => this.#over.resolve();
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+    // Both end with the connection at the latest. Its owner closes it when this method returns.
     this.#receive(connection.frames()).catch((error) => this.#over.reject(error));
-    // A send that fails tells that the client is gone, and so does the signal.
-    this.#queue.pump((bytes) => connection.send(bytes)).then(gone, gone);
+    // A send fails if the client has closed the connection, which the signal reports as well.
+    this.#queue.pump((bytes) => connection.send(bytes)).then(end, end);
     try {
       await this.#over.promise;
     } finally {
-      signal.removeEventListener("abort", gone);
+      signal.removeEventListener("abort", end);
       this.#leave({ reason: "requested" });
       this.#cancelStall?.();
       this.#queue.clear();
@@ -157,18 +163,18 @@ export class SessionClient {
       if (!(error instanceof FrameError)) throw error;
       this.#leave({ reason: "protocol", error: error.message });
     }
-    // The end of its input: it hung up.
+    // The input has ended: the client closed the connection.
     this.#leave({ reason: "requested" });
   }
 
   async #received({ kind, payload }: Frame): Promise<void> {
-    this.#lastHeardMs = this.#clock.now();
+    this.#lastReceivedMs = this.#clock.now();
     switch (kind) {
       case "data":
         this.#isHeldBack = true;
         await this.#handlers?.onInput(payload);
         this.#isHeldBack = false;
-        this.#lastHeardMs = this.#clock.now();
+        this.#lastReceivedMs = this.#clock.now();
         break;
       case "resize":
         this.#size = readSize(payload);
@@ -177,23 +183,23 @@ export class SessionClient {
       case "detach":
         this.#leave({ reason: "requested" });
         break;
-      case "ping": // said that it is there; an answer to an answer would never end
+      case "ping": // Not answered: the client would answer the answer.
         break;
       default:
-        throw new FrameError(`a client has no ${kind} to send`);
+        throw new FrameError(`a client cannot send a ${kind} frame`);
     }
   }
 
   #leave(detach: SessionDetach): void {
     if (this.#isFinished) return;
-    // The session answers with `finish`; where there is none, there is nobody to wait for either.
+    // The session answers with `finish`. A client that is not attached finishes by itself.
     if (this.#handlers === undefined) this.finish({ detach });
     else this.#handlers.onLeave(detach);
   }
 
   #ping(): void {
     if (this.#silenceLeftMs() <= 0) return this.#leave({ reason: "silent" });
-    // Behind a full queue it would only come late.
+    // In a full queue it would be sent too late to be useful.
     if (!this.isFull) this.#queue.push(encodeFrame("ping"));
     this.#armPing();
   }
@@ -203,12 +209,12 @@ export class SessionClient {
     this.#cancelPing = this.#clock.after(delayMs, () => this.#ping());
   }
 
-  /** How long it may still say nothing. */
+  /** The time after which the client is dropped if it sends nothing. */
   #silenceLeftMs(): number {
-    return this.#isHeldBack ? SILENT_FOR_MS : this.#lastHeardMs + SILENT_FOR_MS - this.#clock.now();
+    return this.#isHeldBack ? SILENT_FOR_MS : this.#lastReceivedMs + SILENT_FOR_MS - this.#clock.now();
   }
 
-  #taken(): void {
+  #onSent(): void {
     this.#cancelStall?.();
     this.#cancelStall = undefined;
     if (this.#queue.bytes < ROOM_AGAIN_BYTES) {
@@ -218,7 +224,7 @@ export class SessionClient {
     this.#watchForStall();
   }
 
-  /** Runs while it must take something: when it is full, and at its end. */
+  /** Keeps a timer while the client has to read: when its queue is full, and after its last frame. */
   #watchForStall(): void {
     const mustTake = this.isFull || this.#isFinished && this.#queue.bytes > 0;
     if (!mustTake || this.#cancelStall !== undefined) return;
@@ -230,9 +236,9 @@ export class SessionClient {
   }
 }
 
-/** @throws {FrameError} for what is no size */
+/** @throws {FrameError} when the payload is not a size */
 function readSize(payload: Uint8Array): TerminalSize {
-  if (payload.length !== 4) throw new FrameError(`a resize has 4 bytes, this one ${payload.length}`);
+  if (payload.length !== 4) throw new FrameError(`a resize frame must have 4 bytes, not ${payload.length}`);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   return { columns: view.getUint16(0, true), rows: view.getUint16(2, true) };
 }

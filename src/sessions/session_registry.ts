@@ -1,24 +1,23 @@
+/**
+ * The sessions that exist, by name. Each change of a session updates the registry and the session's row and emits its event
+ * in one synchronous block, so the three always agree.
+ */
 import type { AttachConnection } from "../engine/attach_connection.ts";
-import type { Clock } from "../platform/clock.ts";
-import type { Logger } from "../platform/logger.ts";
 import type { SessionExit } from "../protocol/session_messages.ts";
-import type { SessionStore, StoredSession } from "../storage/session_store.ts";
+import type { StoredSession } from "../storage/session_store.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";
 import { Session, type SessionEventName, type SessionFacts } from "./session.ts";
-import { SessionTerminal, type SessionTerminalOptions, type TerminalAccess } from "./session_terminal.ts";
+import type { SessionServices } from "./session_services.ts";
+import { SessionTerminal, type SessionTerminalOptions } from "./session_terminal.ts";
 
-export interface SessionRegistryOptions {
-  readonly store: SessionStore;
-  readonly terminals: TerminalAccess;
+export interface SessionRegistryOptions extends SessionServices {
   readonly scrollbackLines: number;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Called in the synchronous block of the change, when registry and row agree with it. */
-  readonly tell: (event: SessionEventName, name: string) => void;
+  /** Emits an event. Called when registry and row agree with it. */
+  readonly emit: (event: SessionEventName, name: string) => void;
+  /** Called when a session's time to live is over. */
   readonly onExpired: (session: Session) => void;
 }
 
-/** The sessions that exist. Each change of them, its row and its event are made here together, in one synchronous block. */
 export class SessionRegistry {
   readonly #options: SessionRegistryOptions;
   readonly #sessions = new Map<string, Session>();
@@ -31,48 +30,53 @@ export class SessionRegistry {
     return this.#sessions.get(name);
   }
 
+  /** Returns the session in that container. */
   inContainer(id: string): Session | undefined {
     return this.list().find(({ containerId }) => containerId === id);
   }
 
-  /** In the order of their creation. */
+  /** Returns all sessions, in the order of their creation. */
   list(): Session[] {
     return [...this.#sessions.values()];
   }
 
-  /** @param terminal `connection`: opened before the container was started */
+  /**
+   * Adds a session whose container was just started.
+   * @param terminal its `connection` was opened before the container was started
+   */
   create(facts: SessionFacts, terminal: { connection: AttachConnection; size: TerminalSize }): Session {
     const session = this.#add(facts, terminal);
-    this.#options.tell("session:created", session.name);
+    this.#options.emit("session:created", session.name);
     return session;
   }
 
-  /** One that was told of in an earlier life, and whose client is gone since. */
-  takeOver({ state: _, isAttached, columns, rows, recentOutput, ...facts }: StoredSession): Session {
+  /** Adds a session that an earlier daemon has published. The client that was attached to it then was lost. */
+  adopt({ state: _, isAttached, columns, rows, recentOutput, ...facts }: StoredSession): Session {
     const size = { columns, rows };
     const session = this.#add(facts, { size, ...(recentOutput !== undefined && { recentOutput }) });
-    if (isAttached) this.#options.tell("session:detached", session.name);
+    if (isAttached) this.#options.emit("session:detached", session.name);
     return session;
   }
 
+  /** Removes a session that has ended. */
   end(session: Session, exit: SessionExit): void {
     this.#sessions.delete(session.name);
     session.end(exit);
     this.#options.store.save(session.toRow());
-    this.#options.tell("session:removed", session.name);
+    this.#options.emit("session:removed", session.name);
   }
 
-  /** One that was told of in an earlier life, and ended since. */
-  endUnseen(row: StoredSession): void {
+  /** Reports the end of a session that an earlier daemon has published, and that ended while no daemon ran. */
+  endMissed(row: StoredSession): void {
     this.#options.store.save({ ...row, state: "ended", isAttached: false });
-    this.#options.tell("session:removed", row.name);
+    this.#options.emit("session:removed", row.name);
   }
 
   #add(
     facts: SessionFacts,
     terminal: Pick<SessionTerminalOptions, "connection" | "size" | "recentOutput">,
   ): Session {
-    const { clock, store, tell, onExpired } = this.#options;
+    const { clock, store, emit, onExpired } = this.#options;
     const session: Session = new Session({
       facts,
       terminal: new SessionTerminal({
@@ -87,7 +91,7 @@ export class SessionRegistry {
       onExpired,
       onChange: (session, change) => {
         store.save(session.toRow());
-        tell(change, session.name);
+        emit(change, session.name);
       },
     });
     this.#sessions.set(session.name, session);

@@ -1,6 +1,7 @@
 /**
- * A session on its way: its container is made, its terminal attached (before the start, so that nothing is lost), and
- * started. It exists once the engine's `start` is told; until then it is nothing, and if it fails, nothing is left.
+ * A session that is being created. Its container is created, its terminal is attached (before the start, so that no output
+ * is lost), and the container is started. The session exists as soon as the engine's `start` event arrives. If anything
+ * fails before that, the container is removed, and no event of the session is published.
  */
 import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { createUnderFreeName } from "../containers/operations/container_name.ts";
@@ -8,39 +9,29 @@ import { removeContainer } from "../containers/operations/container_removal.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
-import type { Clock } from "../platform/clock.ts";
-import type { Logger } from "../platform/logger.ts";
-import type { SessionStore } from "../storage/session_store.ts";
 import { type AttachRequest, sessionContainer, type SessionDefaults } from "./attach_request.ts";
-import type { ContainerTerminals, SessionContainers } from "./container_terminals.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import type { SessionClient } from "./session_client.ts";
+import type { SessionServices } from "./session_services.ts";
 
-export interface StartingSessionOptions {
+export interface StartingSessionOptions extends SessionServices {
   readonly request: AttachRequest;
   readonly client: SessionClient;
-  readonly containers: SessionContainers;
-  readonly terminals: Pick<ContainerTerminals, "attach">;
-  readonly store: SessionStore;
   readonly engineId: string;
   readonly defaults: SessionDefaults;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** A container of that name may still come, although nobody waits for it any more: the engine gave no reply. */
+  /** Called when the engine did not answer, so that a container with that name may still be created. */
   readonly onAbandoned: (containerName: string) => void;
-  /** Gives up. */
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
 }
 
-/** What a started container has to become a session. */
+/** What a session is made of when its container was started. */
 export interface Started {
   readonly facts: SessionFacts;
   readonly connection: AttachConnection;
 }
 
-/** From the engine's reply to its event; some hundred milliseconds on a busy machine. */
-const START_TOLD_WITHIN_MS = 10_000;
-
+/** From the engine's reply to its event: a few hundred milliseconds on a busy machine. */
+const EVENT_WITHIN_MS = 10_000;
 export class StartingSession {
   readonly request: AttachRequest;
   readonly client: SessionClient;
@@ -53,23 +44,23 @@ export class StartingSession {
     this.#options = options;
     this.request = options.request;
     this.client = options.client;
-    // It may fail while nobody waits for it yet.
+    // It may reject before `run` awaits it.
     this.#session.promise.catch(() => {});
   }
 
-  /** Of the container that is being started. */
+  /** The id of the container, once its terminal is attached. */
   get containerId(): string | undefined {
     return this.#started?.facts.containerId;
   }
 
-  /** Resolves when it is a session, or nothing is left of it. */
+  /** Resolves when the session exists, or its creation has failed and was undone. */
   get settled(): Promise<void> {
     return this.#settled.promise;
   }
 
   /**
-   * Resolves with what {@linkcode become} is told.
-   * @throws {ApexError} when it cannot be created or started; then nothing of it is left
+   * Creates the session. Resolves with the session that {@linkcode become} was given.
+   * @throws {ApexError} when that fails. The container was removed then, or its removal was logged as failed
    */
   async run(): Promise<Session> {
     try {
@@ -79,7 +70,7 @@ export class StartingSession {
     }
   }
 
-  /** Its container was started, just now: it is that session. */
+  /** To be called in the block of the engine's `start` event. `makeSession` makes the session. */
   become(makeSession: (started: Started, starting: this) => Session): void {
     if (this.#started === undefined) return;
     const started = this.#started;
@@ -87,13 +78,13 @@ export class StartingSession {
     this.#session.resolve(makeSession(started, this));
   }
 
-  /** Its container ended or vanished before it was told to have started. */
+  /** To be called when the container has ended before its `start` event, or when the daemon ends. */
   fail(error: ApexError): void {
     this.#session.reject(error);
   }
 
   async #run(): Promise<Session> {
-    const { containers, terminals, store, signal, request, defaults, clock } = this.#options;
+    const { containers, terminals, store, abort, request, defaults, clock } = this.#options;
     const containerId = await this.#create();
     const nowMs = clock.now();
     const facts: SessionFacts = {
@@ -106,12 +97,12 @@ export class StartingSession {
     };
     store.save({ ...facts, ...this.client.size, state: "starting", isAttached: false });
     try {
-      const connection = await terminals.attach(containerId, signal);
+      const connection = await terminals.attach(containerId, abort);
       this.#started = { facts, connection };
-      // The event may be here before the reply.
-      await Promise.race([containers.start(containerId, { signal }), this.#session.promise]);
-      const isTold = await settlesWithin(this.#session.promise, { timeoutMs: START_TOLD_WITHIN_MS, clock });
-      if (!isTold) throw notTold(request.name);
+      // The event may arrive before the reply.
+      await Promise.race([containers.start(containerId, { signal: abort }), this.#session.promise]);
+      const hasArrived = await settlesWithin(this.#session.promise, { timeoutMs: EVENT_WITHIN_MS, clock });
+      if (!hasArrived) throw eventMissing(request.name);
       return await this.#session.promise;
     } catch (error) {
       await this.#discard(facts);
@@ -120,11 +111,11 @@ export class StartingSession {
   }
 
   #create(): Promise<string> {
-    const { containers, request, defaults, signal } = this.#options;
+    const { containers, request, defaults, abort } = this.#options;
     const create = async (containerName: string): Promise<string> => {
       try {
         const spec = sessionContainer(request, { defaults, containerName });
-        return (await containers.create(spec, { signal })).id;
+        return (await containers.create(spec, { signal: abort })).id;
       } catch (error) {
         if (mayStillAppear(error)) this.#options.onAbandoned(containerName);
         throw error;
@@ -135,18 +126,24 @@ export class StartingSession {
   }
 
   async #discard(facts: SessionFacts): Promise<void> {
-    const { store, client, signal: abort } = this.#options;
+    const { store, client } = this.#options;
     this.#started?.connection[Symbol.dispose]();
     this.#started = undefined;
-    const result = await removeContainer(facts.containerId, { ...this.#options, abort });
-    if (result === "removed") store.remove(facts.containerId);
-    else store.save({ ...facts, ...client.size, state: "ended", isAttached: false });
+    if (await removeContainer(facts.containerId, this.#options) === "removed") {
+      store.remove(facts.containerId);
+    } else store.save({ ...facts, ...client.size, state: "ended", isAttached: false });
   }
 }
 
-function notTold(name: string): ApexError {
+/** The failure of a session whose container has ended before its `start` event. */
+export function endedTooSoon(exitCode: number | undefined): ApexError {
+  const status = exitCode === undefined ? "" : ` with status ${exitCode}`;
+  return new ApexError("engine", `the session's container ended${status} before apex saw it start`);
+}
+
+function eventMissing(name: string): ApexError {
   const message =
-    `cannot create session "${name}": the engine started its container, but does not tell of it ` +
-    `(its events do not come: see apex status)`;
+    `cannot create session "${name}": the engine started its container, but sent no event of that ` +
+    `(see: apex status)`;
   return new ApexError("engine", message);
 }

@@ -1,73 +1,74 @@
+/**
+ * What clients send to a session's container: keystrokes and terminal sizes. Both are passed on in the background. They
+ * outlive the client that sent them.
+ */
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import { delayUnlessAborted } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
-import type { ContainerTerminals } from "./container_terminals.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";
+import type { TerminalAccess } from "./session_services.ts";
 
-/** Beyond this whoever types waits: a program that does not read its terminal leaves everything here. */
+/** With more unwritten input clients have to wait. It collects when a program does not read its terminal. */
 const FULL_BYTES = 256 * 1024;
-/** What each piece takes in memory beside its bytes: keys come one by one. */
+/** The memory that each piece takes in addition to its bytes: keystrokes arrive one by one. */
 const PIECE_OVERHEAD_BYTES = 64;
 
-/**
- * What clients type, on its way to a container. It outlives the client that typed it, and the engine's connection: without
- * one it waits for the next.
- */
+/** Keystrokes on their way to a container. While the engine's connection is lost, they wait for the next one. */
 export class TerminalInput {
-  #typed: Uint8Array[] = [];
+  #pieces: Uint8Array[] = [];
   #bytes = 0;
   #connection: AttachConnection | undefined;
   #writing: AttachConnection | undefined;
   #room: PromiseWithResolvers<void> | undefined;
 
-  /** Writes to that connection from now on; undefined: there is none. */
+  /** The connection to write to; undefined while it is lost. */
   set connection(connection: AttachConnection | undefined) {
     this.#connection = connection;
     this.#pump();
   }
 
-  /** Takes a copy; resolves when there is room for more. Never rejects. */
+  /** Adds a copy of `bytes`. Resolves when there is room for more; never rejects. */
   async write(bytes: Uint8Array): Promise<void> {
-    this.#typed.push(bytes.slice());
+    this.#pieces.push(bytes.slice());
     this.#bytes += bytes.length + PIECE_OVERHEAD_BYTES;
     this.#pump();
     if (this.#bytes > FULL_BYTES) await (this.#room ??= Promise.withResolvers()).promise;
   }
 
-  /** Forgets what was typed and not written: nobody reads it any more. */
+  /** Drops all unwritten input: the container has ended, or the daemon ends. */
   discard(): void {
     this.#connection = undefined;
-    this.#typed = [];
+    this.#pieces = [];
     this.#bytes = 0;
-    this.#roomAgain();
+    this.#makeRoom();
   }
 
   #pump(): void {
     const connection = this.#connection;
-    if (connection === undefined || this.#writing === connection || this.#typed.length === 0) return;
+    if (connection === undefined || this.#writing === connection || this.#pieces.length === 0) return;
     this.#writing = connection;
-    // A write that fails tells what the connection's reader learns as well, who takes it away from here.
+    // A failed write means that the connection is lost. Its reader notices that as well, and then resets `connection`.
     void this.#writeAll(connection).catch(() => {});
   }
 
-  /** What is typed after its last look begins the next: nothing is awaited between that look and the end. */
+  /** Nothing is awaited between its last look at the pieces and its end, so each later piece starts a new call. */
   async #writeAll(connection: AttachConnection): Promise<void> {
     try {
-      for (let bytes = this.#typed[0]; bytes !== undefined; bytes = this.#typed[0]) {
+      for (let bytes = this.#pieces[0]; bytes !== undefined; bytes = this.#pieces[0]) {
         await connection.write(bytes);
         if (this.#connection !== connection) return;
-        this.#typed.shift();
+        this.#pieces.shift();
         this.#bytes -= bytes.length + PIECE_OVERHEAD_BYTES;
-        if (this.#bytes <= FULL_BYTES) this.#roomAgain();
+        if (this.#bytes <= FULL_BYTES) this.#makeRoom();
       }
     } finally {
       if (this.#writing === connection) this.#writing = undefined;
     }
   }
 
-  #roomAgain(): void {
+  #makeRoom(): void {
     this.#room?.resolve();
     this.#room = undefined;
   }
@@ -75,24 +76,23 @@ export class TerminalInput {
 
 export interface TerminalResizerOptions {
   readonly containerId: string;
-  readonly terminals: Pick<ContainerTerminals, "resize">;
+  readonly terminals: Pick<TerminalAccess, "resize">;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** No more after that. */
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
 }
 
-/** Programs look at the size some time after they were told that it has changed. */
+/** Programs read the size some time after they were notified of a change. */
 const REDRAW_PAUSE_MS = 50;
-/** Right after a container's start some engines refuse for a moment. */
+/** Some engines refuse a resize in the first moment after a container's start. */
 const RETRY_MS = 50;
-const MAX_TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
-/** Tells the engine the size of a terminal: one request at a time, and of many sizes in a row only the last. */
+/** Sets the size of a container's terminal: one request at a time, and of several sizes in a row only the last. */
 export class TerminalResizer {
   readonly #options: TerminalResizerOptions;
-  /** One after the other; the last one is to stay. */
-  #wanted: TerminalSize[] = [];
+  /** To be set one after another. The last one is the size that remains. */
+  #sizes: TerminalSize[] = [];
   #resizing: Promise<void> | undefined;
 
   constructor(options: TerminalResizerOptions) {
@@ -100,43 +100,42 @@ export class TerminalResizer {
   }
 
   resize(size: TerminalSize): void {
-    this.#want([size]);
+    this.#set([size]);
   }
 
-  /** Has the program draw its screen anew, by another size for a moment. */
+  /** Makes the program redraw its screen, by setting another size for a moment. */
   redraw(size: TerminalSize): void {
-    this.#want([{ ...size, rows: size.rows > 1 ? size.rows - 1 : size.rows + 1 }, size]);
+    this.#set([{ ...size, rows: size.rows > 1 ? size.rows - 1 : size.rows + 1 }, size]);
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no request is pending. */
   get settled(): Promise<void> {
     return this.#resizing ?? Promise.resolve();
   }
 
-  #want(sizes: TerminalSize[]): void {
-    this.#wanted = sizes;
+  #set(sizes: TerminalSize[]): void {
+    this.#sizes = sizes;
     this.#resizing ??= this.#resizeAll().finally(() => this.#resizing = undefined);
   }
 
   async #resizeAll(): Promise<void> {
-    const { containerId, terminals, clock, logger, signal } = this.#options;
-    let tries = 0;
-    for (let [size] = this.#wanted; size !== undefined && !signal.aborted; [size] = this.#wanted) {
+    const { containerId, terminals, clock, logger, abort } = this.#options;
+    let attempts = 0;
+    for (let [size] = this.#sizes; size !== undefined && !abort.aborted; [size] = this.#sizes) {
       try {
-        await terminals.resize(containerId, { ...size, signal });
+        await terminals.resize(containerId, { ...size, abort });
       } catch (error) {
-        if (signal.aborted) return;
-        if (++tries < MAX_TRIES) {
-          // Rejects when there is to be no more, as below.
-          await delayUnlessAborted(RETRY_MS, { clock, abort: signal });
+        if (abort.aborted) return;
+        if (++attempts < MAX_ATTEMPTS) {
+          await delayUnlessAborted(RETRY_MS, { clock, abort });
           continue;
         }
         logger.debug(`cannot resize the terminal of container ${containerId}: ${messageOf(error)}`);
       }
-      tries = 0;
-      if (this.#wanted[0] !== size) continue;
-      this.#wanted.shift();
-      if (this.#wanted.length > 0) await delayUnlessAborted(REDRAW_PAUSE_MS, { clock, abort: signal });
+      attempts = 0;
+      if (this.#sizes[0] !== size) continue;
+      this.#sizes.shift();
+      if (this.#sizes.length > 0) await delayUnlessAborted(REDRAW_PAUSE_MS, { clock, abort });
     }
   }
 }

@@ -309,7 +309,7 @@ for (const kind of ENGINES) {
     await eventually(() => one.stdoutSoFar.includes("up"), "it is attached");
     assertEquals((await rig.attachPiped(["-b", "two", "--", "cat"])).code, 0);
     const no = (what: string, name: string) =>
-      `apex: cannot ${what} session "${name}": no such session (try: apex list)\n`;
+      `apex: cannot ${what} session "${name}": no such session (see: apex list)\n`;
 
     assertEquals(await rig.home.apex(["detach", "nobody", "one", "none"]), {
       code: 4,
@@ -319,7 +319,7 @@ for (const kind of ENGINES) {
     assertEquals((await one.finished()).code, 0);
     const idle = await rig.home.apex(["detach", "one"]);
     assertEquals(idle.code, 5);
-    assertMatch(idle.stderr, /^apex: cannot detach session "one": no client is attached to it .*\n$/);
+    assertMatch(idle.stderr, /^apex: cannot detach session "one": no client is attached .*\n$/);
     assertEquals((await rig.home.apex(["kill"])).code, 2);
     const own = { env: { APEX_SESSION_NAME: "two" } };
     assertEquals(await rig.home.apex(["kill"], own), { code: 0, stdout: "", stderr: "" });

@@ -72,7 +72,10 @@ Deno.test("SessionClient tells what was wrong with a frame", async () => {
   await using attached = new Attached();
   attached.peer.sendFrame("stderr");
   const { kind, value } = await attached.peer.untilLast();
-  assertEquals([kind, value], ["detach", { reason: "protocol", error: "a client has no stderr to send" }]);
+  assertEquals([kind, value], ["detach", {
+    reason: "protocol",
+    error: "a client cannot send a stderr frame",
+  }]);
 });
 
 Deno.test("SessionClient drops a client that takes nothing for 2 s while its queue is full", async () => {

@@ -1,28 +1,35 @@
 import { assertEquals } from "@std/assert";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { SessionReaper } from "../../src/sessions/session_reaper.ts";
+import { SessionRegistry } from "../../src/sessions/session_registry.ts";
 import { openStorage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { FakeContainers } from "../support/sessions/fake_containers.ts";
 
-Deno.test("SessionReaper says of what it removes that it is taken care of, so that nobody else removes it too", async () => {
-  const containers = new FakeContainers();
+Deno.test("isFinishing() is true while remove() removes a container, so that nothing else removes it", async () => {
+  const engine = new FakeContainers();
   const clock = new FakeClock();
   using storage = openStorage({ path: ":memory:", clock, logger: silentLogger });
-  const reaper = new SessionReaper({
-    containers,
+  const services = {
+    containers: engine.asContainers(),
+    terminals: engine.terminals,
     store: storage.sessions,
     clock,
     logger: silentLogger,
-    killGraceMs: 0,
-    signal: new AbortController().signal,
-    onFoundEnded: () => {},
+  };
+  const registry = new SessionRegistry({
+    ...services,
+    scrollbackLines: 0,
+    emit: () => {},
+    onExpired: () => {},
   });
-  const { id } = await containers.create({ image: "img", tty: true });
+  const abort = new AbortController().signal;
+  const reaper = new SessionReaper({ ...services, registry, killGraceMs: 0, abort, inBackground: () => {} });
+  const { id } = await engine.create({ image: "img", tty: true });
   assertEquals(reaper.isFinishing(id), false);
   const removing = reaper.remove(id);
   assertEquals(reaper.isFinishing(id), true);
   await removing;
   assertEquals(reaper.isFinishing(id), false);
-  assertEquals(containers.containers.size, 0);
+  assertEquals(engine.containers.size, 0);
 });

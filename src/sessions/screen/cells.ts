@@ -1,8 +1,9 @@
+/** The contents of a terminal's cells, as the bytes that write them into another terminal. */
 /// <reference types="./xterm.d.ts" />
 import type { BufferLine, Cell, ScreenBuffer, Style } from "@xterm/headless";
 
 export interface CellsOptions {
-  /** Counted from the first line that is kept. */
+  /** The index of the first line to write, counted from the first line of the scrollback. */
   readonly firstLine: number;
   readonly columns: number;
 }
@@ -10,8 +11,9 @@ export interface CellsOptions {
 const DEFAULT_STYLE = "\x1b[0m";
 
 /**
- * The sequence that writes lines of a buffer, from `firstLine` to its last one, for a terminal of the same size that has its
- * cursor at the top of an empty screen. Lines that wrapped do so again, as a terminal copies and reflows them as one.
+ * Returns the sequence that writes the lines of a buffer, from `firstLine` to the last one. The receiving terminal must have
+ * the same size, an empty screen, and its cursor at the top left. Lines that wrapped wrap again, because a terminal copies
+ * and reflows wrapped lines as one line.
  */
 export function cells(buffer: ScreenBuffer, { firstLine, columns }: CellsOptions): string {
   const writer = new CellWriter(buffer, columns);
@@ -24,7 +26,7 @@ class CellWriter {
   readonly #buffer: ScreenBuffer;
   readonly #columns: number;
   #style = DEFAULT_STYLE;
-  /** The terminal has just begun a line by wrapping: it may have given it the background in use. */
+  /** The terminal has just wrapped into the current line, and may have filled it with the current background. */
   #hasWrapped = false;
 
   constructor(buffer: ScreenBuffer, columns: number) {
@@ -34,7 +36,7 @@ class CellWriter {
 
   writeLine(y: number): void {
     const line = this.#buffer.getLine(y);
-    // The lines are a ring: behind the last one is the first again.
+    // The emulator stores lines in a ring: an index past the last line would return the first one.
     const next = y + 1 < this.#buffer.length ? this.#buffer.getLine(y + 1) : undefined;
     if (line !== undefined) this.#writeCells(line);
     if (next === undefined) return;
@@ -61,7 +63,7 @@ class CellWriter {
     }
   }
 
-  /** Where the cells without text and with that background end. */
+  /** The column after the run of blank cells that starts at `start` and shares its background. */
   #endOfBlank(line: BufferLine, start: number): number {
     const style = blankStyle(line.getCell(start)!);
     for (let x = start + 1; x < this.#columns; x++) {
@@ -88,8 +90,8 @@ class CellWriter {
 }
 
 /**
- * How many cells the text at this place takes; 0: there is none. Nor is it text when its other half has been cut off, or
- * when it is a mark without what it should mark.
+ * Returns how many columns the character in this cell occupies, or 0 for a blank cell. Half of a wide character, and a
+ * combining mark without a base character, count as blank.
  */
 export function writtenWidth(line: BufferLine, x: number): 0 | 1 | 2 {
   const cell = line.getCell(x);
@@ -98,12 +100,12 @@ export function writtenWidth(line: BufferLine, x: number): 0 | 1 | 2 {
   return cell.getWidth() === 1 ? 1 : 0;
 }
 
-/** A cell that was erased has a background, and nothing else of a style. */
+/** The style of an erased cell: its background, and no other attribute. */
 function blankStyle(cell: Cell): string {
   return cell.isBgRGB() || cell.isBgPalette() ? sgr(cell, { backgroundOnly: true }) : DEFAULT_STYLE;
 }
 
-/** Whether a terminal comes from the one line to the other by itself, as text goes on in the last column. */
+/** Returns whether a terminal that writes `line` wraps into `next` by itself: text must reach the last column. */
 function wrapsInto(
   line: BufferLine,
   { next, columns }: { readonly next: BufferLine; readonly columns: number },
@@ -111,7 +113,7 @@ function wrapsInto(
   if (!next.isWrapped) return false;
   const first = next.getCell(0);
   if (first === undefined || first.getChars() === "") return false;
-  // A wide character leaves the last column empty that has no room for it.
+  // A wide character that does not fit leaves the last column empty.
   return isWritten(line, columns - 1) || (first.getWidth() === 2 && isWritten(line, columns - 2));
 }
 
@@ -120,9 +122,7 @@ function isWritten(line: BufferLine, x: number): boolean {
   return cell !== undefined && (cell.getChars() !== "" || cell.getWidth() === 0);
 }
 
-/// <reference types="./xterm.d.ts" />
-
-/** The sequence after which a terminal writes in this style, whatever its style was before. */
+/** Returns the SGR sequence that sets exactly this style, whatever style was set before. */
 export function sgr(style: Style, { backgroundOnly = false } = {}): string {
   const codes = [0, ...(backgroundOnly ? [] : foreground(style))];
   if (style.isBgRGB()) codes.push(48, 2, ...rgb(style.getBgColor()));

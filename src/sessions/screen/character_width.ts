@@ -1,17 +1,21 @@
+/**
+ * Character widths for the terminal emulator. `@std/cli/unicode-width` is not used: the npm package `deno-std` 1.4.0 lacks
+ * that module's table, and the module remembers every character that it has measured, without a limit.
+ */
 /// <reference types="./xterm.d.ts" />
 import type { WidthProvider } from "@xterm/headless";
 
-/** Marks that one cell holds at most: they make its text longer, and output of nothing else must not fill the memory. */
+/** Combining marks per cell. A cell stores all of its marks, so a stream of marks could otherwise exhaust memory. */
 const MAX_MARKS_A_CELL = 32;
 
-/** Below it are no marks and no wide characters (and no control characters among what is printed). */
+/** The first combining mark. Every printable character below it occupies one cell. */
 const FIRST_MARK = 0x300;
-/** Properties of a character of one cell that joins nothing. */
+/** Properties of a character that occupies one cell and does not join the preceding one. */
 const ONE_CELL = 1 << 1;
 
 /**
- * Characters that the emulator's tables (Unicode 6) take for narrow, and that terminals and C libraries draw two cells
- * wide: emoji presentation and East Asian wide, of Unicode 16. First and last of each range, in order.
+ * Characters that are narrow in the emulator's tables (Unicode 6) but two cells wide in current terminals and C libraries:
+ * emoji presentation and East Asian Wide of Unicode 16. First and last code point of each range, in ascending order.
  */
 // deno-fmt-ignore
 const WIDE_RANGES: readonly number[] = [
@@ -33,9 +37,9 @@ const WIDE_RANGES: readonly number[] = [
 ];
 
 /**
- * How many cells a character takes, as the terminals and programs of today see it: the emulator's own tables, and newer
- * wide characters. A screen whose widths are others than the client's terminal has would be painted askew.
- * @param tables the emulator's own
+ * Returns character widths that agree with current terminals: the emulator's tables, extended by newer wide characters. If
+ * they disagreed with the client's terminal, a repaint would misplace the text after such a character.
+ * @param tables the emulator's built-in tables
  */
 export function characterWidths(tables: WidthProvider): WidthProvider {
   const wcwidth = (codePoint: number) => isWide(codePoint) ? 2 : tables.wcwidth(codePoint);
@@ -55,7 +59,7 @@ export function characterWidths(tables: WidthProvider): WidthProvider {
 
 function isWide(codePoint: number): boolean {
   if (codePoint < WIDE_RANGES[0]!) return false;
-  // The first range that starts behind it; it may be in the one before.
+  // Binary search for the first range that starts after the code point. Only the range before it can contain it.
   let low = 0;
   let high = WIDE_RANGES.length / 2;
   while (low < high) {

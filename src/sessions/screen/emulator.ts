@@ -1,6 +1,7 @@
 /**
- * The terminal emulator, made fit for output that nobody has checked: a program in a container may say anything, and the
- * emulator runs in the daemon. Imported lazily: who attaches to nothing does not load it.
+ * The terminal emulator, hardened against untrusted output: a program in a container may print anything, and the emulator
+ * runs in the daemon. `@xterm/headless` is imported when the first terminal is opened, so a daemon without sessions does
+ * not load it.
  */
 /// <reference types="./xterm.d.ts" />
 import type { Terminal } from "@xterm/headless";
@@ -13,13 +14,16 @@ export interface EmulatorOptions {
   readonly scrollbackLines: number;
 }
 
-/** A hundred thousand lines of 200 columns are 240 MB. */
+/** 100,000 lines of 200 columns take 240 MB. */
 const MAX_SCROLLBACK_LINES = 100_000;
 const OSC_HYPERLINK = 8;
+/** The fast path does not pay off for shorter runs of plain text. */
+const MIN_FAST_RUN_LENGTH = 4;
+const LAST_PRINTABLE_ASCII = 0x7e;
 
 /**
- * Sequences that do something as often as they say, one by one (the first parameter, up to 2³¹): insert and delete
- * characters, lines and columns, scroll, tabulate, repeat a character.
+ * Sequences that the emulator carries out step by step, as often as their first parameter says (up to 2³¹): insert and
+ * delete characters, lines and columns; scroll; tabulate; repeat a character.
  */
 const COUNTED_SEQUENCES = [
   ..."@LMPSTXZIb".split("").map((final) => ({ final })),
@@ -29,7 +33,7 @@ const COUNTED_SEQUENCES = [
   { intermediates: "'", final: "~" },
 ];
 
-/** An empty terminal. Its size is held to what a terminal can have. */
+/** Opens an empty terminal. Its size and scrollback are clamped to the supported range. */
 export async function openEmulator(options: EmulatorOptions): Promise<Terminal> {
   const { Terminal } = await import("@xterm/headless");
   const { columns, rows } = terminalSize(options);
@@ -43,7 +47,7 @@ export async function openEmulator(options: EmulatorOptions): Promise<Terminal> 
   const widths = characterWidths(terminal._core.unicodeService._activeProvider);
   terminal.unicode.register(widths);
   terminal.unicode.activeVersion = widths.version;
-  // Each link would be kept as long as its line, also when its text has been overwritten; none is repainted.
+  // The emulator would keep each link as long as its line, even if its text is overwritten, and links are not repainted.
   terminal.parser.registerOscHandler(OSC_HYPERLINK, () => true);
   limitCounts(terminal);
   avoidEraseFault(terminal);
@@ -52,7 +56,7 @@ export async function openEmulator(options: EmulatorOptions): Promise<Terminal> 
   return terminal;
 }
 
-/** More often than there are cells in a line, or lines, changes nothing any more; a repeated character may fill both. */
+/** Clamps counts to the terminal's size, beyond which they have no further effect. A repeated character may fill it all. */
 function limitCounts(terminal: Terminal): void {
   for (const id of COUNTED_SEQUENCES) {
     terminal._core.registerCsiHandler(id, ({ params }) => {
@@ -65,8 +69,8 @@ function limitCounts(terminal: Terminal): void {
 }
 
 /**
- * Erasing up to the cursor in the very last cell makes the emulator throw, as it looks for a line below the last one. It is
- * the same as erasing everything.
+ * Works around a fault: the emulator throws when it erases up to a cursor in the last cell, because it looks for a line below
+ * the last one. Erasing up to there erases the whole screen, so the sequence is changed into that.
  */
 function avoidEraseFault(terminal: Terminal): void {
   terminal._core.registerCsiHandler({ final: "J" }, ({ params }) => {
@@ -76,7 +80,7 @@ function avoidEraseFault(terminal: Terminal): void {
   });
 }
 
-/** A saved cursor has its origin mode, which the emulator leaves out. */
+/** Makes saved cursors include the origin mode, which the emulator leaves out. */
 function saveOrigin({ _core: core }: Terminal): void {
   const { _inputHandler: handler, coreService } = core;
   const save = handler.saveCursor.bind(handler);
@@ -85,44 +89,38 @@ function saveOrigin({ _core: core }: Terminal): void {
     core.buffer.savedOrigin = coreService.decPrivateModes.origin;
     return save();
   };
-  // Before the cursor is put there: the mode keeps it within the margins.
+  // The mode is set before the cursor moves, because it confines the cursor to the margins.
   handler.restoreCursor = () => {
     coreService.decPrivateModes.origin = core.buffer.savedOrigin ?? false;
     return restore();
   };
 }
 
-/// <reference types="./xterm.d.ts" />
-
-/** Of shorter runs there is nothing to be gained. */
-const MIN_RUN_LENGTH = 4;
-const LAST_PRINTABLE_ASCII = 0x7e;
-
 /**
- * Most of what is said is plain ASCII that fits into its line; for each such character the emulator asks as much as for any
- * other (its width, its charset, whether it joins the one before), and that is half of the time that parsing takes. Here
- * the inside of such a run goes straight to its cells. The run's first and last character still take the usual way: only
- * they touch what was there before, such as half of a wide character.
+ * Speeds up plain text. Most output is printable ASCII that fits into its line, but the emulator looks up the width, the
+ * charset and the joining of every character, which takes half of the parsing time. Here the inside of an ASCII run is
+ * written directly into its cells. The first and the last character of the run still take the usual path, because only they
+ * can affect existing cells, such as half of a wide character.
  */
-export function printPlainTextFast(terminal: Terminal): void {
+function printPlainTextFast(terminal: Terminal): void {
   const { _inputHandler: handler, _charsetService: charsets, coreService } = terminal._core;
   const print = handler.print.bind(handler);
   handler.print = (data, start, end) => {
-    if (end - start < MIN_RUN_LENGTH || charsets.charset !== undefined || coreService.modes.insertMode) {
+    if (end - start < MIN_FAST_RUN_LENGTH || charsets.charset !== undefined || coreService.modes.insertMode) {
       return print(data, start, end);
     }
     print(data, start, start + 1);
     const buffer = handler._activeBuffer;
     const last = end - 1;
     let at = start + 1;
-    // The last cell of a line stays the usual way's, which wraps.
+    // The last cell of a line is left to the usual path, which wraps.
     if (buffer.x + last - at < terminal.cols) {
       const line = buffer.lines.get(buffer.ybase + buffer.y);
       const style = handler._curAttrData;
       for (let code = data[at]!; at < last && code <= LAST_PRINTABLE_ASCII; code = data[++at]!) {
         line.setCellFromCodepoint(buffer.x++, code, 1, style);
       }
-      // What follows may join the character before it, which the usual way must know for that.
+      // The next character may join the one before it, so the usual path must print both.
       if (at < last && at > start + 1) {
         at--;
         buffer.x--;

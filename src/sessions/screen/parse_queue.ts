@@ -1,28 +1,29 @@
 /**
- * What a terminal was sent and has not been parsed yet, in order, and between it whatever has to happen at just that
- * place. Bytes are copied into blocks, so that many small writes take no more memory than one large one.
+ * The output of a terminal that the emulator has not parsed yet, in order, and the calls that must run at a certain place
+ * between two bytes. Bytes are copied into blocks, so many small writes take no more memory than one large write.
  */
 
-/** Room for some bytes; a short output is no reason to take a whole block. */
 interface Block {
   readonly bytes: Uint8Array;
+  /** How many of the bytes are in use. */
   length: number;
 }
 
 type Item = Block | (() => void);
 
 const BLOCK_BYTES = 16 * 1024;
+/** For the first block of an empty queue: most outputs are short. */
 const FIRST_BLOCK_BYTES = 1024;
-/** Items gone through that the list may hold on to: a queue that never runs empty must not keep everything. */
+/** Taken items that the list may still hold: a queue that never runs empty must release them, too. */
 const MAX_TAKEN_ITEMS = 64;
 
 export class ParseQueue {
   #items: Item[] = [];
-  /** Index of the first item that is still to come. */
+  /** Index of the next item to take. */
   #next = 0;
   #pendingBytes = 0;
 
-  /** Bytes that nobody has taken yet. */
+  /** How many bytes are in the queue. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
@@ -31,6 +32,7 @@ export class ParseQueue {
     return this.#next === this.#items.length;
   }
 
+  /** Appends a copy of `bytes`. */
   push(bytes: Uint8Array): void {
     this.#pendingBytes += bytes.length;
     for (let at = 0; at < bytes.length;) {
@@ -42,12 +44,12 @@ export class ParseQueue {
     }
   }
 
-  /** Calls it when all bytes before it have been taken. */
+  /** Appends a call, which {@linkcode take} returns after all bytes that were pushed before it. */
   pushCall(call: () => void): void {
     this.#items.push(call);
   }
 
-  /** The next bytes, at most a block; or the next call; undefined: none. */
+  /** Removes and returns the next bytes (at most one block) or the next call; undefined if the queue is empty. */
   take(): Uint8Array | (() => void) | undefined {
     const item = this.#items[this.#next];
     if (item === undefined) return undefined;

@@ -1,6 +1,7 @@
 /**
- * A terminal's state as the bytes that bring another terminal of the same size into it, whatever that one showed before:
- * all modes off and an empty screen; the cells; then what would be in the way of writing them (margins, modes).
+ * Repaints: the state of a terminal, as the bytes that bring another terminal of the same size into that state, whatever it
+ * showed before. They turn off all modes and clear the screen, write the cells, and then set the margins and modes, which
+ * would interfere with writing the cells.
  */
 /// <reference types="./xterm.d.ts" />
 import type { SavedCursor, ScreenBuffer, Terminal, TerminalModes } from "@xterm/headless";
@@ -8,17 +9,17 @@ import type { RestoreMode } from "../../protocol/restore_mode.ts";
 import { cells, sgr } from "./cells.ts";
 
 /**
- * Out of the alternate screen, and out of every mode that is restored below; then an empty screen. The sequences one by one,
- * as not every terminal knows the soft reset.
+ * Leaves the alternate screen, resets every mode that is restored below, and clears the screen. Each mode is reset by its
+ * own sequence, because not every terminal supports the soft reset.
  */
-const START_AFRESH = [
+const RESET = [
   "\x1b[?1049l\x1b[r\x1b[?6l\x1b[4l\x1b[?7h\x1b[?45l\x1b[?1l\x1b>\x1b(B\x1b)B\x0f\x1b[?25h\x1b[0 q",
   "\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1016l\x1b[?1004l\x1b[?2004l",
   "\x1b[m\x1b[H\x1b[2J",
 ].join("");
 
-/** Some terminals have margins for each screen. */
-const ALTERNATE_AFRESH = "\x1b[?1049h\x1b[r\x1b[?6l\x1b[m\x1b[H\x1b[2J";
+/** Some terminals keep separate margins for each screen. */
+const ENTER_ALTERNATE = "\x1b[?1049h\x1b[r\x1b[?6l\x1b[m\x1b[H\x1b[2J";
 
 const MAX_TITLE_LENGTH = 1_024;
 
@@ -26,14 +27,14 @@ type ScreenOrLines = Exclude<RestoreMode, { readonly kind: "none" }>;
 
 export interface RepaintOptions {
   readonly mode: RestoreMode;
-  /** The window's title; empty: it has none. */
+  /** The window's title; empty if it has none. */
   readonly title: string;
 }
 
-/** The bytes as a string; empty for the mode `none`. */
+/** Returns the repaint of a terminal as a string; empty for the mode `none`. */
 export function repaint(terminal: Terminal, { mode, title }: RepaintOptions): string {
   if (mode.kind === "none") return "";
-  return START_AFRESH + normalScreen(terminal, mode) + alternateScreen(terminal) + savedCursor(terminal) +
+  return RESET + normalScreen(terminal, mode) + alternateScreen(terminal) + savedCursor(terminal) +
     margins(terminal) + cursor(terminal) + charsets(terminal) + modes(terminal.modes) + mouse(terminal) +
     cursorLook(terminal) + titleSequence(title);
 }
@@ -47,14 +48,14 @@ function normalScreen({ buffer: { normal }, rows, cols }: Terminal, mode: Screen
     (surplusRows > 0 ? `\x1b[m\x1b[${surplusRows};${cols}H\x1b[1J` : "");
 }
 
-/** Switching saves the cursor, which the program gets back when it leaves: it is where it was saved then. */
+/** Switching to the alternate screen saves the cursor, so the cursor is first moved to where the program had saved it. */
 function alternateScreen({ buffer: { active, normal }, rows, cols, _core: { buffers } }: Terminal): string {
   if (active.type === "normal") return "";
-  return savedPlace(buffers.normal, { baseY: normal.baseY, rows }) + ALTERNATE_AFRESH +
+  return savedPlace(buffers.normal, { baseY: normal.baseY, rows }) + ENTER_ALTERNATE +
     cells(active, { firstLine: active.baseY, columns: cols });
 }
 
-/** Down to the cursor, or to the last line with text. */
+/** How many rows are in use, down to the cursor or to the last line with text. */
 function rowsInUse(buffer: ScreenBuffer, rows: number): number {
   let used = rows;
   while (used > buffer.cursorY + 1 && isBlank(buffer, buffer.baseY + used - 1)) used--;
@@ -65,7 +66,7 @@ function isBlank(buffer: ScreenBuffer, line: number): boolean {
   return (buffer.getLine(line)?.translateToString(true) ?? "") === "";
 }
 
-/** Line drawing in G0 … G3, and which of them is in use. */
+/** Designates line drawing in G0 to G3, and selects the set in use. */
 function charsets({ _core: { _charsetService: service } }: Terminal): string {
   const designations = ["(", ")", "*", "+"].map((slot, index) =>
     service._charsets[index]?.["q"] === "─" ? `\x1b${slot}0` : ""
@@ -83,7 +84,7 @@ function savedCursor({ buffer: { active }, rows, _core: { buffer } }: Terminal):
   return `${savedPlace(buffer, { baseY: active.baseY, rows })}\x1b7\x1b[?6l`;
 }
 
-/** Brings the cursor to where it was saved, with style and origin mode of then. There are no margins yet. */
+/** Moves the cursor to the saved place, with the style and origin mode that were saved. No margins are set yet. */
 function savedPlace(
   { savedX, savedY, savedCurAttrData, savedOrigin }: SavedCursor,
   { baseY, rows }: { readonly baseY: number; readonly rows: number },
@@ -93,8 +94,8 @@ function savedPlace(
 }
 
 /**
- * The cursor's place, and the style of what is written next. A cursor behind the last column (the next character wraps) is
- * where no sequence can put it: only writing the last cell can.
+ * Restores the cursor's place, and the style of the next character. No sequence moves the cursor behind the last column,
+ * where the next character wraps: only writing the last cell does.
  */
 function cursor({ buffer: { active }, cols, modes, _core }: Terminal): string {
   const origin = modes.originMode ? "\x1b[?6h" : "";
@@ -139,7 +140,7 @@ function cursorLook({ _core: { coreService } }: Terminal): string {
 }
 
 function titleSequence(title: string): string {
-  // deno-lint-ignore no-control-regex -- they are what must not be in a title
+  // deno-lint-ignore no-control-regex -- removes control characters from the title
   const text = title.slice(0, MAX_TITLE_LENGTH).replace(/[\x00-\x1f\x7f-\x9f]/g, "");
   return text === "" ? "" : `\x1b]2;${text}\x1b\\`;
 }

@@ -1,8 +1,9 @@
 /**
- * What a session's terminal shows, kept while nobody looks: a headless emulator that is fed with the container's output.
- * It owns the emulator and a queue of what is not parsed yet. Parsing is the dear part, so it happens in slices, a turn of
- * the event loop between them, after whatever the same bytes were passed on to; who feeds faster than it parses looks
- * at `pendingBytes`. Everything takes effect in the order of the calls.
+ * The screen of a session's terminal, kept up to date while no client is attached. It owns a headless emulator, which is
+ * opened in the background, and a queue of output that is not parsed yet. All calls take effect in their order.
+ *
+ * Parsing is slow, so it runs in slices, with a turn of the event loop in between. Writing never waits for it: when the
+ * screen is too far behind, it drops what it has and starts over with a note that some output is not shown.
  */
 /// <reference types="./xterm.d.ts" />
 import type { Terminal } from "@xterm/headless";
@@ -14,137 +15,176 @@ import { ParseQueue } from "./parse_queue.ts";
 import { repaint } from "./repaint.ts";
 import { type TerminalSize, terminalSize } from "./terminal_size.ts";
 
-export interface TerminalScreenOptions {
-  readonly columns: number;
-  readonly rows: number;
-  /** How many lines that have scrolled off the screen are kept. */
+export interface TerminalScreenOptions extends TerminalSize {
+  /** How many lines are kept of those that have scrolled off the screen. */
   readonly scrollbackLines: number;
   readonly logger?: Logger;
 }
 
-/** Nobody waits for what came just now, and after so long it is often more: a timer for each key would be dear. */
+/** Output that just arrived is parsed after this time: often more follows, and a timer per keystroke would be expensive. */
 const REST_MS = 10;
-/** Parsed in one turn of the event loop: 1.5 to 4 ms of work; much less, and the turns cost more than the work. */
+/** Parsed per turn of the event loop, in 1.5 to 4 ms. With much smaller slices the turns would cost more than the parsing. */
 const SLICE_BYTES = 64 * 1024;
-/** Looked at the time after so many bytes: some sequences are a thousand times as dear as text. */
+/** The time limit of a slice is checked after each step: some sequences take a thousand times as long as text. */
 const STEP_BYTES = 512;
 const SLICE_MS = 8;
+/** With more unparsed output the screen starts over. */
+const MAX_BEHIND_BYTES = 4 * 1024 * 1024;
 
-/** One session's screen, with its modes and what has scrolled off. Its memory is bounded by size and scrollback. */
+const SKIPPED = new TextEncoder().encode("\x1b[2m[apex: some output is not shown here]\x1b[0m\r\n");
+
+/** The screen of one terminal, with its modes and scrollback. Its memory is bounded by its size and the scrollback. */
 export class TerminalScreen implements Disposable {
-  readonly #emulator: Terminal;
+  readonly #scrollbackLines: number;
   readonly #logger: Logger;
   readonly #queue = new ParseQueue();
-  /** Taken from the queue, and left over by the last step. */
+  /** Undefined while it is being opened, and when that has failed. */
+  #emulator: Terminal | undefined;
+  #isOpening = false;
+  /** The rest of the block that was taken from the queue last. */
   #unparsed: Uint8Array = new Uint8Array(0);
   #size: TerminalSize;
   #title = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** What was written waits for more to come. */
+  /** The timer waits for more output. */
   #isResting = false;
-  #disposed = false;
+  #isDisposed = false;
 
-  private constructor(emulator: Terminal, logger: Logger) {
-    this.#emulator = emulator;
+  constructor({ columns, rows, scrollbackLines, logger = silentLogger }: TerminalScreenOptions) {
+    this.#size = terminalSize({ columns, rows });
+    this.#scrollbackLines = scrollbackLines;
     this.#logger = logger;
-    this.#size = { columns: emulator.cols, rows: emulator.rows };
-    emulator.onTitleChange((title) => this.#title = title);
+    void this.#open();
   }
 
-  /** An empty screen. Imports the emulator when first called. The size is held to what a terminal can have. */
-  static async open({ logger = silentLogger, ...options }: TerminalScreenOptions): Promise<TerminalScreen> {
-    return new TerminalScreen(await openEmulator(options), logger);
+  /** The size after all output is parsed, clamped to the supported range. */
+  get size(): TerminalSize {
+    return this.#size;
   }
 
-  /** As it will be when everything is parsed. */
-  get columns(): number {
-    return this.#size.columns;
-  }
-
-  get rows(): number {
-    return this.#size.rows;
-  }
-
-  /** Bytes written that are not parsed yet. */
+  /** How many bytes of output are not parsed yet. */
   get pendingBytes(): number {
     return this.#queue.pendingBytes + this.#unparsed.length;
   }
 
-  /** Takes a copy of some output; it is parsed later. After disposal it does nothing. */
-  write(bytes: Uint8Array): void {
-    if (this.#disposed || bytes.length === 0) return;
-    this.#queue.push(bytes);
-    this.#schedule(REST_MS);
+  /** Adds a copy of some output, which is parsed later. Does nothing after disposal. */
+  write(output: Uint8Array): void {
+    if (this.#isClosed || output.length === 0) return;
+    this.#queue.push(output);
+    if (this.pendingBytes > MAX_BEHIND_BYTES) {
+      this.#logger.debug("a session prints faster than its screen can parse; the screen starts over");
+      this.restart();
+    } else {
+      this.#schedule(REST_MS);
+    }
   }
 
-  /** Changes the size, after what was written before the call. */
-  resize(columns: number, rows: number): void {
-    if (this.#disposed) return;
-    const size = this.#size = terminalSize({ columns, rows });
-    this.#inOrder(() => this.#guarded(() => this.#emulator.resize(size.columns, size.rows)));
+  /** Changes the size, after the output that was written before the call. */
+  resize(size: TerminalSize): void {
+    const { columns, rows } = this.#size = terminalSize(size);
+    this.#inOrder(() => this.#guarded((emulator) => emulator.resize(columns, rows)));
   }
 
-  /** Resolves when all that was written before the call is parsed, or will never be, as the screen is disposed. */
+  /** Drops the contents of the screen, and starts over with `output`, or, if that is unknown, with a note. */
+  restart(output: Uint8Array = SKIPPED): void {
+    if (this.#isDisposed) return;
+    this.#close();
+    this.#queue.push(output);
+    if (!this.#isOpening) void this.#open();
+  }
+
+  /** Resolves when everything that was written before the call is parsed, or was dropped. */
   settled(): Promise<void> {
     return new Promise((resolve) => this.#inOrder(resolve));
   }
 
   /**
-   * The bytes that make a terminal of this size look and behave as this one does after exactly what was written before the
-   * call. Whoever then sends what was written after the call has missed nothing and repeats nothing.
+   * Returns the bytes that bring another terminal of this size into the state of this one after exactly the output that was
+   * written before the call. A client that gets these bytes, and then the output that was written after the call, misses
+   * nothing and gets nothing twice. If that state was dropped, the bytes are a note that says so.
    * @throws {ApexError} `conflict` when the screen is disposed before that
    */
-  async repaint(mode: RestoreMode): Promise<Uint8Array> {
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#inOrder(() => {
-      try {
-        resolve(this.#paint(mode));
-      } catch (error) {
-        reject(error);
-      }
-    });
-    return new TextEncoder().encode(await promise);
+  repaint(mode: RestoreMode): Promise<Uint8Array> {
+    return new Promise((resolve, reject) =>
+      this.#inOrder(() => {
+        try {
+          resolve(this.#paint(mode));
+        } catch (error) {
+          reject(error);
+        }
+      })
+    );
   }
 
   [Symbol.dispose](): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#cancelTimer();
-    this.#unparsed = new Uint8Array(0);
-    for (let item = this.#queue.take(); item !== undefined; item = this.#queue.take()) {
-      if (typeof item === "function") item();
-    }
-    this.#emulator.dispose();
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#close();
   }
 
   get #isIdle(): boolean {
     return this.#queue.isEmpty && this.#unparsed.length === 0;
   }
 
-  #paint(mode: RestoreMode): string {
-    if (this.#disposed) {
-      throw new ApexError("conflict", "cannot repaint the terminal: it was closed meanwhile");
-    }
-    return repaint(this.#emulator, { mode, title: this.#title });
+  /** There is no emulator, and none is being opened. */
+  get #isClosed(): boolean {
+    return this.#isDisposed || (this.#emulator === undefined && !this.#isOpening);
   }
 
-  /** Does it when all that was written so far is parsed; at once when that is so already, or after disposal. */
+  /** Never rejects. */
+  async #open(): Promise<void> {
+    this.#isOpening = true;
+    try {
+      const emulator = await openEmulator({ ...this.#size, scrollbackLines: this.#scrollbackLines });
+      if (this.#isDisposed) return emulator.dispose();
+      this.#emulator = emulator;
+    } catch (error) {
+      this.#logger.error(`a session continues without a screen to restore: ${messageOf(error)}`);
+      return this.#close();
+    } finally {
+      this.#isOpening = false;
+    }
+    this.#emulator.onTitleChange((title) => this.#title = title);
+    // The size may have changed while the emulator was being opened.
+    this.#emulator.resize(this.#size.columns, this.#size.rows);
+    if (!this.#isIdle) this.#schedule(0);
+  }
+
+  /** Closes the emulator, drops unparsed output, and makes the queued calls, which then find no emulator. */
+  #close(): void {
+    this.#cancelTimer();
+    this.#emulator?.dispose();
+    this.#emulator = undefined;
+    this.#title = "";
+    this.#unparsed = new Uint8Array(0);
+    for (let item = this.#queue.take(); item !== undefined; item = this.#queue.take()) {
+      if (typeof item === "function") item();
+    }
+  }
+
+  #paint(mode: RestoreMode): Uint8Array {
+    if (this.#isDisposed) throw new ApexError("conflict", "cannot repaint the terminal: it was closed");
+    if (this.#emulator === undefined) return SKIPPED;
+    return new TextEncoder().encode(repaint(this.#emulator, { mode, title: this.#title }));
+  }
+
+  /** Makes the call when everything that was written so far is parsed: immediately, if that is so already. */
   #inOrder(call: () => void): void {
-    if (this.#disposed || this.#isIdle) return call();
+    if (this.#isClosed || (this.#emulator !== undefined && this.#isIdle)) return call();
     this.#queue.pushCall(call);
-    // Somebody waits for it. A timer that is due next is left: reset with every call, it would never come.
+    // A caller waits, so there is no rest. A timer without rest stays: if each call reset it, it might never fire.
     if (this.#isResting) this.#cancelTimer();
     this.#schedule(0);
   }
 
   #schedule(delayMs: number): void {
-    // Not `setImmediate`: with its slices back to back, connections would wait.
-    if (this.#timer !== undefined) return;
+    if (this.#emulator === undefined || this.#timer !== undefined) return;
     this.#isResting = delayMs > 0;
+    // Not `setImmediate`: it would run the slices back to back, and connections would have to wait.
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#parseSlice();
-      if (!this.#disposed && !this.#isIdle) this.#schedule(0);
+      if (!this.#isIdle) this.#schedule(0);
     }, delayMs);
   }
 
@@ -168,17 +208,18 @@ export class TerminalScreen implements Disposable {
       const step = this.#unparsed.subarray(0, STEP_BYTES);
       this.#unparsed = this.#unparsed.subarray(step.length);
       bytesLeft -= step.length;
-      this.#guarded(() => this.#emulator._core._inputHandler.parse(step));
+      this.#guarded((emulator) => void emulator._core._inputHandler.parse(step));
     }
   }
 
-  /** A fault of the emulator must not end the daemon: the screen is cleared, and shows what comes from now on. */
-  #guarded(work: () => void): void {
+  /** A fault of the emulator must not end the daemon: it clears the screen, which then shows the output that follows. */
+  #guarded(work: (emulator: Terminal) => void): void {
+    if (this.#emulator === undefined) return;
     try {
-      work();
+      work(this.#emulator);
     } catch (error) {
       this.#logger.warn(
-        `output of a session upset the terminal emulator, its screen is cleared: ${messageOf(error)}`,
+        `the terminal emulator failed, and a session's screen was cleared: ${messageOf(error)}`,
       );
       this.#emulator.reset();
     }

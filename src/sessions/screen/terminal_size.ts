@@ -1,27 +1,27 @@
-/** How large a terminal is, in character cells. */
+/** The size of a terminal, in character cells. */
 export interface TerminalSize {
   readonly columns: number;
   readonly rows: number;
 }
 
 const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
-/** The emulator knows no narrower terminal. */
+/** The emulator supports no narrower terminal. */
 const MIN_COLUMNS = 2;
-/** Twelve bytes a cell: what a client says must not decide over the daemon's memory. */
+/** A cell takes twelve bytes: clients must not be able to exhaust the daemon's memory. */
 const MAX_CELLS_A_SIDE = 1_024;
 
-/** A size that a terminal can have, nearest to the one asked for; 80 × 24 where there is none, as in a pipe. */
+/** Clamps a size to the supported range. A side that is not a positive number (as for a pipe) becomes that of 80 × 24. */
 export function terminalSize({ columns, rows }: TerminalSize): TerminalSize {
   return {
-    columns: within(columns, { least: MIN_COLUMNS, otherwise: DEFAULT_SIZE.columns }),
-    rows: within(rows, { least: 1, otherwise: DEFAULT_SIZE.rows }),
+    columns: clamp(columns, { min: MIN_COLUMNS, fallback: DEFAULT_SIZE.columns }),
+    rows: clamp(rows, { min: 1, fallback: DEFAULT_SIZE.rows }),
   };
 }
 
-function within(
+function clamp(
   cells: number,
-  { least, otherwise }: { readonly least: number; readonly otherwise: number },
+  { min, fallback }: { readonly min: number; readonly fallback: number },
 ): number {
-  if (!(cells >= 1)) return otherwise;
-  return Math.min(Math.max(Math.floor(cells), least), MAX_CELLS_A_SIDE);
+  if (!(cells >= 1)) return fallback;
+  return Math.min(Math.max(Math.floor(cells), min), MAX_CELLS_A_SIDE);
 }

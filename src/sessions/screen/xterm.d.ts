@@ -1,7 +1,7 @@
 /**
- * Types of what is used of `@xterm/headless` 6.0.0. The package's own types are not found for the file that the import
- * map names. `_core` is not part of its public interface: what the public one does not tell, or can't do, is read and
- * done there, and `tests/sessions/` would notice if another version had it otherwise.
+ * Types of the parts of `@xterm/headless` 6.0.0 that apex uses. TypeScript does not find the package's own types for the
+ * file that the import map names. `_core` is not part of the public interface. It is used for state and operations that the
+ * public interface lacks; the tests in `tests/sessions/screen/` fail if another version changes it.
  */
 declare module "@xterm/headless" {
   export class Terminal {
@@ -25,7 +25,7 @@ declare module "@xterm/headless" {
     dispose(): void;
   }
 
-  /** Colours and attributes, of a cell or of what is written next. */
+  /** Colours and attributes of a cell, or of the next character that is written. */
   export interface Style {
     getFgColor(): number;
     getBgColor(): number;
@@ -45,7 +45,7 @@ declare module "@xterm/headless" {
   }
 
   export interface Cell extends Style {
-    /** 0: the right half of a wide character. */
+    /** 0 for the right half of a wide character. */
     getWidth(): number;
     getChars(): string;
   }
@@ -53,7 +53,7 @@ declare module "@xterm/headless" {
   export interface ScreenBuffer {
     readonly type: "normal" | "alternate";
     readonly cursorX: number;
-    /** From the top of the screen, which is line `baseY`. */
+    /** Counted from the top of the screen, which is line `baseY`. */
     readonly cursorY: number;
     readonly baseY: number;
     readonly length: number;
@@ -61,9 +61,9 @@ declare module "@xterm/headless" {
   }
 
   export interface BufferLine {
-    /** It goes on where the line above it ends. */
+    /** It continues the line above it. */
     readonly isWrapped: boolean;
-    /** Cells. */
+    /** In cells. */
     readonly length: number;
     getCell(x: number): Cell | undefined;
     translateToString(trimRight: boolean): string;
@@ -84,22 +84,22 @@ declare module "@xterm/headless" {
   export interface WidthProvider {
     readonly version: string;
     wcwidth(codePoint: number): 0 | 1 | 2;
-    /** `state << 3 | width << 1 | joins`; `preceding`: what was returned for the character before, 0: none. */
+    /** `state << 3 | width << 1 | joins`; `preceding` is the value for the character before, or 0 if there is none. */
     charProperties(codePoint: number, preceding: number): number;
   }
 
   export interface SavedCursor {
     readonly savedX: number;
-    /** Counted from the first line that is kept. */
+    /** Counted from the first line of the scrollback. */
     readonly savedY: number;
     readonly savedCurAttrData: Style;
-    /** Our own addition: whether the origin mode was on then. */
+    /** Added by apex: whether the origin mode was on when the cursor was saved. */
     savedOrigin?: boolean;
   }
 
-  /** Where text goes. */
+  /** The buffer that output is written to. */
   export interface ActiveBuffer {
-    /** The cursor's column; `cols` behind the last. */
+    /** The cursor's column; `cols` when it is behind the last column. */
     x: number;
     readonly y: number;
     readonly ybase: number;
@@ -132,13 +132,13 @@ declare module "@xterm/headless" {
     readonly coreMouseService: { readonly activeEncoding: "DEFAULT" | "SGR" | "SGR_PIXELS" };
     readonly _charsetService: {
       readonly glevel: number;
-      /** Of the slot in use; undefined: none but ASCII. */
+      /** The character set in use; undefined for ASCII. */
       readonly charset: Readonly<Record<string, string>> | undefined;
       readonly _charsets: readonly (Readonly<Record<string, string>> | undefined)[];
     };
     readonly buffer: SavedCursor & { readonly scrollTop: number; readonly scrollBottom: number };
     readonly buffers: { readonly normal: SavedCursor };
-    /** As the public one of `parser`, but `params` are those that the handlers after it get. */
+    /** Like the public method of `parser`, but a handler may change the `params` that the handlers after it get. */
     registerCsiHandler(
       id: { readonly final: string; readonly intermediates?: string },
       callback: (params: { readonly params: { [index: number]: number } }) => boolean,

@@ -180,7 +180,7 @@ Deno.test("sessions.detach and sessions.kill do what they can, and name the rest
     failed: [{
       name: "none",
       code: "not_found",
-      message: 'cannot detach session "none": no such session (try: apex list)',
+      message: 'cannot detach session "none": no such session (see: apex list)',
     }],
   });
   assertEquals(await one.read(), ["detach", { reason: "requested" }]);
@@ -213,8 +213,8 @@ Deno.test("a client of a session that sends nonsense hears what was wrong, as it
   const cases: readonly (readonly [readonly number[], string])[] = [
     [[0x63, 1, 0, 0, 0, 0x7a], "no frame is of kind 99"],
     [[1, 0xff, 0xff, 0xff, 0xff], "a frame of 4294967295 bytes is longer than any (65536)"],
-    [[7, 3, 0, 0, 0, 1, 2, 3], "a resize has 4 bytes, this one 3"],
-    [[2, 0, 0, 0, 0], "a client has no stderr to send"],
+    [[7, 3, 0, 0, 0, 1, 2, 3], "a resize frame must have 4 bytes, not 3"],
+    [[2, 0, 0, 0, 0], "a client cannot send a stderr frame"],
   ];
   for (const [sent, error] of cases) {
     using client = await daemon.attach("dev");

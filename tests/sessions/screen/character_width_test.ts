@@ -23,14 +23,14 @@ const WIDTHS: readonly (readonly [string, number])[] = [
 ];
 
 for (const [text, width] of WIDTHS) {
-  Deno.test(`the emulator writes ${text} (U+${text.codePointAt(0)!.toString(16)}) on ${width} cells`, async () => {
+  Deno.test(`characterWidths() gives ${text} (U+${text.codePointAt(0)!.toString(16)}) the width ${width}`, async () => {
     const emulator = await openEmulator({ columns: 20, rows: 2, scrollbackLines: 0 });
     show(emulator, text);
     assertEquals(emulator.buffer.active.cursorX, width);
   });
 }
 
-Deno.test("a cell holds a limited number of marks", async () => {
+Deno.test("characterWidths() limits the number of marks in a cell", async () => {
   const emulator = await openEmulator({ columns: 20, rows: 2, scrollbackLines: 0 });
   show(emulator, `e${"\u0301".repeat(31)}`);
   assertEquals(emulator.buffer.active.getLine(0)!.getCell(0)!.getChars().length, 32);

@@ -10,7 +10,7 @@ function push(queue: ParseQueue, text: string): void {
   queue.push(new TextEncoder().encode(text));
 }
 
-Deno.test("ParseQueue gives everything back in order, calls between bytes", () => {
+Deno.test("take() returns bytes and calls in their order", () => {
   const queue = new ParseQueue();
   const call = () => {};
   push(queue, "one");
@@ -24,7 +24,7 @@ Deno.test("ParseQueue gives everything back in order, calls between bytes", () =
   assertEquals([queue.take(), queue.isEmpty, queue.pendingBytes], [undefined, true, 0]);
 });
 
-Deno.test("ParseQueue copies what it is given", () => {
+Deno.test("push() copies its argument", () => {
   const queue = new ParseQueue();
   const bytes = new TextEncoder().encode("before");
   queue.push(bytes);
@@ -32,7 +32,7 @@ Deno.test("ParseQueue copies what it is given", () => {
   assertEquals(textOf(queue.take()), "before");
 });
 
-Deno.test("ParseQueue splits what is long, and loses nothing of it", () => {
+Deno.test("ParseQueue splits long output and loses nothing", () => {
   const queue = new ParseQueue();
   const text = Array.from({ length: 20_000 }, (_, index) => `${index} `).join("");
   push(queue, text);
@@ -42,7 +42,7 @@ Deno.test("ParseQueue splits what is long, and loses nothing of it", () => {
   assert(taken === text);
 });
 
-Deno.test("ParseQueue that never runs empty keeps the order", () => {
+Deno.test("ParseQueue keeps the order when it never runs empty", () => {
   const queue = new ParseQueue();
   let taken = "";
   push(queue, "0 ");

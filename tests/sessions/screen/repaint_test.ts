@@ -1,16 +1,17 @@
-/** A repaint is right when a terminal that was shown it is in the state of the one it was taken from. */
+/** A repaint is correct if another terminal that gets it is then in the same state. */
 /// <reference types="../../../src/sessions/screen/xterm.d.ts" />
 import { assertEquals, assertNotEquals } from "@std/assert";
 import type { Terminal } from "@xterm/headless";
 import { parseRestoreMode } from "../../../src/protocol/restore_mode.ts";
 import { openEmulator } from "../../../src/sessions/screen/emulator.ts";
 import { repaint } from "../../../src/sessions/screen/repaint.ts";
+import { randomOf } from "../../support/random.ts";
 import { keptText, show, terminalState } from "../../support/sessions/terminal_state.ts";
 
 const SIZE = { columns: 20, rows: 6, scrollbackLines: 50 };
 
-/** What another terminal may be in the middle of when it is repainted. */
-const IN_DISORDER = [
+/** Output that brings the other terminal into an unusual state before it gets the repaint. */
+const UNUSUAL_STATE = [
   "\x1b[?1049h\x1b[31;7mold text\x1b[3;4r\x1b[?6h\x1b[4h\x1b[?7l\x1b[?1h\x1b=\x1b(0\x0e\x1b[?25l\x1b[5 q",
   "\x1b[?1003h\x1b[?1006h\x1b[?1004h\x1b[?2004h\x1b[?45h",
 ].join("");
@@ -19,7 +20,7 @@ async function repainted(output: string, mode = "screen"): Promise<{ from: Termi
   const from = await openEmulator(SIZE);
   show(from, output);
   const to = await openEmulator(SIZE);
-  show(to, IN_DISORDER);
+  show(to, UNUSUAL_STATE);
   show(to, repaint(from, { mode: parseRestoreMode(mode), title: "" }));
   return { from, to };
 }
@@ -41,7 +42,7 @@ const OUTPUTS: Record<string, string> = {
   "sixteen colours": "\x1b[31;42mred on green\x1b[91;102mbright\x1b[39mhalf\x1b[0mplain",
   "indexed and direct colours": "\x1b[38;5;200;48;5;17mindexed\x1b[38;2;1;2;3;48;2;250;251;252mdirect",
   "every attribute": [1, 2, 3, 4, 5, 7, 8, 9, 53].map((code) => `\x1b[0;${code}m${code}`).join(""),
-  "a style for what comes next": "text\x1b[1;33;44m",
+  "a style for the next character": "text\x1b[1;33;44m",
   "a coloured background without text":
     "\x1b[44m\x1b[2J\x1b[H\x1b[0mx\x1b[41m\x1b[K\r\n\x1b[3;5H\x1b[45m\x1b[4X",
   "a background scrolled in": "\x1b[44mtext\r\n\r\n\r\n\r\n\r\n\r\n\r\nmore",
@@ -60,7 +61,7 @@ const OUTPUTS: Record<string, string> = {
   "application cursor keys and keypad": "\x1b[?1h\x1b=",
   "mouse clicks": "\x1b[?1000h\x1b[?1006h",
   "mouse drags in pixels": "\x1b[?1002h\x1b[?1016h",
-  "all mouse motion, as of old": "\x1b[?1003h",
+  "all mouse motion in the old encoding": "\x1b[?1003h",
   "focus events": "\x1b[?1004h",
   "no wrapping": "\x1b[?7lx",
   "insert mode": "abc\x1b[4h\x1b[1;2H",
@@ -85,7 +86,7 @@ for (const [what, output] of Object.entries(OUTPUTS)) {
     assertEquals(terminalState(to), terminalState(from));
   });
 
-  Deno.test(`repaint() lets output go on as before after ${what}`, async () => {
+  Deno.test(`output after a repaint() has the same effect as on the original terminal after ${what}`, async () => {
     const { from, to } = await repainted(output);
     for (const next of ["世!\r\n\x1b8more\x0fq\x1b[0m", "\x1b[?1049l", "\n\n\n\nlast", "\x1b[1;1Ho"]) {
       show(from, next);
@@ -96,7 +97,7 @@ for (const [what, output] of Object.entries(OUTPUTS)) {
   });
 }
 
-Deno.test("terminalState() tells all these terminals apart", async () => {
+Deno.test("terminalState() distinguishes all these terminals", async () => {
   const states = new Set<string>();
   for (const output of Object.values(OUTPUTS)) {
     const emulator = await openEmulator(SIZE);
@@ -106,24 +107,24 @@ Deno.test("terminalState() tells all these terminals apart", async () => {
   assertEquals(states.size, Object.keys(OUTPUTS).length);
 });
 
-Deno.test("repaint() leaves out the lines above the screen", async () => {
+Deno.test("repaint() omits the scrollback", async () => {
   const { to } = await repainted(OUTPUTS["more lines than rows"]!);
   assertEquals(keptText(to), [25, 26, 27, 28, 29].map((line) => `line ${line}`));
 });
 
-Deno.test("repaint() with lines restores that many lines, those above the screen too", async () => {
+Deno.test("repaint() with lines restores that many lines, including the scrollback", async () => {
   const { from, to } = await repainted(OUTPUTS["more lines than rows"]!, "lines=11");
   assertEquals(keptText(to), Array.from({ length: 10 }, (_, line) => `line ${line + 20}`));
   const [was, is] = [terminalState(from), terminalState(to)];
   assertEquals([is.screen, is.cursor], [was.screen, was.cursor]);
 });
 
-Deno.test("repaint() with lines restores all there are when more are asked for", async () => {
+Deno.test("repaint() with more lines than exist restores all lines", async () => {
   const { to } = await repainted(OUTPUTS["more lines than rows"]!, "lines=1000");
   assertEquals(keptText(to), Array.from({ length: 30 }, (_, line) => `line ${line}`));
 });
 
-Deno.test("repaint() with fewer lines than the screen has leaves the last ones in their places", async () => {
+Deno.test("repaint() with fewer lines than the screen has keeps the last lines in their places", async () => {
   const { from, to } = await repainted("one\r\ntwo\r\nthree\r\n\x1b[35mfour", "lines=2");
   assertEquals(keptText(to), ["", "", "three", "four"]);
   const [was, is] = [terminalState(from), terminalState(to)];
@@ -136,19 +137,19 @@ Deno.test("repaint() with lines restores the alternate screen, too", async () =>
   assertEquals(keptText(to).length, 19);
 });
 
-Deno.test("repaint() gives nothing for the mode none", async () => {
+Deno.test("repaint() returns nothing for the mode none", async () => {
   const emulator = await openEmulator(SIZE);
   show(emulator, "text");
   assertEquals(repaint(emulator, { mode: { kind: "none" }, title: "x" }), "");
 });
 
-Deno.test("repaint() restores the title without what could end it", async () => {
+Deno.test("repaint() restores the title without control characters", async () => {
   const emulator = await openEmulator(SIZE);
   const bytes = repaint(emulator, { mode: { kind: "screen" }, title: "vi\x07\x1b]0;x\x9c notes" });
   assertEquals(bytes.slice(bytes.indexOf("\x1b]")), "\x1b]2;vi]0;x notes\x1b\\");
 });
 
-Deno.test("repaint() of a random output restores it", async () => {
+Deno.test("repaint() restores random output", async () => {
   const pieces = [
     ..."abc世😀 \t",
     ...[
@@ -188,7 +189,7 @@ Deno.test("repaint() of a random output restores it", async () => {
       "\x1b[?7h",
     ],
   ];
-  const random = randomNumbers(7);
+  const random = randomOf(7);
   for (let round = 0; round < 300; round++) {
     const output = Array.from({ length: 40 }, () => pieces[Math.floor(random() * pieces.length)]).join("");
     const { from, to } = await repainted(output);
@@ -197,21 +198,10 @@ Deno.test("repaint() of a random output restores it", async () => {
   }
 });
 
-Deno.test("a repaint of one state is not that of another", async () => {
+Deno.test("repaint() differs for different states", async () => {
   const [one, two] = [await openEmulator(SIZE), await openEmulator(SIZE)];
   show(one, "a");
   show(two, "b");
   const options = { mode: { kind: "screen" }, title: "" } as const;
   assertNotEquals(repaint(one, options), repaint(two, options));
 });
-
-/** Numbers from 0 to 1, the same for each run (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -3,11 +3,11 @@ import { terminalSize } from "../../../src/sessions/screen/terminal_size.ts";
 
 const SIZES: readonly (readonly [string, [number, number], [number, number]])[] = [
   ["keeps a usual size", [132, 43], [132, 43]],
-  ["takes the default for what is no terminal", [0, 0], [80, 24]],
-  ["takes the default for what is no number", [NaN, -3], [80, 24]],
-  ["knows nothing narrower than two columns", [1, 1], [2, 1]],
-  ["holds a giant to what memory allows", [65_535, Infinity], [1_024, 1_024]],
-  ["cuts fractions off", [80.9, 24.2], [80, 24]],
+  ["returns the default for zero", [0, 0], [80, 24]],
+  ["returns the default for NaN and negative numbers", [NaN, -3], [80, 24]],
+  ["returns at least two columns", [1, 1], [2, 1]],
+  ["returns at most 1024 columns and rows", [65_535, Infinity], [1_024, 1_024]],
+  ["cuts off fractions", [80.9, 24.2], [80, 24]],
 ];
 
 for (const [what, [columns, rows], expected] of SIZES) {

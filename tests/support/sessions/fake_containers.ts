@@ -9,7 +9,7 @@ import type { ContainerSpec } from "../../../src/containers/operations/container
 import type { AttachConnection } from "../../../src/engine/attach_connection.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import { type ListenerOf, TypedEmitter } from "../../../src/platform/typed_emitter.ts";
-import type { SessionContainers } from "../../../src/sessions/container_terminals.ts";
+import type { SessionContainers } from "../../../src/sessions/session_services.ts";
 
 type EventName =
   | "container:created"
