@@ -21,9 +21,8 @@ import {
   type InspectedContainer,
   type WaitOptions,
 } from "./operations/container_questions.ts";
-import type { ContainerSpec } from "./operations/container_spec.ts";
-import { ContainerTargets } from "./operations/container_targets.ts";
 import type {
+  ContainerSpec,
   CreatedContainer,
   CreateOptions,
   ExecOptions,
@@ -33,15 +32,16 @@ import type {
   RestartOptions,
   StartOptions,
   StopOptions,
-} from "./operations/operation_options.ts";
+} from "./operations/container_spec.ts";
+import { ContainerTargets } from "./operations/container_targets.ts";
 import type { ContainerCheckpoints } from "./reconcile/container_checkpoints.ts";
 
-/** What a {@linkcode ContainerManager} is built from. The client stays its owner's to dispose. */
 export interface ContainerManagerOptions {
+  /** Disposed by its owner. */
   readonly client: EngineClient;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The id of the apex instance whose containers these are. Default: a new one, which ends with this manager. */
+  /** The id of this apex instance. Default: a new one, for the lifetime of the manager. */
   readonly instance?: string;
   /** Of the previous run of apex, and for the next one. Without them, existing containers are not announced. */
   readonly checkpoints?: ContainerCheckpoints | undefined;
@@ -49,18 +49,18 @@ export interface ContainerManagerOptions {
 
 /**
  * The lowest layer of the bridge: follows the engine, keeps the registry of its containers, and emits what happens to
- * them. The registry and the event that tells of its change are always in step: inside a listener, `list()` already
- * shows what the event says.
+ * them. The registry and the events are always in step: inside a listener, `list()` already shows what the event says.
  *
- * Its operations name a container by id, by an unambiguous prefix of that, or by name. One that fails emits its event with
- * `success: false`, and then rejects with the engine's reason, as an EngineError (`not_found`, `conflict`, `engine`) or an
- * ApexError (`usage`, `timeout`). One whose signal aborts rejects with the signal's reason, and emits nothing. What
- * succeeds is told by the engine's own events, which may come before or after the operation resolves.
+ * Operations and questions take a container's id, an unambiguous prefix of it, or its name. An operation that fails emits
+ * its event with `success: false`, and then rejects with an EngineError (`not_found`, `conflict`, `engine`) or an ApexError
+ * (`usage`, `timeout`). One that is aborted rejects with the abort reason, and emits nothing. The event of a successful
+ * operation is the engine's own; it may come before or after the operation resolves. A question that fails rejects, and
+ * emits nothing.
  *
- * A listener that throws is logged and harms nobody else.
+ * The error of a listener that throws is logged; the other listeners are still called.
  */
 export class ContainerManager implements AsyncDisposable {
-  /** The id of this apex instance: the label `apex.instance` of each container that it creates. */
+  /** The id of this apex instance: the value of the label `apex.instance` of each container that it creates. */
   readonly instance: string;
   readonly #emitter: TypedEmitter<ManagerEvents>;
   readonly #tracker: ContainerTracker;
@@ -102,71 +102,70 @@ export class ContainerManager implements AsyncDisposable {
     this.#questions = new ContainerQuestions({ client, targets, clock });
   }
 
-  /** Starts following the engine. Add the listeners first: nothing is told twice. */
+  /** Starts following the engine. Add the listeners first: events are emitted once. */
   follow(): void {
     this.#follower.start();
   }
 
-  /** Tells the engine from others, after a restart as well; undefined until it was reached. */
+  /** Identifies the engine, also across its restarts; undefined until apex has reached it. */
   get engineId(): string | undefined {
     return this.#tracker.engineId;
   }
 
-  /** Everything that happened before now has been told, but for what is on its way; `engine:caught-up` says so. */
+  /** What happened while the engine was not connected has been published; `engine:caught-up` reports that. */
   get isCaughtUp(): boolean {
     return this.#tracker.isCaughtUp;
   }
 
-  /** All containers that exist, stopped ones too, in the order in which they became known. */
+  /** All containers, stopped ones too, in the order in which they became known. */
   list(): ContainerRecord[] {
     return this.#tracker.registry.list();
   }
 
   /**
-   * The container with that name or id; a prefix of the id will do where no other has it.
-   * @throws {ApexError} `conflict` when several ids begin so
+   * The container with that id, name, or unambiguous prefix of an id.
+   * @throws {ApexError} `conflict` for a prefix of several ids
    */
   find(nameOrId: string): ContainerRecord | undefined {
     return this.#tracker.registry.find(nameOrId);
   }
 
   /**
-   * Whether this apex instance created that container. Every decision to adopt, end or remove a container by its label or
-   * its name asks this first: another instance's containers are followed, and otherwise left alone.
+   * Whether this apex instance created that container. It adopts, ends and removes no others: it only follows them.
    *
-   * @param id the full one
+   * @param id the full id
    */
   owns(id: string): boolean {
     return this.#tracker.registry.find(id)?.labels[INSTANCE_LABEL] === this.instance;
   }
 
-  /** As {@linkcode find} by id, and also one that was removed lately. */
+  /** Like {@linkcode find}; also finds a recently removed container by its full id. */
   known(id: string): ContainerRecord | undefined {
     return this.#tracker.registry.known(id);
   }
 
-  /** The one of that id or name that was removed last; undefined when too many were removed since. */
+  /** The most recently removed container of that id or name; undefined when too many were removed since. */
   latelyRemoved(nameOrId: string): ContainerRecord | undefined {
     return this.#tracker.registry.latelyRemoved(nameOrId);
   }
 
-  /** Creates a container, labelled as this instance's; an image that is missing is pulled. */
+  /** Creates a container with the label of this instance. A missing image is pulled. */
   create(spec: ContainerSpec, options?: CreateOptions): Promise<CreatedContainer> {
     const labels = { ...spec.labels, [INSTANCE_LABEL]: this.instance };
     return this.#operations.create({ ...spec, labels }, options);
   }
 
-  /** One that runs already counts as started. */
+  /** A container that already runs counts as started. */
   start(target: string, options?: StartOptions): Promise<void> {
     return this.#operations.start(target, options);
   }
 
-  /** Resolves when it has ended; one that does not run counts as stopped. */
+  /** Resolves when the container has ended. One that does not run counts as stopped. */
   stop(target: string, options?: StopOptions): Promise<void> {
     return this.#operations.stop(target, options);
   }
 
-  /** Sends a signal, SIGKILL by default. */
+  /** Sends a Unix signal, SIGKILL by default. */
   kill(target: string, options?: KillOptions): Promise<void> {
     return this.#operations.kill(target, options);
   }
@@ -191,54 +190,52 @@ export class ContainerManager implements AsyncDisposable {
     return this.#operations.unpause(target);
   }
 
-  /** Runs a command in a running container; no shell is asked. Resolves when it has ended, whatever its exit code. */
+  /** Runs a command, without a shell, in a running container. Resolves when it has ended, whatever its exit code. */
   exec(target: string, cmd: readonly string[], options?: ExecOptions): Promise<ExecResult> {
     return this.#operations.exec(target, cmd, options);
   }
 
-  /** Pulls an image, also if it is there. Rejects as an operation does, but emits nothing: it is about no container. */
+  /** Pulls an image, even if the engine has it. Emits nothing, because no container is involved. */
   pullImage(image: string, options?: PullImageOptions): Promise<void> {
     return this.#operations.pullImage(image, options);
   }
 
-  /** The engine's own description of a container. A question: when it fails it rejects, and emits nothing. */
+  /** The engine's description of a container. */
   inspect(target: string, signal?: AbortSignal): Promise<InspectedContainer> {
     return this.#questions.inspect(target, signal);
   }
 
-  /** What a container uses now. A question. */
+  /** What a container uses now. */
   stats(target: string, signal?: AbortSignal): Promise<ContainerStats> {
     return this.#questions.stats(target, signal);
   }
 
-  /** Resolves when a container does not run (any more). A question. */
+  /** Resolves when a container does not run. */
   wait(target: string, options?: WaitOptions): Promise<{ exitCode: number }> {
     return this.#questions.wait(target, options);
   }
 
-  /** What a container has said, and says. A question. To end it while a piece is awaited, abort its signal. */
+  /** The output of a container, past and future. To end the iteration while it waits for output, abort its signal. */
   logs(target: string, options?: LogsOptions): AsyncIterable<LogChunk> {
     return this.#questions.logs(target, options);
   }
 
-  /** The way to a container's standard input. A question: when it fails it rejects, and emits nothing. */
+  /** Connects to a container's standard input. The caller disposes the connection. */
   openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
     return this.#questions.openInput(target, signal);
   }
 
-  /**
-   * Where its last lines begin, for `start` of {@linkcode logs}; undefined where the engine cannot say. A question.
-   */
+  /** Where the last lines of the output begin, for `start` of {@linkcode logs}; undefined if the engine cannot say. */
   logStart(target: string, options: LogStartOptions): Promise<string | undefined> {
     return this.#questions.logStart(target, options);
   }
 
-  /** The end of what an ended container without a terminal has said. A question. */
+  /** The last output of an ended container without a terminal. */
   logTail(target: string, options: LogTailOptions): Promise<LogTail> {
     return this.#questions.logTail(target, options);
   }
 
-  /** What the health monitor's own watch found: becomes a report of the container's health, like the engine's. */
+  /** Reports what the health monitor's own watch found, like a health report of the engine. */
   reportHealth(id: string, health: WatchedHealth): void {
     this.#tracker.reportHealth(id, health);
   }
@@ -258,21 +255,21 @@ export class ContainerManager implements AsyncDisposable {
     return this;
   }
 
-  /** Of one event, or of all. */
+  /** Of one event, or of all events. */
   listenerCount(name?: ManagerEventName): number {
     return this.#emitter.listenerCount(name);
   }
 
   /**
-   * Stops following: once it has resolved nothing is told, and what is known stays as it is. What happens from then on is
-   * for the next life to tell, so whoever publishes events ends after this. May be called again.
+   * Stops following. Once it has resolved, nothing is emitted, and the registry stays readable. The next run of apex
+   * publishes what happens from then on, so the publishers of events must end after this. Idempotent.
    */
   async stopFollowing(): Promise<void> {
     await this.#follower[Symbol.asyncDispose]();
     await this.#tracker.stop();
   }
 
-  /** Stops following; an exit whose verdict was still held is not told. Listeners are left to those who added them. */
+  /** Stops following, and forgets the containers. A held exit is not published. Listeners stay registered. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#follower[Symbol.asyncDispose]();
     await this.#tracker[Symbol.asyncDispose]();

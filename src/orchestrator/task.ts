@@ -1,6 +1,5 @@
 /** What a task is: one command, run in a container workspace of its own. */
-import type { TaskContainerSpec } from "../containers/operations/container_spec.ts";
-import type { PullPolicy } from "../containers/operations/operation_options.ts";
+import type { PullPolicy, TaskContainerSpec } from "../containers/operations/container_spec.ts";
 
 /** `pending` until its container runs; the last three are ends, and a task has exactly one. */
 export type TaskState = "pending" | "running" | "completed" | "failed" | "cancelled";

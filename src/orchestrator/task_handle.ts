@@ -1,4 +1,4 @@
-import type { CreateOptions } from "../containers/operations/operation_options.ts";
+import type { CreateOptions } from "../containers/operations/container_spec.ts";
 import type { Task } from "./task.ts";
 import type { TaskInput } from "./task_input.ts";
 

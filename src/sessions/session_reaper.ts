@@ -141,7 +141,7 @@ export class SessionReaper {
   async #terminate({ containerId, name }: Session): Promise<void> {
     const { containers, logger } = this.#options;
     try {
-      await containers.kill(containerId, { signal: "SIGTERM", isTold: () => false });
+      await containers.kill(containerId, { signal: "SIGTERM", isPublished: () => false });
     } catch (error) {
       logger.debug(`cannot send SIGTERM to session "${name}": ${messageOf(error)}`);
     }

@@ -3,8 +3,8 @@ import type { ContainerRecord } from "../containers/container_record.ts";
 import { type ContainerEventSource, ForwardingSet } from "../containers/forwarding.ts";
 import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { createUnderFreeName } from "../containers/operations/container_name.ts";
-import { hasNoProcess } from "../containers/operations/engine_refusals.ts";
-import type { CreateOptions } from "../containers/operations/operation_options.ts";
+import type { CreateOptions } from "../containers/operations/container_spec.ts";
+import { hasNoProcess } from "../containers/operations/operation_failure.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
@@ -158,11 +158,11 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
    * @param signal for example `SIGINT`
    */
   async signal(taskId: string, signal: string): Promise<void> {
-    const isTold = (error: unknown): boolean => !hasNoProcess(error);
+    const isPublished = (error: unknown): boolean => !hasNoProcess(error);
     try {
-      await this.#containers.kill(this.#containerId(taskId), { signal, isTold });
+      await this.#containers.kill(this.#containerId(taskId), { signal, isPublished });
     } catch (error) {
-      if (isTold(error)) throw error;
+      if (isPublished(error)) throw error;
     }
   }
 

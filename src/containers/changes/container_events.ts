@@ -1,6 +1,6 @@
 /**
- * The in-process container events of ADR-061: names with a colon, timestamps as `Date`, `success` always there.
- * `src/daemon/control_socket/wire_form.ts` turns them into what crosses a socket.
+ * The in-process events of containers and of their engine. Names have a colon, timestamps are `Date`s, and container
+ * events always have `success`. `src/daemon/control_socket/wire_form.ts` translates them for the sockets.
  */
 import type { EngineKind } from "../../engine/engine_client.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
@@ -15,15 +15,15 @@ export interface ContainerEventBase {
   readonly image: string;
   /** Present when the container belongs to a task. */
   readonly taskId?: string;
-  /** The engine's time of it. */
+  /** The engine's time. */
   readonly timestamp: Date;
   /** `reconciled`: inferred by comparing state after the engine's stream was interrupted. */
   readonly origin?: "reconciled";
-  /** It happened; {@linkcode ContainerOperationFailedEvent} has `false`. */
+  /** The change happened; {@linkcode ContainerOperationFailedEvent} has `false`. */
   readonly success: true;
 }
 
-/** What apex can be asked to do with a container. */
+/** An operation of apex on a container. */
 export type ContainerOperation =
   | "create"
   | "start"
@@ -37,21 +37,21 @@ export type ContainerOperation =
   | "exec";
 
 /**
- * An operation that apex was asked for and that failed: nothing happened to the container. It comes under the name of
- * the event that the operation would have led to (`container:stopped` for `stop`, `kill` and `restart`), or under
- * `container:operation_failed` where there is none.
+ * An operation of apex failed, and nothing happened to the container. The event has the name of the event that a success
+ * would have led to (`container:stopped` for `stop`, `kill` and `restart`), or `container:operation_failed` if no such
+ * event exists.
  */
 export interface ContainerOperationFailedEvent {
   readonly success: false;
   readonly operation: ContainerOperation;
-  /** As far as the container is known, or was named. */
+  /** The container, as far as it is known or was named. */
   readonly containerId?: string;
   readonly containerName?: string;
   readonly image?: string;
   readonly taskId?: string;
-  /** apex's own time of it. */
+  /** apex's own time. */
   readonly timestamp: Date;
-  /** What failed and why, with the engine's reason. */
+  /** What failed, and the engine's reason. */
   readonly error: string;
 }
 
@@ -61,33 +61,33 @@ export interface ContainerCreatedEvent extends ContainerEventBase {
 
 export type ContainerStartedEvent = ContainerEventBase;
 
-/** The process ended because somebody asked the engine to stop it. */
+/** The process ended because a client asked the engine to stop the container. */
 export interface ContainerStoppedEvent extends ContainerEventBase {
-  /** Absent only when a label named `exitCode` hides it and the container was gone before it could be asked. */
+  /** Absent only when a label named `exitCode` hides it, and the container was removed before apex could inspect it. */
   readonly exitCode?: number;
-  /** It ended without SIGKILL. */
+  /** The process ended without SIGKILL. */
   readonly graceful: boolean;
-  /** Milliseconds from start to end, when the start was seen. */
+  /** Milliseconds from start to end; absent when the start is not known. */
   readonly runDuration?: number;
 }
 
-/** The process ended by itself or was killed; exit code 0 included. */
+/** The process ended by itself, with any exit code, or was killed. */
 export interface ContainerDiedEvent extends ContainerEventBase {
-  /** Absent only when a label named `exitCode` hides it and the container was gone before it could be asked. */
+  /** Absent only when a label named `exitCode` hides it, and the container was removed before apex could inspect it. */
   readonly exitCode?: number;
-  /** Name of the signal that ended it, `SIGKILL` for example. */
+  /** Name of the Unix signal that ended the process, `SIGKILL` for example. */
   readonly signal?: string;
   readonly oomKilled: boolean;
-  /** The engine's own words, where it had any. */
+  /** The engine's own words, if it had any. */
   readonly error?: string;
-  /** Milliseconds from start to end, when the start was seen. */
+  /** Milliseconds from start to end; absent when the start is not known. */
   readonly runDuration?: number;
 }
 
 export interface ContainerRemovedEvent extends ContainerEventBase {
-  /** Known for apex's own removals only. */
+  /** Whether apex removed a container that ran, by force. Present for apex's own removals only. */
   readonly forced?: boolean;
-  /** Of its last run, when that is known. */
+  /** Of the last run, when it is known. */
   readonly exitCode?: number;
 }
 
@@ -96,19 +96,19 @@ export interface ContainerHealthEvent extends ContainerEventBase {
   readonly previousStatus?: HealthStatus;
   readonly failingStreak?: number;
   readonly lastCheckExitCode?: number;
-  /** At most 4 KiB. */
+  /** At most 4 KiB as UTF-8. */
   readonly lastCheckOutput?: string;
   readonly lastCheckTime?: Date;
 }
 
-/** Each change of a container's state, for those who want them all. Stays inside ContainerManager's own emitter. */
+/** Each change of a container's state. Emitted by ContainerManager only, and not forwarded. */
 export interface ContainerLifecycleEvent extends ContainerEventBase {
   readonly action: LifecycleAction;
 }
 
 /**
- * The container events that are forwarded from layer to layer, by name. Those that an operation of apex leads to also
- * tell of its failure: ask for `success` first.
+ * The container events that are forwarded from layer to layer, by name. An event that an operation of apex leads to may
+ * also report the operation's failure: check `success` first.
  */
 export interface ContainerEvents {
   "container:created": ContainerCreatedEvent | ContainerOperationFailedEvent;
@@ -122,7 +122,7 @@ export interface ContainerEvents {
 
 export type ContainerEventName = keyof ContainerEvents;
 
-/** Their names, in the order of a container's life, failures last; the layers forward exactly these. */
+/** The names of the events that layers forward. */
 export const CONTAINER_EVENT_NAMES: readonly ContainerEventName[] = [
   "container:created",
   "container:started",
@@ -133,33 +133,33 @@ export const CONTAINER_EVENT_NAMES: readonly ContainerEventName[] = [
   "container:operation_failed",
 ];
 
-/** The engine answers, and its containers are known. */
+/** The engine is connected, and its containers are known. */
 export interface EngineConnectedEvent {
   readonly engine: EngineKind;
   readonly version: string;
   readonly timestamp: Date;
 }
 
-/** What happened while the engine was not heard has been told, as far as it can be known. */
+/** What happened while the engine was not connected has been published, as far as it can be known. */
 export interface EngineCaughtUpEvent {
   readonly engine: EngineKind;
   readonly timestamp: Date;
 }
 
-/** The engine does not answer; tried again until it does. Once for each loss, not for each try. */
+/** The engine does not answer; apex retries until it does. Emitted once per loss, not per try. */
 export interface EngineDisconnectedEvent {
-  /** Absent as long as no engine ever answered. */
+  /** Absent until an engine has answered. */
   readonly engine?: EngineKind;
   readonly error: string;
   readonly timestamp: Date;
 }
 
-/** One report of a container's health, changed or not. Only the health monitor listens to it. */
+/** One report of a container's health, whether it has changed or not. For the health monitor only. */
 export interface ContainerHealthReport extends ContainerEventBase, HealthDetails {
   readonly status: HealthStatus;
-  /** What the registry said before this report. */
+  /** The status in the registry before this report. */
   readonly previousStatus?: HealthStatus;
-  /** Of the monitor's own watch, which tells of each check itself. */
+  /** From the monitor's own watch, whose checks the monitor itself reports. */
   readonly fromWatch?: true;
 }
 
@@ -171,12 +171,11 @@ export interface ManagerEvents {
   "container:died": ContainerEvents["container:died"];
   "container:removed": ContainerEvents["container:removed"];
   "container:operation_failed": ContainerEvents["container:operation_failed"];
-  /** Every change of state, in the engine's own words. Not forwarded to the layers above. */
   "container:lifecycle": ContainerLifecycleEvent;
-  /** For the health monitor, which makes `container:health` of it. */
+  /** The health monitor makes `container:health` of it. */
   "health:report": ContainerHealthReport;
   "engine:connected": EngineConnectedEvent;
-  /** After each `engine:connected`: at once where there was nothing before, else when the containers were compared. */
+  /** Follows each `engine:connected`: at once if nothing can have been missed, else after a comparison. */
   "engine:caught-up": EngineCaughtUpEvent;
   "engine:disconnected": EngineDisconnectedEvent;
 }

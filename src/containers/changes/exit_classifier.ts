@@ -4,7 +4,8 @@
  * answers to the inspects that it asked for, and the passing of the deadline that it asked for. Out come effects, which
  * its lifecycle carries out at once and in order.
  *
- * An engine reports `die` for both kinds of end. Docker reports `stop` after it, Podman before it (docs/engines.md). So:
+ * An engine reports `die` for both kinds of end. Docker 20.10 reports `stop` after it, Docker 28 and Podman before it
+ * (docs/engines.md, "Order of events"). So:
  * 1. A `stop` since the last start: stopped, at once.
  * 2. Else, on Docker, if a kill since the last start may be part of a stop: the verdict is held. A kill may be part of a
  *    stop if it is the first one that apex did not send itself, and its signal is unknown, or not 9, or 9 is the
@@ -29,10 +30,10 @@ import {
 } from "./container_change.ts";
 import type { RunFacts } from "./inspect_facts.ts";
 
-/** Longest wait for the `stop` of a stop. Measured under load, it came at most 540 ms after `die`. */
+/** Longest wait for the `stop` of a stop: under load it came up to 540 ms after `die`. */
 export const HOLD_MS = 2_000;
 
-/** The same, once the container is removed. Measured, `stop` came at most 19 ms after that. */
+/** The same, once the container is removed: `stop` came up to 19 ms after that. */
 export const HOLD_AFTER_REMOVE_MS = 1_000;
 
 /** Changes that may wait behind an inspect or a held verdict. One more, and the verdict is given with what is known. */

@@ -20,7 +20,7 @@ const NO_NAME = "";
 export interface NameHandoverOptions {
   /** Called when a container has taken changes that waited. */
   readonly onResumed: () => void;
-  /** A name is taken, and its owner is not known to have given it up: only the engine can tell. */
+  /** A name is taken, and its owner is not known to have given it up: only the engine knows. */
   readonly onContested: () => void;
 }
 
@@ -87,7 +87,7 @@ export class NameHandover {
     this.#handOver();
   }
 
-  /** The names that containers wait for although only the engine can tell whether their owners have lost them. */
+  /** The names that containers wait for although only the engine knows whether their owners have lost them. */
   claims(): Claim[] {
     return [...this.#queues.keys()].flatMap((name) => {
       const owners = this.#ownersOf(name).filter((owner) => !this.#isLeaving(owner, name));

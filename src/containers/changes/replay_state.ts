@@ -1,5 +1,5 @@
 /**
- * The replay marks of one container: what tells a change that is already published, or already contained in the
+ * The replay marks of one container: they distinguish a change that is already published, or contained in the
  * baseline, from a new one. The engine repeats events after each connection. Reconciling infers changes that the stream
  * may still report later.
  */

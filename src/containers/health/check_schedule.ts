@@ -1,19 +1,19 @@
 /**
- * When which container is looked at: each in its own interval, never twice at once at one, and at a few at once in all.
- * It owns the timers and the checks under way, and ends both. What a check finds is its owner's affair.
+ * Schedules the checks of containers. Each container has its own interval and at most one check under way; all together
+ * have at most {@linkcode MAX_CONCURRENT}. The schedule owns the timers and the checks under way, and ends both.
  */
 import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 
-/** Checks under way at once: quick for hundreds of containers, and no burden for the engine. */
-const MAX_CHECKS = 8;
+/** Concurrent checks: fast for hundreds of containers, and a small load for the engine. */
+const MAX_CONCURRENT = 8;
 
-/** The longest that one check may take. */
-const CHECK_MS = 10_000;
+/** Longest time for one check. */
+const CHECK_TIMEOUT_MS = 10_000;
 
 export interface CheckScheduleOptions {
-  /** One check; its signal aborts when the container is dropped, or the check takes too long. Never throws. */
-  readonly check: (id: string, signal: AbortSignal) => Promise<void>;
+  /** One check. `abort` aborts when the container is dropped, or the check takes too long. Never rejects. */
+  readonly check: (id: string, abort: AbortSignal) => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -21,14 +21,14 @@ interface Scheduled {
   readonly id: string;
   intervalMs: number;
   readonly dropped: AbortController;
-  /** Until its next check; absent while that is due or under way. */
+  /** Until the next check; undefined while that is due or under way. */
   cancelTimer?: (() => void) | undefined;
 }
 
 export class CheckSchedule implements AsyncDisposable {
   readonly #options: CheckScheduleOptions;
   readonly #scheduled = new Map<string, Scheduled>();
-  /** Each at most once. */
+  /** Contains each container at most once. */
   #due: Scheduled[] = [];
   readonly #checks = new Set<Promise<void>>();
 
@@ -36,7 +36,7 @@ export class CheckSchedule implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** The first check is made as soon as it can. One that is scheduled already gets the new interval. */
+  /** The first check is made as soon as possible. A container that is already scheduled gets the new interval. */
   add(id: string, intervalMs: number): void {
     const known = this.#scheduled.get(id);
     if (known === undefined) {
@@ -58,7 +58,7 @@ export class CheckSchedule implements AsyncDisposable {
     this.#due = this.#due.filter((each) => each !== scheduled);
   }
 
-  /** Drops all, and waits for the checks under way. May be called again. */
+  /** Drops all containers, and waits for the checks under way. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const id of [...this.#scheduled.keys()]) this.drop(id);
     await Promise.all(this.#checks);
@@ -70,22 +70,24 @@ export class CheckSchedule implements AsyncDisposable {
   }
 
   #checkNext(): void {
-    while (this.#checks.size < MAX_CHECKS) {
+    while (this.#checks.size < MAX_CONCURRENT) {
       const scheduled = this.#due.shift();
       if (scheduled === undefined) return;
       const check = this.#check(scheduled);
       this.#checks.add(check);
       void check.finally(() => {
         this.#checks.delete(check);
-        if (this.#isScheduled(scheduled)) this.#arm(scheduled);
+        // The container may have been dropped, and even added again, during the check.
+        if (this.#scheduled.get(scheduled.id) === scheduled) this.#arm(scheduled);
         this.#checkNext();
       });
     }
   }
 
   async #check(scheduled: Scheduled): Promise<void> {
-    using deadline = new Deadline(CHECK_MS, { clock: this.#options.clock, abort: scheduled.dropped.signal });
-    await this.#options.check(scheduled.id, deadline.abortSignal);
+    const { check, clock } = this.#options;
+    using deadline = new Deadline(CHECK_TIMEOUT_MS, { clock, abort: scheduled.dropped.signal });
+    await check(scheduled.id, deadline.abortSignal);
   }
 
   #arm(scheduled: Scheduled): void {
@@ -94,10 +96,5 @@ export class CheckSchedule implements AsyncDisposable {
       scheduled.cancelTimer = undefined;
       this.#enqueue(scheduled);
     });
-  }
-
-  /** It may have been dropped, and even added again, in the meantime. */
-  #isScheduled(scheduled: Scheduled): boolean {
-    return this.#scheduled.get(scheduled.id) === scheduled;
   }
 }

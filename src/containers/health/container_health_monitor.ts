@@ -1,13 +1,19 @@
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { truncateUtf8 } from "../../platform/byte_size.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
+import { definedFields } from "../../platform/defined_fields.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../../platform/typed_emitter.ts";
+import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { type HealthDetails, MAX_CHECK_OUTPUT_BYTES } from "../changes/container_change.ts";
-import type { ContainerHealthReport, ManagerEventName, ManagerEvents } from "../changes/container_events.ts";
+import type {
+  ContainerEvents,
+  ContainerHealthReport,
+  ManagerEventName,
+  ManagerEvents,
+} from "../changes/container_events.ts";
 import type { ContainerManager } from "../container_manager.ts";
 import type { ContainerRecord } from "../container_record.ts";
-import type { HealthMonitorEvents, MonitoredContainer, MonitoringEvent } from "./health_monitor_events.ts";
 import {
   checkHealthWatch,
   DEFAULT_HEALTH_WATCH,
@@ -16,7 +22,41 @@ import {
 } from "./health_watch_options.ts";
 import { type StatsCheck, StatsWatch } from "./stats_watch.ts";
 
-/** {@linkcode ContainerManager}, as far as the monitor needs it. */
+interface MonitoredSubject {
+  readonly containerId: string;
+  readonly containerName: string;
+  readonly taskId?: string;
+}
+
+/** The monitor begins or stops following a container's health. */
+export interface MonitoringEvent extends MonitoredSubject {
+  readonly timestamp: Date;
+}
+
+/** One report of a container's health. Podman and the watch report each check, Docker only transitions. */
+export interface HealthCheckEvent extends MonitoringEvent, HealthDetails {
+  /** After the check; absent when the watch has not decided yet. */
+  readonly status?: HealthStatus;
+}
+
+/** What {@linkcode ContainerHealthMonitor} emits, by name. Only `container:health` is forwarded. */
+export interface HealthMonitorEvents {
+  "container:health": ContainerEvents["container:health"];
+  "monitoring:started": MonitoringEvent;
+  "monitoring:stopped": MonitoringEvent;
+  "health:check:success": HealthCheckEvent;
+  "health:check:failed": HealthCheckEvent;
+}
+
+/** A container whose health is followed, and what is known of it. */
+export interface MonitoredContainer extends MonitoredSubject, HealthDetails {
+  /** `healthcheck`: the engine checks it, as its HEALTHCHECK says. `stats`: apex watches what it uses. */
+  readonly source: "healthcheck" | "stats";
+  /** Absent until it is known. */
+  readonly status?: HealthStatus;
+}
+
+/** The part of {@linkcode ContainerManager} that the monitor needs. */
 export interface MonitoredManager
   extends Pick<ContainerManager, "list" | "find" | "inspect" | "stats" | "reportHealth"> {
   on<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): unknown;
@@ -27,20 +67,20 @@ export interface HealthMonitorOptions {
   readonly manager: MonitoredManager;
   readonly logger: Logger;
   readonly clock?: Clock;
-  /** What differs from the defaults; the watch is off by default. */
+  /** Overrides of the defaults. The watch is off by default. */
   readonly watch?: Partial<HealthWatchOptions>;
 }
 
 /**
- * Follows the health of containers, each as long as it runs.
+ * Follows the health of containers while they run.
  *
- * Those with a HEALTHCHECK are checked by the engine, and the manager reports what that says: of the reports
- * `container:health` is made, changes only, each with the status before it. (Podman reports at every probe, Docker at
- * transitions; here they become the same.) Those without one can be watched: the watch tells the manager of changes, and
- * that reports them like any other health.
+ * The engine checks containers with a HEALTHCHECK, and the manager emits each of its reports. The monitor makes
+ * `container:health` of those that change the status. (Podman reports every check, Docker transitions; here they become
+ * the same.) Containers without a HEALTHCHECK can be watched: the watch hands changes to the manager, which reports them
+ * like any other health.
  *
- * So `container:health` is always emitted inside the manager's own emission, a container's health keeps its place among
- * its other events, and `list()` already shows it.
+ * So `container:health` is always emitted within an emission of the manager. It keeps its place among the container's
+ * other events, and `list()` already shows it.
  */
 export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
   readonly #manager: MonitoredManager;
@@ -48,17 +88,16 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
   readonly #emitter: TypedEmitter<HealthMonitorEvents>;
   readonly #watch: StatsWatch;
   readonly #monitored = new Map<string, MonitoredContainer>();
-  /** Watched because somebody said so, whether the watch is enabled or not. */
+  /** Watched on request, whether the watch is enabled or not. */
   readonly #addedByHand = new Set<string>();
   readonly #undo: (() => void)[] = [];
   #options: HealthWatchOptions;
 
-  /** @throws {ApexError} `usage` for watch options that make no sense */
-  constructor(options: HealthMonitorOptions) {
-    const { manager, logger, clock, watch } = options;
+  /** @throws {ApexError} `usage` for invalid watch options */
+  constructor({ manager, logger, clock = systemClock, watch = {} }: HealthMonitorOptions) {
     this.#manager = manager;
-    this.#clock = clock ?? systemClock;
-    this.#options = { ...DEFAULT_HEALTH_WATCH, ...checkHealthWatch(watch ?? {}) };
+    this.#clock = clock;
+    this.#options = { ...DEFAULT_HEALTH_WATCH, ...checkHealthWatch(watch) };
     this.#emitter = new TypedEmitter((error, name) =>
       logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
     );
@@ -66,7 +105,7 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
       manager,
       onCheck: (id, check) => this.#onCheck(id, check),
       onUnfit: (id) => this.#end(id),
-      clock: this.#clock,
+      clock,
       logger,
     });
     this.#listen("health:report", (report) => this.#onReport(report));
@@ -80,35 +119,34 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Watches what a running container uses, until it ends. One that turns out to have a HEALTHCHECK is left to that.
+   * Watches what a running container uses, until it ends. If it has a HEALTHCHECK, the watch ends when that is found out.
    *
-   * @param limits what differs for it from the monitor's options
-   * @throws {ApexError} `not_found`, `usage` for limits that make no sense, `conflict` when it does not run, or has a
-   *   HEALTHCHECK
+   * @param limits overrides of the monitor's options for this container
+   * @throws {ApexError} `not_found`; `usage` for invalid limits; `conflict` if the container does not run, or is known to
+   *   have a HEALTHCHECK
    */
   add(containerId: string, limits: Partial<HealthWatchLimits> = {}): void {
     checkHealthWatch(limits);
     const record = this.#manager.find(containerId);
     const failed = (code: "not_found" | "conflict", why: string): ApexError =>
       new ApexError(code, `cannot watch container "${containerId}": ${why}`);
-    if (record === undefined) throw failed("not_found", "no such container (try: apex ps)");
+    if (record === undefined) throw failed("not_found", "no such container (see: apex ps)");
     if (!isUp(record)) throw failed("conflict", "it does not run (start it first)");
     if (this.#monitored.get(record.id)?.source === "healthcheck") {
       throw failed("conflict", "the engine checks its health (it has a HEALTHCHECK)");
     }
     this.#addedByHand.add(record.id);
-    // Added anew, so that new limits count.
-    this.#watch.drop(record.id);
+    this.#watch.drop(record.id); // so that new limits apply
     this.#begin(record, limits);
   }
 
-  /** Watches it no more; false when it was not watched. A HEALTHCHECK is the engine's, and goes on. */
+  /** Stops watching a container; false if it was not watched. The engine's own checks continue. */
   remove(containerId: string): boolean {
     const id = this.#manager.find(containerId)?.id ?? containerId;
     if (!this.#watch.has(id)) return false;
-    const isToldOf = this.#monitored.get(id)?.status !== undefined;
+    const hadStatus = this.#monitored.get(id)?.status !== undefined;
     this.#end(id);
-    if (isToldOf) this.#manager.reportHealth(id, { status: "none", details: {} });
+    if (hadStatus) this.#manager.reportHealth(id, { status: "none", details: {} });
     return true;
   }
 
@@ -120,9 +158,9 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Changes options of the watch, for the containers that are watched already as well.
+   * Changes options of the watch, also for containers that are already watched.
    *
-   * @throws {ApexError} `usage` for options that make no sense
+   * @throws {ApexError} `usage` for invalid options
    */
   configure(options: Partial<HealthWatchOptions>): void {
     this.#options = { ...this.#options, ...checkHealthWatch(options) };
@@ -154,7 +192,7 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     return this.#emitter.listenerCount(name);
   }
 
-  /** Lets go of the manager and ends the watch. May be called again. */
+  /** Removes its listeners from the manager, and ends the watch. Idempotent. */
   [Symbol.dispose](): void {
     for (const undo of this.#undo.splice(0)) undo();
     for (const id of this.#monitored.keys()) this.#watch.drop(id);
@@ -178,13 +216,13 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     if (event.status !== event.previousStatus) this.#emitter.emit("container:health", event);
   }
 
-  /** The engine checks it: that counts more than what it uses. */
+  /** The engine's checks take precedence over the watch. */
   #onEngineReport(report: ContainerHealthReport): void {
-    const { containerId, containerName, taskId, timestamp, status } = report;
+    const { containerId, timestamp, status } = report;
     const details = detailsOf(report);
     this.#watch.drop(containerId);
     this.#addedByHand.delete(containerId);
-    const subject = { containerId, containerName, ...(taskId !== undefined && { taskId }) };
+    const subject = subjectOf(report);
     const isNew = !this.#monitored.has(containerId);
     this.#monitored.set(containerId, { ...subject, source: "healthcheck", status, ...details });
     if (isNew) this.#emitter.emit("monitoring:started", { ...subject, timestamp });
@@ -207,13 +245,13 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     this.#monitored.set(id, { ...subject, source: "stats", ...found });
     const name = over === undefined ? "health:check:success" : "health:check:failed";
     this.#emitter.emit(name, { ...subject, timestamp, ...found });
-    // A listener of the check may have removed it.
+    // A listener of the check may have removed the container.
     if (isChange && status !== undefined && this.#watch.has(id)) {
       this.#manager.reportHealth(id, { status, details });
     }
   }
 
-  /** Perhaps to another engine, with containers that we do not know. */
+  /** The engine may be another one, with other containers. */
   #onConnected(): void {
     for (const id of [...this.#monitored.keys()]) {
       const record = this.#manager.find(id);
@@ -228,14 +266,18 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     if (record !== undefined && isUp(record) && !this.#monitored.has(id)) this.#begin(record, {});
   }
 
-  #begin(record: ContainerRecord, limits: Partial<HealthWatchLimits>): void {
-    const { id, name, taskId } = record;
+  #begin({ id, name, taskId }: ContainerRecord, limits: Partial<HealthWatchLimits>): void {
     const isNew = !this.#monitored.has(id);
-    const subject = { containerId: id, containerName: name, ...(taskId !== undefined && { taskId }) };
+    const subject = subjectOf({
+      containerId: id,
+      containerName: name,
+      ...(taskId !== undefined && { taskId }),
+    });
     this.#monitored.set(id, { ...subject, source: "stats" });
     if (isNew) {
       this.#emitter.emit("monitoring:started", { ...subject, timestamp: new Date(this.#clock.now()) });
     }
+    // A listener may have removed the container.
     if (this.#monitored.has(id)) this.#watch.add(id, limits);
   }
 
@@ -245,10 +287,8 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     const known = this.#monitored.get(id);
     if (known === undefined) return;
     this.#monitored.delete(id);
-    this.#emitter.emit("monitoring:stopped", {
-      ...subjectOf(known),
-      timestamp: new Date(this.#clock.now()),
-    });
+    const timestamp = new Date(this.#clock.now());
+    this.#emitter.emit("monitoring:stopped", { ...subjectOf(known), timestamp });
   }
 }
 
@@ -256,18 +296,11 @@ function isUp({ state }: ContainerRecord): boolean {
   return state === "running" || state === "paused";
 }
 
-function subjectOf(
-  { containerId, containerName, taskId }: MonitoredContainer,
-): Omit<MonitoringEvent, "timestamp"> {
+function subjectOf({ containerId, containerName, taskId }: MonitoredSubject): MonitoredSubject {
   return { containerId, containerName, ...(taskId !== undefined && { taskId }) };
 }
 
 function detailsOf(report: HealthDetails): HealthDetails {
   const { failingStreak, lastCheckExitCode, lastCheckOutput, lastCheckTime } = report;
-  return {
-    ...(failingStreak !== undefined && { failingStreak }),
-    ...(lastCheckExitCode !== undefined && { lastCheckExitCode }),
-    ...(lastCheckOutput !== undefined && { lastCheckOutput }),
-    ...(lastCheckTime !== undefined && { lastCheckTime }),
-  };
+  return definedFields({ failingStreak, lastCheckExitCode, lastCheckOutput, lastCheckTime });
 }

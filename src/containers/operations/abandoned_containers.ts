@@ -24,7 +24,7 @@ export class AbandonedContainers<Key> implements Disposable {
     this.#timers.set(key, this.#clock.after(EXPECTED_FOR_MS, expire));
   }
 
-  /** Takes out that container. False if it was not expected (any more). */
+  /** Takes out that container; false if it was not expected. */
   take(key: Key): boolean {
     this.#timers.get(key)?.();
     return this.#timers.delete(key);

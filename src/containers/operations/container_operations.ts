@@ -1,7 +1,7 @@
 /**
- * What apex does with containers, by the engine's API. An operation that succeeds tells nothing: the engine's own event
- * does, in the same way as if somebody else had asked for it. One that fails tells of that, and then rejects with the
- * engine's reason; one that its caller's signal ends has not failed.
+ * What apex does with containers, through the engine's API. An operation that succeeds emits nothing: the engine's own
+ * event is published, as for a container that another client operates. One that fails emits its failure, then rejects
+ * with the engine's reason. One that its caller aborts has not failed.
  */
 import type { EngineClient } from "../../engine/engine_client.ts";
 import { execCommand, type ExecResult } from "../../engine/exec_command.ts";
@@ -14,19 +14,8 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { ContainerOperation, ManagerEvents } from "../changes/container_events.ts";
-import type { ContainerSpec } from "./container_spec.ts";
-import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
-import { createBody, environment } from "./create_body.ts";
-import { isBeingRemoved, isMissingImage, isMissingInit } from "./engine_refusals.ts";
-import { type EngineTraits, KnownTraits } from "./engine_traits.ts";
-import {
-  describe,
-  failureEventName,
-  type OperationSubject,
-  subjectOfSpec,
-  withContext,
-} from "./operation_failure.ts";
 import type {
+  ContainerSpec,
   CreatedContainer,
   CreateOptions,
   ExecOptions,
@@ -37,37 +26,51 @@ import type {
   RestartOptions,
   StartOptions,
   StopOptions,
-} from "./operation_options.ts";
+} from "./container_spec.ts";
+import {
+  type ContainerTargets,
+  engineNameOf,
+  type OperationSubject,
+  subjectOfSpec,
+} from "./container_targets.ts";
+import { createBody, environment } from "./create_body.ts";
+import { type EngineTraits, KnownTraits } from "./engine_traits.ts";
+import {
+  describe,
+  FAILURE_EVENT_NAMES,
+  isBeingRemoved,
+  isMissingImage,
+  isMissingInit,
+  withContext,
+} from "./operation_failure.ts";
 
 export interface ContainerOperationsOptions {
   readonly client: EngineClient;
   readonly targets: ContainerTargets;
   readonly emitter: TypedEmitter<ManagerEvents>;
-  /** Notes that apex itself removes that container; what it returns takes that back. */
+  /** Notes that apex removes that container. The returned function withdraws the note. */
   readonly expectRemoval: (id: string, forced: boolean) => () => void;
-  /** Notes that apex itself sends that container a signal, in any spelling; what it returns takes that back. */
+  /** Notes that apex sends that container a Unix signal, in any spelling. The returned function withdraws the note. */
   readonly expectKill: (id: string, signal: string) => () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** What is done, to which container. */
-interface Attempt {
+interface Attempt extends FailureOptions {
   readonly operation: ContainerOperation;
-  /** What is known of the container, or what somebody named it. */
+  /** The container, as the caller named it, or as far as its spec describes it. */
   readonly on: OperationSubject | string;
-  readonly signal?: AbortSignal | undefined;
-  readonly isTold?: FailureOptions["isTold"];
+  readonly abort?: AbortSignal | undefined;
 }
 
 interface SendOptions {
   readonly query?: Readonly<Record<string, unknown>>;
   /** 0: no limit. */
   readonly timeoutMs?: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
 }
 
-/** An engine that starts hundreds of containers at once takes its time for each. */
+/** An engine that starts hundreds of containers at once takes long for each. */
 const OPERATION_TIMEOUT_MS = 120_000;
 
 export class ContainerOperations {
@@ -80,26 +83,26 @@ export class ContainerOperations {
   }
 
   async create(spec: ContainerSpec, options: CreateOptions = {}): Promise<CreatedContainer> {
-    const { pull = "missing", signal, onPullProgress } = options;
+    const { pull = "missing", signal: abort, onPullProgress } = options;
     const subject = subjectOfSpec(spec);
-    return await this.#attempt({ operation: "create", on: subject, signal }, async () => {
+    return await this.#attempt({ operation: "create", on: subject, abort }, async () => {
       const create = async (): Promise<CreateReply> => {
         const body = createBody(spec, await this.#traitsFor(spec));
-        signal?.throwIfAborted();
+        abort?.throwIfAborted();
         return await this.#postCreate(spec.name, body);
       };
-      const createOnThisEngine = (): Promise<CreateReply> =>
+      const createWithInit = (): Promise<CreateReply> =>
         create().catch(async (error: unknown) => {
           if (spec.init !== "if-available" || !isMissingInit(error)) throw error;
           await this.#traits.lacksInit();
           return await create();
         });
-      const pullIt = () => this.pullImage(spec.image, { signal, onProgress: onPullProgress });
+      const pullIt = () => this.pullImage(spec.image, { signal: abort, onProgress: onPullProgress });
       if (pull === "always") await pullIt();
-      const { Id: id, Warnings: warnings } = await createOnThisEngine().catch(async (error: unknown) => {
+      const { Id: id, Warnings: warnings } = await createWithInit().catch(async (error: unknown) => {
         if (pull !== "missing" || !isMissingImage(error) || isImageId(spec.image)) throw error;
         await pullIt();
-        return await createOnThisEngine();
+        return await createWithInit();
       });
       const name = spec.name ?? await this.#nameOf(id);
       this.#options.targets.created(id, { ...subject, containerId: id, containerName: name });
@@ -107,25 +110,25 @@ export class ContainerOperations {
     });
   }
 
-  async start(target: string, { signal }: StartOptions = {}): Promise<void> {
-    await this.#post("start", target, { signal });
+  async start(target: string, { signal: abort }: StartOptions = {}): Promise<void> {
+    await this.#post("start", target, { abort });
   }
 
-  async stop(target: string, { timeoutSeconds, signal }: StopOptions = {}): Promise<void> {
-    await this.#post("stop", target, { ...withGrace(timeoutSeconds), signal });
+  async stop(target: string, { timeoutSeconds, signal: abort }: StopOptions = {}): Promise<void> {
+    await this.#post("stop", target, { ...withGrace(timeoutSeconds), abort });
   }
 
   async restart(target: string, { timeoutSeconds }: RestartOptions = {}): Promise<void> {
     await this.#post("restart", target, withGrace(timeoutSeconds));
   }
 
-  async kill(target: string, { signal, isTold }: KillOptions = {}): Promise<void> {
-    await this.#attempt({ operation: "kill", on: target, isTold }, async (id) => {
-      const takeBack = this.#options.expectKill(id, signal ?? "SIGKILL");
+  async kill(target: string, { signal, isPublished }: KillOptions = {}): Promise<void> {
+    await this.#attempt({ operation: "kill", on: target, isPublished }, async (id) => {
+      const withdraw = this.#options.expectKill(id, signal ?? "SIGKILL");
       try {
         await this.#send("POST", `/containers/${encodeURIComponent(id)}/kill`, { query: { signal } });
       } catch (error) {
-        takeBack();
+        withdraw();
         throw error;
       }
     });
@@ -136,26 +139,26 @@ export class ContainerOperations {
   }
 
   async pause(target: string): Promise<void> {
-    await this.#post("pause", target, {});
+    await this.#post("pause", target);
   }
 
   async unpause(target: string): Promise<void> {
-    await this.#post("unpause", target, {});
+    await this.#post("unpause", target);
   }
 
   async remove(target: string, options: RemoveOptions = {}): Promise<void> {
-    const { force = false, volumes = false, isTold } = options;
-    await this.#attempt({ operation: "remove", on: target, isTold }, async (id) => {
-      const takeBack = this.#options.expectRemoval(id, force);
-      const wasThere = this.#options.targets.isThere(id);
+    const { force = false, volumes = false, isPublished } = options;
+    await this.#attempt({ operation: "remove", on: target, isPublished }, async (id) => {
+      const withdraw = this.#options.expectRemoval(id, force);
+      const existed = this.#options.targets.exists(id);
       try {
         await this.#send("DELETE", `/containers/${encodeURIComponent(id)}`, { query: { force, v: volumes } });
       } catch (error) {
-        // Somebody else's, of a daemon that was killed, say: what was asked for is being done, and will be told.
+        // Another client's removal is under way, of a daemon that was killed, say. The engine will report it.
         if (isBeingRemoved(error)) return;
-        takeBack();
-        // Somebody was quicker: what was asked for has been done, and is told, or will be.
-        if (wasThere && error instanceof EngineError && error.code === "not_found") return;
+        withdraw();
+        // Another client was faster. The engine has reported the removal, or will.
+        if (existed && error instanceof EngineError && error.code === "not_found") return;
         throw error;
       }
     });
@@ -163,17 +166,10 @@ export class ContainerOperations {
 
   async exec(target: string, cmd: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     const { client, clock } = this.#options;
-    const { env = {}, signal, ...rest } = options;
-    return await this.#attempt({ operation: "exec", on: target, signal }, async (id) => {
-      if (cmd.length === 0) throw new ApexError("usage", "no command was named");
-      return await execCommand(client, {
-        ...rest,
-        ...(signal !== undefined && { signal }),
-        id,
-        cmd,
-        env: environment(env),
-        clock,
-      });
+    const { env = {}, ...rest } = options;
+    return await this.#attempt({ operation: "exec", on: target, abort: options.signal }, async (id) => {
+      if (cmd.length === 0) throw new ApexError("usage", "no command was given");
+      return await execCommand(client, { ...rest, id, cmd, env: environment(env), clock });
     });
   }
 
@@ -189,25 +185,26 @@ export class ContainerOperations {
     await pullImage(client, image, { clock, signal, onProgress: guarded });
   }
 
-  #post(operation: ContainerOperation, target: string, options: SendOptions): Promise<void> {
+  #post(operation: ContainerOperation, target: string, options: SendOptions = {}): Promise<void> {
     return this.#attempt(
-      { operation, on: target, signal: options.signal },
+      { operation, on: target, abort: options.abort },
       (id) => this.#send("POST", `/containers/${encodeURIComponent(id)}/${operation}`, options),
     );
   }
 
-  /** The failure is told before its caller learns of it. */
-  async #attempt<T>({ operation, on, signal, isTold }: Attempt, act: (id: string) => Promise<T>): Promise<T> {
+  /** Emits a failure before its caller gets it. */
+  async #attempt<T>(attempt: Attempt, act: (id: string) => Promise<T>): Promise<T> {
+    const { operation, on, abort, isPublished } = attempt;
     let subject = typeof on === "string" ? { containerName: on } : on;
     try {
       if (typeof on === "string") subject = this.#options.targets.subjectOf(on);
       return await act(engineNameOf(subject));
     } catch (error) {
-      if (signal?.aborted && error === signal.reason) throw error;
+      if (abort?.aborted && error === abort.reason) throw error;
       const verb = operation === "exec" ? "run a command in" : operation;
       const explained = withContext(`${verb} ${describe(subject)}`, error);
-      if (isTold?.(explained) === false) throw explained;
-      this.#options.emitter.emit(failureEventName(operation), {
+      if (isPublished?.(explained) === false) throw explained;
+      this.#options.emitter.emit(FAILURE_EVENT_NAMES[operation], {
         success: false,
         operation,
         ...subject,
@@ -218,12 +215,11 @@ export class ContainerOperations {
     }
   }
 
-  /** Sends a request whose reply says no more than that it was done, or was so already. */
+  /** Sends a request whose reply contains nothing of interest. */
   async #send(method: string, path: string, options: SendOptions): Promise<void> {
-    const { query = {}, timeoutMs = OPERATION_TIMEOUT_MS, signal } = options;
+    const { query = {}, timeoutMs = OPERATION_TIMEOUT_MS, abort } = options;
     const { client, clock } = this.#options;
-    // A signal of this request's own: the caller's may live long and would keep what is hung on it.
-    using deadline = new Deadline(timeoutMs, { clock, abort: signal });
+    using deadline = new Deadline(timeoutMs, { clock, abort });
     const response = await client.request(method, path, {
       query,
       signal: deadline.abortSignal,
@@ -232,11 +228,11 @@ export class ContainerOperations {
     await response.body?.cancel();
   }
 
-  /** What is invalid on every engine is refused without asking this one. */
+  /** Refuses what is invalid on every engine without asking this one. */
   async #traitsFor(spec: ContainerSpec): Promise<EngineTraits | undefined> {
     createBody(spec);
-    const isAsked = spec.projectDir !== undefined || spec.init === "if-available" || spec.exactOutput;
-    return isAsked ? await this.#traits.get() : undefined;
+    const dependsOnEngine = spec.projectDir !== undefined || spec.init === "if-available" || spec.exactOutput;
+    return dependsOnEngine ? await this.#traits.get() : undefined;
   }
 
   #postCreate(name: string | undefined, body: Record<string, unknown>): Promise<CreateReply> {
@@ -248,14 +244,13 @@ export class ContainerOperations {
     });
   }
 
-  /** The name that the engine made up. */
+  /** The name that the engine chose. */
   async #nameOf(id: string): Promise<string> {
     try {
       return (await this.#options.client.inspectContainer(id)).Name.replace(/^\//, "");
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
-      // The container is there all the same, and answers to its id as well.
-      return id;
+      return id; // the container exists, and its id works as a name
     }
   }
 }
@@ -266,7 +261,7 @@ interface CreateReply {
   readonly Warnings: readonly string[] | null;
 }
 
-/** The engine answers when it has ended; without a number only the engine knows how long that may take. */
+/** The engine replies when the container has ended. Without a number, only the engine knows how long that may take. */
 function withGrace(timeoutSeconds: number | undefined): SendOptions {
   if (timeoutSeconds === undefined) return { timeoutMs: 0 };
   const seconds = Math.ceil(timeoutSeconds);

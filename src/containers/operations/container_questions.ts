@@ -1,4 +1,4 @@
-/** What apex asks about one container. Questions change nothing, and when they fail nobody but the asker is told. */
+/** What apex asks about one container. Questions change nothing. One that fails rejects, and emits nothing. */
 import { type AttachConnection, attachContainer } from "../../engine/attach_connection.ts";
 import { askContainerStats, type ContainerStats } from "../../engine/container_stats.ts";
 import type { EngineClient } from "../../engine/engine_client.ts";
@@ -16,11 +16,11 @@ import { type ContainerTargets, engineNameOf } from "./container_targets.ts";
 import { describe, withContext } from "./operation_failure.ts";
 
 export interface WaitOptions {
-  /** Gives up waiting. */
+  /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The engine's whole description; the parts that apex reads are typed. */
+/** The engine's whole description. The parts that apex reads are typed. */
 export type InspectedContainer = Record<string, unknown> & ContainerInspect;
 
 export class ContainerQuestions {
@@ -55,10 +55,7 @@ export class ContainerQuestions {
     });
   }
 
-  /**
-   * The way to a container's standard input, from before its start on; its output does not come with it.
-   * Disposing it gives it up.
-   */
+  /** Connects to a container's standard input, without its output. Possible before the container's start. */
   async openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
     return await this.#ask("attach to the input of", target, async (id) => {
       const { apiVersion } = await this.#client.identify(signal);
@@ -79,21 +76,15 @@ export class ContainerQuestions {
   }
 
   async logStart(target: string, options: LogStartOptions): Promise<string | undefined> {
-    const verb = "find the last lines of the output of";
-    return await this.#ask(
-      verb,
-      target,
-      (id) => findLogStart(this.#client, { ...options, id, clock: this.#clock }),
-    );
+    return await this.#ask("find the last lines of the output of", target, (id) => {
+      return findLogStart(this.#client, { ...options, id, clock: this.#clock });
+    });
   }
 
   async logTail(target: string, options: LogTailOptions): Promise<LogTail> {
-    const verb = "read the end of the output of";
-    return await this.#ask(
-      verb,
-      target,
-      (id) => readLogTail(this.#client, { ...options, id, clock: this.#clock }),
-    );
+    return await this.#ask("read the end of the output of", target, (id) => {
+      return readLogTail(this.#client, { ...options, id, clock: this.#clock });
+    });
   }
 
   async #ask<T>(verb: string, target: string, ask: (id: string) => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 /**
  * Removes the containers of ended tasks and sessions. Both are removed in the same way: an engine that is busy or
  * restarting is asked again, a container that another process removed counts as removed, and only the last failure is
- * published. Who calls decides what happens to a container that stays.
+ * published. The caller decides what happens to a container that stays.
  */
 import { EngineError } from "../../engine/http/engine_error.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
@@ -13,7 +13,7 @@ import { exitCodeOfSignal } from "../../platform/signals.ts";
 import type { ContainerEvents } from "../changes/container_events.ts";
 import type { ContainerManager } from "../container_manager.ts";
 import type { ContainerEventSource } from "../forwarding.ts";
-import type { RemoveOptions } from "./operation_options.ts";
+import type { RemoveOptions } from "./container_spec.ts";
 
 /** {@linkcode ContainerManager}, as far as a removal needs it. */
 export type RemovableContainers =
@@ -31,7 +31,7 @@ export interface ContainerRemovalOptions {
 }
 
 /**
- * `removed`: the container does not exist any more, whoever removed it; `refused`: the engine refused the last attempt;
+ * `removed`: the container no longer exists, even if another client removed it; `refused`: the engine refused the last attempt;
  * `unanswered`: no engine answered it; `aborted`: the removal was aborted before it succeeded.
  */
 export type RemovalResult = "removed" | "refused" | "unanswered" | "aborted";
@@ -55,8 +55,8 @@ export async function removeContainer(id: string, options: ContainerRemovalOptio
   for (let attempt = 1; !abort.aborted; attempt++) {
     const isLast = attempt === MAX_ATTEMPTS;
     try {
-      const isTold = (error: unknown): boolean => isLast && !isUnanswered(error);
-      await attemptRemoval(id, containers, { force: attempt > 1, isTold });
+      const isPublished = (error: unknown): boolean => isLast && !isUnanswered(error);
+      await attemptRemoval(id, containers, { force: attempt > 1, isPublished });
       return "removed";
     } catch (error) {
       const failure = `cannot remove container ${containers.find(id)?.name ?? id.slice(0, 12)}`;
@@ -82,7 +82,7 @@ export async function removeContainer(id: string, options: ContainerRemovalOptio
 export async function attemptRemoval(
   id: string,
   containers: Pick<RemovableContainers, "find" | "remove">,
-  { force = false, isTold = () => true }: Pick<RemoveOptions, "force" | "isTold"> = {},
+  { force = false, isPublished = () => true }: Pick<RemoveOptions, "force" | "isPublished"> = {},
 ): Promise<void> {
   const state = containers.find(id)?.state;
   // The event `container:removed` says whether force was used, so it is used only where the container may run.
@@ -91,7 +91,7 @@ export async function attemptRemoval(
     await containers.remove(id, {
       force: force || !hasEnded,
       volumes: true,
-      isTold: (error) => !isNotFound(error) && isTold(error),
+      isPublished: (error) => !isNotFound(error) && isPublished(error),
     });
   } catch (error) {
     if (!isNotFound(error)) throw error;

@@ -1,3 +1,7 @@
+/** What ContainerManager's operations take and return. */
+import type { ExecRequest } from "../../engine/exec_command.ts";
+import type { PullProgress } from "../../engine/image_pull.ts";
+
 /**
  * What a client can choose for the container of a task. The layers share these fields: `TaskSpec` of the orchestrator
  * extends this type, and passes it through the workspace to {@linkcode ContainerSpec}, which `create_body.ts` converts for
@@ -57,10 +61,10 @@ export interface ContainerSpec extends Omit<TaskContainerSpec, "init"> {
   readonly init?: boolean | "if-available";
 }
 
-/** Where a container sees its project directory. */
+/** The path of the project directory in a container. */
 export const WORKSPACE_PATH = "/workspace";
 
-/** A directory or file of the engine's machine, or a named volume, as the container sees it. */
+/** A directory or file of the engine's machine, or a named volume, mounted in the container. */
 export interface Mount {
   /** An absolute path, or the name of a volume. */
   readonly source: string;
@@ -69,11 +73,11 @@ export interface Mount {
   readonly readOnly?: boolean;
 }
 
-/** A port of the container that is reachable at one of the engine's machine. */
+/** A port of the container that is published at a port of the engine's machine. */
 export interface PortMapping {
   readonly containerPort: number;
   readonly protocol: PortProtocol;
-  /** Absent: the engine chooses a free one. */
+  /** Absent: the engine chooses a free port. */
   readonly hostPort?: number;
   /** Absent: all addresses. */
   readonly hostIp?: string;
@@ -81,7 +85,7 @@ export interface PortMapping {
 
 export type PortProtocol = "tcp" | "udp" | "sctp";
 
-/** All of them, how many, or which (ids or indices as the driver knows them). */
+/** All GPUs, a number of them, or a list of ids or indices as the driver knows them. */
 export type GpuRequest = "all" | number | readonly string[];
 
 export interface HealthcheckSpec {
@@ -90,4 +94,64 @@ export interface HealthcheckSpec {
   readonly timeoutMs?: number;
   readonly startPeriodMs?: number;
   readonly retries?: number;
+}
+
+export interface PullImageOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+}
+
+/** When the image is pulled: if the engine does not have it, before each creation, or never. */
+export type PullPolicy = "missing" | "always" | "never";
+
+export interface CreateOptions {
+  /** Default: `missing`. */
+  readonly pull?: PullPolicy | undefined;
+  /** Ignored once the create request is sent: then the container may exist, and is returned. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onPullProgress?: ((progress: PullProgress) => void) | undefined;
+}
+
+export interface CreatedContainer {
+  readonly id: string;
+  /** Without the leading slash. */
+  readonly name: string;
+  /** The engine's warnings about options that it ignores. */
+  readonly warnings: readonly string[];
+}
+
+export interface FailureOptions {
+  /**
+   * Whether this failure is published. Default: yes. The caller gets the error in either case. For callers that try again,
+   * or for which the failure is as good as a success.
+   */
+  readonly isPublished?: ((error: unknown) => boolean) | undefined;
+}
+
+export interface StartOptions {
+  /** Ends the wait. The engine still completes the operation. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RestartOptions {
+  /** Time before SIGKILL, in whole seconds; -1: no SIGKILL. Default: the container's own, else 10. */
+  readonly timeoutSeconds?: number | undefined;
+}
+
+export interface StopOptions extends StartOptions, RestartOptions {}
+
+export interface KillOptions extends FailureOptions {
+  /** A Unix signal, by name or number. Default: SIGKILL. */
+  readonly signal?: string | undefined;
+}
+
+export interface RemoveOptions extends FailureOptions {
+  /** Kill the container if it runs. */
+  readonly force?: boolean | undefined;
+  /** Remove the container's anonymous volumes too. */
+  readonly volumes?: boolean | undefined;
+}
+
+export interface ExecOptions extends Omit<ExecRequest, "id" | "cmd" | "env" | "clock"> {
+  readonly env?: Readonly<Record<string, string>>;
 }

@@ -1,19 +1,27 @@
+import { taskIdOf } from "../apex_labels.ts";
+import type { ContainerOperationFailedEvent } from "../changes/container_events.ts";
 import type { ContainerRecord } from "../container_record.ts";
-import type { OperationSubject } from "./operation_failure.ts";
+import type { ContainerSpec } from "./container_spec.ts";
 
-/** Containers just created of which the engine's event may not have come yet. */
-const MAX_FRESH = 256;
+/** The container of an operation, as far as it is known. */
+export type OperationSubject = Pick<
+  ContainerOperationFailedEvent,
+  "containerId" | "containerName" | "image" | "taskId"
+>;
+
+/** Remembered new containers whose event has not arrived yet. */
+const MAX_NEW = 256;
 
 /**
- * What is known of a container that somebody names, by its id, an unambiguous prefix of that, or its name. Beside the
- * registry it remembers what apex has just created: the engine's reply may come before its event.
+ * Finds the container that a caller names by its id, an unambiguous prefix of that, or its name. In addition to the
+ * registry it knows the containers that apex has just created: the engine's reply may come before its event.
  */
 export class ContainerTargets {
   readonly #find: (nameOrId: string) => ContainerRecord | undefined;
   /** By id, the oldest first. */
-  readonly #fresh = new Map<string, OperationSubject>();
+  readonly #new = new Map<string, OperationSubject>();
 
-  /** @param find in the registry, lately removed ones too; throws an ApexError `conflict` for an ambiguous prefix */
+  /** @param find in the registry, recently removed containers included; throws `conflict` for an ambiguous prefix */
   constructor(find: (nameOrId: string) => ContainerRecord | undefined) {
     this.#find = find;
   }
@@ -21,35 +29,42 @@ export class ContainerTargets {
   /** @throws {ApexError} `conflict` for an ambiguous prefix */
   subjectOf(nameOrId: string): OperationSubject {
     const record = this.#find(nameOrId);
-    if (record === undefined) return this.#freshSubject(nameOrId) ?? namedSubject(nameOrId);
-    this.#fresh.delete(record.id);
+    if (record === undefined) return this.#newSubject(nameOrId) ?? namedSubject(nameOrId);
+    this.#new.delete(record.id);
     const { id, name, image, taskId } = record;
     return { containerId: id, containerName: name, image, ...(taskId !== undefined && { taskId }) };
   }
 
-  /** As far as apex knows it is there: it was not told of its removal yet. */
-  isThere(id: string): boolean {
+  /** Whether the container exists, as far as apex knows: its removal has not been reported yet. */
+  exists(id: string): boolean {
     const record = this.#find(id);
-    return record === undefined ? this.#fresh.has(id) : record.state !== "removed";
+    return record === undefined ? this.#new.has(id) : record.state !== "removed";
   }
 
-  /** apex has created this one. */
+  /** apex has created this container. */
   created(id: string, subject: OperationSubject): void {
-    this.#fresh.set(id, subject);
-    if (this.#fresh.size <= MAX_FRESH) return;
-    for (const oldest of this.#fresh.keys()) {
-      this.#fresh.delete(oldest);
-      break;
-    }
+    this.#new.set(id, subject);
+    const [oldest] = this.#new.keys();
+    if (this.#new.size > MAX_NEW && oldest !== undefined) this.#new.delete(oldest);
   }
 
-  #freshSubject(nameOrId: string): OperationSubject | undefined {
-    const subject = this.#fresh.get(nameOrId);
-    return subject ?? [...this.#fresh.values()].find(({ containerName }) => containerName === nameOrId);
+  #newSubject(nameOrId: string): OperationSubject | undefined {
+    const subject = this.#new.get(nameOrId);
+    return subject ?? [...this.#new.values()].find(({ containerName }) => containerName === nameOrId);
   }
 }
 
-/** The id to ask the engine with: the engine itself knows what apex does not. */
+/** The container that a spec describes. */
+export function subjectOfSpec({ name, image, labels = {} }: ContainerSpec): OperationSubject {
+  const taskId = taskIdOf(name ?? "", labels);
+  return {
+    ...(name !== undefined && { containerName: name }),
+    image,
+    ...(taskId !== undefined && { taskId }),
+  };
+}
+
+/** The id or name to use in requests: the engine may know a container that apex does not. */
 export function engineNameOf({ containerId, containerName }: OperationSubject): string {
   return containerId ?? containerName ?? "";
 }

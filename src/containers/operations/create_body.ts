@@ -1,25 +1,29 @@
 /**
- * From apex's words for a container to the body of the engine's `POST /containers/create`. What no engine takes is
- * refused here, with an error that names the value: the engine's own words often do not.
+ * Translates a {@linkcode ContainerSpec} into the body of the engine's `POST /containers/create`. Values that no engine
+ * accepts are refused here, with an error that names the value: the engine's own message often does not.
  */
 import { isImageId, parseImageReference } from "../../engine/image_reference.ts";
 import { ApexError } from "../../platform/apex_error.ts";
-import { type ContainerSpec, type HealthcheckSpec, type Mount, WORKSPACE_PATH } from "./container_spec.ts";
-import { deviceRequest } from "./device_request.ts";
+import {
+  type ContainerSpec,
+  type GpuRequest,
+  type HealthcheckSpec,
+  type Mount,
+  type PortMapping,
+  WORKSPACE_PATH,
+} from "./container_spec.ts";
 import { type EngineTraits, UNKNOWN_TRAITS } from "./engine_traits.ts";
-import { exposedPorts, portBindings } from "./port_bindings.ts";
 
 /** The engine's minimum. */
 const MIN_MEMORY_BYTES = 6 * 1024 * 1024;
 const MIN_CPUS = 0.01;
 const NANO_PER_CPU = 1e9;
 const NANO_PER_MS = 1e6;
-/** Every event of a container carries its labels through the engine. */
+/** Each of the engine's events of a container contains all of its labels. */
 const MAX_LABELS_LENGTH = 64 * 1024;
 
 /**
- * The body that asks for the container.
- * @param traits of the engine that will be asked
+ * @param traits of the engine that will create the container
  * @throws {ApexError} `usage`, naming the invalid value
  */
 export function createBody(
@@ -69,14 +73,14 @@ export function createBody(
 export function environment(env: Readonly<Record<string, string>>): string[] {
   return Object.entries(env).map(([name, value]) => {
     if (name === "" || name.includes("=") || name.includes("\0")) {
-      refuse("environment variable", name, "its name may not be empty nor contain =");
+      refuse("environment variable", name, "its name must not be empty or contain =");
     }
     if (value.includes("\0")) refuse("value of the environment variable", name, "it contains a NUL");
     return `${name}=${value}`;
   });
 }
 
-/** An engine that can mount sees the directory at {@linkcode WORKSPACE_PATH}; any other where it is. */
+/** Where the engine can mount, the directory is at {@linkcode WORKSPACE_PATH}; elsewhere it keeps its own path. */
 function withProjectDir(spec: ContainerSpec, { canMount }: EngineTraits): ContainerSpec {
   const { projectDir, mounts = [], workdir } = spec;
   if (projectDir === undefined) return spec;
@@ -99,7 +103,7 @@ function hostConfig(spec: ContainerSpec, { hasInit, exactLog }: EngineTraits): R
     refuse("memory limit", memoryBytes, `use ${MIN_MEMORY_BYTES} bytes (6 MiB) or more`);
   }
   if (pidsLimit !== undefined && !(Number.isSafeInteger(pidsLimit) && pidsLimit >= 1)) {
-    refuse("limit of processes", pidsLimit, "use a whole number from 1 on");
+    refuse("limit of processes", pidsLimit, "must be a positive integer");
   }
   return {
     AutoRemove: spec.autoRemove ?? false,
@@ -117,7 +121,7 @@ function hostConfig(spec: ContainerSpec, { hasInit, exactLog }: EngineTraits): R
   };
 }
 
-/** `Mounts` and not `Binds`: the latter would make a directory where none is, instead of saying so. */
+/** `Mounts` and not `Binds`: with `Binds`, the engine would create a missing source directory instead of failing. */
 function mounts(wanted: readonly Mount[]): Record<string, unknown>[] {
   const targets = new Set<string>();
   return wanted.map(({ source, target, readOnly = false }) => {
@@ -125,7 +129,7 @@ function mounts(wanted: readonly Mount[]): Record<string, unknown>[] {
       refuse("mount target", target, "use an absolute path in the container, other than /");
     }
     const place = target.replace(/\/+$/, "");
-    if (targets.has(place)) refuse("mount target", target, "there are two mounts at it");
+    if (targets.has(place)) refuse("mount target", target, "two mounts have this target");
     targets.add(place);
     const isBind = source.startsWith("/");
     if (!isBind && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(source)) {
@@ -145,9 +149,9 @@ function healthcheck({ cmd, ...check }: HealthcheckSpec): Record<string, unknown
   };
   const { retries } = check;
   if (retries !== undefined && !(Number.isSafeInteger(retries) && retries >= 1)) {
-    refuse("health check's number of retries", retries, "use a whole number from 1 on");
+    refuse("health check's number of retries", retries, "must be a positive integer");
   }
-  // What is undefined does not get into JSON.
+  // JSON leaves out what is undefined.
   return {
     Test: ["CMD", ...words("health check", cmd)],
     Interval: nanoseconds("interval", check.intervalMs),
@@ -164,7 +168,7 @@ function labels(wanted: Readonly<Record<string, string>>): Readonly<Record<strin
     length += name.length + value.length;
   }
   if (length > MAX_LABELS_LENGTH) {
-    throw new ApexError("usage", `the labels have ${length} characters; ${MAX_LABELS_LENGTH} at most can be`);
+    throw new ApexError("usage", `the labels have ${length} characters: use ${MAX_LABELS_LENGTH} or fewer`);
   }
   return wanted;
 }
@@ -186,4 +190,45 @@ function words(what: string, list: readonly string[]): readonly string[] {
 function refuse(what: string, value: string | number, remedy: string): never {
   const shown = typeof value === "number" ? String(value) : JSON.stringify(value);
   throw new ApexError("usage", `invalid ${what} ${shown}: ${remedy}`);
+}
+
+/** One of `HostConfig.DeviceRequests`. A `Count` of -1 means all GPUs. */
+function deviceRequest(gpus: GpuRequest): Record<string, unknown> {
+  const request = { Driver: "", Capabilities: [["gpu"]], Options: {} };
+  if (typeof gpus === "object") {
+    if (gpus.length === 0) {
+      throw new ApexError("usage", "the list of GPUs is empty: use ids, a number, or all");
+    }
+    return { ...request, Count: 0, DeviceIDs: gpus };
+  }
+  if (gpus !== "all" && !(Number.isSafeInteger(gpus) && gpus >= 1)) {
+    throw new ApexError("usage", `invalid number of GPUs ${gpus}: use 1 or more, or all`);
+  }
+  return { ...request, Count: gpus === "all" ? -1 : gpus };
+}
+
+/** For `ExposedPorts`: `{ "80/tcp": {} }`. */
+function exposedPorts(ports: readonly PortMapping[]): Record<string, Record<string, never>> {
+  return Object.fromEntries(ports.map((port) => [portName(port), {}]));
+}
+
+/** For `HostConfig.PortBindings`: `{ "80/tcp": [{ HostIp: "", HostPort: "8080" }] }`. An empty `HostPort`: any free port. */
+function portBindings(ports: readonly PortMapping[]): Record<string, unknown[]> {
+  const bindings: Record<string, unknown[]> = {};
+  for (const port of ports) {
+    const { hostIp = "", hostPort } = port;
+    checkPort(port.containerPort);
+    if (hostPort !== undefined) checkPort(hostPort);
+    (bindings[portName(port)] ??= []).push({ HostIp: hostIp, HostPort: hostPort?.toString() ?? "" });
+  }
+  return bindings;
+}
+
+function portName({ containerPort, protocol }: PortMapping): string {
+  return `${containerPort}/${protocol}`;
+}
+
+function checkPort(port: number): void {
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return;
+  throw new ApexError("usage", `invalid port ${port}: use 1 to 65535`);
 }

@@ -1,32 +1,11 @@
-/** An operation that failed, as the error that its caller gets and as the event that everybody else hears. */
+/** A failed operation: the error that its caller gets, the event that everyone gets, and the meaning of refusals. */
 import { EngineError } from "../../engine/http/engine_error.ts";
 import { ApexError } from "../../platform/apex_error.ts";
-import { taskIdOf } from "../apex_labels.ts";
-import type {
-  ContainerEvents,
-  ContainerOperation,
-  ContainerOperationFailedEvent,
-} from "../changes/container_events.ts";
-import type { ContainerSpec } from "./container_spec.ts";
+import type { ContainerEvents, ContainerOperation } from "../changes/container_events.ts";
+import type { OperationSubject } from "./container_targets.ts";
 
-/** What an operation was asked for, as far as it is known. */
-export type OperationSubject = Pick<
-  ContainerOperationFailedEvent,
-  "containerId" | "containerName" | "image" | "taskId"
->;
-
-/** What is known of a container that is to be created. */
-export function subjectOfSpec({ name, image, labels = {} }: ContainerSpec): OperationSubject {
-  const taskId = taskIdOf(name ?? "", labels);
-  return {
-    ...(name !== undefined && { containerName: name }),
-    image,
-    ...(taskId !== undefined && { taskId }),
-  };
-}
-
-/** The event's name under which each operation's failure is told: that of what would have happened. */
-const EVENT_NAMES = {
+/** The event under whose name the failure of an operation is published: that of its success. */
+export const FAILURE_EVENT_NAMES = {
   create: "container:created",
   start: "container:started",
   stop: "container:stopped",
@@ -39,15 +18,9 @@ const EVENT_NAMES = {
   exec: "container:operation_failed",
 } as const satisfies Record<ContainerOperation, keyof ContainerEvents>;
 
-/** Names that {@linkcode failureEventName} can give. */
-export type FailureEventName = (typeof EVENT_NAMES)[ContainerOperation];
-
-export function failureEventName(operation: ContainerOperation): FailureEventName {
-  return EVENT_NAMES[operation];
-}
-
 /**
- * `cannot stop container web: <the engine's reason>`; code and status stay. A programmer's mistake stays as it is.
+ * Adds what failed to an error: `cannot stop container web: <the engine's reason>`. Code and status stay. An error that is
+ * neither the engine's nor apex's is returned unchanged.
  * @param what `stop container web`
  */
 export function withContext(what: string, cause: unknown): unknown {
@@ -72,7 +45,29 @@ export function describe({ containerName, containerId, image }: OperationSubject
   return which !== undefined ? `container ${which}` : `a container of image ${image}`;
 }
 
-/** The engine's own words, without what the message says anyhow; Docker begins one of its reasons so itself. */
+/** The engine also replies 404 for other missing things, a network for example. */
+export function isMissingImage(error: unknown): boolean {
+  return error instanceof EngineError && error.status === 404 &&
+    /no such image|image not known/i.test(error.engineMessage ?? "");
+}
+
+/** Podman without its init (catatonit) refuses to create a container with one. */
+export function isMissingInit(error: unknown): boolean {
+  return error instanceof EngineError && /init binary|catatonit/i.test(error.engineMessage ?? "");
+}
+
+/** The engine refuses to signal a container that does not run, or does not exist. */
+export function hasNoProcess(error: unknown): boolean {
+  return error instanceof EngineError && (error.code === "conflict" || error.code === "not_found");
+}
+
+/** The engine refuses a second removal of a container while the first one is under way; only its words say so. */
+export function isBeingRemoved(error: unknown): boolean {
+  return error instanceof EngineError && error.code === "conflict" &&
+    /removal of container .* is already in progress/i.test(error.engineMessage ?? "");
+}
+
+/** The engine's own words, without Docker's beginning of one reason, which the message already says. */
 function reasonOf({ engineMessage, message }: EngineError): string {
   return engineMessage?.replace(/^Cannot kill container: [^:]+: /, "") ?? message;
 }

@@ -107,7 +107,7 @@ export function differences(
   return changes;
 }
 
-/** Takes over from an inspect what was not known before. That is no change, and nothing is published. */
+/** Takes over from an inspect what was not known before. Nothing has changed, so nothing is published. */
 export function fillGaps(container: ContainerLifecycle, inspect: ContainerInspect): void {
   const { entry } = container;
   if (entry.state === "removed" || container.isSettling) return;

@@ -1,6 +1,6 @@
 /** Health as the engine tells it: changes only, with their details, in their place among the container's events. */
 import { assertEquals } from "@std/assert";
-import type { HealthMonitorEvents } from "../../../src/containers/health/health_monitor_events.ts";
+import type { HealthMonitorEvents } from "../../../src/containers/health/container_health_monitor.ts";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
 import { EngineFeed, inspectOf, T0_MS } from "../../support/containers/engine_feed.ts";
 

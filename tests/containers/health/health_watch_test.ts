@@ -4,7 +4,7 @@ import {
   DEFAULT_HEALTH_WATCH,
   type HealthWatchOptions,
 } from "../../../src/containers/health/health_watch_options.ts";
-import { afterCheck, overLimit } from "../../../src/containers/health/stats_check.ts";
+import { afterCheck, overLimit } from "../../../src/containers/health/stats_watch.ts";
 import type { ContainerStats } from "../../../src/engine/container_stats.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";

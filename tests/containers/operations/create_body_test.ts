@@ -148,7 +148,7 @@ Deno.test("createBody() refuses what no engine takes, naming the value", () => {
     [{ ports: [{ containerPort: 0, protocol: "tcp" }] }, "port 0"],
     [{ ports: [{ containerPort: 80, hostPort: 65_536, protocol: "tcp" }] }, "port 65536"],
     [{ gpus: 0 }, "number of GPUs 0"],
-    [{ gpus: [] }, "no GPU is named"],
+    [{ gpus: [] }, "the list of GPUs is empty"],
     [mount("/a", "b"), 'mount target "b"'],
     [mount("/a", "/"), 'mount target "/"'],
     [mount("/a", "//"), 'mount target "//"'],
