@@ -4,7 +4,7 @@ import { checkSessionName, sessionContainer } from "../../src/sessions/attach_re
 
 const options = { defaults: { image: "base", cmd: ["bash"] }, containerName: "apex-session-dev" };
 
-Deno.test("checkSessionName() takes what is a name, and says what is one", () => {
+Deno.test("checkSessionName() accepts valid names, and throws for others", () => {
   for (const name of ["a", "0", "Dev_1.x-y", "a".repeat(64)]) checkSessionName(name);
   for (const name of ["", ".a", "-a", "a b", "a/b", "é", "a".repeat(65), "a\n"]) {
     const error = assertThrows(() => checkSessionName(name), ApexError, "invalid session name");
@@ -13,7 +13,7 @@ Deno.test("checkSessionName() takes what is a name, and says what is one", () =>
   }
 });
 
-Deno.test("sessionContainer() makes a terminal that is known by its labels", () => {
+Deno.test("sessionContainer() returns a container with a terminal and the labels of a session", () => {
   assertEquals(sessionContainer({ name: "dev", ttlMs: 5_000, env: { A: "1" } }, options), {
     image: "base",
     cmd: ["bash"],
@@ -27,12 +27,12 @@ Deno.test("sessionContainer() makes a terminal that is known by its labels", () 
   });
 });
 
-Deno.test("sessionContainer() leaves another image its own command", () => {
+Deno.test("sessionContainer() does not apply the default command to another image", () => {
   assertEquals(sessionContainer({ name: "dev", image: "alpine" }, options).cmd, undefined);
   assertEquals(sessionContainer({ name: "dev", image: "alpine", cmd: ["ash"] }, options).cmd, ["ash"]);
 });
 
-Deno.test("sessionContainer() asks for what its request says", () => {
+Deno.test("sessionContainer() takes over the fields of the request", () => {
   const asked = {
     mounts: [{ source: "/a", target: "/b", readOnly: true }],
     projectDir: "/home/me/x",
@@ -43,7 +43,7 @@ Deno.test("sessionContainer() asks for what its request says", () => {
   assertEquals({ mounts, projectDir, workdir, init }, asked);
 });
 
-Deno.test("sessionContainer() has the labels and ports that were asked for, and apex's own labels", () => {
+Deno.test("sessionContainer() takes over labels and ports, and overrides labels of apex", () => {
   const ports = [{ containerPort: 80, protocol: "tcp", hostPort: 8080 }] as const;
   const labels = { tier: "test", "apex.session": "another" };
   const spec = sessionContainer({ name: "dev", labels, ports }, options);

@@ -37,7 +37,7 @@ const plan = (rows: StoredSession[], records: ContainerRecord[], isTerminal = tr
   return { living, ids: { living: ids(living), lost: ids(lost), remains: ids(remains) } };
 };
 
-Deno.test("planAdoption() goes on with what runs, and knows the others for lost", () => {
+Deno.test("planAdoption() continues sessions whose containers run, and reports the others as lost", () => {
   const rows = [row("a"), row("b"), row("c"), row("d")];
   const records = [
     record("a"),
@@ -47,12 +47,12 @@ Deno.test("planAdoption() goes on with what runs, and knows the others for lost"
   assertEquals(plan(rows, records).ids, { living: ["a", "c"], lost: ["b", "d"], remains: [] });
 });
 
-Deno.test("planAdoption() has only remains of what nobody was told of, or whose end was told", () => {
+Deno.test("planAdoption() only removes sessions that were never published, or whose end was published", () => {
   const rows = [row("a", { state: "starting" }), row("b", { state: "ended" })];
   assertEquals(plan(rows, [record("a"), record("b")]).ids, { living: [], lost: [], remains: ["a", "b"] });
 });
 
-Deno.test("planAdoption() knows a session without a row by its label, the newest of a name", () => {
+Deno.test("planAdoption() finds sessions without a row by their label, the newest of each name", () => {
   const labels = { "apex.session": "dev", "apex.session-ttl-ms": "5000" };
   const records = [
     record("old", { labels, createdAt: new Date(1_000) }),
@@ -66,7 +66,7 @@ Deno.test("planAdoption() knows a session without a row by its label, the newest
   assertEquals(plan([], records, false).ids.living, []);
 });
 
-Deno.test("planAdoption() prefers a session with a row to one of the same name without", () => {
+Deno.test("planAdoption() prefers a session with a row to one without", () => {
   const records = [record("a"), record("b", { labels: { "apex.session": "name-a" } })];
   assertEquals(plan([row("a")], records).ids.living, ["a"]);
 });

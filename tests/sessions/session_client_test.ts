@@ -6,14 +6,14 @@ import { TestClient } from "../support/sessions/test_client.ts";
 
 const MEGABYTE = new Uint8Array(1024 * 1024);
 
-/** A client that is attached to something that keeps what it does. */
+/** A client that is attached to a recorder of its input, its sizes, and its reasons to leave. */
 class Attached implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly peer = new TestClient({ clock: this.clock });
   readonly typed: string[] = [];
   readonly sizes: TerminalSize[] = [];
   readonly left: SessionDetach[] = [];
-  /** Input is taken when it resolves. */
+  /** Input is accepted when this resolves. */
   hold: Promise<void> = Promise.resolve();
 
   constructor() {
@@ -33,11 +33,11 @@ class Attached implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.peer[Symbol.asyncDispose]();
-    assertEquals(this.clock.pendingTimers, 0, "timers are left");
+    assertEquals(this.clock.pendingTimers, 0, "timers are pending");
   }
 }
 
-Deno.test("SessionClient carries output, input and sizes, and ends with its last frame", async () => {
+Deno.test("serve() carries output, input and sizes, and ends with the last frame", async () => {
   await using attached = new Attached();
   const { peer } = attached;
   peer.client.send(new TextEncoder().encode("hello"));
@@ -53,7 +53,7 @@ Deno.test("SessionClient carries output, input and sizes, and ends with its last
   assertEquals([attached.typed, attached.sizes, attached.left], [["ls\n"], [{ columns: 132, rows: 50 }], []]);
 });
 
-Deno.test("SessionClient leaves when its client detaches, hangs up, or sends what no client has to send", async () => {
+Deno.test("SessionClient leaves when the client detaches, disconnects, or sends an invalid frame", async () => {
   const cases: [(peer: TestClient) => void, SessionDetach["reason"]][] = [
     [(peer) => peer.sendFrame("detach"), "requested"],
     [(peer) => peer.vanish(), "requested"],
@@ -68,7 +68,7 @@ Deno.test("SessionClient leaves when its client detaches, hangs up, or sends wha
   }
 });
 
-Deno.test("SessionClient tells what was wrong with a frame", async () => {
+Deno.test("SessionClient reports what was wrong with a frame", async () => {
   await using attached = new Attached();
   attached.peer.sendFrame("stderr");
   const { kind, value } = await attached.peer.untilLast();
@@ -78,7 +78,7 @@ Deno.test("SessionClient tells what was wrong with a frame", async () => {
   }]);
 });
 
-Deno.test("SessionClient drops a client that takes nothing for 2 s while its queue is full", async () => {
+Deno.test("SessionClient drops a client that reads nothing for 2 s while its queue is full", async () => {
   await using attached = new Attached();
   const { peer, clock, left } = attached;
   peer.stall();
@@ -89,21 +89,21 @@ Deno.test("SessionClient drops a client that takes nothing for 2 s while its que
   assertEquals(left, []);
   clock.advance(1);
   assertEquals(left, [{ reason: "slow" }]);
-  // Whoever waited for it goes on.
+  // A session that waited for room continues.
   await room;
   assert(!peer.client.isFull);
   clock.advance(2_000);
   await peer.served;
 });
 
-Deno.test("SessionClient keeps a client that is behind and reads on", async () => {
+Deno.test("SessionClient keeps a slow client that continues to read", async () => {
   await using attached = new Attached();
   const { peer, clock, left } = attached;
   for (let sent = 0; sent < 20; sent++) {
     peer.client.send(MEGABYTE);
     await peer.client.room();
     clock.advance(1_500);
-    // It says that it is there.
+    // A client must not be silent for too long.
     peer.sendFrame("ping");
   }
   peer.client.finish({ exit: { reason: "exit" } });
@@ -111,14 +111,14 @@ Deno.test("SessionClient keeps a client that is behind and reads on", async () =
   assertEquals([peer.output.length, left], [20 * MEGABYTE.length, []]);
 });
 
-Deno.test("SessionClient bounds what waits for a client, whoever goes on sending", async () => {
+Deno.test("SessionClient limits its queue", async () => {
   await using attached = new Attached();
   attached.peer.stall();
   for (let sent = 0; sent < 17 && attached.left.length === 0; sent++) attached.peer.client.send(MEGABYTE);
   assertEquals(attached.left, [{ reason: "slow" }]);
 });
 
-Deno.test("SessionClient pings every 3 s, and takes a client that is silent for 10 s for dead", async () => {
+Deno.test("SessionClient pings every 3 s, and drops a client that sends nothing for 10 s", async () => {
   await using attached = new Attached();
   const { peer, clock, left } = attached;
   clock.advance(9_000);
@@ -133,7 +133,7 @@ Deno.test("SessionClient pings every 3 s, and takes a client that is silent for 
   await peer.served;
 });
 
-Deno.test("SessionClient does not take a client for dead whose input it holds back itself", async () => {
+Deno.test("SessionClient does not drop a silent client while the session has not taken its input", async () => {
   await using attached = new Attached();
   const { peer, clock, left } = attached;
   const held = Promise.withResolvers<void>();
@@ -151,7 +151,7 @@ Deno.test("SessionClient does not take a client for dead whose input it holds ba
   assertEquals(left, [{ reason: "silent" }]);
 });
 
-Deno.test("SessionClient.serve() rejects with what is wrong inside, and lets go of the session", async () => {
+Deno.test("serve() rejects with a programming error, and leaves the session", async () => {
   const attached = new Attached();
   attached.hold = Promise.reject(new TypeError("a mistake"));
   attached.hold.catch(() => {});
@@ -160,7 +160,7 @@ Deno.test("SessionClient.serve() rejects with what is wrong inside, and lets go 
   assertEquals(attached.left, [{ reason: "requested" }]);
 });
 
-/** Lets everything go on that waits for nothing outside. */
+/** Lets pending promises settle. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

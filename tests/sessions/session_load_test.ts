@@ -1,11 +1,11 @@
-/** On real Docker: floods, clients that do not read, and many sessions beside them. */
+/** Sessions on Docker beside a session that floods its client, and a client that does not read. */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 import { SessionBed } from "../support/sessions/session_bed.ts";
 import type { TestClient } from "../support/sessions/test_client.ts";
 
 Deno.test({
-  name: "a flood in one session, and a client that does not read, hold up nobody else",
+  name: "a flood in one session, and a client that does not read, do not block other sessions",
   ignore: !await dockerAvailable(),
   async fn(t) {
     await using docker = await startDocker();
@@ -13,7 +13,7 @@ Deno.test({
     await using stalled = await bed.attach({ name: "stalled" });
     await using flooded = await bed.attach({ name: "flooded" });
     await using quiet = await bed.attach({ name: "quiet" });
-    // A client that says nothing for ten seconds is dropped, and a busy machine takes longer for all this.
+    // A client that sends nothing for ten seconds is dropped, and on a busy machine the test takes longer.
     using _alive = pingEachSecond([flooded, quiet]);
     stalled.stall();
     stalled.type(
@@ -22,7 +22,7 @@ Deno.test({
     flooded.type("busybox yes $((2 + 2))bbbbbbbbbbbbbbbb\n");
     await flooded.untilOutput("4bbbb");
 
-    await t.step("others answer", async () => {
+    await t.step("other sessions answer", async () => {
       for (let times = 0; times < 20; times++) {
         quiet.type(`echo $((1000 + ${times}))\n`);
         await quiet.untilOutput(`${1_000 + times}\r\n`);
@@ -30,7 +30,7 @@ Deno.test({
       assertEquals(bed.pool.list().length, 3);
     });
 
-    await t.step("the one that does not read is dropped, and its session goes on", async () => {
+    await t.step("the client that does not read is dropped, and its session continues", async () => {
       await bed.until("session:detached stalled");
       stalled.vanish();
       await using again = await bed.attach({ name: "stalled" });
@@ -40,7 +40,7 @@ Deno.test({
       await again.untilOutput("al9ive");
     });
 
-    await t.step("the flood is all there for a client that reads: nothing is skipped", async () => {
+    await t.step("a client that reads gets the whole flood", async () => {
       await using other = await bed.attach({ name: "counted", cmd: ["sh"] });
       other.type("busybox seq 1 400000; echo do$((0))ne\n");
       await other.untilOutput("do0ne");
@@ -49,7 +49,7 @@ Deno.test({
       assert(numbers.every((number, index) => number === index + 1));
     });
 
-    await t.step("a session that floods can be killed at once, its client reading or not", async () => {
+    await t.step("a session that floods can be killed at once, whether its client reads or not", async () => {
       await using stuck = await bed.attach({ name: "stuck" });
       stuck.stall();
       stuck.type("busybox yes\n");

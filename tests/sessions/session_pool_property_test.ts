@@ -1,6 +1,6 @@
 /**
- * Any interleaving of what can happen to sessions gives a legal sequence of events, and `list` always says the same as
- * the events did. The container layer is a fake whose events lag behind its replies; everything of the pool is real.
+ * Plays random histories of sessions. Every history must give a legal sequence of events, and `list` must always agree with
+ * them. The container layer is a fake whose events lag behind its replies. The pool is real.
  */
 import { assert, assertEquals } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
@@ -9,6 +9,7 @@ import { SESSION_EVENT_NAMES, type SessionEventName } from "../../src/sessions/s
 import { SessionPool } from "../../src/sessions/session_pool.ts";
 import { openStorage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { randomOf } from "../support/random.ts";
 import { FakeContainers } from "../support/sessions/fake_containers.ts";
 import { TestClient } from "../support/sessions/test_client.ts";
 import { within } from "../support/within.ts";
@@ -17,16 +18,16 @@ const NAMES = ["a", "b", "c"];
 const STEPS = 150;
 const SEEDS = 60;
 
-Deno.test("SessionPool tells legal sequences that agree with its list, whatever is interleaved", async () => {
+Deno.test("SessionPool publishes legal sequences that agree with its list in random histories", async () => {
   const seen = new Set<string>();
   for (let seed = 1; seed <= SEEDS; seed++) {
     try {
       for (const what of await play(seed)) seen.add(what);
     } catch (cause) {
-      throw new Error(`with seed ${seed}`, { cause });
+      throw new Error(`seed ${seed} failed`, { cause });
     }
   }
-  // What never happened was never tested.
+  // The histories must cover all of these.
   for (
     const what of [
       "created",
@@ -48,9 +49,9 @@ Deno.test("SessionPool tells legal sequences that agree with its list, whatever 
   ) assert(seen.has(what), `it never happened: ${what}`);
 });
 
-/** Plays one random history to its end; what has happened in it. */
+/** Plays one random history to its end, and returns what has happened in it. */
 async function play(seed: number): Promise<Set<string>> {
-  const random = mulberry32(seed);
+  const random = randomOf(seed);
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
   const clock = new FakeClock();
   const engine = new FakeContainers();
@@ -108,7 +109,7 @@ async function play(seed: number): Promise<Set<string>> {
     () => pick(clients)?.sendFrame("detach"),
     () => pick(clients)?.type("x"),
     () => clock.advance(Math.floor(random() * 2_000)),
-    () => running().forEach((id) => engine.say(id, "hello\r\n")),
+    () => running().forEach((id) => engine.print(id, "hello\r\n")),
     () =>
       void (random() < 0.1 && engine.failures.set(pick(["create", "start", "attach"] as const), refusal())),
   ];
@@ -116,7 +117,7 @@ async function play(seed: number): Promise<Set<string>> {
     pick(actions)();
     for (let count = Math.floor(random() * 4); count > 0; count--) engine.deliver();
     for (let ticks = Math.floor(random() * 10); ticks > 0; ticks--) await Promise.resolve();
-    // Some of what goes on needs a turn of the event loop.
+    // Some work needs a turn of the event loop.
     if (random() < 0.1) await turn();
   }
 
@@ -124,8 +125,8 @@ async function play(seed: number): Promise<Set<string>> {
   for (const { name } of pool.list()) inBackground("kill", pool.kill(name));
   await settle({ engine, clock, isSettled: () => pending.size === 0 && engine.queued === 0 });
   assertEquals(pool.list(), []);
-  assertEquals([...engine.containers.keys()], [], "containers are left");
-  assertEquals(storage.sessions.ofEngine("ENGINE"), [], "rows are left");
+  assertEquals([...engine.containers.keys()], [], "containers remain");
+  assertEquals(storage.sessions.ofEngine("ENGINE"), [], "rows remain");
   assertEquals(judge.attached, attaches, "each attach is one event");
   await within(10_000, "the end of the pool", pool[Symbol.asyncDispose]());
   for (const client of clients) {
@@ -140,19 +141,19 @@ async function play(seed: number): Promise<Set<string>> {
   return happened;
 }
 
-/** Watches each event as it is told. */
+/** Checks each event as it is published. */
 class Judge {
   readonly errors: unknown[] = [];
   attached = 0;
-  /** What the events have said, by name. */
-  readonly #said = new Map<string, "attached" | "detached">();
+  /** The state according to the events, by name. */
+  readonly #published = new Map<string, "attached" | "detached">();
   readonly #containers = new Map<string, string>();
 
   constructor(pool: SessionPool, engine: FakeContainers, happened: Set<string>) {
     for (const change of SESSION_EVENT_NAMES) {
       pool.on(change, ({ session: name }) => {
         try {
-          const before = this.#said.get(name);
+          const before = this.#published.get(name);
           happened.add(
             change === "session:removed" ? `removed while ${before}` : change.replace("session:", ""),
           );
@@ -161,7 +162,7 @@ class Judge {
           const listed = pool.list();
           assertEquals(
             new Map(listed.map(({ name, status }) => [name, status])),
-            new Map([...this.#said].sort(byPlaceIn(listed.map((each) => each.name)))),
+            new Map([...this.#published].sort(byPlaceIn(listed.map((each) => each.name)))),
             `the list inside ${change} of ${name}`,
           );
           for (const { name, containerId } of listed) this.#containers.set(name, containerId);
@@ -173,35 +174,35 @@ class Judge {
   }
 
   #judge(change: SessionEventName, name: string): void {
-    const before = this.#said.get(name);
+    const before = this.#published.get(name);
     switch (change) {
       case "session:created":
         assertEquals(before, undefined, `${name} was created twice`);
-        this.#said.set(name, "detached");
+        this.#published.set(name, "detached");
         break;
       case "session:attached":
         assertEquals(before, "detached", `${name} was attached while ${before}`);
-        this.#said.set(name, "attached");
+        this.#published.set(name, "attached");
         this.attached++;
         break;
       case "session:detached":
         assertEquals(before, "attached", `${name} was detached while ${before}`);
-        this.#said.set(name, "detached");
+        this.#published.set(name, "detached");
         break;
       case "session:removed":
-        assert(before !== undefined, `${name} was removed, and is not there`);
-        this.#said.delete(name);
+        assert(before !== undefined, `${name} was removed, but does not exist`);
+        this.#published.delete(name);
         break;
     }
   }
 
-  /** Creation follows the container's start, removal its end, in the same block. */
+  /** A creation is published in the block of the container's start, a removal in that of its end. */
   #judgeCause(change: SessionEventName, name: string, { current, containers }: FakeContainers): void {
     if (change === "session:created") assertEquals(current?.name, "container:started");
     if (change !== "session:removed") return;
     const id = this.#containers.get(name) ?? "";
     if (current === undefined) {
-      // Nothing told its end for seconds, and the engine was asked.
+      // No event of its end arrived for seconds, and the engine was asked.
       assert(containers.get(id)?.state !== "running", `${name} was removed while it runs`);
     } else {
       assertEquals(current.id, id);
@@ -214,7 +215,7 @@ function byPlaceIn(names: readonly string[]): (a: [string, unknown], b: [string,
   return ([a], [b]) => names.indexOf(a) - names.indexOf(b);
 }
 
-/** Lets everything come to its end that can. */
+/** Delivers events and advances the clock until nothing changes. */
 async function settle({ engine, clock, isSettled }: {
   engine: FakeContainers;
   clock: FakeClock;
@@ -235,16 +236,5 @@ function turn(): Promise<void> {
 }
 
 function refusal(): ApexError {
-  return new ApexError("engine", "the engine does not feel like it");
-}
-
-/** A small generator of pseudo-random numbers, 0 ≤ x < 1. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+  return new ApexError("engine", "the engine refused");
 }

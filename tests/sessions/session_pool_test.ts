@@ -7,9 +7,9 @@ import { FakeClock } from "../support/fake_clock.ts";
 import { FakeContainers } from "../support/sessions/fake_containers.ts";
 import { TestClient } from "../support/sessions/test_client.ts";
 
-Deno.test("a container that comes to be after its session was given up is removed, unless another instance created it", async (t) => {
+Deno.test("SessionPool removes a container that appears after its session was given up, unless another instance created it", async (t) => {
   for (const isOwn of [true, false]) {
-    await t.step(isOwn ? "its own" : "another instance's, of the same name", async () => {
+    await t.step(isOwn ? "its own container" : "another instance's container of the same name", async () => {
       const clock = new FakeClock();
       const engine = new FakeContainers();
       engine.owns = () => isOwn;

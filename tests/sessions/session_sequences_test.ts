@@ -1,4 +1,4 @@
-/** Every row of the design's table of session events, on real engines, each with a fence that proves there is no more. */
+/** The events of sessions on real engines. After each step a fence proves that no further event was published. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { EngineClient } from "../../src/engine/engine_client.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
@@ -8,7 +8,7 @@ import { act } from "../support/engines/engine_containers.ts";
 import { SessionBed } from "../support/sessions/session_bed.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-async function sequences(t: Deno.TestContext, socketPath: string): Promise<void> {
+async function eventSequences(t: Deno.TestContext, socketPath: string): Promise<void> {
   await using bed = await SessionBed.open({ socketPath });
   const step = (name: string, fn: (session: string) => Promise<void>): Promise<boolean> =>
     t.step(name, async () => {
@@ -24,7 +24,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     return bed.sessionEvents(session).join(" ");
   };
 
-  await step("attach creates: created, attached", async (name) => {
+  await step("an attach that creates: created, attached", async (name) => {
     await using client = await bed.attach({ name });
     client.type("echo $((40 + 2))\n");
     await client.untilOutput("42");
@@ -34,7 +34,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals([listed?.name, listed?.status, listed?.attachedPid], [name, "attached", client.client.pid]);
   });
 
-  await step("a creation that fails tells nothing and leaves nothing", async (name) => {
+  await step("a creation that fails publishes nothing and leaves no container", async (name) => {
     await assertRejects(() => bed.attach({ name, cmd: ["no-such-command"], init: false }), ApexError);
     await bed.until("failed:start");
     assertEquals(await events(name), "");
@@ -42,7 +42,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
   });
 
   await step(
-    "attach -b: created, attached, detached; again: attached, detached; busy: refused",
+    "a background attach: created, attached, detached; a second one: attached, detached; while attached: refused",
     async (name) => {
       {
         await using client = await bed.attach({ name, background: true });
@@ -61,19 +61,22 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     },
   );
 
-  await step("a client vanishes: detached; reattach: attached, and sees the screen", async (name) => {
-    {
-      await using client = await bed.attach({ name });
-      client.type("echo one$((1 + 1))three\n");
-      await client.untilOutput("one2three");
-    }
-    await bed.until(`session:detached ${name}`);
-    await using again = await bed.attach({ name });
-    await again.untilOutput("one2three");
-    assertEquals(await events(name), "created attached detached attached");
-  });
+  await step(
+    "a client that disconnects: detached; another attach: attached, with the screen",
+    async (name) => {
+      {
+        await using client = await bed.attach({ name });
+        client.type("echo one$((1 + 1))three\n");
+        await client.untilOutput("one2three");
+      }
+      await bed.until(`session:detached ${name}`);
+      await using again = await bed.attach({ name });
+      await again.untilOutput("one2three");
+      assertEquals(await events(name), "created attached detached attached");
+    },
+  );
 
-  await step("attach -f onto a busy one: detached, attached", async (name) => {
+  await step("a forced attach to an attached session: detached, attached", async (name) => {
     await using first = await bed.attach({ name });
     await using second = await bed.attach({ name, force: true });
     assertEquals(await first.untilLast(), { kind: "detach", value: { reason: "forced" } });
@@ -82,7 +85,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals(await events(name), "created attached detached attached");
   });
 
-  await step("an explicit detach: detached once; of an idle one: an error and no event", async (name) => {
+  await step("a detach: detached once; a second one: an error and no event", async (name) => {
     await using client = await bed.attach({ name });
     bed.pool.detach(name);
     assertEquals(await client.untilLast(), { kind: "detach", value: { reason: "requested" } });
@@ -92,7 +95,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals(await events(name), "created attached detached");
   });
 
-  await step("exit while attached: removed, with the status and all output before it", async (name) => {
+  await step("an exit while attached: removed, with the status after all output", async (name) => {
     await using client = await bed.attach({ name });
     client.type("echo la$((0))st; exit 7\n");
     assertEquals(await client.untilLast(), { kind: "exit", value: { exitCode: 7, reason: "exit" } });
@@ -101,14 +104,14 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals(bed.of(name).slice(-3), ["died", "session:removed", "removed"]);
   });
 
-  await step("a SIGKILL from elsewhere while attached: removed, and the status of that", async (name) => {
+  await step("a foreign SIGKILL while attached: removed, with its status", async (name) => {
     await using client = await bed.attach({ name });
     await act(bed.client, "POST", `/containers/${bed.containerIdOf(name)}/kill`, { signal: "KILL" });
     assertEquals(await client.untilLast(), { kind: "exit", value: { exitCode: 137, reason: "exit" } });
     assertEquals(await events(name), "created attached removed");
   });
 
-  await step("kill while attached: removed", async (name) => {
+  await step("a kill while attached: removed", async (name) => {
     await using client = await bed.attach({ name });
     await bed.pool.kill(name);
     assertEquals((await client.untilLast()).value.reason, "killed");
@@ -116,7 +119,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assert(bed.of(name).includes("stopped"), bed.of(name).join());
   });
 
-  await step("the end of the time to live while attached, and while detached: removed", async (name) => {
+  await step("the end of the time to live, while attached and while detached: removed", async (name) => {
     await using client = await bed.attach({ name, ttlMs: 300 });
     assertEquals((await client.untilLast()).value.reason, "ttl");
     assertEquals(await events(name), "created attached removed");
@@ -126,7 +129,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals(await events(idle), "created attached detached removed");
   });
 
-  await step("exit and kill while detached: removed", async (name) => {
+  await step("an exit and a kill while detached: removed", async (name) => {
     await using client = await bed.attach({ name, cmd: ["sh", "-c", "read x; exit 3"] });
     const id = bed.containerIdOf(name);
     client.sendFrame("detach");
@@ -140,7 +143,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals(await events(killed), "created attached detached removed");
   });
 
-  await step("removed behind apex's back: removed, and nothing failed", async (name) => {
+  await step("a foreign removal: removed, and no failure is published", async (name) => {
     await using _client = await bed.attach({ name, background: true });
     const failures = bed.log.filter((line) => line.startsWith("failed:")).length;
     await act(bed.client, "DELETE", `/containers/${bed.containerIdOf(name)}`, { force: 1 });
@@ -154,16 +157,16 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assertEquals(bed.log.filter((line) => line.startsWith("failed:")).length, failures);
   });
 
-  await step("attach finds a dead entry: removed, created, attached", async (name) => {
+  await step("an attach to a session whose container has ended: removed, created, attached", async (name) => {
     {
       const cmd = ["sh", "-c", "trap 'exit 0' TERM; echo up; read x"];
       await using client = await bed.attach({ name, cmd });
-      // Before that it heeds no SIGTERM.
+      // Before that, SIGTERM has no effect on it.
       await client.untilOutput("up");
     }
     await bed.until(`session:detached ${name}`);
     const before = bed.containerIdOf(name);
-    // After a TERM that is no stop's, the verdict on the exit is held for two seconds: the entry is dead that long.
+    // After a foreign SIGTERM the end of a container is published two seconds late. The session has ended before that.
     await act(bed.client, "POST", `/containers/${before}/kill`, { signal: "TERM" });
     await act(bed.client, "POST", `/containers/${before}/wait`);
     await using client = await bed.attach({ name });
@@ -173,17 +176,20 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
     assert(bed.containerIdOf(name) !== before);
   });
 
-  await step("two attaches to a new name at once: one creates, the other is busy", async (name) => {
-    const both = await Promise.allSettled([bed.attach({ name }), bed.attach({ name })]);
-    const codes = both.map((each) => each.status === "rejected" ? (each.reason as ApexError).code : "ok");
-    assertEquals(codes.sort(), ["busy", "ok"]);
-    assertEquals(await events(name), "created attached");
-    for (const each of both) if (each.status === "fulfilled") await each.value[Symbol.asyncDispose]();
-  });
+  await step(
+    "two attaches to a new name at the same time: one creates, the other is refused as busy",
+    async (name) => {
+      const both = await Promise.allSettled([bed.attach({ name }), bed.attach({ name })]);
+      const codes = both.map((each) => each.status === "rejected" ? (each.reason as ApexError).code : "ok");
+      assertEquals(codes.sort(), ["busy", "ok"]);
+      assertEquals(await events(name), "created attached");
+      for (const each of both) if (each.status === "fulfilled") await each.value[Symbol.asyncDispose]();
+    },
+  );
 
-  await step("the program inside sees the client's size, at first and when it changes", async (name) => {
+  await step("the program in a session sees the client's size and its changes", async (name) => {
     await using client = await bed.attach({ name }, { columns: 101, rows: 31 });
-    // The engine is told right after the start.
+    // The size is set shortly after the start.
     client.type("until [ \"$(busybox stty size)\" = '31 101' ]; do sleep 0.1; done; echo fi$((1))rst\n");
     await client.untilOutput("fi1rst");
     client.resize(66, 22);
@@ -192,7 +198,7 @@ async function sequences(t: Deno.TestContext, socketPath: string): Promise<void>
   });
 }
 
-async function survival(socketPath: string): Promise<void> {
+async function restart(socketPath: string): Promise<void> {
   await using temp = await TempDir.make();
   const path = temp.join("apex.db");
   await using first = await SessionBed.open({ socketPath, path });
@@ -201,7 +207,7 @@ async function survival(socketPath: string): Promise<void> {
   await using ended = await first.attach({ name: "ended" });
   client.type("echo be$((4))fore\n");
   await client.untilOutput("be4fore");
-  // As a kill of the daemon leaves it: what it wrote, and none of what its end would write.
+  // The database as after a kill of the daemon: without what the end of the daemon would write.
   for (const suffix of ["", "-wal"]) await Deno.copyFile(`${path}${suffix}`, `${path}.kept${suffix}`);
   const endedId = first.containerIdOf("ended");
   const expiresAt = first.pool.list().find(({ name }) => name === "idle")?.expiresAt;
@@ -233,11 +239,11 @@ async function survival(socketPath: string): Promise<void> {
 async function otherInstance(socketPath: string): Promise<void> {
   await using first = await SessionBed.open({ socketPath });
   await using _client = await first.attach({ name: "dev", background: true });
-  // Without the rows of the first, as after the loss of its database.
+  // It has no rows of the first instance, as after the loss of a database.
   await using other = await SessionBed.open({ socketPath, instance: "fedcba9876543210" });
   assertEquals(other.pool.list(), []);
   assertEquals((await assertRejects(() => other.pool.kill("dev"), ApexError)).code, "not_found");
-  // The name of the container is taken, that of the session is free.
+  // The name of the container is taken, but that of the session is free.
   await using own = await other.attach({ name: "dev" });
   own.type("echo se$((2))cond\n");
   await own.untilOutput("se2cond");
@@ -250,19 +256,19 @@ async function otherInstance(socketPath: string): Promise<void> {
 }
 
 Deno.test({
-  name: "sessions on Docker tell what the table says, and outlive the daemon",
+  name: "sessions on Docker publish the expected events, and outlive the daemon",
   ignore: !await dockerAvailable(),
   async fn(t) {
     await using docker = await startDocker();
-    await sequences(t, docker.socketPath);
-    await t.step("the next daemon goes on with them", () => survival(docker.socketPath));
-    await t.step("another instance leaves them alone", () => otherInstance(docker.socketPath));
+    await eventSequences(t, docker.socketPath);
+    await t.step("the next daemon adopts them", () => restart(docker.socketPath));
+    await t.step("another instance does not adopt them", () => otherInstance(docker.socketPath));
   },
 });
 
-Deno.test("sessions on the embedded engine tell what the table says, and outlive the daemon", async (t) => {
+Deno.test("sessions on the embedded engine publish the expected events, and outlive the daemon", async (t) => {
   await using engine = await TestEngine.start();
-  await sequences(t, engine.socketPath);
-  await t.step("the next daemon goes on with them", () => survival(engine.socketPath));
-  await t.step("another instance leaves them alone", () => otherInstance(engine.socketPath));
+  await eventSequences(t, engine.socketPath);
+  await t.step("the next daemon adopts them", () => restart(engine.socketPath));
+  await t.step("another instance does not adopt them", () => otherInstance(engine.socketPath));
 });

@@ -8,7 +8,7 @@ import { within } from "../support/within.ts";
 
 const SIZE = { columns: 40, rows: 10 };
 
-/** A running container, its terminal, and a clock that goes on while something is waited for. */
+/** A running container, its terminal, and a clock that advances during waits. */
 class Bed implements AsyncDisposable {
   readonly engine = new FakeContainers();
   readonly clock = new FakeClock();
@@ -34,8 +34,8 @@ class Bed implements AsyncDisposable {
   }
 
   /**
-   * @param options.isNew its terminal is attached from its start on
-   * @param options.recentOutput of an earlier life
+   * @param options.isNew the terminal was attached before the container was started
+   * @param options.recentOutput what an earlier daemon stored
    */
   static async make({ isNew, recentOutput }: { isNew: boolean; recentOutput?: string }): Promise<Bed> {
     const engine = new FakeContainers();
@@ -53,7 +53,7 @@ class Bed implements AsyncDisposable {
     return new TestClient({ clock: this.clock, ...SIZE }).serve();
   }
 
-  /** Waits, and lets the time go on meanwhile. */
+  /** Waits until `isSo` returns true, and advances the clock in the meantime. */
   async until(isSo: () => boolean, what: string): Promise<void> {
     const waiting = async (): Promise<void> => {
       while (!isSo()) {
@@ -66,17 +66,17 @@ class Bed implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await within(5_000, "the terminal's end", this.terminal[Symbol.asyncDispose]());
-    assertEquals(this.clock.pendingTimers, 0, "timers are left");
+    assertEquals(this.clock.pendingTimers, 0, "timers are pending");
   }
 }
 
-Deno.test("SessionTerminal shows a client what was said before, then what is said, once each and in order", async () => {
+Deno.test("show() sends a client the earlier output and then the new output, each once and in order", async () => {
   await using bed = await Bed.make({ isNew: true });
   bed.terminal.run();
-  bed.engine.say(bed.id, "one\r\n");
+  bed.engine.print(bed.id, "one\r\n");
   await using client = bed.client();
   bed.terminal.show(client.client, { kind: "screen" });
-  for (const word of ["two", "three"]) bed.engine.say(bed.id, `${word}\r\n`);
+  for (const word of ["two", "three"]) bed.engine.print(bed.id, `${word}\r\n`);
   await client.untilOutput("three");
   const words = client.output.match(/one|two|three/g);
   assertEquals(words, ["one", "two", "three"]);
@@ -84,29 +84,29 @@ Deno.test("SessionTerminal shows a client what was said before, then what is sai
   client.client.finish({ detach: { reason: "requested" } });
 });
 
-Deno.test("SessionTerminal rebuilds the screen of a container that runs already from its log", async () => {
+Deno.test("SessionTerminal rebuilds the screen of a running container from the log", async () => {
   await using bed = await Bed.make({ isNew: false });
-  bed.engine.say(bed.id, "before\r\n");
+  bed.engine.print(bed.id, "before\r\n");
   bed.terminal.run();
   await bed.until(() => bed.terminal.isOpen, "the stream");
   await using client = bed.client();
   bed.terminal.show(client.client, { kind: "screen" });
-  bed.engine.say(bed.id, "after\r\n");
+  bed.engine.print(bed.id, "after\r\n");
   await bed.until(() => client.output.includes("after"), "the output");
   assertEquals(client.output.match(/before|after/g), ["before", "after"]);
   bed.terminal.hide();
   client.client.finish({ detach: { reason: "requested" } });
 });
 
-Deno.test("SessionTerminal rebuilds the line that has not ended, which the log lacks", async () => {
+Deno.test("SessionTerminal rebuilds an unfinished line, which the log lacks", async () => {
   await using bed = await Bed.make({ isNew: false, recentOutput: "before\r\n$ " });
-  bed.engine.say(bed.id, "before\r\n$ ");
+  bed.engine.print(bed.id, "before\r\n$ ");
   bed.terminal.run();
   await bed.until(() => bed.terminal.isOpen, "the stream");
   await using client = bed.client();
   bed.terminal.show(client.client, { kind: "screen" });
   await bed.until(() => client.output.includes("$"), "the prompt");
-  bed.engine.say(bed.id, "after");
+  bed.engine.print(bed.id, "after");
   await bed.until(() => client.output.includes("after"), "the output");
   assertEquals(client.output.match(/before|[$]|after/g), ["before", "$", "after"]);
   assertEquals(new TextDecoder().decode(bed.terminal.recentOutput), "before\r\n$ after");
@@ -114,20 +114,20 @@ Deno.test("SessionTerminal rebuilds the line that has not ended, which the log l
   client.client.finish({ detach: { reason: "requested" } });
 });
 
-Deno.test("SessionTerminal attaches again when it loses the stream, and repaints for its client what it missed", async () => {
+Deno.test("SessionTerminal attaches again when the stream is lost, and repaints the client's screen", async () => {
   await using bed = await Bed.make({ isNew: true });
   await using client = bed.client();
   bed.terminal.show(client.client, { kind: "screen" });
   bed.terminal.run();
-  bed.engine.say(bed.id, "one\r\n");
+  bed.engine.print(bed.id, "one\r\n");
   await client.untilOutput("one");
   bed.engine.failures.set("attach", new Error("not now"));
   bed.engine.cutStreams(bed.id);
   await bed.until(() => !bed.terminal.isOpen, "the loss");
-  bed.engine.say(bed.id, "missed\r\n");
+  bed.engine.print(bed.id, "missed\r\n");
   await bed.until(() => client.output.includes("missed"), "the repaint");
-  bed.engine.say(bed.id, "three\r\n");
-  await bed.until(() => client.output.includes("three"), "what comes next");
+  bed.engine.print(bed.id, "three\r\n");
+  await bed.until(() => client.output.includes("three"), "the output after it");
   assertEquals(client.output.match(/missed|three/g), ["missed", "three"]);
   await bed.terminal.write(new TextEncoder().encode("typed"));
   assertStringIncludes(bed.engine.typedInto(bed.id), "typed");
@@ -135,13 +135,13 @@ Deno.test("SessionTerminal attaches again when it loses the stream, and repaints
   client.client.finish({ detach: { reason: "requested" } });
 });
 
-Deno.test("SessionTerminal has passed everything on when it has ended, also when the stream does not end", async () => {
+Deno.test("ended() resolves when all output was passed on, even if the stream stays open", async () => {
   for (const isCut of [true, false]) {
     await using bed = await Bed.make({ isNew: true });
     await using client = bed.client();
     bed.terminal.show(client.client, { kind: "none" });
     bed.terminal.run();
-    bed.engine.say(bed.id, "last words");
+    bed.engine.print(bed.id, "last words");
     if (isCut) bed.engine.cutStreams(bed.id);
     let hasEnded = false;
     const ended = bed.terminal.ended().then(() => hasEnded = true);

@@ -3,12 +3,12 @@ import { delay } from "@std/async/delay";
 import type { AttachConnection } from "../../src/engine/attach_connection.ts";
 import { TerminalInput } from "../../src/sessions/terminal_input.ts";
 
-/** Takes everything at once. */
-class TakingConnection implements AttachConnection {
-  taken = "";
+/** A connection that accepts all input immediately. */
+class RecordingConnection implements AttachConnection {
+  written = "";
 
   write(bytes: Uint8Array): Promise<void> {
-    this.taken += new TextDecoder().decode(bytes);
+    this.written += new TextDecoder().decode(bytes);
     return Promise.resolve();
   }
 
@@ -23,16 +23,16 @@ class TakingConnection implements AttachConnection {
   [Symbol.dispose](): void {}
 }
 
-Deno.test("TerminalInput writes a key at whatever moment after the one before it is pressed", async () => {
+Deno.test("write() writes a keystroke any number of microtasks after the one before", async () => {
   for (let turns = 0; turns < 12; turns++) {
     const input = new TerminalInput();
-    const connection = new TakingConnection();
+    const connection = new RecordingConnection();
     input.connection = connection;
     await input.write(new TextEncoder().encode("a"));
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     await input.write(new TextEncoder().encode("b"));
-    // Nothing takes time here, so after a turn of the event loop all is done.
+    // The connection writes immediately, so one turn of the event loop is enough.
     await delay(0);
-    assertEquals(connection.taken, "ab", `${turns} turns later`);
+    assertEquals(connection.written, "ab", `${turns} turns later`);
   }
 });

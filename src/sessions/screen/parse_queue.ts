@@ -1,6 +1,6 @@
 /**
  * The output of a terminal that the emulator has not parsed yet, in order, and the calls that must run at a certain place
- * between two bytes. Bytes are copied into blocks, so many small writes take no more memory than one large write.
+ * between two bytes. Bytes are copied into blocks, which makes many small writes as cheap as one large write.
  */
 
 interface Block {

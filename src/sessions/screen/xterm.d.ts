@@ -84,7 +84,7 @@ declare module "@xterm/headless" {
   export interface WidthProvider {
     readonly version: string;
     wcwidth(codePoint: number): 0 | 1 | 2;
-    /** `state << 3 | width << 1 | joins`; `preceding` is the value for the character before, or 0 if there is none. */
+    /** `state << 3 | width << 1 | joins`; `preceding` is the value for the character before, or 0 for the first one. */
     charProperties(codePoint: number, preceding: number): number;
   }
 

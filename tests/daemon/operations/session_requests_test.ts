@@ -128,7 +128,7 @@ Deno.test("sessions.attach creates, carries the terminal both ways, and tells th
   using client = await daemon.attach("dev", { pid: 4711 });
   const { containerId } = client.stream.result;
   assertEquals(client.stream.result, { name: "dev", created: true, containerId });
-  daemon.engine.say(containerId, "$ ");
+  daemon.engine.print(containerId, "$ ");
   await client.read("$ ");
   await client.stream.send(encodeFrame("data", new TextEncoder().encode("exit 3\n")));
   while (daemon.engine.typedInto(containerId) !== "exit 3\n") {
@@ -142,7 +142,7 @@ Deno.test("sessions.attach creates, carries the terminal both ways, and tells th
   for (const time of [createdAt, lastAttachedAt!]) assertEquals(time, new Date(time).toISOString());
   assert(lastAttachedAt! >= createdAt);
   assertEquals(expiresAt, undefined);
-  daemon.engine.say(containerId, "bye");
+  daemon.engine.print(containerId, "bye");
   daemon.engine.exit(containerId, 3);
   assertEquals(await client.read(), ["exit", { reason: "exit", exitCode: 3 }]);
   assertStringIncludes(client.output, "$ bye");
@@ -197,7 +197,7 @@ Deno.test("a client of a session that hangs up is detached, and may come back", 
   await using daemon = await Daemon.start();
   const client = await daemon.attach("dev");
   const { containerId } = client.stream.result;
-  daemon.engine.say(containerId, "before");
+  daemon.engine.print(containerId, "before");
   await client.read("before");
   const detached = Promise.withResolvers<void>();
   daemon.pool.on("session:detached", () => detached.resolve());

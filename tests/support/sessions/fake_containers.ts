@@ -1,7 +1,7 @@
 /**
- * The container layer without an engine: containers that are nothing but their state, and terminals that are pipes in
- * memory. As with a real engine, what it replies and what it tells are apart: its state changes at once, its events wait
- * in a queue until the test delivers them, and only then `find` and `list` know.
+ * A container layer without an engine. Its containers consist of their state only, and their terminals are pipes in memory.
+ * As with a real engine, events lag behind replies: an operation changes the state immediately, but its event waits in a
+ * queue until the test delivers it, and only then do `find` and `list` return the new state.
  */
 import type { ManagerEvents } from "../../../src/containers/changes/container_events.ts";
 import type { ContainerRecord } from "../../../src/containers/container_record.ts";
@@ -37,24 +37,24 @@ interface FakeContainer {
 
 export class FakeContainers {
   readonly #emitter = new TypedEmitter<ManagerEvents>((error) => this.listenerErrors.push(error));
-  /** As the engine has them. */
+  /** The containers of the engine. */
   readonly containers = new Map<string, FakeContainer>();
-  /** As events have told of them. */
-  readonly #told = new Map<string, ContainerRecord>();
+  /** The containers according to the delivered events. */
+  readonly #registry = new Map<string, ContainerRecord>();
   readonly #queue: QueuedEvent[] = [];
   readonly listenerErrors: unknown[] = [];
-  /** Failures of the next calls, by operation. */
+  /** The errors with which the next calls fail, by operation. */
   readonly failures = new Map<"create" | "start" | "stop" | "kill" | "remove" | "attach", Error>();
-  /** Called before each operation's effect: where a test decides about interleaving. */
+  /** Awaited before each operation takes effect, so that a test can decide about the interleaving. */
   beforeEach: () => Promise<void> = () => Promise.resolve();
-  /** What is being told now. */
+  /** The event that is being delivered. */
   current: QueuedEvent | undefined;
   isCaughtUp = true;
-  /** Every container is this instance's, unless a test says otherwise. */
+  /** Returns whether this instance created the container: always, unless a test replaces it. */
   owns: (id: string) => boolean = () => true;
   #nextId = 1;
 
-  /** The same object, as the pool wants it. */
+  /** This object, with the type that the pool expects. */
   asContainers(): SessionContainers {
     return this as unknown as SessionContainers;
   }
@@ -76,11 +76,11 @@ export class FakeContainers {
   }
 
   list(): ContainerRecord[] {
-    return [...this.#told.values()];
+    return [...this.#registry.values()];
   }
 
   find(nameOrId: string): ContainerRecord | undefined {
-    return this.#told.get(nameOrId) ?? this.list().find(({ name }) => name === nameOrId);
+    return this.#registry.get(nameOrId) ?? this.list().find(({ name }) => name === nameOrId);
   }
 
   async create(spec: ContainerSpec): Promise<{ id: string; name: string; warnings: string[] }> {
@@ -109,7 +109,7 @@ export class FakeContainers {
     this.#ends(this.#existing(id), { name: "container:stopped", exitCode: 143 });
   }
 
-  /** What runs in it heeds every signal. */
+  /** Every signal ends the container. */
   async kill(id: string): Promise<void> {
     await this.#operation("kill");
     this.#ends(this.#existing(id), { name: "container:died", exitCode: 143 });
@@ -133,26 +133,26 @@ export class FakeContainers {
     } as never;
   }
 
-  /** Its command ends by itself. */
+  /** Ends the container's command. */
   exit(id: string, exitCode = 0): void {
     const container = this.containers.get(id);
     if (container !== undefined) this.#ends(container, { name: "container:died", exitCode });
   }
 
-  /** Its command writes to its terminal. */
-  say(id: string, text: string): void {
+  /** Writes output of the container's command to its terminal. */
+  print(id: string, text: string): void {
     const container = this.#existing(id);
     const bytes = new TextEncoder().encode(text);
     container.output.push(bytes);
     for (const pipe of container.pipes) pipe.push(bytes);
   }
 
-  /** Its attach streams end, and it goes on. */
+  /** Ends the container's attach streams; the container continues. */
   cutStreams(id: string): void {
     for (const pipe of this.#existing(id).pipes) pipe.end();
   }
 
-  /** What its clients have typed, all streams together. */
+  /** Returns the input of all streams. */
   typedInto(id: string): string {
     return [...this.#existing(id).pipes].map(({ typed }) => typed).join("");
   }
@@ -161,7 +161,7 @@ export class FakeContainers {
     return this.#queue.length;
   }
 
-  /** Tells the oldest event that is queued. */
+  /** Delivers the oldest queued event. */
   deliver(): void {
     const event = this.#queue.shift();
     if (event === undefined) return;
@@ -179,30 +179,30 @@ export class FakeContainers {
     this.current = event;
     switch (name) {
       case "container:created":
-        this.#told.set(id, { ...record, state: "created" });
+        this.#registry.set(id, { ...record, state: "created" });
         this.#emitter.emit(name, base);
         break;
       case "container:started":
-        this.#told.set(id, { ...record, state: "running" });
+        this.#registry.set(id, { ...record, state: "running" });
         this.#emitter.emit(name, base);
         break;
       case "container:stopped":
-        this.#told.set(id, { ...record, state: "exited", exitCode });
+        this.#registry.set(id, { ...record, state: "exited", exitCode });
         this.#emitter.emit(name, { ...base, exitCode, graceful: true });
         break;
       case "container:died":
-        this.#told.set(id, { ...record, state: "exited", exitCode });
+        this.#registry.set(id, { ...record, state: "exited", exitCode });
         this.#emitter.emit(name, { ...base, exitCode, oomKilled: false });
         break;
       case "container:removed":
-        this.#told.delete(id);
+        this.#registry.delete(id);
         this.#emitter.emit(name, base);
         break;
     }
     this.current = undefined;
   }
 
-  /** What the pool is given for terminals. */
+  /** The terminals, with the type that the pool expects. */
   readonly terminals = {
     engineId: () => Promise.resolve("ENGINE"),
     attach: async (id: string): Promise<AttachConnection> => {
@@ -219,15 +219,15 @@ export class FakeContainers {
       pipe[Symbol.dispose]();
       throw new EngineError(`container ${id} does not run`, { code: "conflict" });
     },
-    // Whole lines, as Docker.
+    // Whole lines only, as Docker logs them.
     tail: (id: string): Promise<Uint8Array> => {
-      const said = this.#existing(id).output.flatMap((bytes) => [...bytes]);
-      return Promise.resolve(new Uint8Array(said.slice(0, said.lastIndexOf(LF) + 1)));
+      const printed = this.#existing(id).output.flatMap((bytes) => [...bytes]);
+      return Promise.resolve(new Uint8Array(printed.slice(0, printed.lastIndexOf(LF) + 1)));
     },
     resize: (): Promise<void> => Promise.resolve(),
   };
 
-  /** Of containers that are gone, and of which an event is still queued. */
+  /** Specifications of containers for which events may still be queued. */
   readonly #specs = new Map<string, ContainerSpec>();
 
   #ends(container: FakeContainer, how: Pick<QueuedEvent, "name" | "exitCode">): void {
@@ -253,7 +253,7 @@ export class FakeContainers {
   }
 }
 
-/** One attach stream: the container's output out of memory, what is typed into it. */
+/** One attach stream in memory. */
 class FakePipe implements AttachConnection {
   readonly #chunks: Uint8Array[] = [];
   readonly #onEnd: () => void;
@@ -289,7 +289,7 @@ class FakePipe implements AttachConnection {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    if (this.#hasEnded) return Promise.reject(new EngineError("the container does not listen any more"));
+    if (this.#hasEnded) return Promise.reject(new EngineError("the container has closed its input"));
     this.typed += new TextDecoder().decode(bytes);
     return Promise.resolve();
   }

@@ -1,9 +1,9 @@
 import type { Output } from "../../../src/cli/output/output.ts";
 
-/** How many bytes a pipe takes all at once or not at all. */
+/** A write of at most this many bytes is atomic: the pipe takes all of it or nothing. */
 const PIPE_BUF = Deno.build.os === "linux" ? 4096 : 512;
 
-/** A pipe whose reader pauses: it takes so many bytes, and then waits until the reader goes on, or goes. */
+/** A pipe whose reader has paused: after `room` bytes, writes wait until the reader continues or closes the pipe. */
 export class PausedPipe implements Pick<Output, "relay"> {
   text = "";
   readonly #full = Promise.withResolvers<void>();
@@ -15,18 +15,18 @@ export class PausedPipe implements Pick<Output, "relay"> {
     this.#room = room;
   }
 
-  /** Resolves when a write waits. */
+  /** Resolves when a write has to wait. */
   get full(): Promise<void> {
     return this.#full.promise;
   }
 
-  /** The reader goes on, and pauses no more. */
+  /** The reader continues, and does not pause again. */
   read(): void {
     this.#room = Infinity;
     this.#more.resolve();
   }
 
-  /** The reader goes: what waits fails. */
+  /** The reader closes the pipe, so the waiting write fails. */
   close(error: Error): void {
     this.#more.reject(error);
   }

@@ -1,6 +1,6 @@
 /**
- * Sessions on a real engine, as the daemon has them: container layer, pool, storage. All that is told is in one log, in
- * its order: `container:started dev`, `session:created dev`, … by session name.
+ * Sessions on a real engine, as in the daemon: container layer, pool and storage. All events are recorded in one log, in
+ * their order and with the name of their session: `container:started dev`, `session:created dev`, …
  */
 import { CONTAINER_EVENT_NAMES } from "../../../src/containers/changes/container_events.ts";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
@@ -15,13 +15,13 @@ import { openStorage } from "../../../src/storage/storage.ts";
 import { within } from "../within.ts";
 import { TestClient } from "./test_client.ts";
 
-const COMES_WITHIN_MS = 20_000;
+const WITHIN_MS = 20_000;
 
 export interface SessionBedOptions {
   readonly socketPath: string;
-  /** Of the database. */
+  /** The path of the database. */
   readonly path?: string;
-  /** The id of the apex instance; by default the same for all. */
+  /** The id of the apex instance; by default the same for all beds. */
   readonly instance?: string;
   readonly clock?: Clock;
   readonly killGraceMs?: number;
@@ -51,11 +51,11 @@ export class SessionBed implements AsyncDisposable {
     for (const name of CONTAINER_EVENT_NAMES) {
       if (name === "container:health") continue;
       this.containers.on(name, (event) => {
-        if (!event.success) return this.#tell(`failed:${event.operation}`);
+        if (!event.success) return this.#record(`failed:${event.operation}`);
         const { containerId, containerName } = event;
         const session = this.containers.find(containerId)?.labels["apex.session"];
         if (session !== undefined) this.#names.set(containerId, session);
-        this.#tell(`${name} ${this.#names.get(containerId) ?? containerName.replace("apex-session-", "")}`);
+        this.#record(`${name} ${this.#names.get(containerId) ?? containerName.replace("apex-session-", "")}`);
       });
     }
     this.pool = stack.use(
@@ -75,39 +75,39 @@ export class SessionBed implements AsyncDisposable {
       }),
     );
     for (const name of SESSION_EVENT_NAMES) {
-      this.pool.on(name, (event) => this.#tell(`${name} ${event.session}`));
+      this.pool.on(name, (event) => this.#record(`${name} ${event.session}`));
     }
     this.#stack = stack;
   }
 
-  /** Resolves when the engine's containers, and its sessions, are known. */
+  /** Resolves when the engine's containers and its sessions are known. */
   static async open(options: SessionBedOptions): Promise<SessionBed> {
     const bed = new SessionBed(new AsyncDisposableStack(), options);
     bed.containers.follow();
-    await within(COMES_WITHIN_MS, "the engine's sessions", bed.pool.ready());
+    await within(WITHIN_MS, "the engine's sessions", bed.pool.ready());
     return bed;
   }
 
-  /** A client that is being served; it is the test's to dispose. */
+  /** Attaches a client and serves it. The test disposes it. */
   async attach(request: AttachRequest, size: { columns?: number; rows?: number } = {}): Promise<TestClient> {
     const client = new TestClient({ clock: this.#clock, pid: 1_000 + ++this.#attached, ...size });
     const attaching = this.pool.attach({ network: "none", ...request }, client.client);
-    await within(COMES_WITHIN_MS, `an attach to ${request.name}`, attaching);
+    await within(WITHIN_MS, `an attach to ${request.name}`, attaching);
     return client.serve();
   }
 
-  /** What was told of a session and its containers: `created started session:created …`. */
+  /** Returns the events of a session and its containers: `created`, `started`, `session:created`, … */
   of(name: string): string[] {
     return this.log.filter((line) => line.endsWith(` ${name}`))
       .map((line) => line.slice(0, -name.length - 1).replace("container:", ""));
   }
 
-  /** The session events of one session. */
+  /** Returns the session events of one session: `created`, `attached`, … */
   sessionEvents(name: string): string[] {
     return this.of(name).filter((word) => word.startsWith("session:")).map((word) => word.slice(8));
   }
 
-  /** Waits until a line was told so many times. */
+  /** Waits until the log has a line `times` times. */
   async until(line: string, times = 1): Promise<void> {
     const became = Promise.withResolvers<void>();
     const wake = (): void => {
@@ -116,15 +116,15 @@ export class SessionBed implements AsyncDisposable {
     this.#waiting.add(wake);
     wake();
     try {
-      await within(COMES_WITHIN_MS, line, became.promise);
+      await within(WITHIN_MS, line, became.promise);
     } catch (cause) {
-      throw new Error(`it did not come: ${line}; so far:\n${this.log.join("\n")}`, { cause });
+      throw new Error(`no event ${line}; the log so far:\n${this.log.join("\n")}`, { cause });
     } finally {
       this.#waiting.delete(wake);
     }
   }
 
-  /** A whole session of another name: whatever was to be told before has been told after it. */
+  /** Creates and kills another session. After that, all events of earlier changes are in the log. */
   async fence(): Promise<void> {
     const name = `fence-${this.log.length}`;
     await this.attach({ name, background: true });
@@ -142,7 +142,7 @@ export class SessionBed implements AsyncDisposable {
     await within(30_000, "the end of a bed", this.#stack.disposeAsync());
   }
 
-  #tell(line: string): void {
+  #record(line: string): void {
     this.log.push(line);
     for (const wake of this.#waiting) wake();
   }

@@ -1,4 +1,4 @@
-/** A daemon on an engine, terminals in which people use its sessions, and what subscribers hear of that. */
+/** A daemon on an engine, terminals in which its sessions are used, and a subscriber of its events. */
 import { assertEquals } from "@std/assert";
 import { type AttachedSession, attachSession } from "../../../src/client/attached_session.ts";
 import { request } from "../../../src/client/request.ts";
@@ -14,17 +14,17 @@ export type SessionEngine = "embedded" | keyof typeof START;
 
 const START = { docker: startDocker, podman: startPodman };
 
-/** The prompt of a session's shell; that of the shell outside is another. */
+/** The prompts of the shell in a session, and of the shell outside. */
 const INSIDE = "inside> ";
 const OUTSIDE = "outside> ";
 
-/** It stands in the line that was typed, too. */
+/** A line with the prompt only: the line that was typed contains the prompt, too. */
 const AT_PROMPT = /^inside>$/m;
 
 export class SessionRig implements AsyncDisposable {
   readonly home: ApexHome;
   readonly engine: ContainerDriver;
-  /** That sessions have by default. */
+  /** The default image of sessions. */
   readonly image: string;
   readonly #tmux: Tmux;
   readonly #daemonArgs: readonly string[];
@@ -88,14 +88,14 @@ export class SessionRig implements AsyncDisposable {
     return this.#daemon.pid;
   }
 
-  /** A terminal with a shell that is ready. */
+  /** Opens a terminal, and waits for the prompt of its shell. */
   async terminal(size?: { readonly columns: number; readonly rows: number }): Promise<TestTerminal> {
     const terminal = await this.#tmux.open(size);
     await terminal.until(OUTSIDE.trim());
     return terminal;
   }
 
-  /** What is to be typed to attach there; `more` are further arguments, words for a shell. */
+  /** Returns the line to type for an attach. `more` are further arguments, as shell words. */
   attachLine(name: string, more = ""): string {
     return `apex attach ${this.#shellArgs()} ${more} ${name}; echo "status=$?"`;
   }
@@ -104,16 +104,16 @@ export class SessionRig implements AsyncDisposable {
     return this.#attachArgs.map((word) => `'${word}'`).join(" ");
   }
 
-  /** Attaches there, and waits for the shell inside. */
+  /** Attaches in a terminal, and waits for the prompt of the session's shell. */
   async attach(terminal: TestTerminal, name: string, more = ""): Promise<void> {
-    // What was there before has prompts, too.
+    // Earlier output contains prompts, too.
     await terminal.type("clear");
     await terminal.until(/^outside>$/);
     await terminal.type(`clear; ${this.attachLine(name, more)}`);
     await terminal.until(AT_PROMPT);
   }
 
-  /** `apex attach` without a terminal, to its end. */
+  /** Runs `apex attach` without a terminal, to its end. */
   attachPiped(args: readonly string[]): ReturnType<ApexHome["apex"]> {
     return this.home.apex(["attach", ...this.#attachArgs, ...args]);
   }
@@ -122,7 +122,7 @@ export class SessionRig implements AsyncDisposable {
     return this.home.spawn(["attach", ...this.#attachArgs, ...args], { wrap });
   }
 
-  /** Runs a line in a shell in which `apex attach $ARGS` has what this engine needs. */
+  /** Runs a shell line in which `$ARGS` stands for the arguments of `apex attach` that this engine needs. */
   pipe(line: string): ApexProcess {
     const args = ["-c", line.replace("$ARGS", this.#shellArgs())];
     const env = { ...this.home.env, PATH: this.#path };
@@ -130,7 +130,7 @@ export class SessionRig implements AsyncDisposable {
     return new ApexProcess(new Deno.Command("sh", options).spawn());
   }
 
-  /** Attaches without a process of its own for the client. */
+  /** Attaches in this process. */
   async attachOver(name: string, cmd: readonly string[]): Promise<LeanClient> {
     const params = { name, cmd: [...cmd], columns: 80, rows: 24 };
     return new LeanClient(await attachSession(this.home.controlSocket, params));
@@ -160,12 +160,12 @@ export class SessionRig implements AsyncDisposable {
 
   async events(): Promise<EventsReader> {
     const events = await EventsReader.connect(this.home.eventsSocket);
-    // Whatever is told after this answer is told to that reader too.
+    // Events that are published after this reply are sent to the reader.
     await request(this.home.controlSocket, "status", {});
     return events;
   }
 
-  /** The session events so far, without `session.`: something later is made to happen, and read up to. */
+  /** Returns the session events so far, without `session.`. Another container is created as a fence, and read up to. */
   async sessionEvents(events: EventsReader): Promise<string[]> {
     const name = `fence-${this.#fences++}`;
     const id = await this.engine.create({ name, HostConfig: { NetworkMode: "none" } });
@@ -177,19 +177,19 @@ export class SessionRig implements AsyncDisposable {
     return ofSessions.map(({ type }) => String(type).slice("session.".length));
   }
 
-  /** The containers of sessions that the engine has. */
+  /** Returns the names of the engine's session containers. */
   async containers(): Promise<string[]> {
     const containers = await this.engine.client.listContainers();
     return containers.filter(({ Labels }) => Labels?.["apex.session"] !== undefined)
       .map(({ Names }) => Names![0]!);
   }
 
-  /** Waits until those sessions alone have containers. */
+  /** Waits until only these sessions have containers. */
   async untilLeft(names: readonly string[]): Promise<void> {
     const expected = names.map((name) => `/apex-session-${name}`).join();
     await eventually(
       async () => (await this.containers()).sort().join() === expected,
-      `only ${expected || "nothing"} is left`,
+      `only ${expected || "nothing"} remains`,
     );
   }
 
@@ -198,7 +198,7 @@ export class SessionRig implements AsyncDisposable {
   }
 }
 
-/** A client of a session that shows nothing. */
+/** A client of a session that has no terminal. */
 export class LeanClient implements Disposable {
   readonly #session: AttachedSession;
 
@@ -206,20 +206,20 @@ export class LeanClient implements Disposable {
     this.#session = session;
   }
 
-  /** Types a line and waits until it comes back; how long that took. */
+  /** Types a line, waits for its echo, and returns how long that took. */
   async echoMs(line: string): Promise<number> {
     const startMs = performance.now();
     await this.#session.input(new TextEncoder().encode(`${line}\n`));
-    let said = "";
-    while (!said.includes(line)) {
+    let output = "";
+    while (!output.includes(line)) {
       const message = await within(ECHO_WITHIN_MS, `the echo of ${line}`, this.#session.next());
-      if (message.kind !== "output") throw new Error(`the session said ${JSON.stringify(message)}`);
-      said += new TextDecoder().decode(message.bytes);
+      if (message.kind !== "output") throw new Error(`the session sent ${JSON.stringify(message)}`);
+      output += new TextDecoder().decode(message.bytes);
     }
     return performance.now() - startMs;
   }
 
-  /** Takes all output, until the connection's end. */
+  /** Reads and drops output until the connection ends. */
   async drain(): Promise<void> {
     while ((await this.#session.next()).kind === "output");
   }
@@ -231,7 +231,7 @@ export class LeanClient implements Disposable {
 
 const ECHO_WITHIN_MS = 20_000;
 
-/** `PATH` with a directory before it in which `apex` is the program under test. */
+/** Returns a `PATH` that starts with a directory in which `apex` is the program under test. */
 async function pathWithApex({ dir }: ApexHome): Promise<string> {
   await Deno.mkdir(`${dir}/bin`);
   const words = APEX_COMMAND.map((word) => `'${word}'`).join(" ");

@@ -1,4 +1,4 @@
-/** Pairs of connected Unix sockets, for tests of what writes to subscribers. */
+/** Pairs of connected Unix sockets, for tests of servers that write to clients. */
 import { closeQuietly } from "../../../src/platform/unix_socket.ts";
 
 /** Both ends of one connection. */
@@ -7,7 +7,7 @@ export interface SocketPair {
   readonly client: Deno.UnixConn;
 }
 
-/** Opens pairs, and at disposal closes whatever the test has not. */
+/** Opens pairs. Disposal closes those that the test has not closed. */
 export class SocketPairs implements AsyncDisposable {
   readonly #dir: string;
   readonly #listener: Deno.UnixListener;
@@ -38,7 +38,7 @@ export class SocketPairs implements AsyncDisposable {
   }
 }
 
-/** Reads text until it ends with `ending`, or to the end of the stream. */
+/** Reads until the text ends with `ending`, or to the end of the stream. */
 export async function readText(connection: Deno.Conn, ending?: string): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(64 * 1024);

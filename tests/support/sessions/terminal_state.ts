@@ -1,9 +1,9 @@
-/** Everything about a terminal that a user or a program could notice, in a form that two of them can be compared by. */
+/** The state of a terminal, as far as a user or a program could notice it, in a form that can be compared. */
 /// <reference types="../../../src/sessions/screen/xterm.d.ts" />
 import type { ScreenBuffer, Terminal } from "@xterm/headless";
 import { sgr, writtenWidth } from "../../../src/sessions/screen/cells.ts";
 
-/** The state, apart from what has scrolled off the screen. */
+/** Returns the state without the scrollback. */
 export function terminalState(terminal: Terminal): Record<string, unknown> {
   const { buffer, modes, rows, _core: core } = terminal;
   const { active } = buffer;
@@ -19,7 +19,7 @@ export function terminalState(terminal: Terminal): Record<string, unknown> {
     modes: { ...plain(modes) },
     mouse: core.coreMouseService.activeEncoding,
     margins: [core.buffer.scrollTop, core.buffer.scrollBottom],
-    // No sequence saves a place behind the last column.
+    // No sequence saves a cursor behind the last column.
     saved: [
       Math.min(core.buffer.savedX, terminal.cols - 1),
       Math.max(core.buffer.savedY - active.baseY, 0),
@@ -31,7 +31,7 @@ export function terminalState(terminal: Terminal): Record<string, unknown> {
   };
 }
 
-/** The text of all lines that are kept, without the empty ones at the end. */
+/** Returns the text of the scrollback and the screen, without empty lines at the end. */
 export function keptText(terminal: Terminal): string[] {
   const { normal } = terminal.buffer;
   const lines = Array.from({ length: normal.length }, (_, y) => normal.getLine(y)!.translateToString(true));
@@ -39,12 +39,12 @@ export function keptText(terminal: Terminal): string[] {
   return lines;
 }
 
-/** Feeds bytes to a terminal at once. */
+/** Parses output synchronously. */
 export function show(terminal: Terminal, bytes: Uint8Array | string): void {
   terminal._core._inputHandler.parse(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
 }
 
-/** One string a line: each cell's text behind its style, where that changes. */
+/** Returns one string per line: the text of its cells, with a sequence where the style changes. */
 function screenLines(buffer: ScreenBuffer, rows: number): string[] {
   return Array.from({ length: rows }, (_, row) => {
     const line = buffer.getLine(buffer.baseY + row)!;
@@ -53,7 +53,7 @@ function screenLines(buffer: ScreenBuffer, rows: number): string[] {
     for (let x = 0; x < line.length; x += Math.max(writtenWidth(line, x), 1)) {
       const cell = line.getCell(x)!;
       const isWritten = writtenWidth(line, x) > 0;
-      // What is not written has a background only.
+      // A blank cell has only a background.
       const own = sgr(cell, { backgroundOnly: !isWritten });
       if (own !== style) text += style = own;
       text += isWritten ? cell.getChars() : " ";

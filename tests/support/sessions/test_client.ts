@@ -1,4 +1,4 @@
-/** A client of a session, in memory: what it is sent is kept, what it sends the test decides, and it may stop reading. */
+/** A client of a session, in memory. It records the frames that it gets, sends frames for the test, and can stop reading. */
 import type { Clock } from "../../../src/platform/clock.ts";
 import { type Frame, FRAME_KINDS, frameJson, type FrameKind } from "../../../src/protocol/frames.ts";
 import { type ClientConnection, SessionClient } from "../../../src/sessions/session_client.ts";
@@ -6,7 +6,7 @@ import { within } from "../within.ts";
 
 const KIND_NAMES = new Map(Object.entries(FRAME_KINDS).map(([name, code]) => [code as number, name]));
 
-/** No text that a test waits for is longer. */
+/** Longer than any text that a test waits for. */
 const RECENT_LENGTH = 2_000;
 
 export interface LastFrame {
@@ -18,11 +18,11 @@ export class TestClient implements ClientConnection, AsyncDisposable {
   readonly client: SessionClient;
   /** All of the terminal's output. */
   output = "";
-  /** What came last, with some of what was before it: to look through megabytes for each chunk would take minutes. */
+  /** The last output with its context: searching megabytes after each chunk would take minutes. */
   #recent = "";
   pings = 0;
   last: LastFrame | undefined;
-  /** When `serve` returned: its owner would close the connection now. */
+  /** Settles when `serve` has returned. */
   served: Promise<void> | undefined;
   readonly #gone = new AbortController();
   readonly #sent: Frame[] = [];
@@ -44,29 +44,29 @@ export class TestClient implements ClientConnection, AsyncDisposable {
     return this.#gone.signal;
   }
 
-  /** What the control server does after the reply line. */
+  /** Serves the connection, as the control server does after its reply. */
   serve(): this {
     this.served = this.client.serve(this);
-    // A test that wants its failure awaits it.
+    // A test that expects a failure awaits it.
     this.served.catch(() => {});
     return this;
   }
 
-  /** Its process is killed. */
+  /** Closes the connection, as if the client's process was killed. */
   vanish(): void {
     this.#gone.abort();
     this.#wake.resolve();
     this.#reading?.resolve();
   }
 
-  /** It takes nothing from now on. */
+  /** Stops reading. */
   stall(): void {
     this.#reading ??= Promise.withResolvers();
   }
 
   async send(bytes: Uint8Array): Promise<void> {
     await this.#reading?.promise;
-    if (this.signal.aborted) throw new Error("the client is gone");
+    if (this.signal.aborted) throw new Error("the client has disconnected");
     this.#recent = this.#recent.slice(-RECENT_LENGTH);
     for (let at = 0; at < bytes.length;) {
       const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at + 1, true);
@@ -117,17 +117,17 @@ export class TestClient implements ClientConnection, AsyncDisposable {
     if (this.served !== undefined) await within(10_000, "the end of a client", this.served);
   }
 
-  async #until(isSo: () => boolean, what: () => string): Promise<void> {
+  async #until(condition: () => boolean, what: () => string): Promise<void> {
     const became = Promise.withResolvers<void>();
     const wake = (): void => {
-      if (isSo()) became.resolve();
+      if (condition()) became.resolve();
     };
     this.#waiting.add(wake);
     wake();
     try {
       await within(20_000, "a client's output", became.promise);
     } catch (cause) {
-      throw new Error(`it did not come: ${what()}`, { cause });
+      throw new Error(`the client did not get ${what()}`, { cause });
     } finally {
       this.#waiting.delete(wake);
     }

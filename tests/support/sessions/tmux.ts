@@ -1,6 +1,6 @@
 /**
- * Terminals of a test's own: a tmux server at a socket in the test's directory, with one window for each. What is in them is
- * read back as a person would see it. Disposal ends the server, and with it whatever runs in its terminals.
+ * Real terminals for tests: a tmux server at a socket in the test's directory, with one session per terminal. Tests read
+ * their contents back as a person would see them. Disposal ends the server and all programs in its terminals.
  */
 import { assertEquals } from "@std/assert";
 import { eventually } from "../daemons/apex_process.ts";
@@ -11,11 +11,11 @@ export interface TerminalSize {
   readonly rows: number;
 }
 
-const USUAL_SIZE: TerminalSize = { columns: 80, rows: 24 };
+const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
 
 /**
- * Whether there can be terminals here.
- * @throws when tmux is not installed and `APEX_REQUIRE_DOCKER=1` (as in CI) says that nothing may be left out
+ * Returns whether tmux is installed.
+ * @throws when it is not, and `APEX_REQUIRE_DOCKER=1` (as in CI) forbids skipping tests
  */
 export async function tmuxAvailable(): Promise<boolean> {
   const available = await isInstalled("tmux");
@@ -30,21 +30,21 @@ export class Tmux implements AsyncDisposable {
   readonly #env: Readonly<Record<string, string>>;
   #opened = 0;
 
-  /** @param env of what runs in the terminals, beside this process's own */
+  /** @param env added to this process's environment for programs in the terminals */
   constructor(dir: string, env: Readonly<Record<string, string>>) {
     this.#socketPath = `${dir}/tmux`;
     this.#env = env;
   }
 
   /** Opens a terminal with a shell in it. */
-  async open({ columns, rows }: TerminalSize = USUAL_SIZE): Promise<TestTerminal> {
+  async open({ columns, rows }: TerminalSize = DEFAULT_SIZE): Promise<TestTerminal> {
     const target = `t${this.#opened++}`;
     const size = ["-x", String(columns), "-y", String(rows)];
     await this.run(["-f", "/dev/null", "new-session", "-d", ...size, "-s", target, "sh"]);
     return new TestTerminal(this, target);
   }
 
-  /** Runs one of tmux's commands; what it prints. */
+  /** Runs a tmux command, and returns its output. */
   async run(args: readonly string[]): Promise<string> {
     const { success, stdout, stderr } = await this.#tmux(args);
     if (!success) throw new Error(`tmux ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
@@ -53,9 +53,9 @@ export class Tmux implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#opened === 0) return;
-    // It has ended already when all of its shells have.
+    // The server has already ended if all of its shells have.
     await this.#tmux(["kill-server"]);
-    await eventually(async () => !(await this.#tmux(["list-sessions"])).success, "tmux has ended");
+    await eventually(async () => !(await this.#tmux(["list-sessions"])).success, "the end of tmux");
   }
 
   #tmux(args: readonly string[]): Promise<Deno.CommandOutput> {
@@ -64,18 +64,17 @@ export class Tmux implements AsyncDisposable {
   }
 }
 
-/** One terminal. */
+/** One terminal, made by {@linkcode Tmux.open}. */
 export class TestTerminal {
   readonly #tmux: Tmux;
   readonly #target: string;
 
-  /** Made by {@linkcode Tmux.open}. */
   constructor(tmux: Tmux, target: string) {
     this.#tmux = tmux;
     this.#target = target;
   }
 
-  /** Types text as it stands, and Enter behind it. */
+  /** Types text literally, and then Enter. */
   async type(line: string): Promise<void> {
     await this.#run("send-keys", "-l", line);
     await this.press("Enter");
@@ -90,19 +89,19 @@ export class TestTerminal {
     await this.#run("resize-window", "-x", String(columns), "-y", String(rows));
   }
 
-  /** The text on the screen, without what is blank at the end of its lines. */
+  /** Returns the text on the screen, without blanks at the ends of lines. */
   async text(): Promise<string> {
     return (await this.#run("capture-pane", "-p")).trimEnd();
   }
 
-  /** All that can be seen: the cells with their colours, the cursor, and the modes that tmux knows of. */
+  /** Returns everything visible: the cells with their colours, the cursor, and the modes that tmux knows. */
   async look(): Promise<string> {
     const cells = await this.#run("capture-pane", "-p", "-e");
     const modes = await this.#run("display-message", "-p", LOOK_FORMAT);
     return cells + modes;
   }
 
-  /** Waits until the text on the screen is such. */
+  /** Waits until the text on the screen contains or matches `expected`. */
   async until(expected: string | RegExp): Promise<void> {
     let seen = "";
     const fits = async () => {
@@ -112,11 +111,11 @@ export class TestTerminal {
     try {
       await eventually(fits, "on the screen");
     } catch (cause) {
-      throw new Error(`waited for ${expected} on the screen; there was:\n${seen}`, { cause });
+      throw new Error(`waited for ${expected} on the screen, which shows:\n${seen}`, { cause });
     }
   }
 
-  /** Waits until the text on the screen is such, and all that can be seen stays as it is; that. */
+  /** Waits until the text on the screen is as expected and the screen no longer changes. Returns its {@linkcode look}. */
   async settled(expected: string | RegExp): Promise<string> {
     await this.until(expected);
     let before = "";
@@ -129,7 +128,7 @@ export class TestTerminal {
     return before;
   }
 
-  /** Waits until all that can be seen is as it was when it was {@linkcode look}ed at. */
+  /** Waits until the screen looks as an earlier {@linkcode look}. */
   async untilLook(expected: string): Promise<void> {
     let seen = "";
     try {
@@ -140,14 +139,14 @@ export class TestTerminal {
     }
   }
 
-  /** What `stty -g` says of it: to be asked while a shell has it. */
+  /** Returns the terminal's settings as `stty -g` prints them. */
   async settings(): Promise<string> {
     const tty = (await this.#run("display-message", "-p", "#{pane_tty}")).trim();
     const { stdout } = await new Deno.Command("stty", { args: ["-F", tty, "-g"] }).output();
     return new TextDecoder().decode(stdout).trim();
   }
 
-  /** The process that its shell runs in the foreground. */
+  /** Returns the id of the process in the terminal's foreground. */
   async foregroundPid(): Promise<number> {
     const tty = (await this.#run("display-message", "-p", "#{pane_tty}")).trim().replace("/dev/", "");
     const { stdout } = await new Deno.Command("ps", { args: ["-t", tty, "-o", "pid=,pgid=,tpgid="] })
