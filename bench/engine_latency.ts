@@ -6,7 +6,7 @@
  * than `docker events` has, and what apex costs more than that is apex's own.
  */
 import { fromFileUrl } from "@std/path/posix";
-import { request } from "../src/client/request.ts";
+import { request } from "../src/client/control_exchange.ts";
 import type { EngineClient } from "../src/engine/engine_client.ts";
 import { isListenedOn } from "../src/platform/unix_socket.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../tests/support/daemons/apex_process.ts";

@@ -2,7 +2,7 @@
  * The whole path with the journal and without: from the engine's stream, through a daemon of its own each, to the last
  * subscriber's last line. The engine is scripted, so that it is never what is waited for.
  */
-import { request } from "../src/client/request.ts";
+import { request } from "../src/client/control_exchange.ts";
 import { ApexHome, eventually } from "../tests/support/daemons/apex_process.ts";
 import { EngineLoad, EVENTS_PER_CONTAINER } from "../tests/support/engines/engine_load.ts";
 import { type BenchPrograms, denoProgram, LineProcess } from "./programs.ts";

@@ -6,8 +6,7 @@ import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { SerialQueue } from "../platform/async/serial_queue.ts";
 import type { ControlResultOf, StreamOp } from "../protocol/control.ts";
 import { type Frame, FrameReader } from "../protocol/frames.ts";
-import type { ControlParamsOf } from "./control_exchange.ts";
-import { openExchange, type OpenStreamOptions } from "./open_exchange.ts";
+import { type ControlParamsOf, openExchange, type OpenStreamOptions } from "./control_exchange.ts";
 
 export type { OpenStreamOptions };
 

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { type StatusResult, statusResultSchema } from "../protocol/control.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
-import { requestAs, type RequestOptions } from "./request.ts";
+import { requestAs, type RequestOptions } from "./control_exchange.ts";
 
 /** Its name, so to say, and whatever else of its status has the form that this version knows. */
 export type DaemonStatus = Pick<StatusResult, "version" | "protocol" | "pid"> & Partial<StatusResult>;

@@ -1,6 +1,6 @@
 /**
  * Starts a daemon in the background, as a process of its own that outlives its starter. It ends by itself when it does not
- * reach its engine (`engine_deadline.ts`), and its starter waits for the one or the other.
+ * reach its engine (`engine_status.ts`), and its starter waits for the one or the other.
  */
 import { join } from "@std/path/posix";
 import { ApexError, EXIT_STATUS } from "../platform/apex_error.ts";

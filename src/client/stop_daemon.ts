@@ -6,8 +6,8 @@ import { delay } from "@std/async/delay";
 import { ApexError } from "../platform/apex_error.ts";
 import type { SocketPaths } from "../platform/directories.ts";
 import { instanceLockPath, lockFile, readInstanceRecord } from "../platform/lock_file.ts";
+import { request } from "./control_exchange.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
-import { request } from "./request.ts";
 
 export interface StopDaemonOptions {
   readonly sockets: Pick<SocketPaths, "controlSocket" | "runtimeDir">;

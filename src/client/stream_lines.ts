@@ -1,8 +1,8 @@
 /** What stands in the lines of `events.subscribe` and `events.history`. */
 import * as v from "valibot";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { type ReceivedRecord, receivedRecordSchemas } from "../protocol/event_messages.ts";
 import { decodeLine } from "../protocol/jsonl.ts";
-import { type ReceivedRecord, receivedRecordSchemas } from "../protocol/stream_record.ts";
 
 /** One event, or one record. */
 export type StreamLine = EventLine | RecordLine;

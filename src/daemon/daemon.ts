@@ -23,23 +23,21 @@ import { type Paths, prepareDirectories } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
 import { openProcessLog } from "../platform/process_logger.ts";
 import { SocketFile } from "../platform/unix_socket.ts";
-import { parseRestoreMode } from "../protocol/restore_mode.ts";
+import { parseRestoreMode } from "../protocol/session_messages.ts";
 import { ContainerTerminals } from "../sessions/container_terminals.ts";
 import { SessionPool } from "../sessions/session_pool.ts";
 import { loadInstanceId } from "../storage/instance_file.ts";
 import { openStorage } from "../storage/storage.ts";
 import { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 import { ControlServer } from "./control_socket/control_server.ts";
-import { EngineDeadline } from "./engine_deadline.ts";
-import { EngineStatus } from "./engine_status.ts";
+import { EngineDeadline, EngineStatus } from "./engine_status.ts";
 import { EventsServer } from "./events_socket/events_server.ts";
-import { publish } from "./events_socket/publish.ts";
-import { publishSessions } from "./events_socket/publish_sessions.ts";
+import { publish, publishSessions } from "./events_socket/publish.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import { controlHandler } from "./operations/control_handler.ts";
 import { EventRequests } from "./operations/event_requests.ts";
+import { TaskOutputKeeper } from "./operations/kept_output.ts";
 import { SessionRequests } from "./operations/session_requests.ts";
-import { TaskOutputKeeper } from "./operations/task_output_keeper.ts";
 import { TaskAdoption } from "./task_adoption.ts";
 
 export interface DaemonOptions {

@@ -1,8 +1,8 @@
 import type { ApexOrchestrator } from "../orchestrator/apex_orchestrator.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Logger } from "../platform/logger.ts";
+import type { OrphanedWorkspace } from "../workspaces/workspace.ts";
 import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
-import { orphansOf } from "./orphans.ts";
 
 export interface TaskAdoptionOptions {
   /** The container manager, as far as it tells that the engine's containers are known. */
@@ -61,4 +61,14 @@ export class TaskAdoption implements Disposable {
       `containers of unknown tasks: ${shown} (${names.length}; remove them with: apex workspaces clean)`,
     );
   }
+}
+
+export interface OrphansOptions {
+  readonly workspaces: Pick<WorkspaceManager, "orphans">;
+  readonly orchestrator: Pick<ApexOrchestrator, "keepsContainer">;
+}
+
+/** Containers that apex made for tasks and that no task has; one that was kept on purpose is none. */
+export function orphansOf({ workspaces, orchestrator }: OrphansOptions): OrphanedWorkspace[] {
+  return workspaces.orphans().filter(({ containerId }) => !orchestrator.keepsContainer(containerId));
 }

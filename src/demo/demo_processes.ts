@@ -5,7 +5,7 @@
  */
 import { delay } from "@std/async/delay";
 import { join } from "@std/path/posix";
-import { request } from "../client/request.ts";
+import { request } from "../client/control_exchange.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { isListenedOn } from "../platform/unix_socket.ts";
 

@@ -17,7 +17,7 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
-import type { Cursor } from "../protocol/cursor.ts";
+import type { Cursor } from "../protocol/event_messages.ts";
 import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
 import { CommitPoint } from "../storage/database.ts";
 import type { EventJournal } from "../storage/journal/event_journal.ts";
@@ -161,7 +161,7 @@ export class EventLog implements AsyncDisposable {
   }
 
   /**
-   * Adds a subscriber that gets numbered events and stream records (`stream_record.ts`), from the position that it asks for.
+   * Adds a subscriber that gets numbered events and stream records (`event_messages.ts`), from the position that it asks for.
    * When it is too slow for memory, it continues from the journal.
    */
   subscribeResumable(options: ResumableSubscribeOptions): Subscription {

@@ -7,8 +7,14 @@
  */
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
-import { type Cursor, formatCursor, parseCursor } from "../protocol/cursor.ts";
-import type { GapReason, StreamRecord, StreamRecordOf } from "../protocol/stream_record.ts";
+import {
+  type Cursor,
+  formatCursor,
+  type GapReason,
+  parseCursor,
+  type StreamRecord,
+  type StreamRecordOf,
+} from "../protocol/event_messages.ts";
 import { PROTOCOL_VERSION } from "../protocol/version.ts";
 import type { EventFilter } from "../storage/journal/event_filter.ts";
 import type { EventSource } from "./event_source.ts";

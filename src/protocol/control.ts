@@ -8,9 +8,8 @@
  * silently left out. A client ignores the fields of a reply that it does not know.
  */
 import * as v from "valibot";
-import { labelsSchema, portsSchema } from "./container_fields.ts";
 import { eventRequestSchemas, eventResultSchemas } from "./event_messages.ts";
-import { requestSchema, strictObject, stringRecord } from "./request_schema.ts";
+import { labelsSchema, portsSchema, requestSchema, strictObject, stringRecord } from "./request_schema.ts";
 import { sessionRequestSchemas, sessionResultSchemas } from "./session_messages.ts";
 import { WAIT_CONDITIONS } from "./wait_condition.ts";
 import { healthStatusSchema } from "./wire_event.ts";
@@ -142,7 +141,7 @@ export function isStreamOp(op: ControlOp): op is StreamOp {
   return (STREAM_OPS as readonly ControlOp[]).includes(op);
 }
 
-/** Those whose reply line further lines follow (`stream_record.ts`). The end of the client's input ends them, too. */
+/** Those whose reply line further lines follow (`event_messages.ts`). The end of the client's input ends them, too. */
 export const LINE_OPS = ["events.subscribe", "events.history"] as const satisfies readonly ControlOp[];
 
 export type LineOp = (typeof LINE_OPS)[number];

@@ -3,8 +3,7 @@
  * attach. `control.ts` takes the requests and results into its tables; `frames.ts` has the frames.
  */
 import * as v from "valibot";
-import { labelsSchema, portsSchema } from "./container_fields.ts";
-import { requestSchema, strictObject, stringRecord } from "./request_schema.ts";
+import { labelsSchema, portsSchema, requestSchema, strictObject, stringRecord } from "./request_schema.ts";
 
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
 const rfc3339 = v.pipe(v.string(), v.isoTimestamp());
@@ -121,3 +120,29 @@ export type SessionDetach = v.InferOutput<typeof sessionDetachSchema>;
 /** How often each side of an attach says that it is there, and after which silence it is taken for dead. */
 export const PING_EVERY_MS = 3_000;
 export const SILENT_FOR_MS = 10_000;
+
+/** What of a session's terminal a client gets to see when it attaches. */
+
+/**
+ * - `screen`: the screen as it stands;
+ * - `lines`: the last so many lines, those that had scrolled off the screen included;
+ * - `none`: nothing, only what comes from now on.
+ */
+export type RestoreMode =
+  | { readonly kind: "screen" }
+  | { readonly kind: "lines"; readonly lines: number }
+  | { readonly kind: "none" };
+
+/** More than any scrollback keeps. */
+const MAX_LINES = 1_000_000;
+
+/**
+ * Reads `screen`, `none` or `lines=200`.
+ * @throws {RangeError} for anything else; its message says what is possible
+ */
+export function parseRestoreMode(text: string): RestoreMode {
+  if (text === "screen" || text === "none") return { kind: text };
+  const lines = Number(/^lines=(\d{1,7})$/.exec(text)?.[1]);
+  if (lines >= 1 && lines <= MAX_LINES) return { kind: "lines", lines };
+  throw new RangeError(`invalid restore mode "${text}": use screen, lines=N (N from 1) or none`);
+}

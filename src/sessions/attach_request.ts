@@ -1,7 +1,7 @@
 import { MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerSpec, Mount, PortMapping } from "../containers/operations/container_spec.ts";
 import { ApexError } from "../platform/apex_error.ts";
-import type { RestoreMode } from "../protocol/restore_mode.ts";
+import type { RestoreMode } from "../protocol/session_messages.ts";
 
 /** A client's request. The fields from `ttlMs` on describe a new session; for an existing session they are ignored. */
 export interface AttachRequest {

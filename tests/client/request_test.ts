@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { readLine } from "../../src/protocol/jsonl.ts";
 import { type Script, ScriptedServer, send } from "../support/engines/scripted_server.ts";

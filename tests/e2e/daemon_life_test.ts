@@ -1,6 +1,6 @@
 /** How a daemon is started in the background, ended, and replaced; and what a client makes of one on another engine. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import { isListenedOn } from "../../src/platform/unix_socket.ts";
 import { VERSION } from "../../src/protocol/version.ts";
 import { ApexHome, eventually, hasEnded } from "../support/daemons/apex_process.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 

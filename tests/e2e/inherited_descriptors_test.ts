@@ -1,6 +1,6 @@
 /** What a client's own caller has open is not passed on to the processes that the client leaves behind. */
 import { assert, assertEquals } from "@std/assert";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import { readLockHolder } from "../../src/embedded_engine/engine_lock.ts";
 import { ApexHome, hasEnded } from "../support/daemons/apex_process.ts";
 import { within } from "../support/within.ts";

@@ -4,8 +4,8 @@
  */
 import { assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { request } from "../../src/client/control_exchange.ts";
 import { openStream } from "../../src/client/control_stream.ts";
-import { request } from "../../src/client/request.ts";
 import { ApexHome, type ApexProcess, eventually } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { TEST_ENGINES } from "../support/engines/test_engines.ts";

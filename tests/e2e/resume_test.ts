@@ -1,6 +1,6 @@
 /** Nothing is lost: consumers that go on across kills of the daemon, and consumers that stand still. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
 import { EngineLoad, EVENTS_PER_CONTAINER } from "../support/engines/engine_load.ts";
 import { isSoak, soakCount } from "../support/soak.ts";

@@ -1,7 +1,7 @@
 /** `apex run -i`: standard input from a pipe to the command in the container, on each engine. */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import type { TaskResult } from "../../src/protocol/control.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../support/daemons/apex_process.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";

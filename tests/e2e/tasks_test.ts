@@ -3,7 +3,7 @@
  * one of them can do (run out of memory, for example) is at the end.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import type { TaskResult } from "../../src/protocol/control.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";

@@ -3,7 +3,7 @@
  * the other created, and each keeps its own, whatever happens to it or to its database.
  */
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { request } from "../../src/client/request.ts";
+import { request } from "../../src/client/control_exchange.ts";
 import type { WorkspaceResult } from "../../src/protocol/control.ts";
 import { ApexHome, type ApexProcess } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";

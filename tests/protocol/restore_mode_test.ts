@@ -1,6 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import * as v from "valibot";
-import { parseRestoreMode, type RestoreMode, restoreModeSchema } from "../../src/protocol/restore_mode.ts";
+import { parseRestoreMode, type RestoreMode } from "../../src/protocol/session_messages.ts";
 
 const MODES: readonly (readonly [string, RestoreMode])[] = [
   ["screen", { kind: "screen" }],
@@ -20,9 +19,3 @@ for (
     assertThrows(() => parseRestoreMode(text), RangeError, "use screen, lines=N (N from 1) or none");
   });
 }
-
-Deno.test("restoreModeSchema gives the mode, or an issue with the reason", () => {
-  assertEquals(v.parse(restoreModeSchema, "lines=7"), { kind: "lines", lines: 7 });
-  const { issues } = v.safeParse(restoreModeSchema, "lines=x");
-  assertEquals(issues?.map(({ message }) => message.includes(`invalid restore mode "lines=x"`)), [true]);
-});

@@ -2,7 +2,7 @@
 import type { AttachParams } from "../../client/attached_session.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { parseDuration } from "../../platform/durations.ts";
-import { parseRestoreMode } from "../../protocol/restore_mode.ts";
+import { parseRestoreMode } from "../../protocol/session_messages.ts";
 import type { CliContext } from "../cli_context.ts";
 import { consoleSize } from "../terminal/session_console.ts";
 import { commandWords } from "./command_words.ts";

@@ -1,12 +1,13 @@
 /** What the flags of `apex events` and `apex history` mean. */
 import { ApexError } from "../../platform/apex_error.ts";
 import { formatDuration, parseDuration } from "../../platform/durations.ts";
-import { type Cursor, parseCursor } from "../../protocol/cursor.ts";
 import {
+  type Cursor,
   MAX_FILTER_LENGTH,
   MAX_HEARTBEAT_MS,
   MAX_TYPES,
   MIN_HEARTBEAT_MS,
+  parseCursor,
 } from "../../protocol/event_messages.ts";
 import type { CliContext } from "../cli_context.ts";
 import { positive } from "./container_flags.ts";

@@ -1,5 +1,5 @@
 import { ApexError } from "../../platform/apex_error.ts";
-import type { PortRequest } from "../../protocol/container_fields.ts";
+import type { PortRequest } from "../../protocol/request_schema.ts";
 
 const FORM = /^(?:(?:(\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+){3}):)?(\d*):)?(\d+)(?:\/(tcp|udp|sctp))?$/;
 

@@ -1,4 +1,4 @@
-import { request } from "../../client/request.ts";
+import { request } from "../../client/control_exchange.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import type { CliContext } from "../cli_context.ts";
 import { eachTarget } from "../connection/each_target.ts";

@@ -7,8 +7,13 @@ import { type EventLine, streamLines } from "../../client/stream_lines.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
-import { type Cursor, formatCursor, parseCursor } from "../../protocol/cursor.ts";
-import type { ReceivedRecord, StreamRecordOf } from "../../protocol/stream_record.ts";
+import {
+  type Cursor,
+  formatCursor,
+  parseCursor,
+  type ReceivedRecord,
+  type StreamRecordOf,
+} from "../../protocol/event_messages.ts";
 import { PROTOCOL_VERSION } from "../../protocol/version.ts";
 import type { EventOptions } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";

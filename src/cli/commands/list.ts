@@ -1,5 +1,5 @@
 import { green } from "@std/fmt/colors";
-import { request } from "../../client/request.ts";
+import { request } from "../../client/control_exchange.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { formatDuration } from "../../platform/durations.ts";
 import type { SessionResult } from "../../protocol/session_messages.ts";

@@ -1,5 +1,5 @@
 /** `apex detach` and `apex kill`: the same to each of some sessions. */
-import { request } from "../../client/request.ts";
+import { request } from "../../client/control_exchange.ts";
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
 import { notifyIfSlow } from "../../platform/async/wait.ts";
 import type { SocketPaths } from "../../platform/directories.ts";

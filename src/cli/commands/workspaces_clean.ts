@@ -1,4 +1,4 @@
-import { request } from "../../client/request.ts";
+import { request } from "../../client/control_exchange.ts";
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { NO_INSTANCE, type WorkspaceResult } from "../../protocol/control.ts";

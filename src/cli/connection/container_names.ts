@@ -1,4 +1,4 @@
-import { request } from "../../client/request.ts";
+import { request } from "../../client/control_exchange.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { type PastEvent, pastEvents } from "../output/history_row.ts";

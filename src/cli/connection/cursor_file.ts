@@ -5,7 +5,7 @@
  */
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { type Cursor, formatCursor, parseCursor } from "../../protocol/cursor.ts";
+import { type Cursor, formatCursor, parseCursor } from "../../protocol/event_messages.ts";
 import { regularFile } from "./regular_file.ts";
 
 const FLAG = "--cursor-file";

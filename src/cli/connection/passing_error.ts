@@ -1,4 +1,4 @@
-import { RefusedError } from "../../client/refused_error.ts";
+import { RefusedError } from "../../client/control_exchange.ts";
 import { ApexError, type ErrorCode } from "../../platform/apex_error.ts";
 
 /** Refusals by a daemon that is too busy, about to go, or has no engine yet. */

@@ -5,7 +5,7 @@ import type { CliContext } from "../cli_context.ts";
 /** At a terminal, an empty screen would leave a newcomer wondering. */
 export async function tellThatItWaits({ stdout, stderr }: CliContext, sockets: SocketPaths): Promise<void> {
   if (!stdout.isTerminal) return;
-  const { request } = await import("../../client/request.ts");
+  const { request } = await import("../../client/control_exchange.ts");
   try {
     const { engine } = await request(sockets.controlSocket, "status", {});
     const name = engine.kind ? `${engine.kind} ${engine.version ?? ""}`.trimEnd() : "engine";

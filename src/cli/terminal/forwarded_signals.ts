@@ -3,7 +3,7 @@
  * first SIGINT and each SIGTERM are passed on to it, the second SIGINT kills it, and the third (nothing has helped) leaves
  * it alone and ends the client. Owns the handlers and the requests under way.
  */
-import { request } from "../../client/request.ts";
+import { request } from "../../client/control_exchange.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { CliContext, VerbSignal } from "../cli_context.ts";
 import { failureText } from "../output/failure_text.ts";

@@ -1,6 +1,6 @@
 /**
  * The in-process events of containers and of their engine. Names have a colon, timestamps are `Date`s, and container
- * events always have `success`. `src/daemon/control_socket/wire_form.ts` translates them for the sockets.
+ * events always have `success`. `src/daemon/events_socket/publish.ts` translates them for the sockets.
  */
 import type { EngineKind } from "../../engine/engine_client.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";

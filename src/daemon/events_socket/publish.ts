@@ -1,5 +1,6 @@
 /** The one place where in-process events become lines of the event log. */
 import type {
+  ContainerEvents,
   EngineConnectedEvent,
   EngineDisconnectedEvent,
 } from "../../containers/changes/container_events.ts";
@@ -12,9 +13,12 @@ import type {
   AnyTaskListener,
   ApexOrchestrator,
 } from "../../orchestrator/apex_orchestrator.ts";
+import type { TaskEvents } from "../../orchestrator/task_events.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { WorkspaceEvent } from "../../workspaces/workspace.ts";
-import { type PublishedEvents, toWireEvent } from "../control_socket/wire_form.ts";
+import type { WireEvent } from "../../protocol/wire_event.ts";
+import { SESSION_EVENT_NAMES, type SessionEvent, type SessionEvents } from "../../sessions/session.ts";
+import type { SessionPool } from "../../sessions/session_pool.ts";
+import type { WorkspaceEvent, WorkspaceEvents } from "../../workspaces/workspace.ts";
 
 export interface PublishOptions {
   readonly log: EventLog;
@@ -66,4 +70,45 @@ export function publish({ log, containers, orchestrator, engine, logger }: Publi
 function presumedKind({ embedded, socketPath }: EngineAddress): EngineKind {
   if (embedded) return "embedded";
   return socketPath.includes("podman") ? "podman" : "docker";
+}
+
+/** Appends each event of a session to the log, in the synchronous block of the change. Disposing ends that. */
+export function publishSessions({ log, sessions }: { log: EventLog; sessions: SessionPool }): Disposable {
+  const subscriptions = SESSION_EVENT_NAMES.map((name) => {
+    const append = (event: SessionEvent): void => void log.append(toWireEvent(name, event));
+    sessions.on(name, append);
+    return () => sessions.off(name, append);
+  });
+  return {
+    [Symbol.dispose]() {
+      for (const end of subscriptions.splice(0)) end();
+    },
+  };
+}
+
+/** From an in-process event to the one that crosses a socket: dots for colons, RFC 3339 for `Date`, no `success`. */
+
+/** Everything in the process that has a wire form. */
+export interface PublishedEvents extends ContainerEvents, WorkspaceEvents, TaskEvents, SessionEvents {
+  "engine:connected": EngineConnectedEvent;
+  "engine:disconnected": EngineDisconnectedEvent & { readonly engine: EngineKind };
+}
+
+/**
+ * The wire form of one event. Fields keep their order and names; `undefined` ones are left out. What failed is
+ * `container.operation_failed`, under whatever name it came: a `container.stopped` means that something stopped.
+ *
+ * @param name the in-process name, `container:died` or `workspace-created` for example
+ */
+export function toWireEvent<N extends keyof PublishedEvents>(name: N, event: PublishedEvents[N]): WireEvent {
+  const failed = "success" in event && event.success === false;
+  const wire: Record<string, unknown> = {
+    type: failed ? "container.operation_failed" : name.replace(/[:-]/, "."),
+  };
+  for (const [key, value] of Object.entries(event)) {
+    if (value === undefined || key === "success") continue;
+    wire[key] = value instanceof Date ? value.toISOString() : value;
+  }
+  // The payloads name the same fields as the wire schemas; wire_form_test.ts parses each with its schema.
+  return wire as unknown as WireEvent;
 }

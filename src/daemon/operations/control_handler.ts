@@ -11,16 +11,15 @@ import type { WorkspaceManager } from "../../workspaces/workspace_manager.ts";
 import type { ControlHandler } from "../control_socket/control_server.ts";
 import type { EngineStatus } from "../engine_status.ts";
 import type { TaskAdoption } from "../task_adoption.ts";
-import { ContainerRequests } from "./container_requests.ts";
+import { ContainerRequests, WaitRequests } from "./container_requests.ts";
 import type { EventRequests } from "./event_requests.ts";
-import { KeptTaskOutput } from "./kept_task_output.ts";
+import { KeptTaskOutput } from "./kept_output.ts";
 import { LogRequests } from "./log_requests.ts";
 import { Readiness } from "./readiness.ts";
 import type { SessionRequests } from "./session_requests.ts";
 import { statusResult } from "./status_request.ts";
 import { Targets } from "./targets.ts";
 import { TaskRequests } from "./task_requests.ts";
-import { WaitRequests } from "./wait_requests.ts";
 import { WorkspaceRequests } from "./workspace_requests.ts";
 
 export interface ControlHandlerOptions {

@@ -1,9 +1,17 @@
 /** The output of a task whose container was removed, as `containers.logs` would have it from the engine. */
 import { concat } from "@std/bytes/concat";
+import type { ContainerManager } from "../../containers/container_manager.ts";
 import { formatLogTime } from "../../engine/events/engine_time.ts";
 import type { LogChunk } from "../../engine/logs/log_frames.ts";
 import { decodeLogRecords, type LogRecord } from "../../engine/logs/log_tail.ts";
-import type { StoredOutput } from "../../storage/task_outputs.ts";
+import type { Task } from "../../orchestrator/task.ts";
+import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import type { KeepOutputConfig } from "../../platform/config.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { KeptOutputFacts } from "../../protocol/control.ts";
+import type { RunKey, StoredOutput, TaskOutputs } from "../../storage/task_outputs.ts";
+import type { TaskStore } from "../../storage/task_store.ts";
+import type { LeavingContainer } from "../../workspaces/workspace.ts";
 
 /** What of the output is asked for; as the engine's own log takes it. */
 export interface KeptOutputOptions {
@@ -87,4 +95,85 @@ function* joined(records: readonly LineRecord[], timestamps: boolean): Generator
     }
   }
   if (bytes > 0) yield take();
+}
+
+export interface KeptTaskOutputOptions {
+  readonly outputs: Pick<TaskOutputs, "get">;
+  /** Whether output is kept where apex removes a container. */
+  readonly keepsOutput: boolean;
+}
+
+/** What is kept of the output of a task whose container was removed, and why nothing is. */
+export class KeptTaskOutput {
+  readonly #options: KeptTaskOutputOptions;
+
+  constructor(options: KeptTaskOutputOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {ApexError} `not_found` when nothing is kept */
+  get(task: Task): StoredOutput {
+    const output = this.#options.outputs.get(task);
+    if (output !== undefined && output.missing === undefined) return output;
+    const { taskId, run, state } = task;
+    const why = output?.missing ?? this.#whyNothingIsKept(task);
+    throw new ApexError("not_found", `there is no output of ${taskId}@${run} (${state}): ${why}`);
+  }
+
+  /** For `inspect`. */
+  facts(task: Task): KeptOutputFacts | undefined {
+    const output = this.#options.outputs.get(task);
+    if (output === undefined) return undefined;
+    const { keptBytes: bytes, isCut } = selectOutput(output, {});
+    return { bytes, isCut, ...(output.missing !== undefined && { missing: output.missing }) };
+  }
+
+  #whyNothingIsKept({ startedAt, endedAt }: Task): string {
+    if (startedAt === undefined) return endedAt === undefined ? "it has not started yet" : "it never started";
+    if (this.#options.keepsOutput) {
+      return "its container was removed by another program, and only apex keeps the output";
+    }
+    return 'its container was removed, and the configuration has keep_output = "0" (--keep leaves a container)';
+  }
+}
+
+export interface TaskOutputKeeperOptions {
+  readonly containers: Pick<ContainerManager, "find" | "logTail">;
+  readonly tasks: Pick<TaskStore, "runs">;
+  readonly outputs: TaskOutputs;
+  readonly limits: KeepOutputConfig;
+  readonly logger: Logger;
+}
+
+/** Stores the end of a task's output just before its container is removed, so that `apex logs` still has it after that. */
+export class TaskOutputKeeper {
+  readonly #options: TaskOutputKeeperOptions;
+
+  constructor(options: TaskOutputKeeperOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * For the workspace manager, before it removes a container. Rejects never: a container is removed even where its output
+   * cannot be kept, which is logged and stored instead.
+   */
+  readonly keep = async ({ taskId, containerId }: LeavingContainer, signal: AbortSignal): Promise<void> => {
+    const { containers, tasks, limits: { maxBytes }, logger } = this.#options;
+    const task = tasks.runs(taskId).find((run) => run.containerId === containerId);
+    if (maxBytes === 0 || task === undefined || containers.find(containerId)?.state === "created") return;
+    try {
+      this.#store(task, await containers.logTail(containerId, { maxBytes, signal }));
+    } catch (error) {
+      // This apex ends, and the next one removes the container; or another program has removed it.
+      if (signal.aborted || (error instanceof ApexError && error.code === "not_found")) return;
+      logger.warn(`the output of task ${taskId} is not kept: ${messageOf(error)}`);
+      this.#store(task, { records: new Uint8Array(0), isCut: true, missing: messageOf(error) });
+    }
+  };
+
+  #store({ taskId, run }: RunKey, output: StoredOutput): void {
+    const { outputs, limits: { maxTotalBytes }, logger } = this.#options;
+    if (outputs.keep({ taskId, run }, output, { maxTotalBytes })) return;
+    logger.warn(`the output of task ${taskId} is not kept: the database cannot be written`);
+  }
 }

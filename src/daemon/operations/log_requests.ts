@@ -15,11 +15,9 @@ import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { TaskOutputs } from "../../storage/task_outputs.ts";
 import { type ControlChannel, DaemonEndingError } from "../control_socket/control_channel.ts";
 import type { StreamReply } from "../control_socket/control_server.ts";
-import { selectOutput } from "./kept_output.ts";
-import type { KeptTaskOutput } from "./kept_task_output.ts";
-import { sendOutput, withoutReceived } from "./output_frames.ts";
+import { type KeptTaskOutput, selectOutput } from "./kept_output.ts";
 import type { Targets } from "./targets.ts";
-import { type OutputSelection, TaskOutput } from "./task_output.ts";
+import { type OutputSelection, sendOutput, TaskOutput, withoutReceived } from "./task_output.ts";
 
 export interface LogRequestsOptions {
   readonly containers: ContainerManager;

@@ -4,12 +4,13 @@ import type { Clock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { ControlReply } from "../../protocol/control.ts";
-import { parseRestoreMode, type RestoreMode } from "../../protocol/restore_mode.ts";
-import type {
-  SessionNamesResult,
-  SessionRequestOf,
-  sessionRequestSchemas,
-  SessionResult,
+import {
+  parseRestoreMode,
+  type RestoreMode,
+  type SessionNamesResult,
+  type SessionRequestOf,
+  type sessionRequestSchemas,
+  type SessionResult,
 } from "../../protocol/session_messages.ts";
 import type { AttachRequest } from "../../sessions/attach_request.ts";
 import type { SessionRecord } from "../../sessions/session.ts";

@@ -13,8 +13,8 @@ import type { LogChunk } from "../../engine/logs/log_frames.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { OutputPosition } from "../../protocol/control.ts";
+import { encodeFrame, MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/frames.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
-import { sendOutput, withoutReceived } from "./output_frames.ts";
 
 /** An engine that owes the end of a container's output for so long after the container's end is stuck. */
 const QUIET_LIMIT_MS = 5_000;
@@ -197,4 +197,25 @@ class StuckError extends ApexError {
 /** Trying again would not help. */
 function isFinal(error: unknown): boolean {
   return error instanceof StuckError || (error instanceof ApexError && error.code === "not_found");
+}
+
+/**
+ * The chunk without what its client has received before.
+ * @param left so many bytes of each stream are still to be left out; taken off here
+ */
+export function withoutReceived(
+  { stream, bytes }: LogChunk,
+  left: { stdout: number; stderr: number },
+): LogChunk {
+  const skipped = Math.min(left[stream], bytes.length);
+  left[stream] -= skipped;
+  return { stream, bytes: bytes.subarray(skipped) };
+}
+
+/** Sends some output, in as many frames as it takes; resolves when the socket took it. @throws when the client is gone */
+export async function sendOutput(channel: ControlChannel, { stream, bytes }: LogChunk): Promise<void> {
+  const kind = stream === "stderr" ? "stderr" : "data";
+  for (let start = 0; start < bytes.length; start += MAX_FRAME_PAYLOAD_BYTES) {
+    await channel.send(encodeFrame(kind, bytes.subarray(start, start + MAX_FRAME_PAYLOAD_BYTES)));
+  }
 }

@@ -14,8 +14,7 @@ import type {
   TaskResult,
   TaskSpecRequest,
 } from "../../protocol/control.ts";
-import { encodeJsonFrame } from "../../protocol/frames.ts";
-import { carryInput } from "../control_socket/carry_input.ts";
+import { encodeJsonFrame, type Frame } from "../../protocol/frames.ts";
 import { type ControlChannel, DaemonEndingError } from "../control_socket/control_channel.ts";
 import type { StreamReply } from "../control_socket/control_server.ts";
 import { PullProgressFrames } from "./pull_progress_frames.ts";
@@ -169,4 +168,26 @@ function taskSpec({ mounts, ports, ...task }: TaskSpecRequest, defaultImage: str
     ...(ports &&
       { ports: ports.map(({ protocol = "tcp", ...port }) => ({ ...definedFields(port), protocol })) }),
   };
+}
+
+/**
+ * Carries what a client sends to its task's standard input: one frame after the other, so that a command that does not
+ * read holds its client up, and 64 KiB are here at most. Reads on to the client's end, so that its going is noticed; that,
+ * too, ends the standard input.
+ *
+ * @param input resolves right before the task starts; with undefined when it never does
+ * @throws {FrameError} for bytes that are no frame; the standard input has been ended
+ */
+export async function carryInput(
+  frames: AsyncIterable<Frame>,
+  input: Promise<TaskInput | undefined>,
+): Promise<void> {
+  try {
+    for await (const { kind, payload } of frames) {
+      if (kind === "data") await (await input)?.write(payload);
+      else if (kind === "eof") await (await input)?.end();
+    }
+  } finally {
+    await (await input)?.end();
+  }
 }

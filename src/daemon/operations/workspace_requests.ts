@@ -2,7 +2,7 @@
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import { type ControlReply, type ControlRequestOf, NO_INSTANCE } from "../../protocol/control.ts";
 import type { WorkspaceManager } from "../../workspaces/workspace_manager.ts";
-import { orphansOf } from "../orphans.ts";
+import { orphansOf } from "../task_adoption.ts";
 import { unclaimedResult, workspaceResult } from "./wire_results.ts";
 
 export interface WorkspaceRequestsOptions {

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { publishedPort } from "../../../src/cli/args/publish_flag.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { PortRequest } from "../../../src/protocol/container_fields.ts";
+import type { PortRequest } from "../../../src/protocol/request_schema.ts";
 
 const cases: [text: string, port: PortRequest][] = [
   ["80", { containerPort: 80, protocol: "tcp" }],

@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { heardLines } from "../../../src/cli/connection/heard_lines.ts";
-import { LineChunks } from "../../../src/client/line_chunks.ts";
-import { LineStream } from "../../../src/client/line_stream.ts";
+import { LineChunks, LineStream } from "../../../src/client/line_stream.ts";
 import type { Clock } from "../../../src/platform/clock.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { within } from "../../support/within.ts";

@@ -1,7 +1,6 @@
 /** The output of tasks whose containers were removed: on the embedded engine, and on real Docker. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { selectOutput } from "../../../src/daemon/operations/kept_output.ts";
-import { TaskOutputKeeper } from "../../../src/daemon/operations/task_output_keeper.ts";
+import { selectOutput, TaskOutputKeeper } from "../../../src/daemon/operations/kept_output.ts";
 import { LogRecordTail } from "../../../src/engine/logs/log_tail.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";

@@ -1,9 +1,9 @@
 /** The operations `sessions.*` through a real control socket, on a container layer without an engine. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { request } from "../../../src/client/control_exchange.ts";
 import { openStream } from "../../../src/client/control_stream.ts";
-import { request } from "../../../src/client/request.ts";
 import { ControlServer } from "../../../src/daemon/control_socket/control_server.ts";
-import { publishSessions } from "../../../src/daemon/events_socket/publish_sessions.ts";
+import { publishSessions } from "../../../src/daemon/events_socket/publish.ts";
 import { type SessionRequest, SessionRequests } from "../../../src/daemon/operations/session_requests.ts";
 import { EventLog } from "../../../src/eventlog/event_log.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";

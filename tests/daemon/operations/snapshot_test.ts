@@ -1,7 +1,7 @@
 /** What a snapshot says of containers: what the events before it have told. `snapshot_property_test.ts` has the promise. */
 import { assertEquals } from "@std/assert";
 import type { ContainerRecord } from "../../../src/containers/container_record.ts";
-import { snapshotContainer } from "../../../src/daemon/operations/snapshot_state.ts";
+import { snapshotContainer } from "../../../src/daemon/operations/wire_results.ts";
 import { eventually } from "../../support/daemons/apex_process.ts";
 import { type Line, Lines } from "../../support/daemons/lines.ts";
 import { startOnEmbeddedEngine, type TestDaemon } from "../../support/daemons/test_daemon.ts";

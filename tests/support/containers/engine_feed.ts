@@ -6,7 +6,7 @@ import type { ContainerLifecycleEvent } from "../../../src/containers/changes/co
 import { ContainerTracker } from "../../../src/containers/changes/container_tracker.ts";
 import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import type { ContainerCheckpoints } from "../../../src/containers/reconcile/container_checkpoints.ts";
-import { toWireEvent } from "../../../src/daemon/control_socket/wire_form.ts";
+import { toWireEvent } from "../../../src/daemon/events_socket/publish.ts";
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
 import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";

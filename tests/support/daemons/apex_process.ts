@@ -4,7 +4,7 @@
  */
 import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
-import { request } from "../../../src/client/request.ts";
+import { request } from "../../../src/client/control_exchange.ts";
 import { readLockHolder } from "../../../src/embedded_engine/engine_lock.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { closeQuietly, isListenedOn } from "../../../src/platform/unix_socket.ts";

@@ -1,5 +1,5 @@
 import type { SubscriberConnection } from "../../../src/eventlog/subscription.ts";
-import type { StreamRecord } from "../../../src/protocol/stream_record.ts";
+import type { StreamRecord } from "../../../src/protocol/event_messages.ts";
 
 /** One event of an extended stream, or one of its records. */
 export interface StreamLine {

@@ -1,5 +1,5 @@
+import { request } from "../../../src/client/control_exchange.ts";
 import { openStream } from "../../../src/client/control_stream.ts";
-import { request } from "../../../src/client/request.ts";
 import { runDaemon } from "../../../src/daemon/daemon.ts";
 import type { Config } from "../../../src/platform/config.ts";
 import type { Paths } from "../../../src/platform/directories.ts";

@@ -1,7 +1,7 @@
 /** A daemon on an engine, terminals in which its sessions are used, and a subscriber of its events. */
 import { assertEquals } from "@std/assert";
 import { type AttachedSession, attachSession } from "../../../src/client/attached_session.ts";
-import { request } from "../../../src/client/request.ts";
+import { request } from "../../../src/client/control_exchange.ts";
 import type { SessionResult } from "../../../src/protocol/session_messages.ts";
 import { APEX_COMMAND, ApexHome, ApexProcess, EventsReader, eventually } from "../daemons/apex_process.ts";
 import { ContainerDriver } from "../engines/container_driver.ts";

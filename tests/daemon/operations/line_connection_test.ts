@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { LineConnection } from "../../../src/daemon/control_socket/line_connection.ts";
+import { LineConnection } from "../../../src/daemon/operations/event_requests.ts";
 import { EventLog } from "../../../src/eventlog/event_log.ts";
 import type { CloseReason } from "../../../src/eventlog/subscription.ts";
 import { RecordingChannel } from "../../support/daemons/recording_channel.ts";

@@ -3,12 +3,13 @@
  * block, so nothing falls between them. Nothing is polled. What cannot come any more is no reason to wait: the wait ends, and
  * says why.
  */
-import type { ContainerManager } from "../containers/container_manager.ts";
-import type { ContainerRecord } from "../containers/container_record.ts";
-import type { InspectedContainer } from "../containers/operations/container_questions.ts";
-import { ApexError, messageOf } from "../platform/apex_error.ts";
-import type { WaitCondition } from "../protocol/wait_condition.ts";
-import type { ContainerChange, ContainerChanges } from "./events_socket/container_changes.ts";
+import type { ContainerManager } from "../../containers/container_manager.ts";
+import type { ContainerRecord } from "../../containers/container_record.ts";
+import type { InspectedContainer } from "../../containers/operations/container_questions.ts";
+import type { AnyContainerEvent, AnyContainerListener } from "../../orchestrator/orchestrator_events.ts";
+import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import type { WaitCondition } from "../../protocol/wait_condition.ts";
+import type { HealthStatus } from "../../protocol/wire_event.ts";
 
 export interface ContainerConditionOptions {
   readonly containers: Pick<ContainerManager, "known" | "inspect">;
@@ -149,5 +150,68 @@ async function answerOf(
     if (!(error instanceof ApexError)) throw error;
     // Its removal is on its way here.
     return error.code === "not_found" ? undefined : { error: messageOf(error) };
+  }
+}
+
+/** What happened to a container, as far as somebody may wait for it. */
+export type ContainerChange =
+  | { readonly kind: "started" }
+  | { readonly kind: "ended"; readonly exitCode?: number }
+  | { readonly kind: "removed"; readonly exitCode?: number }
+  | { readonly kind: "health"; readonly status: HealthStatus };
+
+/** Where the events come from: the orchestrator. */
+export interface ContainerEventSource {
+  on(name: "container:*", listener: AnyContainerListener): unknown;
+}
+
+/**
+ * Tells each change of a container to those who watch that one: however many wait, an event costs only those that it
+ * concerns. Listens for as long as its source lives.
+ */
+export class ContainerChanges {
+  readonly #watching = new Map<string, Set<(change: ContainerChange) => void>>();
+
+  constructor(source: ContainerEventSource) {
+    source.on("container:*", (event, name) => {
+      const { containerId } = event;
+      const listeners = containerId === undefined ? undefined : this.#watching.get(containerId);
+      const change = listeners && changeOf(event, name);
+      if (change !== undefined) { for (const listener of [...listeners ?? []]) listener(change); }
+    });
+  }
+
+  /** Calls the listener, synchronously, with each change of the container from now on; returns what ends that. */
+  watch(containerId: string, listener: (change: ContainerChange) => void): () => void {
+    const listeners = this.#watching.get(containerId) ?? new Set();
+    this.#watching.set(containerId, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#watching.get(containerId) === listeners) {
+        this.#watching.delete(containerId);
+      }
+    };
+  }
+}
+
+function changeOf(
+  event: AnyContainerEvent,
+  name: Parameters<AnyContainerListener>[1],
+): ContainerChange | undefined {
+  // An operation of apex that failed: nothing happened.
+  if (!event.success) return undefined;
+  const exit = "exitCode" in event && event.exitCode !== undefined ? { exitCode: event.exitCode } : {};
+  switch (name) {
+    case "container:started":
+      return { kind: "started" };
+    case "container:stopped":
+    case "container:died":
+      return { kind: "ended", ...exit };
+    case "container:removed":
+      return { kind: "removed", ...exit };
+    case "container:health":
+      return "status" in event ? { kind: "health", status: event.status } : undefined;
+    default:
+      return undefined;
   }
 }

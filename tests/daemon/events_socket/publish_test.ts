@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import * as v from "valibot";
 import type { ContainerOperationFailedEvent } from "../../../src/containers/changes/container_events.ts";
-import { type PublishedEvents, toWireEvent } from "../../../src/daemon/control_socket/wire_form.ts";
+import { type PublishedEvents, toWireEvent } from "../../../src/daemon/events_socket/publish.ts";
 import { wireEventSchemas, type WireEventType } from "../../../src/protocol/wire_event.ts";
 
 type EventName = keyof PublishedEvents;
