@@ -66,10 +66,10 @@ async function play(scene: Scene, { client, lines, signal, print, explain }: Sta
   const create = await client.request("POST", "/containers/create", {
     query: { name: `apex-task-${scene.taskId}` },
     body: createBody(scene),
-    signal,
+    abort: signal,
   });
   const { Id: id } = await create.json();
-  await client.request("POST", `/containers/${id}/start`, { signal });
+  await client.request("POST", `/containers/${id}/start`, { abort: signal });
   for (;;) {
     const line = await nextLine(lines, signal);
     const event = JSON.parse(line);
@@ -79,11 +79,11 @@ async function play(scene: Scene, { client, lines, signal, print, explain }: Sta
     if (event.containerId !== id) continue;
     if (event.type === "container.started" && scene.then !== undefined) {
       await delay(RUN_FIRST_MS, { signal });
-      await client.request("POST", `/containers/${id}/${scene.then}`, { signal });
+      await client.request("POST", `/containers/${id}/${scene.then}`, { abort: signal });
     }
     const moment = event.type === "container.health" ? `${event.type}:${event.status}` : event.type;
     if (moment === scene.until) {
-      await client.request("DELETE", `/containers/${id}`, { query: { force: 1 }, signal });
+      await client.request("DELETE", `/containers/${id}`, { query: { force: 1 }, abort: signal });
     }
     if (event.type === "container.removed") return;
   }

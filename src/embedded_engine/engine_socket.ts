@@ -31,7 +31,7 @@ async function holderOf(socketPath: string): Promise<string> {
   try {
     const { kind } = await client.identify(signal);
     if (kind !== "embedded") return `${kind} does already; choose another socket with --listen`;
-    const reply = await client.request("GET", "/info", { signal });
+    const reply = await client.request("GET", "/info", { abort: signal });
     const { DockerRootDir: dir } = await reply.json() as { DockerRootDir: string };
     const holder = await readLockHolder(join(dir, LOCK_FILE));
     if (holder?.socketPath !== socketPath) {

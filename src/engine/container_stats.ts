@@ -20,14 +20,14 @@ export interface ContainerStats {
 export async function askContainerStats(
   client: EngineClient,
   id: string,
-  signal?: AbortSignal,
+  abort?: AbortSignal,
 ): Promise<ContainerStats> {
   // `one-shot` spares the second reading, for which the engine would take a second; API 1.40 does not know it.
   const query = { "stream": false, "one-shot": true };
   const path = `/containers/${encodeURIComponent(id)}/stats`;
   // Podman's reply about a container that does not run is empty.
   const isRight = (reply: unknown) => reply === undefined || (typeof reply === "object" && reply !== null);
-  const request = { query, isRight, signal };
+  const request = { query, isRight, abort };
   return readStats(await client.requestJson<ContainerStatsReply | undefined>("GET", path, request) ?? {});
 }
 

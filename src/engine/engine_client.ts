@@ -40,7 +40,7 @@ export interface EngineRequestOptions {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   /** Aborts the request, and the reading of its reply's body. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
   /** Until the reply's headers are here. Default 30 s; 0: no limit (`/wait`, a stop with a long grace). */
   readonly timeoutMs?: number;
 }
@@ -56,7 +56,7 @@ export interface OpenEventsOptions {
   /** Replay from this engine time on, ns (Docker: inclusive, Podman: exclusive and in whole seconds). */
   readonly sinceNano?: number;
   /** Ends the stream, also while it is iterated. */
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -83,16 +83,16 @@ export class EngineClient implements Disposable {
    * Which engine this is. Asked once, then answered from memory until {@linkcode forget}.
    * @throws {EngineError} when it can't be reached or is too old
    */
-  async identify(signal?: AbortSignal): Promise<EngineIdentity> {
+  async identify(abort?: AbortSignal): Promise<EngineIdentity> {
     if (this.#identity !== undefined) return this.#identity;
-    const version: EngineVersion = await this.requestJson("GET", "/version", { signal });
+    const version: EngineVersion = await this.requestJson("GET", "/version", { abort });
     const podman = version.Components?.find((component) => component.Name === "Podman Engine");
     const kind: EngineKind = podman !== undefined
       ? "podman"
       : version.Platform?.Name === "apex embedded engine"
       ? "embedded"
       : "docker";
-    const apiVersion = await this.#negotiate(signal);
+    const apiVersion = await this.#negotiate(abort);
     return this.#identity = { kind, version: podman?.Version ?? version.Version, apiVersion };
   }
 
@@ -102,25 +102,29 @@ export class EngineClient implements Disposable {
     this.#identity = undefined;
   }
 
-  info(signal?: AbortSignal): Promise<EngineInfo> {
+  info(abort?: AbortSignal): Promise<EngineInfo> {
     const isInfo = (reply: unknown) =>
       isObject(reply) && typeof reply.ID === "string" && typeof reply.SystemTime === "string";
-    return this.requestJson("GET", "/info", { isRight: isInfo, signal });
+    return this.requestJson("GET", "/info", { isRight: isInfo, abort });
   }
 
   /** Resolves when the engine answers. */
-  async ping(signal?: AbortSignal): Promise<void> {
-    await this.#askPing(signal);
+  async ping(abort?: AbortSignal): Promise<void> {
+    await this.#askPing(abort);
   }
 
   /** All containers, stopped ones too. */
-  listContainers(signal?: AbortSignal): Promise<ContainerSummary[]> {
-    return this.requestJson("GET", "/containers/json", { isRight: Array.isArray, query: { all: 1 }, signal });
+  listContainers(abort?: AbortSignal): Promise<ContainerSummary[]> {
+    return this.requestJson("GET", "/containers/json", {
+      isRight: Array.isArray,
+      query: { all: 1 },
+      abort,
+    });
   }
 
   /** @throws {EngineError} `not_found` when it is gone */
-  inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerInspect> {
-    return this.requestJson("GET", `/containers/${encodeURIComponent(id)}/json`, { signal });
+  inspectContainer(id: string, abort?: AbortSignal): Promise<ContainerInspect> {
+    return this.requestJson("GET", `/containers/${encodeURIComponent(id)}/json`, { abort });
   }
 
   /**
@@ -129,10 +133,10 @@ export class EngineClient implements Disposable {
    */
   async requestJson<T>(method: string, path: string, options: JsonRequestOptions = {}): Promise<T> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, isRight = isObject, ...request } = options;
-    using deadline = new Deadline(timeoutMs, { clock: this.#clock, abort: options.signal });
+    using deadline = new Deadline(timeoutMs, { clock: this.#clock, abort: options.abort });
     const response = await this.request(method, path, {
       ...request,
-      signal: deadline.abortSignal,
+      abort: deadline.abortSignal,
       timeoutMs: 0,
     });
     try {
@@ -144,7 +148,7 @@ export class EngineClient implements Disposable {
       if (!isRight(reply)) throw new SyntaxError("it is not what the Docker API defines");
       return reply as T;
     } catch (error) {
-      options.signal?.throwIfAborted();
+      options.abort?.throwIfAborted();
       const reason: unknown = deadline.abortSignal.aborted ? deadline.abortSignal.reason : error;
       const message = `the engine's reply to ${method} ${path} cannot be read: ${messageOf(reason)}`;
       throw new EngineError(message, { cause: error });
@@ -158,13 +162,13 @@ export class EngineClient implements Disposable {
    * @throws {EngineError} for every other status, and when no reply comes; the signal's reason when it aborts
    */
   async request(method: string, path: string, options: EngineRequestOptions = {}): Promise<Response> {
-    const { query = {}, headers = {}, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-    const apiVersion = await this.#negotiate(signal);
+    const { query = {}, headers = {}, abort, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const apiVersion = await this.#negotiate(abort);
     const isRaw = options.body instanceof Uint8Array || options.body instanceof ReadableStream;
     return await this.#checked({
       method,
       target: `/v${apiVersion}${path}${queryString(query)}`,
-      signal,
+      abort,
       timeoutMs,
       ...(options.body === undefined ? { headers } : {
         body: isRaw ? options.body as BodyInit : JSON.stringify(options.body),
@@ -180,14 +184,14 @@ export class EngineClient implements Disposable {
    */
   async openLong(
     path: string,
-    options: Pick<EngineRequestOptions, "query" | "signal" | "timeoutMs"> = {},
+    options: Pick<EngineRequestOptions, "query" | "abort" | "timeoutMs"> = {},
   ): Promise<ReadableStream<Uint8Array>> {
-    const { query = {}, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-    const target = `/v${await this.#negotiate(signal)}${path}${queryString(query)}`;
+    const { query = {}, abort, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const target = `/v${await this.#negotiate(abort)}${path}${queryString(query)}`;
     return await openLongReply({
       socketPath: this.socketPath,
       target,
-      signal,
+      abort,
       timeoutMs,
       clock: this.#clock,
     });
@@ -197,32 +201,32 @@ export class EngineClient implements Disposable {
    * Opens the stream of container events; resolves when its headers are here. Health probes' `exec_*` are not in it.
    * The stream ends when the engine ends it cleanly, and throws when it breaks or `signal` aborts.
    */
-  async openEvents({ sinceNano, signal }: OpenEventsOptions): Promise<AsyncIterable<EngineEvent>> {
-    const { kind } = await this.identify(signal);
+  async openEvents({ sinceNano, abort }: OpenEventsOptions): Promise<AsyncIterable<EngineEvent>> {
+    const { kind } = await this.identify(abort);
     const filters = eventFilters(kind);
     const since = sinceNano === undefined ? undefined : formatEngineTime(sinceNano);
-    const response = await this.request("GET", "/events", { query: { since, filters }, signal });
+    const response = await this.request("GET", "/events", { query: { since, filters }, abort });
     if (response.body === null) throw new EngineError("the engine's event stream has no body");
-    return readEvents(response.body, { logger: this.#logger, signal });
+    return readEvents(response.body, { logger: this.#logger, abort });
   }
 
   [Symbol.dispose](): void {
     this.#transport[Symbol.dispose]();
   }
 
-  async #negotiate(signal: AbortSignal | undefined): Promise<string> {
+  async #negotiate(abort: AbortSignal | undefined): Promise<string> {
     if (this.#apiVersion !== undefined) return this.#apiVersion;
-    return this.#apiVersion = negotiateApiVersion(await this.#askPing(signal), this.#transport.place);
+    return this.#apiVersion = negotiateApiVersion(await this.#askPing(abort), this.#transport.place);
   }
 
   /** The API version that `/_ping` names, which is the same under every version prefix. */
-  async #askPing(signal: AbortSignal | undefined): Promise<string | null> {
-    using deadline = new Deadline(DEFAULT_TIMEOUT_MS, { clock: this.#clock, abort: signal });
+  async #askPing(abort: AbortSignal | undefined): Promise<string | null> {
+    using deadline = new Deadline(DEFAULT_TIMEOUT_MS, { clock: this.#clock, abort });
     const response = await this.#checked({
       method: "GET",
       target: "/_ping",
       timeoutMs: 0,
-      signal: deadline.abortSignal,
+      abort: deadline.abortSignal,
     });
     await response.body?.cancel();
     return response.headers.get("api-version");

@@ -22,7 +22,7 @@ export interface ExecRequest {
   /** `name`, `uid` or `uid:gid`. */
   readonly user?: string;
   /** Gives up waiting. */
-  readonly signal?: AbortSignal;
+  readonly abort?: AbortSignal;
   readonly clock: Clock;
 }
 
@@ -48,8 +48,8 @@ const MAX_ASKS = 250;
  */
 export async function execCommand(client: EngineClient, request: ExecRequest): Promise<ExecResult> {
   const { id, cmd, timeoutMs = 0, env = [], workdir, user, clock } = request;
-  using deadline = new Deadline(timeoutMs, { clock, abort: request.signal });
-  const { abortSignal: signal } = deadline;
+  using deadline = new Deadline(timeoutMs, { clock, abort: request.abort });
+  const { abortSignal: abort } = deadline;
   try {
     const { Id } = await client.requestJson<{ Id: string }>(
       "POST",
@@ -64,26 +64,26 @@ export async function execCommand(client: EngineClient, request: ExecRequest): P
           ...(user !== undefined && { User: user }),
         },
         isRight: hasId,
-        signal,
+        abort,
       },
     );
     const started = await client.request("POST", `/exec/${Id}/start`, {
       body: { Detach: false, Tty: false },
-      signal,
+      abort,
     });
     const stdout = new BoundedBytes();
     const stderr = new BoundedBytes();
     if (started.body !== null) {
-      for await (const { stream, bytes } of readLog(started.body, { tty: false, signal })) {
+      for await (const { stream, bytes } of readLog(started.body, { tty: false, abort })) {
         (stream === "stderr" ? stderr : stdout).add(bytes);
       }
     }
-    const exitCode = await exitCodeOf(client, Id, { clock, signal });
+    const exitCode = await exitCodeOf(client, Id, { clock, abort });
     const truncated = stdout.isOver || stderr.isOver;
     return { exitCode, stdout: stdout.joined(), stderr: stderr.joined(), truncated };
   } catch (error) {
-    request.signal?.throwIfAborted();
-    if (!(signal.reason instanceof DeadlineExceeded)) throw brokenOff(error);
+    request.abort?.throwIfAborted();
+    if (!(abort.reason instanceof DeadlineExceeded)) throw brokenOff(error);
     const message = `"${cmd[0]}" has not ended within ${timeoutMs / 1000} s; it goes on in the container`;
     throw new ApexError("timeout", message, { cause: error });
   }
@@ -92,14 +92,14 @@ export async function execCommand(client: EngineClient, request: ExecRequest): P
 async function exitCodeOf(
   client: EngineClient,
   execId: string,
-  options: { clock: Clock; signal: AbortSignal },
+  options: { clock: Clock; abort: AbortSignal },
 ): Promise<number> {
   for (let asks = 0; asks < MAX_ASKS; asks++) {
     const exec: ExecInspect = await client.requestJson("GET", `/exec/${execId}/json`, {
-      signal: options.signal,
+      abort: options.abort,
     });
     if (!exec.Running && exec.ExitCode !== null) return exec.ExitCode;
-    await abortableDelay(ASK_AGAIN_MS, { clock: options.clock, abort: options.signal });
+    await abortableDelay(ASK_AGAIN_MS, { clock: options.clock, abort: options.abort });
   }
   throw new EngineError("the command's output has ended, but the engine says that it still runs");
 }

@@ -19,7 +19,7 @@ export interface PullProgress {
 
 export interface PullOptions {
   readonly clock: Clock;
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
@@ -37,26 +37,26 @@ const MAX_LINE_BYTES = 64 * 1024;
 export async function pullImage(
   client: EngineClient,
   image: string,
-  { clock, signal, onProgress = () => {} }: PullOptions,
+  { clock, abort, onProgress = () => {} }: PullOptions,
 ): Promise<void> {
   const reference = parseImageReference(image);
   if (reference === undefined) {
     throw new ApexError("usage", `cannot pull image "${image}": it is not an image name`);
   }
-  using link = new Deadline(0, { clock, abort: signal });
+  using link = new Deadline(0, { clock, abort });
   try {
     const response = await client.request("POST", "/images/create", {
       query: { fromImage: reference.name, tag: reference.tag },
-      signal: link.abortSignal,
+      abort: link.abortSignal,
       timeoutMs: IDLE_TIMEOUT_MS,
     });
     if (response.body === null) return;
-    for await (const line of progressLines(response.body, { clock, signal: link.abortSignal })) {
+    for await (const line of progressLines(response.body, { clock, abort: link.abortSignal })) {
       const progress = readLine(line, image);
       if (progress !== undefined) onProgress(progress);
     }
   } catch (error) {
-    signal?.throwIfAborted();
+    abort?.throwIfAborted();
     throw pullFailure(image, error);
   }
 }
@@ -64,10 +64,10 @@ export async function pullImage(
 /** Lines of the body; gives up when it stands still for too long. */
 async function* progressLines(
   body: ReadableStream<Uint8Array>,
-  { clock, signal }: { clock: Clock; signal: AbortSignal },
+  { clock, abort }: { clock: Clock; abort: AbortSignal },
 ): AsyncGenerator<string> {
   const reader = linesOf(body, { maxLineBytes: MAX_LINE_BYTES });
-  const release = cancelOnAbort(reader, signal);
+  const release = cancelOnAbort(reader, abort);
   try {
     while (true) {
       let isIdle = false;
@@ -76,7 +76,7 @@ async function* progressLines(
         void cancelReader(reader);
       });
       const { done, value } = await reader.read().finally(cancelIdle);
-      signal.throwIfAborted();
+      abort.throwIfAborted();
       if (isIdle) throw new DeadlineExceeded(IDLE_TIMEOUT_MS);
       if (done) return;
       yield value;

@@ -40,7 +40,7 @@ export class ContainerTerminals {
       apiVersion,
       id,
       stdin: true,
-      signal: abort,
+      abort,
       clock: this.#clock,
     });
   }
@@ -67,13 +67,13 @@ export class ContainerTerminals {
     id: string,
     { maxBytes, abort }: { readonly maxBytes: number; readonly abort: AbortSignal },
   ): Promise<Uint8Array> {
-    return await readTtyTail(this.#client, id, { maxBytes, signal: abort });
+    return await readTtyTail(this.#client, id, { maxBytes, abort });
   }
 
   /** Sets the size of the terminal. Works only while the container runs. */
   async resize(id: string, { columns, rows, abort }: TerminalSize & { abort: AbortSignal }): Promise<void> {
     const query = { w: columns, h: rows };
-    const reply = await this.#client.request("POST", `/containers/${id}/resize`, { query, signal: abort });
+    const reply = await this.#client.request("POST", `/containers/${id}/resize`, { query, abort });
     await reply.body?.cancel();
   }
 }

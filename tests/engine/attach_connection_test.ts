@@ -188,14 +188,14 @@ Deno.test("attachContainer() ends with its signal's reason, and closes the conne
     closed.resolve();
   });
   const aborting = new AbortController();
-  const attaching = attachContainer({ ...engine.options, signal: aborting.signal });
+  const attaching = attachContainer({ ...engine.options, abort: aborting.signal });
   const rejected = assertRejects(() => attaching, Error, "never mind");
   await asked.promise;
   aborting.abort(new Error("never mind"));
   await within(5_000, "the rejection", rejected);
   await within(5_000, "the connection's end", closed.promise);
   await assertRejects(
-    () => attachContainer({ ...engine.options, signal: aborting.signal }),
+    () => attachContainer({ ...engine.options, abort: aborting.signal }),
     Error,
     "never mind",
   );
@@ -209,7 +209,7 @@ Deno.test("an attach outlives the signal and the time limit of its attempt", asy
     await send(conn, await untilClosed(conn));
   });
   const aborting = new AbortController();
-  using attached = await attachContainer({ ...engine.options, clock, signal: aborting.signal });
+  using attached = await attachContainer({ ...engine.options, clock, abort: aborting.signal });
   aborting.abort();
   clock.advance(60_000);
   await attached.write(new TextEncoder().encode("echo"));

@@ -241,7 +241,7 @@ Deno.test("EngineClient is aborted while it connects, waits for headers, and rea
   waiting.abort(reason);
   await failing;
   const streaming = new AbortController();
-  const events = await client.openEvents({ signal: streaming.signal });
+  const events = await client.openEvents({ abort: streaming.signal });
   const reading = assertRejects(
     async () => {
       for await (const _ of events);
@@ -269,7 +269,7 @@ Deno.test("EngineClient.openEvents() asks Docker for container events without ex
     });
     using client = new EngineClient({ socketPath: server.socketPath });
     const aborter = new AbortController();
-    for await (const _ of await client.openEvents({ sinceNano: 5.5e9, signal: aborter.signal }));
+    for await (const _ of await client.openEvents({ sinceNano: 5.5e9, abort: aborter.signal }));
     const query = new URL(target, "http://e").searchParams;
     assertEquals(query.get("since"), "5.500000000");
     const filters = JSON.parse(query.get("filters") ?? "");

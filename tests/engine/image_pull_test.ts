@@ -159,7 +159,7 @@ Deno.test("pullImage() ends with the signal's reason, and hangs up", async () =>
     hungUp.resolve();
   };
   const onProgress = () => abort.abort(new RangeError("enough"));
-  const pulled = pullFrom(answer, { signal: abort.signal, onProgress, afterwards: hungUp.promise });
+  const pulled = pullFrom(answer, { abort: abort.signal, onProgress, afterwards: hungUp.promise });
   await assertRejects(() => pulled, RangeError, "enough");
 });
 

@@ -12,7 +12,7 @@ import { podmanAvailable, startPodman } from "../support/engines/podman_engine.t
 async function actionsUntil(client: EngineClient, id: string, last: string): Promise<string[]> {
   const ending = new AbortController();
   const actions: string[] = [];
-  for await (const event of await client.openEvents({ sinceNano: 1e9, signal: ending.signal })) {
+  for await (const event of await client.openEvents({ sinceNano: 1e9, abort: ending.signal })) {
     if (event.id === id) actions.push(event.action);
     if (event.id === id && event.action === last) break;
   }

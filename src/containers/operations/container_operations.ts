@@ -167,7 +167,7 @@ export class ContainerOperations {
   async exec(target: string, cmd: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     const { client, clock } = this.#options;
     const { env = {}, ...rest } = options;
-    return await this.#attempt({ operation: "exec", on: target, abort: options.signal }, async (id) => {
+    return await this.#attempt({ operation: "exec", on: target, abort: options.abort }, async (id) => {
       if (cmd.length === 0) throw new ApexError("usage", "no command was given");
       return await execCommand(client, { ...rest, id, cmd, env: environment(env), clock });
     });
@@ -182,7 +182,7 @@ export class ContainerOperations {
         logger.error(`a listener of the pull of ${image} failed: ${messageOf(error)}`);
       }
     };
-    await pullImage(client, image, { clock, signal, onProgress: guarded });
+    await pullImage(client, image, { clock, abort: signal, onProgress: guarded });
   }
 
   #post(operation: ContainerOperation, target: string, options: SendOptions = {}): Promise<void> {
@@ -222,7 +222,7 @@ export class ContainerOperations {
     using deadline = new Deadline(timeoutMs, { clock, abort });
     const response = await client.request(method, path, {
       query,
-      signal: deadline.abortSignal,
+      abort: deadline.abortSignal,
       timeoutMs: 0,
     });
     await response.body?.cancel();

@@ -49,7 +49,7 @@ export class ContainerQuestions {
       const { StatusCode }: { StatusCode: number } = await this.#client.requestJson(
         "POST",
         `/containers/${encodeURIComponent(id)}/wait`,
-        { timeoutMs: 0, signal },
+        { timeoutMs: 0, abort: signal },
       );
       return { exitCode: StatusCode };
     });
@@ -61,7 +61,7 @@ export class ContainerQuestions {
       const { apiVersion } = await this.#client.identify(signal);
       const { socketPath } = this.#client;
       const options = { socketPath, apiVersion, id, stdin: true, output: false };
-      return await attachContainer({ ...options, signal, clock: this.#clock });
+      return await attachContainer({ ...options, abort: signal, clock: this.#clock });
     });
   }
 

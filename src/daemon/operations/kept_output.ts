@@ -162,7 +162,7 @@ export class TaskOutputKeeper {
     const task = tasks.runs(taskId).find((run) => run.containerId === containerId);
     if (maxBytes === 0 || task === undefined || containers.find(containerId)?.state === "created") return;
     try {
-      this.#store(task, await containers.logTail(containerId, { maxBytes, signal }));
+      this.#store(task, await containers.logTail(containerId, { maxBytes, abort: signal }));
     } catch (error) {
       // This apex ends, and the next one removes the container; or another program has removed it.
       if (signal.aborted || (error instanceof ApexError && error.code === "not_found")) return;

@@ -75,8 +75,8 @@ export class EventFollower implements AsyncDisposable {
     await this.#running;
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
-    for (let hasToldOfFailure = false; !signal.aborted;) {
+  async #run(abort: AbortSignal): Promise<void> {
+    for (let hasToldOfFailure = false; !abort.aborted;) {
       const connection = this.#connection = new FollowedConnection({
         client: this.#client,
         handlers: this.#handlers,
@@ -84,9 +84,9 @@ export class EventFollower implements AsyncDisposable {
         clock: this.#clock,
         logger: this.#logger,
       });
-      const why = await failureOf(connection.run(signal));
+      const why = await failureOf(connection.run(abort));
       this.#connection = undefined;
-      if (signal.aborted) return;
+      if (abort.aborted) return;
 
       if (connection.isConnected || !hasToldOfFailure) {
         hasToldOfFailure = true;
@@ -99,10 +99,10 @@ export class EventFollower implements AsyncDisposable {
       const delayMs = this.#backoff.next();
       this.#logger.debug(`trying the engine again in ${Math.round(delayMs)} ms: ${why}`);
       try {
-        await abortableDelay(delayMs, { clock: this.#clock, abort: signal });
+        await abortableDelay(delayMs, { clock: this.#clock, abort });
       } catch (error) {
         // Disposed while it waited; anything else would be a defect.
-        if (!signal.aborted) throw error;
+        if (!abort.aborted) throw error;
       }
     }
   }

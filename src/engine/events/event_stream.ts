@@ -16,21 +16,21 @@ const RECORD_SEPARATOR = 0x1e;
 export interface ReadEventsOptions {
   readonly logger: Logger;
   /** Ends the stream: the iteration throws its reason, and the body is cancelled. */
-  readonly signal?: AbortSignal;
+  readonly abort?: AbortSignal;
   readonly maxLineBytes?: number;
 }
 
 /** The events of one `/events` body, in order. Ends with the body; throws what reading it throws. Iterate it once. */
 export function readEvents(
   body: ReadableStream<Uint8Array>,
-  { logger, signal, maxLineBytes = MAX_EVENT_LINE_BYTES }: ReadEventsOptions,
+  { logger, abort, maxLineBytes = MAX_EVENT_LINE_BYTES }: ReadEventsOptions,
 ): AsyncIterable<EngineEvent> {
   const skipped = skippedLines(logger);
   const reader = linesOf(body, {
     maxLineBytes,
     onTooLong: (bytes) => skipped(`it has ${bytes} bytes, more than ${maxLineBytes}`),
   });
-  return { [Symbol.asyncIterator]: () => new EventIterator(reader, { skipped, signal }) };
+  return { [Symbol.asyncIterator]: () => new EventIterator(reader, { skipped, abort }) };
 }
 
 /**
@@ -41,23 +41,23 @@ export function readEvents(
 class EventIterator implements AsyncIterator<EngineEvent, undefined> {
   readonly #reader: ReadableStreamDefaultReader<string>;
   readonly #skipped: (why: string) => void;
-  readonly #signal: AbortSignal | undefined;
+  readonly #abort: AbortSignal | undefined;
   readonly #release: () => void;
 
   constructor(
     reader: ReadableStreamDefaultReader<string>,
-    { skipped, signal }: { skipped: (why: string) => void; signal: AbortSignal | undefined },
+    { skipped, abort }: { skipped: (why: string) => void; abort: AbortSignal | undefined },
   ) {
     this.#reader = reader;
     this.#skipped = skipped;
-    this.#signal = signal;
-    this.#release = cancelOnAbort(reader, signal);
+    this.#abort = abort;
+    this.#release = cancelOnAbort(reader, abort);
   }
 
   async next(): Promise<IteratorResult<EngineEvent, undefined>> {
     while (true) {
       const { done, value: line } = await this.#reader.read();
-      if (this.#signal?.aborted) throw this.#signal.reason;
+      if (this.#abort?.aborted) throw this.#abort.reason;
       if (done) {
         this.#release();
         return { done: true, value: undefined };

@@ -49,9 +49,9 @@ export interface FollowHandlers {
    * The stream has been quiet after a list: reconcile what differs. The list is from before the quiet, so an event
    * delivered since `connected`, or since the last reconcile, is newer than it. Awaited before the next list. When it
    * rejects, a fresh list and reconcile follow in 10 s.
-   * @param signal aborts when the connection ends
+   * @param abort aborts when the connection ends
    */
-  reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<void>;
+  reconcile(containers: ContainerSummary[], abort: AbortSignal): Promise<void>;
   /** Once for each loss of a connection, and once if the very first attempt fails; not for each retry. */
   disconnected(error: string): void;
 }
@@ -117,11 +117,11 @@ export class FollowedConnection {
    * Follows until something ends it, then rejects; nothing of it is left running.
    * @throws {EngineError} why the connection is over; the signal's reason when it aborts
    */
-  async run(signal: AbortSignal): Promise<never> {
-    signal.throwIfAborted();
+  async run(abort: AbortSignal): Promise<never> {
+    abort.throwIfAborted();
     const ending = new AbortController();
-    const end = () => ending.abort(signal.reason);
-    signal.addEventListener("abort", end, { once: true });
+    const end = () => ending.abort(abort.reason);
+    abort.addEventListener("abort", end, { once: true });
     try {
       this.#client.forget();
       const identity = await this.#client.identify(ending.signal);
@@ -130,14 +130,14 @@ export class FollowedConnection {
       if (nowNano === undefined) throw new EngineError(`the engine says its time is "${info.SystemTime}"`);
       const engineId = engineIdentity(identity.kind, info);
       const sinceNano = this.#memory.begin(engineId, nowNano);
-      const events = await this.#client.openEvents({ sinceNano, signal: ending.signal });
+      const events = await this.#client.openEvents({ sinceNano, abort: ending.signal });
       return await firstFailure([
         this.#readStream(events),
         this.#listAndReconcile({ ...identity, engineId }, ending.signal),
         this.#ping(ending.signal),
       ], ending);
     } finally {
-      signal.removeEventListener("abort", end);
+      abort.removeEventListener("abort", end);
     }
   }
 
@@ -153,24 +153,24 @@ export class FollowedConnection {
 
   async #listAndReconcile(
     engine: EngineIdentity & { engineId: string },
-    signal: AbortSignal,
+    abort: AbortSignal,
   ): Promise<never> {
-    let containers = await this.#client.listContainers(signal);
+    let containers = await this.#client.listContainers(abort);
     this.#connected(engine, containers);
     while (true) {
-      await this.#untilQuiet(signal);
-      const isReconciled = await this.#reconcile(containers, signal);
+      await this.#untilQuiet(abort);
+      const isReconciled = await this.#reconcile(containers, abort);
       this.#hasLasted = true;
-      await this.#untilRelist(isReconciled ? RELIST_EVERY_MS : RETRY_RECONCILE_MS, signal);
+      await this.#untilRelist(isReconciled ? RELIST_EVERY_MS : RETRY_RECONCILE_MS, abort);
       this.#wantsRelist = false;
-      containers = await this.#client.listContainers(signal);
+      containers = await this.#client.listContainers(abort);
     }
   }
 
-  async #ping(signal: AbortSignal): Promise<never> {
+  async #ping(abort: AbortSignal): Promise<never> {
     while (true) {
-      await abortableDelay(PING_EVERY_MS, { clock: this.#clock, abort: signal });
-      using deadline = new Deadline(PING_TIMEOUT_MS, { clock: this.#clock, abort: signal });
+      await abortableDelay(PING_EVERY_MS, { clock: this.#clock, abort });
+      using deadline = new Deadline(PING_TIMEOUT_MS, { clock: this.#clock, abort });
       await this.#client.ping(deadline.abortSignal);
     }
   }
@@ -216,42 +216,42 @@ export class FollowedConnection {
   }
 
   /** Counts what came rather than taking the time: the machine's clock may jump. */
-  async #untilQuiet(signal: AbortSignal): Promise<void> {
+  async #untilQuiet(abort: AbortSignal): Promise<void> {
     for (let waitedMs = 0; waitedMs < MAX_QUIET_WAIT_MS; waitedMs += QUIET_MS) {
       const before = this.#arrivals;
-      await abortableDelay(QUIET_MS, { clock: this.#clock, abort: signal });
+      await abortableDelay(QUIET_MS, { clock: this.#clock, abort });
       if (this.#arrivals === before) return;
     }
   }
 
   /** False when it failed by itself; then it is tried again soon. */
-  async #reconcile(containers: ContainerSummary[], signal: AbortSignal): Promise<boolean> {
+  async #reconcile(containers: ContainerSummary[], abort: AbortSignal): Promise<boolean> {
     try {
-      await this.#handlers.reconcile(containers, signal);
+      await this.#handlers.reconcile(containers, abort);
       return true;
     } catch (error) {
-      signal.throwIfAborted();
+      abort.throwIfAborted();
       this.#logger.warn(`cannot compare the containers with the engine's list: ${messageOf(error)}`);
       return false;
     }
   }
 
-  async #untilRelist(delayMs: number, signal: AbortSignal): Promise<void> {
+  async #untilRelist(delayMs: number, abort: AbortSignal): Promise<void> {
     // The end may have come while the handlers reconciled, and a signal tells of it but once.
-    signal.throwIfAborted();
+    abort.throwIfAborted();
     if (this.#wantsRelist) return;
     const woken = new AbortController();
     this.#wakeRelist = () => woken.abort();
     const end = () => woken.abort();
-    signal.addEventListener("abort", end, { once: true });
+    abort.addEventListener("abort", end, { once: true });
     try {
       await abortableDelay(delayMs, { clock: this.#clock, abort: woken.signal });
     } catch (error) {
       if (!woken.signal.aborted) throw error;
-      signal.throwIfAborted();
+      abort.throwIfAborted();
       // Woken by a request: the wait is over.
     } finally {
-      signal.removeEventListener("abort", end);
+      abort.removeEventListener("abort", end);
       this.#wakeRelist = undefined;
     }
   }

@@ -14,7 +14,7 @@ export interface TransportRequest {
   readonly target: string;
   readonly body?: BodyInit;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
   /** Until the reply's headers are here; 0: no limit. */
   readonly timeoutMs: number;
 }
@@ -64,7 +64,7 @@ export class EngineTransport implements Disposable {
    * @throws the signal's reason when it aborts
    */
   async send(request: TransportRequest): Promise<Response> {
-    const deadline = new Deadline(request.timeoutMs, { clock: this.#clock, abort: request.signal });
+    const deadline = new Deadline(request.timeoutMs, { clock: this.#clock, abort: request.abort });
     try {
       const response = await this.#fetchTwice(request, deadline.abortSignal);
       // The caller's signal holds for the body too, so the link to it stays.
@@ -83,34 +83,34 @@ export class EngineTransport implements Disposable {
     this.#fresh.close();
   }
 
-  async #fetchTwice(request: TransportRequest, signal: AbortSignal): Promise<Response> {
+  async #fetchTwice(request: TransportRequest, abort: AbortSignal): Promise<Response> {
     const mayRepeat = request.method === "GET" || request.method === "HEAD";
     try {
-      return await this.#fetch(mayRepeat ? this.#kept : this.#fresh, request, signal);
+      return await this.#fetch(mayRepeat ? this.#kept : this.#fresh, request, abort);
     } catch (error) {
-      if (!mayRepeat || signal.aborted || !STALE.test(detailOf(error))) throw error;
-      return await this.#fetch(this.#fresh, request, signal);
+      if (!mayRepeat || abort.aborted || !STALE.test(detailOf(error))) throw error;
+      return await this.#fetch(this.#fresh, request, abort);
     }
   }
 
-  #fetch(client: Deno.HttpClient, request: TransportRequest, signal: AbortSignal): Promise<Response> {
+  #fetch(client: Deno.HttpClient, request: TransportRequest, abort: AbortSignal): Promise<Response> {
     return fetch(`http://localhost${request.target}`, {
       client,
       method: request.method,
       body: request.body ?? null,
       headers: request.headers ?? {},
       redirect: "error",
-      signal,
+      signal: abort,
     });
   }
 
-  #explain(error: unknown, { method, target }: TransportRequest, signal: AbortSignal): unknown {
+  #explain(error: unknown, { method, target }: TransportRequest, abort: AbortSignal): unknown {
     const path = target.replace(/\?.*$/, "");
-    if (signal.aborted) {
-      if (!(signal.reason instanceof DeadlineExceeded)) return signal.reason;
+    if (abort.aborted) {
+      if (!(abort.reason instanceof DeadlineExceeded)) return abort.reason;
       const message = `the engine at ${this.place} gave no answer to ${method} ${path} in ` +
-        `${signal.reason.timeoutMs / 1000} s`;
-      return new EngineError(message, { cause: signal.reason });
+        `${abort.reason.timeoutMs / 1000} s`;
+      return new EngineError(message, { cause: abort.reason });
     }
     const detail = detailOf(error);
     if (detail.includes("(Connect)")) {

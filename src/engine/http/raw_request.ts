@@ -16,7 +16,7 @@ export interface RawRequest {
   /** Beside `Host`. */
   readonly headers: Readonly<Record<string, string>>;
   /** Gives up on the attempt. A reply that is here goes on without it. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
   readonly clock?: Clock;
   /** Until the reply's head is here; 0: no limit. Default 30 s. */
   readonly timeoutMs?: number;
@@ -36,12 +36,12 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @throws the signal's reason when it aborts
  */
 export async function sendRawRequest(request: RawRequest): Promise<RawReply> {
-  const { socketPath, signal, clock = systemClock, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
-  signal?.throwIfAborted();
+  const { socketPath, abort, clock = systemClock, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
+  abort?.throwIfAborted();
   const conn = await connect(socketPath);
   let isTaken = false;
   try {
-    using deadline = new Deadline(timeoutMs, { clock, abort: signal });
+    using deadline = new Deadline(timeoutMs, { clock, abort });
     const close = () => closeQuietly(conn);
     deadline.abortSignal.addEventListener("abort", close, { once: true });
     try {

@@ -34,8 +34,8 @@ export async function* readContainerLogs(
 ): AsyncGenerator<LogChunk, void, undefined> {
   // A signal of this call's own: the caller's may live long and would keep what is hung on it.
   using link = new Deadline(0, { clock, abort: options.abort });
-  const { abortSignal: signal } = link;
-  const { Config } = await client.inspectContainer(id, signal);
+  const { abortSignal: abort } = link;
+  const { Config } = await client.inspectContainer(id, abort);
   const body = await client.openLong(`/containers/${encodeURIComponent(id)}/logs`, {
     query: {
       stdout: true,
@@ -46,11 +46,11 @@ export async function* readContainerLogs(
         (options.sinceMs === undefined ? undefined : formatEngineTime(options.sinceMs * NANO_PER_MS)),
       timestamps: options.timestamps,
     },
-    signal,
+    abort,
     // An engine may hold the headers back until there is something to follow.
     ...(follow && { timeoutMs: 0 }),
   });
-  yield* readLog(body, { tty: Config.Tty === true, signal });
+  yield* readLog(body, { tty: Config.Tty === true, abort });
 }
 
 /**
@@ -80,12 +80,12 @@ const MAX_TIME_BYTES = 64;
  */
 export async function findLogStart(
   client: EngineClient,
-  { id, clock, tail, sinceMs, abort: signal }: LogStartOptions & {
+  { id, clock, tail, sinceMs, abort }: LogStartOptions & {
     readonly id: string;
     readonly clock: Clock;
   },
 ): Promise<string | undefined> {
-  using deadline = new Deadline(READ_WITHIN_MS, { clock, abort: signal });
+  using deadline = new Deadline(READ_WITHIN_MS, { clock, abort });
   if ((await client.identify(deadline.abortSignal)).kind === "podman") return undefined;
   const { Config } = await client.inspectContainer(id, deadline.abortSignal);
   const body = await client.openLong(`/containers/${encodeURIComponent(id)}/logs`, {
@@ -96,10 +96,10 @@ export async function findLogStart(
       tail: Math.max(tail, 1),
       since: sinceMs === undefined ? undefined : formatEngineTime(sinceMs * NANO_PER_MS),
     },
-    signal: deadline.abortSignal,
+    abort: deadline.abortSignal,
   });
   let start = "";
-  for await (const { bytes } of readLog(body, { tty: Config.Tty === true, signal: deadline.abortSignal })) {
+  for await (const { bytes } of readLog(body, { tty: Config.Tty === true, abort: deadline.abortSignal })) {
     start += new TextDecoder().decode(bytes.subarray(0, MAX_TIME_BYTES));
     if (start.includes(" ") || start.length >= MAX_TIME_BYTES) break;
   }

@@ -20,7 +20,7 @@ export interface ReadLogOptions {
   /** Output of one stream is not joined over the bounds of frames: the engine writes a time before each. */
   readonly apart?: boolean;
   /** Ends the iteration, which throws its reason. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
 }
 
 const HEADER_BYTES = 8;
@@ -146,7 +146,7 @@ export function readLog(
  */
 class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #signal: AbortSignal | undefined;
+  readonly #abort: AbortSignal | undefined;
   /** Undefined: raw. */
   readonly #demuxer: LogDemuxer | undefined;
   /** Taken apart, and not asked for yet, the last one first: never more than one read brought. */
@@ -155,12 +155,12 @@ class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
 
   constructor(
     reader: ReadableStreamDefaultReader<Uint8Array>,
-    { tty, apart = false, signal }: ReadLogOptions,
+    { tty, apart = false, abort }: ReadLogOptions,
   ) {
     this.#reader = reader;
-    this.#signal = signal;
+    this.#abort = abort;
     this.#demuxer = tty ? undefined : new LogDemuxer({ apart });
-    this.#release = cancelOnAbort(reader, signal);
+    this.#release = cancelOnAbort(reader, abort);
   }
 
   [Symbol.asyncIterator](): this {
@@ -173,7 +173,7 @@ class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
       if (chunk !== undefined) return { done: false, value: chunk };
       try {
         const { done, value } = await this.#reader.read();
-        this.#signal?.throwIfAborted();
+        this.#abort?.throwIfAborted();
         if (done) {
           this.#release();
           this.#demuxer?.end();

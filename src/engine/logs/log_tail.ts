@@ -11,7 +11,7 @@ export interface LogTailOptions {
   /** Of the records, see {@linkcode decodeLogRecords}. */
   readonly maxBytes: number;
   /** Gives up. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
 }
 
 export interface LogTail {
@@ -40,18 +40,18 @@ const SPACE = 0x20;
  */
 export async function readLogTail(
   client: Pick<EngineClient, "identify" | "openLong">,
-  { id, clock, maxBytes, signal }: LogTailOptions & { readonly id: string; readonly clock: Clock },
+  { id, clock, maxBytes, abort }: LogTailOptions & { readonly id: string; readonly clock: Clock },
 ): Promise<LogTail> {
-  using deadline = new Deadline(READ_WITHIN_MS, { clock, abort: signal });
+  using deadline = new Deadline(READ_WITHIN_MS, { clock, abort });
   // Podman logs an unfinished line in pieces, and loses pieces if it is asked for the last lines only.
   const { kind } = await client.identify(deadline.abortSignal);
   let lines: number | undefined = kind === "podman" ? undefined : FIRST_LINES;
   while (true) {
     const query = { stdout: true, stderr: true, timestamps: true, tail: lines };
     const path = `/containers/${encodeURIComponent(id)}/logs`;
-    const body = await client.openLong(path, { query, signal: deadline.abortSignal });
+    const body = await client.openLong(path, { query, abort: deadline.abortSignal });
     const reader = new RecordReader(maxBytes);
-    for await (const chunk of readLog(body, { tty: false, apart: true, signal: deadline.abortSignal })) {
+    for await (const chunk of readLog(body, { tty: false, apart: true, abort: deadline.abortSignal })) {
       reader.push(chunk);
     }
     const tail = reader.end();

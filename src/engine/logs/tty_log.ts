@@ -14,7 +14,7 @@ import { ByteTail } from "./byte_tail.ts";
 export interface TtyTailOptions {
   readonly maxBytes: number;
   /** Also the limit in time: a log of the usual size takes milliseconds. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
 }
 
 /** Of a line on average; the engine is asked for so many lines that they hold more than enough bytes. */
@@ -33,27 +33,27 @@ const LF = 0x0a;
 export async function readTtyTail(
   client: EngineClient,
   id: string,
-  { maxBytes, signal }: TtyTailOptions,
+  { maxBytes, abort }: TtyTailOptions,
 ): Promise<Uint8Array> {
   // Podman logs what a terminal said piece by piece, and with `tail` it breaks lines where the pieces end.
-  const { kind } = await client.identify(signal);
+  const { kind } = await client.identify(abort);
   const tailLines = kind === "podman" ? undefined : Math.ceil(maxBytes / LEAST_LINE_BYTES);
   const query = { stdout: 1, stderr: 1, tail: tailLines };
   const path = `/containers/${encodeURIComponent(id)}/logs`;
-  const body = await client.openLong(path, { query, signal });
+  const body = await client.openLong(path, { query, abort });
   const tail = new ByteTail(maxBytes);
   const reader = body.getReader();
-  const release = cancelOnAbort(reader, signal);
+  const release = cancelOnAbort(reader, abort);
   try {
     while (true) {
       const { done, value } = await reader.read();
-      signal?.throwIfAborted();
+      abort?.throwIfAborted();
       if (done) return tail.bytes();
       tail.push(value);
     }
   } catch (error) {
     await cancelReader(reader);
-    signal?.throwIfAborted();
+    abort?.throwIfAborted();
     throw new EngineError(`the engine broke off the log of container ${id}: ${messageOf(error)}`, {
       cause: error,
     });

@@ -36,7 +36,7 @@ const CHECKS: Checks = {
     const asks = [
       () => manager.create({ ...SLEEPER, name: "abort-create" }, { signal }),
       () => manager.start(id, { signal }),
-      () => manager.exec(id, ["true"], { signal }),
+      () => manager.exec(id, ["true"], { abort: signal }),
       () => manager.inspect(id, signal),
       () => manager.stats(id, signal),
       () => manager.wait(id, { signal }),
@@ -50,7 +50,7 @@ const CHECKS: Checks = {
     const waits = [
       manager.stop(id, { timeoutSeconds: 600, signal: later.signal }),
       manager.wait(id, { signal: later.signal }),
-      manager.exec(id, ["sleep", "600"], { signal: later.signal }),
+      manager.exec(id, ["sleep", "600"], { abort: later.signal }),
       said(operated, { id, follow: true, abort: later.signal }),
     ];
     const settled = Promise.allSettled(waits);

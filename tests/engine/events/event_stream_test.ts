@@ -177,7 +177,7 @@ Deno.test("readEvents() ends at its signal on a stream that says nothing, and ca
   const quiet = new ReadableStream<Uint8Array>({ cancel: () => cancelled.resolve() });
   const reading = assertRejects(
     async () => {
-      for await (const _ of readEvents(quiet, { logger: silentLogger, signal: ending.signal }));
+      for await (const _ of readEvents(quiet, { logger: silentLogger, abort: ending.signal }));
     },
     Error,
     "enough",

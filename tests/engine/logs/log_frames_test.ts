@@ -140,7 +140,7 @@ Deno.test("readLog() gives all pieces of one chunk, in order", async () => {
 Deno.test("readLog() throws the signal's reason while it waits, and cancels the body", async () => {
   const body = new OpenBody(frame(1, "a"));
   const abort = new AbortController();
-  const log = readLog(body.stream, { tty: false, signal: abort.signal });
+  const log = readLog(body.stream, { tty: false, abort: abort.signal });
   await log.next();
   const waiting = log.next();
   abort.abort(new RangeError("enough"));
@@ -151,7 +151,7 @@ Deno.test("readLog() throws the signal's reason while it waits, and cancels the 
 Deno.test("readLog() throws the reason of a signal that was aborted before", async () => {
   const body = new OpenBody();
   const signal = AbortSignal.abort(new RangeError("enough"));
-  const log = readLog(body.stream, { tty: true, signal });
+  const log = readLog(body.stream, { tty: true, abort: signal });
   await assertRejects(() => within(5_000, "the end", log.next()), RangeError, "enough");
   await within(5_000, "the cancellation", body.cancelled);
 });

@@ -178,6 +178,6 @@ Deno.test("readTtyTail() ends with its signal's reason", async () => {
     }),
   );
   const client = stack.use(new EngineClient({ socketPath: server.socketPath }));
-  const reading = readTtyTail(client, "c0ffee", { maxBytes: 100, signal: aborting.signal });
+  const reading = readTtyTail(client, "c0ffee", { maxBytes: 100, abort: aborting.signal });
   await within(5_000, "the rejection", assertRejects(() => reading, Error, "that's enough"));
 });

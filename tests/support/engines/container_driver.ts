@@ -46,7 +46,7 @@ export class ContainerDriver implements Disposable {
   async untilTold(id: string, action: string): Promise<void> {
     const ending = new AbortController();
     const told = async (): Promise<void> => {
-      for await (const event of await this.client.openEvents({ sinceNano: 1e9, signal: ending.signal })) {
+      for await (const event of await this.client.openEvents({ sinceNano: 1e9, abort: ending.signal })) {
         if (event.id === id && event.action === action) return;
       }
       throw new Error(`the engine's events ended and had not told ${action} of ${id}`);
