@@ -1,8 +1,8 @@
 /**
- * The runtime's own floor for the way of an event: what a daemon and its client do, and nothing of what they are for.
+ * The shortest path of an event through a daemon and its client in this runtime: it copies bytes, and does nothing else.
  *
- * - `relay ENGINE_SOCKET SOCKET` sends each chunk of the engine's `/events` to whoever is connected
- * - `copy SOCKET` brings it to stdout
+ * - `relay ENGINE_SOCKET SOCKET` sends each chunk of the engine's `/events` to all connections
+ * - `copy SOCKET` copies what it gets to stdout
  */
 const [role, ...paths] = Deno.args as [string, ...string[]];
 if (role === "relay") await relay(paths[0]!, paths[1]!);

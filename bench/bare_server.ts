@@ -1,6 +1,6 @@
 /**
- * The floor of the runtime: `bench/sink_server.ts` without a log. It keeps its connections in a list and writes each
- * line to all of them, in the same lanes, and does nothing else: what apex costs more than this is apex's own.
+ * The best that the runtime allows: `bench/sink_server.ts` without an event log. It writes each line to all connections, in
+ * lanes as apex does, and does nothing else. The difference to apex is the cost of apex itself.
  */
 import { setImmediate } from "node:timers";
 
@@ -15,7 +15,7 @@ const accepting = (async () => {
   for await (const connection of events) {
     connections.add(connection);
     const drop = () => void (connections.delete(connection) && connection.close());
-    // Hang-ups are noticed as apex notices them: by a read that is always pending.
+    // As in apex, a pending read notices that a client has disconnected.
     connection.read(new Uint8Array(32)).then(drop, drop);
   }
 })();
@@ -23,7 +23,7 @@ const accepting = (async () => {
 async function writeToAll(): Promise<void> {
   let started = 0;
   for (const connection of connections) {
-    connection.write(LINE).catch(() => {}); // it has hung up: its read says so too
+    connection.write(LINE).catch(() => {}); // The pending read reports a disconnected client.
     if (++started % LANE_WIDTH === 0) await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -35,7 +35,7 @@ for await (const connection of control) {
   while (await connection.read(request) === request.length) {
     const lines = new DataView(request.buffer).getUint32(0, true);
     if (lines === 0) {
-      // The backlog is first in, first out: by the time of a turn with nothing to accept, all are there.
+      // The backlog is first in, first out: after this time, all earlier connections were accepted.
       await new Promise((resolve) => setTimeout(resolve, 200));
       await connection.write(new Uint8Array(1));
     }

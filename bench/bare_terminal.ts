@@ -1,8 +1,8 @@
 /**
  * `bare_terminal.ts relay ENGINE CONTAINER SOCKET`, `bare_terminal.ts attach SOCKET`
  *
- * A terminal joined to a container by two processes in the runtime of apex, and by nothing else: plain loops that copy
- * bytes, no frames, no screen. What apex takes longer is its own; what this takes longer than docker is the runtime's.
+ * A terminal that two processes connect to a container, in the runtime of apex: loops that copy bytes, without frames and
+ * without a screen. The difference to apex is the cost of apex itself; the difference to docker is the cost of the runtime.
  */
 import { attachContainer } from "../src/engine/attach_connection.ts";
 
@@ -24,22 +24,22 @@ async function relay([socketPath, id, path]: readonly string[]): Promise<void> {
     apiVersion: "1.41",
     stdin: true,
   });
-  // There is one client at most, so nobody can look whether it listens.
+  // It accepts only one client, so others cannot connect to test whether it listens.
   Deno.stdout.writeSync(new TextEncoder().encode("ready\n"));
   const client = await listener.accept();
-  const output = untilGone(copy(container, (bytes) => writeAll(client, bytes)));
-  await untilGone(copy(client, (bytes) => container.write(bytes)));
+  const output = untilClosed(copy(container, (bytes) => writeAll(client, bytes)));
+  await untilClosed(copy(client, (bytes) => container.write(bytes)));
   container[Symbol.dispose]();
   await output;
 }
 
-/** The terminal goes when all is measured, with output unread or on its way. */
-async function untilGone(copying: Promise<void>): Promise<void> {
+/** Ignores that the terminal is closed at the end of the measurement, while output is unread. */
+async function untilClosed(copying: Promise<void>): Promise<void> {
   try {
     await copying;
   } catch (error) {
-    const isGone = error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset;
-    if (!isGone) throw error;
+    const isClosed = error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset;
+    if (!isClosed) throw error;
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * From the engine's event to the line that a person sees: `apex events` beside `docker events`, on one dockerd, in one
- * run, for the same events. A line's age is its arrival minus the engine's own time of the event.
+ * Compares the latency of `apex events` and `docker events`, for the same events of one dockerd. The age of a line is its
+ * arrival minus the engine's time of the event.
  *
- * Then the same with a bare relay and copy in the same runtime in apex's place: a daemon is one process more on the way
- * than `docker events` has, and what apex costs more than that is apex's own.
+ * The same is then measured with a bare relay and copy in place of apex. The path of `docker events` has one process less,
+ * because it has no daemon; the bare relay shows how much of the difference that explains.
  */
 import { fromFileUrl } from "@std/path/posix";
 import { request } from "../src/client/control_exchange.ts";
@@ -21,19 +21,19 @@ import { TempDir } from "../tests/support/temp_dir.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 
 const ROUNDS = 400;
-/** A daemon runs for weeks: what its code costs while it is cold is not counted. */
+/** A daemon runs for weeks, so the time before its code is optimized is not measured. */
 const WARM_UP_ROUNDS = 400;
-/** Create and remove. */
+/** A creation and a removal. */
 const EVENTS_PER_ROUND = 2;
 const LF = 10;
 
-/** A person's pipeline beside the engine's own; the design's figure. */
+/** The target for the median latency of `apex events`, relative to `docker events`. */
 const MAX_RATIO = 1.3;
 
 export async function engineLatency(): Promise<void> {
   print("\nFrom the engine's event to its line, ms (create and remove on a private dockerd)");
   if (!await dockerAvailable() || !await isInstalled("docker")) {
-    print("dockerd, busybox or the docker client is not here, or this is not root: left out");
+    print("skipped: it requires root, dockerd, busybox and the docker client");
     return;
   }
   await using docker = await startDocker();
@@ -49,12 +49,12 @@ export async function engineLatency(): Promise<void> {
   printTable(["", "p50", "p99", "p50 ratio"], [
     row("apex events", apex.ours, verdictOf({ ratio: ratio(apex), target: MAX_RATIO, bound: "atMost" })),
     row("docker events", apex.docker, ""),
-    row("bare relay and copy", bare.ours, `${ratio(bare).toFixed(2)}x, the runtime's floor`),
+    row("bare relay and copy", bare.ours, `${ratio(bare).toFixed(2)}x, the runtime's minimum`),
     row("docker events beside it", bare.docker, ""),
   ]);
 }
 
-/** In milliseconds, of the same events. */
+/** The ages of the same events, in milliseconds. */
 interface Ages {
   readonly ours: readonly number[];
   readonly docker: readonly number[];
@@ -81,11 +81,11 @@ async function measureBare(docker: DockerEngine): Promise<Ages> {
   await eventually(async () => {
     await createAndRemove(docker.client);
     return events.lines > 0;
-  }, "the copy is connected");
+  }, "the connection of the copy");
   return await measureBeside(docker, events, dockerKey);
 }
 
-/** Makes events, and times the lines of `ours` and of the engine's own client. */
+/** Creates events, and measures the arrival of their lines in `ours` and in docker's client. */
 async function measureBeside(
   docker: DockerEngine,
   ours: LineReader,
@@ -108,7 +108,7 @@ async function measureBeside(
   return agesOf(ours.arrivals(keyOfOurs), peer.arrivals(dockerKey));
 }
 
-/** Both ages of each event after the warm-up, from the engine's own time, which docker's line has to the nanosecond. */
+/** Returns both ages of each event after the warm-up. The engine's time is in docker's line, in nanoseconds. */
 function agesOf(ours: Map<string, Arrival>, docker: Map<string, Arrival>): Ages {
   const pairs = [...docker].flatMap(([key, theirs]) => {
     const mine = ours.get(key);
@@ -120,7 +120,7 @@ function agesOf(ours: Map<string, Arrival>, docker: Map<string, Arrival>): Ages 
   };
 }
 
-/** Two events and no process: what is measured is the way of an event, not the start of a container. */
+/** Causes two events without starting a process, so that only the path of the events is measured. */
 async function createAndRemove(client: EngineClient): Promise<void> {
   const created = await client.request("POST", "/containers/create", {
     body: { Image: BUSYBOX_IMAGE, Cmd: ["true"] },
@@ -141,13 +141,13 @@ function dockerKey(line: string): string {
 
 interface Arrival {
   readonly line: string;
-  /** Milliseconds since the Unix epoch, as finely as the runtime tells. */
+  /** Milliseconds since the Unix epoch, as precise as the runtime's clock. */
   readonly atMs: number;
 }
 
 /**
- * A process whose output is timed as it comes. Nothing is looked into before the end: what reads one process's line
- * must not delay the stamp of the other's.
+ * A process whose output is recorded with its arrival times. The output is parsed only at the end, so that parsing the line
+ * of one process does not delay the arrival time of the other's.
  */
 class LineReader implements AsyncDisposable {
   lines = 0;
@@ -170,13 +170,13 @@ class LineReader implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** Resolves when so many lines have come since the start. */
+  /** Resolves when `lines` lines have arrived since the start. */
   reached(lines: number): Promise<void> {
     if (this.lines >= lines) return Promise.resolve();
     return new Promise((resolve) => this.#awaited = { lines, resolve });
   }
 
-  /** Every line with its time, by key. */
+  /** Returns every line with its arrival time, by key. */
   arrivals(keyOf: (line: string) => string): Map<string, Arrival> {
     const decoder = new TextDecoder();
     const arrivals = new Map<string, Arrival>();

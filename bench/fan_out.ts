@@ -1,15 +1,15 @@
-/** How many lines a second reach all subscribers, in bursts, beside the same in C. */
+/** Compares how many lines per second reach all subscribers, in bursts, with the same in C. */
 import type { BenchPrograms, Burst, SinkName } from "./programs.ts";
 import { median, print, printTable, verdictOf } from "./report.ts";
 
 interface Case extends Burst {
-  /** Times the rate of the C sink that writes line by line. */
+  /** The target, relative to the rate of the C sink that writes line by line. */
   readonly atLeastOfLine: number;
-  /** Times the rate of the C sink that writes 64 KiB at once. */
+  /** The target, relative to the rate of the C sink that writes 64 KiB at once. */
   readonly atLeastOfChunk?: number;
 }
 
-/** Bursts are within the log's memory, and long enough to fill what the sockets hold where that is affordable in C. */
+/** Bursts fit into the log's memory. Where C can afford it, they are long enough to fill the socket buffers. */
 const CASES: readonly Case[] = [
   { subscribers: 1, lines: 10_000, bursts: 12, atLeastOfLine: 1.5 },
   { subscribers: 10, lines: 10_000, bursts: 4, atLeastOfLine: 8 },
@@ -21,7 +21,7 @@ const ROUNDS = 3;
 
 export async function fanOut(programs: BenchPrograms): Promise<void> {
   print(
-    `\nFan-out: bursts of 231-byte lines, million deliveries a second, median of ${ROUNDS} alternating rounds`,
+    `\nFan-out: bursts of 231-byte lines, million deliveries per second, median of ${ROUNDS} alternating rounds`,
   );
   await using stack = new AsyncDisposableStack();
   const sinks = new Map<SinkName, Awaited<ReturnType<BenchPrograms["startSink"]>>>();

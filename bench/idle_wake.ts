@@ -1,6 +1,6 @@
 /**
- * One event to many idle subscribers: how long until the last of them has it, beside the same in C, and beside a bare
- * loop of writes in the same runtime, which is as near to C as anything in it can come.
+ * Measures how long one event takes to reach the last of many idle subscribers. Compares that with C, and with a bare loop of
+ * writes in the same runtime, the best that the runtime allows.
  */
 import type { BenchPrograms, SinkName } from "./programs.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
@@ -12,7 +12,9 @@ const CASES = [
 const ROUNDS = 8;
 
 export async function idleWake(programs: BenchPrograms): Promise<void> {
-  print(`\nOne event to idle subscribers, ms until the last one has it, ${ROUNDS} alternating rounds`);
+  print(
+    `\nOne event to idle subscribers, ms until the last one has received it, ${ROUNDS} alternating rounds`,
+  );
   const names: readonly SinkName[] = programs.native ? ["apex", "bare", "line"] : ["apex", "bare"];
   const rows: string[][] = [];
   for (const benchCase of CASES) {

@@ -1,7 +1,7 @@
 /**
- * What the journal costs and gives: publishing with and without it (the log alone: no engine before it), a look into a
- * million events, reading on from where one stopped, beside `tail -c` of the same bytes, and how long the event loop stands
- * still while a tenth of those events is forgotten.
+ * Measures the journal: publishing with and without it (the log alone, without an engine), a search in a million events, a
+ * resumed subscription compared with `tail -c` of the same bytes, and how long the event loop is blocked while a tenth of the
+ * events is deleted.
  */
 import { setImmediate } from "node:timers";
 import { EventLog } from "../src/eventlog/event_log.ts";
@@ -14,15 +14,15 @@ import { openStorage, type Storage } from "../src/storage/storage.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 
 const ROUNDS = 3;
-/** Published in one turn of the event loop. */
+/** Events published per turn of the event loop. */
 const BURST = 50;
 const PUBLISHED = 20_000;
 const STORED = 1_000_000;
-/** That run at the same time, with so many events each. */
+/** Tasks that run at the same time, each with EVENTS_PER_TASK events. */
 const CONCURRENT_TASKS = 20;
 const EVENTS_PER_TASK = 100;
 const RESUMED = 100_000;
-/** How often a stall of the event loop is looked for. */
+/** The interval at which the event loop is checked for a stall. */
 const TICK_MS = 2;
 
 export async function journal(): Promise<void> {
@@ -37,7 +37,7 @@ export async function journal(): Promise<void> {
       await lookingBack(events);
       await resuming({ log, dir });
     }
-    await forgetting(path);
+    await deleting(path);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -45,7 +45,7 @@ export async function journal(): Promise<void> {
 
 async function publishing(dir: string): Promise<void> {
   print(
-    `\nPublishing bursts of ${BURST} to subscribers on sockets, thousand events a second, median of ${ROUNDS}`,
+    `\nPublishing bursts of ${BURST} to subscribers on sockets, thousand events per second, median of ${ROUNDS}`,
   );
   const rows: string[][] = [];
   for (const subscribers of [1, 100]) {
@@ -68,7 +68,7 @@ async function publishing(dir: string): Promise<void> {
       `${(1e6 / withIt - 1e6 / without).toFixed(1)} µs`,
     ]);
   }
-  printTable(["subscribers", "without journal", "with", "ratio", "more for an event"], rows);
+  printTable(["subscribers", "without journal", "with", "ratio", "added per event"], rows);
 }
 
 async function publishingRate(
@@ -91,7 +91,7 @@ async function publishingRate(
   return PUBLISHED / (performance.now() - startedMs) * 1e3;
 }
 
-/** A journal of a million events, and the log that goes on with it. */
+/** Fills a journal with a million events, and returns it with its log. */
 async function stored(
   storage: Storage,
 ): Promise<{ log: EventLog; events: ReturnType<Storage["openJournal"]> }> {
@@ -144,13 +144,13 @@ async function resuming({ log, dir }: { log: EventLog; dir: string }): Promise<v
   }
   const [apex, tail] = [median(rates.apex), median(rates.tail)];
   print(
-    `Resume of ${RESUMED.toLocaleString("en")} events: ${(apex / 1e3).toFixed(0)} thousand a second; ` +
+    `Resume of ${RESUMED.toLocaleString("en")} events: ${(apex / 1e3).toFixed(0)} thousand per second; ` +
       `tail -c of the same bytes: ${(tail / 1e3).toFixed(0)} (${(apex / tail).toFixed(3)}x)`,
   );
 }
 
-/** Beside what is published meanwhile: two events in each turn that is looked at. */
-async function forgetting(path: string): Promise<void> {
+/** Measures stalls while old events are deleted and two events per tick are published. */
+async function deleting(path: string): Promise<void> {
   const { size } = await Deno.stat(path);
   const maxBytes = Math.floor(size * 0.9);
   using storage = openStorage({ path, clock: systemClock, logger: silentLogger });
@@ -158,8 +158,8 @@ async function forgetting(path: string): Promise<void> {
   const { oldestSeq } = events.status;
   await using log = new EventLog({ clock: systemClock, journal: events });
   const stallsMs: number[] = [];
-  const forgets = () => events.status.oldestSeq < oldestSeq + STORED / 10;
-  for (let n = STORED; forgets(); n += 2) {
+  const isDeleting = () => events.status.oldestSeq < oldestSeq + STORED / 10;
+  for (let n = STORED; isDeleting(); n += 2) {
     const startedMs = performance.now();
     await new Promise((resolve) => setTimeout(resolve, TICK_MS));
     stallsMs.push(Math.max(performance.now() - startedMs - TICK_MS, 0));
@@ -168,7 +168,7 @@ async function forgetting(path: string): Promise<void> {
   }
   const verdict = verdictOf({ ratio: quantile(stallsMs, 0.99) / 20, target: 1, bound: "atMost" });
   print(
-    `Forgetting ${(STORED / 10).toLocaleString("en")} events: the loop stands still for p50 ${
+    `Deleting ${(STORED / 10).toLocaleString("en")} events blocks the event loop for p50 ${
       median(stallsMs).toFixed(1)
     } ms, ` +
       `p99 ${quantile(stallsMs, 0.99).toFixed(1)} ms, max ${
@@ -183,7 +183,7 @@ async function tailRate(path: string, bytes: number): Promise<number> {
   let count = 0;
   for await (const chunk of child.stdout) count += chunk.length;
   await child.status;
-  if (count !== bytes) throw new Error(`tail gave ${count} of ${bytes} bytes`);
+  if (count !== bytes) throw new Error(`tail printed ${count} of ${bytes} bytes`);
   return RESUMED / (performance.now() - startedMs) * 1e3;
 }
 
@@ -209,13 +209,13 @@ async function socketPair(dir: string): Promise<{ server: Deno.UnixConn; client:
   const client = await Deno.connect({ transport: "unix", path });
   const server = await accepted;
   await Deno.remove(path).catch((error) => {
-    // Newer Deno unlinks it when the listener closes, which may have been first.
+    // Newer versions of Deno remove the socket when the listener is closed, which may have happened already.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
   return { server, client };
 }
 
-/** How many bytes came; with `copyPath` they are kept there. */
+/** Returns how many bytes were read. With `copyPath` they are written to that file. */
 async function readToEnd(client: Deno.UnixConn, copyPath?: string): Promise<number> {
   const buffer = new Uint8Array(256 * 1024);
   const pieces: Uint8Array[] = [];

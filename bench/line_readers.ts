@@ -1,6 +1,6 @@
 /**
- * `line_readers SOCKET SUBSCRIBERS`: connects so many, prints "ready", and then for each number of lines that stands in a
- * line of its input prints when (milliseconds since the Unix epoch) each of them has had so many more.
+ * `line_readers SOCKET SUBSCRIBERS` connects SUBSCRIBERS readers and prints "ready". Each line of its input is a number N.
+ * When each reader has received N further lines, it prints the time in milliseconds since the Unix epoch.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 
@@ -10,7 +10,7 @@ const encoder = new TextEncoder();
 const print = (line: string) => Deno.stdout.write(encoder.encode(`${line}\n`));
 
 class LineCounter {
-  /** Lines that came, less those that were asked for. */
+  /** Received lines minus requested lines. */
   #count = 0;
   #resolve: (() => void) | undefined;
 
@@ -22,7 +22,7 @@ class LineCounter {
     this.#count -= lines;
     return new Promise((resolve) => {
       this.#resolve = resolve;
-      this.#look();
+      this.#check();
     });
   }
 
@@ -37,11 +37,11 @@ class LineCounter {
         this
           .#count++;
       }
-      this.#look();
+      this.#check();
     }
   }
 
-  #look(): void {
+  #check(): void {
     if (this.#count < 0) return;
     this.#resolve?.();
     this.#resolve = undefined;

@@ -1,8 +1,8 @@
 /**
- * `deno task bench [FILTER]`: how apex does beside the alternatives, in one run on this machine. Ratios count, not
- * figures: both sides are measured in turns. A part runs when its name contains FILTER.
+ * `deno task bench [FILTER]` compares apex with alternatives, in one run on one machine. FILTER selects the parts whose names
+ * contain it. Both sides are measured in alternation, so the ratios are more meaningful than the absolute figures.
  *
- * The exit status is 0 whatever the ratios; each says PASS or MISS beside its target.
+ * Each ratio is printed with its target and PASS or MISS. The exit status is 0 in either case.
  */
 import { engineLatency } from "./engine_latency.ts";
 import { fanOut } from "./fan_out.ts";
@@ -27,10 +27,12 @@ const PARTS: Readonly<Record<string, (programs: BenchPrograms) => Promise<void>>
 const filter = Deno.args[0] ?? "";
 const chosen = Object.entries(PARTS).filter(([name]) => name.includes(filter));
 if (chosen.length === 0) {
-  print(`no part's name contains "${filter}"; there are ${Object.keys(PARTS).join(", ")}`);
+  print(`no part has a name that contains "${filter}"; the parts are ${Object.keys(PARTS).join(", ")}`);
 }
 
 await using programs = await BenchPrograms.prepare();
 print(`Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores`);
-if (!programs.native) print("There is no C compiler (cc): no comparison with C, and readers in Deno.");
+if (!programs.native) {
+  print("No C compiler (cc) is installed: no comparison with C, and the readers run in Deno.");
+}
 for (const [, part] of chosen) await part(programs);

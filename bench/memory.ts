@@ -1,4 +1,4 @@
-/** Resident memory of the event log's process, alone and with many subscribers. */
+/** Measures the resident memory of the event log's process, alone and with many subscribers. */
 import type { BenchPrograms } from "./programs.ts";
 import { print, printTable } from "./report.ts";
 
@@ -6,7 +6,9 @@ const SUBSCRIBERS = [0, 1_000, 10_000];
 const LINES = 1;
 
 export async function memory(programs: BenchPrograms): Promise<void> {
-  print(`\nResident memory, MiB (a process of ${Deno.version.deno} that runs the log and the events server)`);
+  print(
+    `\nResident memory, MiB (a process of Deno ${Deno.version.deno} with the event log and the events server)`,
+  );
   const rows: string[][] = [];
   for (const subscribers of SUBSCRIBERS) {
     await using sink = await programs.startSink("apex");
@@ -19,5 +21,5 @@ export async function memory(programs: BenchPrograms): Promise<void> {
       (await sink.residentMib()).toFixed(0),
     ]);
   }
-  printTable(["subscribers", "connected", `after an event`], rows);
+  printTable(["subscribers", "connected", "after an event"], rows);
 }

@@ -1,22 +1,22 @@
 /**
- * The programs that the bench runs beside each other: three sinks (apex's event log, and two in C), the readers, and
- * terminals, each a process of its own. The C ones are compiled for the run, where there is a `cc`.
+ * The programs that the bench compares: the sinks (apex's event log, and others), the readers, and terminals. Each runs as a
+ * process of its own. Those in C are compiled for the run, if `cc` is installed.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 
 /**
- * `apex`: the product. `bare`: the runtime's own floor, a loop of writes in Deno. `line`: C, a queue per subscriber and a
- * write per line. `chunk`: C, writes of 64 KiB.
+ * `apex` is the product. `bare` is a loop of writes in Deno, the best that the runtime allows. `line` is in C, with a queue
+ * per subscriber and a write per line. `chunk` is in C, with writes of 64 KiB.
  */
 export type SinkName = "apex" | "bare" | "line" | "chunk";
 
 export interface Burst {
   readonly subscribers: number;
-  /** Lines in a burst. */
+  /** Lines per burst. */
   readonly lines: number;
-  /** How many are measured; one more goes before, for warmth. */
+  /** How many bursts are measured. One more precedes them as a warm-up. */
   readonly bursts: number;
-  /** Between two bursts; none by default. */
+  /** The pause between two bursts; 0 by default. */
   readonly pauseMs?: number;
 }
 
@@ -38,12 +38,12 @@ export class LineProcess implements AsyncDisposable {
 
   async line(): Promise<string> {
     const { value, done } = await this.#stdout.read();
-    if (done) throw new Error(`process ${this.pid} of the bench has ended before its time`);
+    if (done) throw new Error(`process ${this.pid} of the bench has ended too early`);
     return value;
   }
 
   /** Writes a line to its input. */
-  async tell(line = ""): Promise<void> {
+  async writeLine(line = ""): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(`${line}\n`));
   }
 
@@ -52,7 +52,7 @@ export class LineProcess implements AsyncDisposable {
     try {
       this.#child.kill("SIGTERM");
     } catch (error) {
-      // It has ended by itself.
+      // The process has already ended.
       if (!(error instanceof TypeError)) throw error;
     }
     await this.#stdout.cancel();
@@ -60,13 +60,13 @@ export class LineProcess implements AsyncDisposable {
   }
 }
 
-/** A running server of lines. */
+/** A running server that sends lines to its subscribers. */
 export class Sink implements AsyncDisposable {
   readonly eventsPath: string;
   readonly controlPath: string;
   readonly #process: LineProcess;
 
-  /** @internal by {@linkcode BenchPrograms.startSink} */
+  /** Use {@linkcode BenchPrograms.startSink}. */
   constructor(command: readonly string[], dir: string) {
     this.eventsPath = `${dir}/e`;
     this.controlPath = `${dir}/c`;
@@ -78,7 +78,7 @@ export class Sink implements AsyncDisposable {
     return this;
   }
 
-  /** Resident memory, in MiB. */
+  /** Returns the resident memory, in MiB. */
   async residentMib(): Promise<number> {
     const status = await Deno.readTextFile(`/proc/${this.#process.pid}/status`);
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
@@ -89,32 +89,32 @@ export class Sink implements AsyncDisposable {
   }
 }
 
-/** A program at a pseudo-terminal of its own, and somebody fast who types at it. */
+/** A program in a pseudo-terminal, and a fast typist. */
 export class BenchTerminal implements AsyncDisposable {
   readonly #process: LineProcess;
 
-  /** @internal by {@linkcode BenchPrograms.openTerminal} */
+  /** Use {@linkcode BenchPrograms.openTerminal}. */
   constructor(command: readonly string[], env: Readonly<Record<string, string>>) {
     this.#process = new LineProcess(command, env);
   }
 
-  /** Resolves when the program has answered a key, and is silent. */
+  /** Resolves when the program has echoed a key, and then is silent. */
   async settle(): Promise<this> {
     await this.#ask("settle");
     return this;
   }
 
-  /** Milliseconds from each key to its coming back, one key after the other. */
+  /** Presses keys one after another. Returns the milliseconds from each key to its echo. */
   async pressKeys(count: number): Promise<number[]> {
     return (await this.#ask(`keys ${count}`)).split(" ").map((nanoseconds) => Number(nanoseconds) / 1e6);
   }
 
-  /** Presses return; milliseconds until so many bytes have come. */
+  /** Presses return. Returns the milliseconds until `bytes` bytes were printed. */
   async takeBytes(bytes: number): Promise<number> {
     return Number(await this.#ask(`take ${bytes}`)) / 1e6;
   }
 
-  /** Presses return. What the program shows then is read, and forgotten. */
+  /** Presses return. The output that follows is read and dropped. */
   async pressReturn(): Promise<void> {
     await this.#ask("return");
   }
@@ -124,14 +124,14 @@ export class BenchTerminal implements AsyncDisposable {
   }
 
   async #ask(line: string): Promise<string> {
-    await this.#process.tell(line);
+    await this.#process.writeLine(line);
     return await this.#process.line();
   }
 }
 
-/** What can be run on this machine. */
+/** The programs that this machine can run. */
 export class BenchPrograms implements AsyncDisposable {
-  /** The sinks that there are: without `cc` only apex itself. */
+  /** The available sinks: without `cc` only apex. */
   readonly sinks: readonly SinkName[];
   readonly #dir: string;
 
@@ -160,12 +160,15 @@ export class BenchPrograms implements AsyncDisposable {
     return await new Sink(command, dir).ready();
   }
 
-  /** Runs a command at a terminal of 80 columns and 24 rows. Needs {@linkcode native}. */
+  /** Runs a command in a terminal of 80 columns and 24 rows. Requires {@linkcode native}. */
   openTerminal(command: readonly string[], env: Readonly<Record<string, string>> = {}): BenchTerminal {
     return new BenchTerminal([`${this.#dir}/terminal`, ...command], env);
   }
 
-  /** Connects readers; `connected` runs when all are registered, before the first burst. Returns ms a burst. */
+  /**
+   * Connects readers and measures bursts. Calls `connected` when all readers are registered, before the first burst.
+   * Returns the milliseconds per burst.
+   */
   async measure(sink: Sink, burst: Burst, connected?: () => Promise<void>): Promise<number[]> {
     const program = this.native ? [`${this.#dir}/readers`] : denoProgram("readers.ts");
     const { subscribers, lines, bursts, pauseMs = 0 } = burst;
@@ -173,7 +176,7 @@ export class BenchPrograms implements AsyncDisposable {
     await using readers = new LineProcess([...program, sink.eventsPath, sink.controlPath, ...args]);
     await readers.line();
     await connected?.();
-    await readers.tell();
+    await readers.writeLine();
     const elapsedMs: number[] = [];
     for (let line = await readers.line(); line !== "end"; line = await readers.line()) {
       elapsedMs.push(Number(line) / 1e6);
@@ -186,12 +189,12 @@ export class BenchPrograms implements AsyncDisposable {
   }
 }
 
-/** The command that runs a program of this directory in the runtime. */
+/** Returns the command that runs a program of this directory in Deno. */
 export function denoProgram(file: string): string[] {
   return [Deno.execPath(), "run", "-A", "--no-check", new URL(file, import.meta.url).pathname];
 }
 
-/** False where there is no C compiler. */
+/** Returns false if no C compiler is installed. */
 async function compile(name: string, dir: string): Promise<boolean> {
   const source = new URL(`native/${name}.c`, import.meta.url).pathname;
   try {

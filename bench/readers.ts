@@ -1,4 +1,4 @@
-/** `native/readers.c` for machines without a C compiler: the same arguments, the same output, more cost. */
+/** Replaces `native/readers.c` on machines without a C compiler: the same arguments and output, but slower. */
 const LINE_BYTES = 231;
 const BUFFER_BYTES = 256 * 1024;
 
@@ -9,11 +9,11 @@ const [subscribers, lines, bursts, pauseMs] = Deno.args.slice(2).map(Number) as 
   number,
   number,
 ];
-const say = (text: string): Promise<number> => Deno.stdout.write(new TextEncoder().encode(`${text}\n`));
+const print = (text: string): Promise<number> => Deno.stdout.write(new TextEncoder().encode(`${text}\n`));
 
 let due = 0;
 let drained = Promise.withResolvers<void>();
-/** Shared by all: nobody looks at what is in it. */
+/** Shared by all readers, because its contents are not used. */
 const buffer = new Uint8Array(BUFFER_BYTES);
 
 async function read(connection: Deno.Conn): Promise<void> {
@@ -40,7 +40,7 @@ for (let n = 0; n < subscribers; n++) reading.push(read(await connect(eventsPath
 const control = await connect(controlPath);
 await control.write(new Uint8Array(4));
 await control.read(new Uint8Array(1));
-await say("ready");
+await print("ready");
 const stdin = Deno.stdin.readable.getReader();
 await stdin.read();
 const request = new Uint8Array(4);
@@ -51,7 +51,7 @@ for (let burst = 0; burst < bursts; burst++) {
   const start = performance.now();
   await control.write(request);
   await Promise.race([drained.promise, ...burst === 0 ? reading : []]);
-  await say(String(Math.round((performance.now() - start) * 1e6)));
+  await print(String(Math.round((performance.now() - start) * 1e6)));
   await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }
-await say("end");
+await print("end");

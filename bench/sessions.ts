@@ -1,9 +1,9 @@
 /**
- * A session at a terminal: `apex attach` beside `docker attach`, each at a pseudo-terminal of its own and on a container
- * of the same kind, on one dockerd, in turns. First what a key takes to come back, through a program that has the
- * terminal raw; then how fast output comes; last, keys in some of fifty sessions while another one floods.
+ * Compares `apex attach` and `docker attach`, each in a pseudo-terminal of its own and on containers of the same kind, on one
+ * dockerd, in alternation. Measured are the time from a keystroke to its echo, the throughput of output, and keystrokes in
+ * some of fifty sessions while another session floods its terminal.
  *
- * Beside them a bare relay and client in the same runtime: what they take longer than docker does is the runtime's.
+ * A bare relay and client in the same runtime are measured as well. Their difference to docker is the cost of the runtime.
  */
 import { type AttachedSession, attachSession } from "../src/client/attached_session.ts";
 import { APEX_COMMAND, ApexHome } from "../tests/support/daemons/apex_process.ts";
@@ -17,53 +17,53 @@ import {
 import { type BenchPrograms, type BenchTerminal, denoProgram, LineProcess } from "./programs.ts";
 import { median, print, printTable, quantile, verdictOf } from "./report.ts";
 
-/** A person notices no difference below it; the issue's figures. */
+/** Targets, relative to `docker attach`: below them a person would notice no difference. */
 const MAX_KEY_RATIO = 1.5;
 const MIN_THROUGHPUT_RATIO = 0.8;
 
 const KEY_ROUNDS = 20;
 const KEYS_A_ROUND = 50;
-/** A session lasts for days: what the code costs while it is cold is not counted. */
+/** A session lasts for days, so the time before the code is optimized is not measured. */
 const WARM_UP_KEYS = 1_000;
 
 const OUTPUT_ROUNDS = 5;
 const OUTPUT_BYTES = 50 * 1024 * 1024;
 
 const SESSIONS = 50;
-/** At a terminal each, with keys pressed in turn. */
+/** Sessions that have a terminal, in which keys are pressed in turn. */
 const TYPED_SESSIONS = 4;
 const FLOOD_ROUNDS = 5;
 
-/** What is typed comes back from the program itself. */
+/** The program itself echoes what is typed. */
 const ECHO = "busybox stty raw -echo; exec cat";
-/** The first key comes back; each one after it brings lines of 80 bytes, which lie ready: `yes` is slower. */
+/** Echoes the first key. Each further key prints lines of 80 bytes from a file, which is faster than `yes`. */
 const OUTPUT = "busybox stty raw -echo; " +
   `busybox yes "$(busybox printf '%078d\r' 0)" | head -c ${OUTPUT_BYTES} >/tmp/output; ` +
   "head -c 1; while head -c 1 >/dev/null; do cat /tmp/output; done";
-/** The first key comes back; after return nothing but a flood. */
+/** Echoes the first key, and floods the terminal after return. */
 const FLOOD = "echo ready; read -r _; exec busybox yes";
 
-/** Where the terminals are. */
+/** Where terminals are opened. */
 interface Place {
   readonly programs: BenchPrograms;
   readonly docker: DockerEngine;
   readonly home: ApexHome;
-  /** Of the bare terminals; they end with it. */
+  /** The relays of bare terminals. */
   readonly relays: AsyncDisposableStack;
 }
 
 type Side = "apex" | "docker" | "bare";
 
-/** A container, and a terminal at it by one of the ways. */
+/** Starts a container, and opens a terminal that is attached to it in one of the compared ways. */
 type Open = (
   place: Place,
   container: { readonly name: string; readonly script: string },
 ) => Promise<BenchTerminal>;
 
 export async function sessions(programs: BenchPrograms): Promise<void> {
-  print("\nA session beside docker attach (at pseudo-terminals, on a private dockerd)");
+  print("\napex attach compared with docker attach (in pseudo-terminals, on a private dockerd)");
   if (!programs.native || !await dockerAvailable() || !await isInstalled("docker")) {
-    print("cc, dockerd, busybox or the docker client is not here, or this is not root: left out");
+    print("skipped: it requires root, cc, dockerd, busybox and the docker client");
     return;
   }
   await using docker = await startDocker();
@@ -91,10 +91,10 @@ async function compareKeys(place: Place): Promise<void> {
   const row = (name: string, { side, verdict = "" }: { readonly side: Side; readonly verdict?: string }) =>
     keyRow(name, rounds.flatMap((round) => round[side]), verdict);
   const verdict = verdictOf({ ratio: ratioOf("apex"), target: MAX_KEY_RATIO, bound: "atMost" });
-  printTable(["a key's way and back, ms", "p50", "p99", "p50 ratio"], [
+  printTable(["from a key to its echo, ms", "p50", "p99", "p50 ratio"], [
     row("apex attach", { side: "apex", verdict }),
     row("docker attach", { side: "docker" }),
-    row("bare relay and client", { side: "bare", verdict: floorOf(ratioOf("bare")) }),
+    row("bare relay and client", { side: "bare", verdict: minimumOf(ratioOf("bare")) }),
   ]);
 }
 
@@ -118,11 +118,11 @@ async function compareThroughput(place: Place): Promise<void> {
   printTable(["50 MiB of output", "MiB/s", "ratio"], [
     row("apex attach", { side: "apex", verdict }),
     row("docker attach", { side: "docker" }),
-    row("bare relay and client", { side: "bare", verdict: floorOf(ratioOf("bare")) }),
+    row("bare relay and client", { side: "bare", verdict: minimumOf(ratioOf("bare")) }),
   ]);
 }
 
-/** What was measured at each terminal, by round: a ratio within a round is little touched by what else the machine does. */
+/** Measures all terminals in each round, so that other load on the machine has little effect on ratios within a round. */
 async function inTurns<T>(
   terminals: Readonly<Record<Side, BenchTerminal>>,
   { rounds, measure }: { readonly rounds: number; readonly measure: (terminal: BenchTerminal) => Promise<T> },
@@ -138,7 +138,7 @@ async function inTurns<T>(
   return measured;
 }
 
-/** Keys in some sessions while one of all of them floods a terminal that takes everything. */
+/** Measures keystrokes in some sessions while another session floods a terminal that reads everything. */
 async function reportFlood(place: Place): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const typed: BenchTerminal[] = [];
@@ -168,7 +168,7 @@ async function besideFlood(
 ): Promise<number[]> {
   await using flooding = await open(place, { name: "flood", script: FLOOD });
   await flooding.pressReturn();
-  // Nothing is measured before it is at full speed.
+  // The first measurement is dropped: the flood is not at full speed yet.
   await measure();
   return await measure();
 }
@@ -182,8 +182,8 @@ async function pressInTurn(terminals: readonly BenchTerminal[]): Promise<number[
   return elapsedMs;
 }
 
-function floorOf(ratio: number): string {
-  return `${ratio.toFixed(2)}x, the runtime's own`;
+function minimumOf(ratio: number): string {
+  return `${ratio.toFixed(2)}x, the runtime's minimum`;
 }
 
 function keyRow(name: string, elapsedMs: readonly number[], verdict = ""): string[] {
@@ -211,7 +211,7 @@ const openBare: Open = async ({ programs, docker, home, relays }, { name, script
   return await programs.openTerminal([...bare, "attach", socket]).settle();
 };
 
-/** A container of the kind that a session has. */
+/** Starts a container like that of a session. */
 async function startContainer(docker: DockerEngine, script: string): Promise<string> {
   const created = await docker.client.request("POST", "/containers/create", {
     body: {
@@ -227,7 +227,7 @@ async function startContainer(docker: DockerEngine, script: string): Promise<str
   return Id;
 }
 
-/** Attached without a process of its own; its output is read as it comes, and forgotten. */
+/** Attaches a client in this process, which reads and drops the output. */
 async function openSilent(
   { home }: Place,
   { name, script }: { readonly name: string; readonly script: string },

@@ -1,7 +1,7 @@
 /**
- * apex's own event log and events server, as `bench/native/sink.c` is driven: `sink_server.ts EVENTS CONTROL`.
- * On the control socket, a u32 N (little endian): 0 asks for one byte back when all earlier connections are
- * registered, anything else for a burst of N events, appended in one block.
+ * `sink_server.ts EVENTS CONTROL` runs the event log and the events server of apex, with the protocol of
+ * `bench/native/sink.c`. A request on the control socket is a u32 N (little endian). 0 requests one byte in return as soon as
+ * all earlier connections are registered; any other N requests a burst of N events, which are appended in one block.
  */
 import { EventsServer } from "../src/daemon/events_socket/events_server.ts";
 import { EventLog } from "../src/eventlog/event_log.ts";
@@ -13,7 +13,7 @@ const LINE_BYTES = 231;
 const FIRST_EXIT_CODE = 100;
 const EXIT_CODES = 100;
 
-/** A `container.died` whose line has the same length for each `n`. */
+/** Returns a `container.died` event, whose line has the same length for each `n`. */
 function diedEvent(n: number): WireEvent {
   return {
     type: "container.died",

@@ -1,6 +1,6 @@
 /**
- * The whole path with the journal and without: from the engine's stream, through a daemon of its own each, to the last
- * subscriber's last line. The engine is scripted, so that it is never what is waited for.
+ * Measures the whole path with and without the journal: from the engine's stream, through one daemon for each, to the last
+ * line of the last subscriber. The engine is scripted, so that it is never the bottleneck.
  */
 import { request } from "../src/client/control_exchange.ts";
 import { ApexHome, eventually } from "../tests/support/daemons/apex_process.ts";
@@ -13,8 +13,8 @@ const CASES = [
   { subscribers: 100, target: 0.8 },
 ] as const;
 const ROUNDS = 5;
-/** Told in one piece, as an engine under load does. */
-const CONTAINERS_A_PIECE = 50;
+/** Containers whose events the engine sends in one piece, as an engine under load does. */
+const CONTAINERS_PER_PIECE = 50;
 const PIECES = 40;
 const SINGLE_EVENTS = 100;
 
@@ -50,22 +50,22 @@ export async function wholePath(_programs: BenchPrograms): Promise<void> {
   await besideFrozen();
 }
 
-/** A consumer that stands still, with events waiting for it, must not be felt by another one. */
+/** Measures whether a consumer that does not read, and has events queued, slows down another one. */
 async function besideFrozen(): Promise<void> {
   await using path = await Path.open(1, []);
   await path.rate();
   const before = await path.delays();
   await using frozen = path.home.spawn(["events", "--reconnect"]);
-  await eventually(async () => await path.subscribers() === 2, "the consumer to freeze is there");
+  await eventually(async () => await path.subscribers() === 2, "the consumer to freeze is registered");
   frozen.kill("SIGSTOP");
   for (let n = 0; n < 3; n++) await path.rate();
   const beside = await path.delays();
   const p = (delays: readonly number[]) =>
     `${median(delays).toFixed(2)} / ${quantile(delays, 0.99).toFixed(2)}`;
-  print(`Delay, ms p50 / p99: ${p(before)} alone, ${p(beside)} beside a consumer that is frozen`);
+  print(`Delay, ms p50 / p99: ${p(before)} alone, ${p(beside)} with another consumer frozen`);
 }
 
-/** An engine, a daemon that follows it, and the subscribers. */
+/** An engine, a daemon that follows it, and subscribers. */
 class Path implements AsyncDisposable {
   readonly home: ApexHome;
   readonly #load: EngineLoad;
@@ -100,20 +100,20 @@ class Path implements AsyncDisposable {
     return (await request(this.home.controlSocket, "status", {})).subscribers;
   }
 
-  /** Events a second, until the last subscriber has the last of them. */
+  /** Returns events per second, until the last subscriber has received the last event. */
   async rate(): Promise<number> {
-    const events = PIECES * CONTAINERS_A_PIECE * EVENTS_PER_CONTAINER;
-    await this.#readers.tell(String(events));
+    const events = PIECES * CONTAINERS_PER_PIECE * EVENTS_PER_CONTAINER;
+    await this.#readers.writeLine(String(events));
     const startedAtMs = nowMs();
-    for (let piece = 0; piece < PIECES; piece++) await this.#load.live(CONTAINERS_A_PIECE);
+    for (let piece = 0; piece < PIECES; piece++) await this.#load.live(CONTAINERS_PER_PIECE);
     return events / (Number(await this.#readers.line()) - startedAtMs) * 1e3;
   }
 
-  /** Milliseconds from one container's short life to its last line, with nothing else under way. */
+  /** Returns the milliseconds from the events of one container to the last line, without other load. */
   async delays(): Promise<number[]> {
     const delays: number[] = [];
     for (let n = 0; n < SINGLE_EVENTS; n++) {
-      await this.#readers.tell(String(EVENTS_PER_CONTAINER));
+      await this.#readers.writeLine(String(EVENTS_PER_CONTAINER));
       const startedAtMs = nowMs();
       await this.#load.live(1);
       delays.push(Number(await this.#readers.line()) - startedAtMs);

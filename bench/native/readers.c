@@ -1,9 +1,10 @@
 /*
  * readers EVENTS CONTROL SUBSCRIBERS LINES BURSTS PAUSE_MS
  *
- * Connects so many subscribers, prints "ready", and waits for a line on stdin. Then asks for one burst after the other
- * (see sink.c), and prints for each the nanoseconds from asking until the last subscriber had its last byte; between two
- * it pauses, so that the server is idle again. Ends when stdin does, and with status 1 when a subscriber was disconnected.
+ * Connects SUBSCRIBERS subscribers, prints "ready", and waits for a line on stdin. Then it requests one burst after another
+ * (see sink.c), and prints for each the nanoseconds from the request until the last subscriber has received its last byte.
+ * Between two bursts it pauses, so that the server is idle again. It ends when stdin ends, or with status 1 when a subscriber
+ * was disconnected.
  */
 #define _GNU_SOURCE
 #include <errno.h>

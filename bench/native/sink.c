@@ -1,11 +1,11 @@
 /*
- * What the event log is measured against: a server that sends lines to every subscriber of a Unix socket.
+ * A server that the event log is compared with: it sends lines to every subscriber of a Unix socket.
  *
  *   sink line  EVENTS CONTROL   a bounded queue per subscriber, one non-blocking write for each line
  *   sink chunk EVENTS CONTROL   one shared buffer, writes of up to 64 KiB: the limit of what a core can do
  *
- * On the control socket, a u32 N (little endian): 0 asks for one byte back when all earlier connections are
- * registered, anything else for a burst of N lines.
+ * A request on the control socket is a u32 N (little endian). 0 requests one byte in return as soon as all earlier
+ * connections are registered; any other N requests a burst of N lines.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +28,7 @@ struct line {
 
 struct subscriber {
   int fd, index, wants_out;
-  /* line: lines that wait, and how much of the first is written */
+  /* line: queued lines, and how many bytes of the first are written */
   struct line **queue;
   int head, tail, written;
   /* chunk: position in the shared buffer */
@@ -70,7 +70,7 @@ static void want_out(struct subscriber *s, int wanted) {
   watch(s->fd, EPOLLIN | EPOLLRDHUP | (wanted ? EPOLLOUT : 0), EPOLL_CTL_MOD);
 }
 
-/* Writes what waits, until done or the socket is full. */
+/* Writes queued lines until none is left or the socket is full. */
 static void pump(struct subscriber *s) {
   for (;;) {
     const char *from;

@@ -1,14 +1,14 @@
 /*
  * terminal PROGRAM [ARGUMENT ...]
  *
- * Runs the program at a pseudo-terminal of its own, reads all that it shows, and does what lines on stdin ask for:
+ * Runs the program in a pseudo-terminal of its own, reads all of its output, and executes the commands on stdin:
  *
- *   settle      presses a key until something comes back, and waits until no more comes; prints "settled"
- *   keys COUNT  presses so many keys, each when the one before has come back; prints the nanoseconds of each
- *   take BYTES  presses return; prints the nanoseconds until so many bytes have come
+ *   settle      presses a key until there is output, and waits until there is no more; prints "settled"
+ *   keys COUNT  presses COUNT keys, each after the echo of the one before; prints the nanoseconds of each
+ *   take BYTES  presses return; prints the nanoseconds until there were BYTES bytes of output
  *   return      presses return; prints "pressed"
  *
- * Ends, and with it the terminal, when stdin does; and with status 1 when the program ends before that.
+ * It ends, and closes the terminal, when stdin ends; or with status 1 when the program ends before that.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,7 +42,7 @@ static void press(char key) {
   if (write(terminal, &key, 1) != 1) die("write");
 }
 
-/* How many bytes were shown, within so many milliseconds; 0: none. */
+/* Returns how many bytes of output were read within that many milliseconds. */
 static size_t take(int within_ms) {
   struct pollfd fd = {.fd = terminal, .events = POLLIN};
   int ready = poll(&fd, 1, within_ms);
@@ -112,7 +112,7 @@ int main(int argc, char **argv) {
     execvp(argv[1], argv + 1);
     die(argv[1]);
   }
-  /* Lines are read by hand: what waited in a buffer of stdio, poll would not see. */
+  /* Not read by stdio, because poll would not see what is in the buffer of stdio. */
   char line[64];
   size_t length = 0;
   struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal, .events = POLLIN}};
