@@ -1,37 +1,36 @@
 /**
- * argv → verb → exit status. The only place that exits, and the home of the signal handlers: what runs something itself
- * gets a signal that SIGINT, SIGTERM and SIGHUP abort; the second of them ends the process at once. Clients have nothing
- * to clean up, and the system ends them, unless a verb takes a signal over (`apex run` passes it on). Here `cli`, which knows clients only, meets the parts that run something;
- * those are imported when their verb runs.
+ * The entry point: command line → verb → exit status. Only this file exits, and only this file installs signal handlers. The
+ * verbs that run something themselves (`daemon`, `engine`, `demo`) get an `AbortSignal` that SIGINT, SIGTERM and SIGHUP
+ * abort; the second of these signals exits at once. Clients have nothing to clean up, so a signal simply ends them, unless
+ * the verb handles it (`apex run` forwards it). This file also connects `src/cli`, which contains only clients, with the
+ * parts that run something; those are imported when their verb runs.
  */
 import { resolve } from "@std/path/posix";
 import { daemonArguments } from "./src/cli/args/daemon_flags.ts";
 import type { BaseContext, VerbSignal } from "./src/cli/cli_context.ts";
 import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
-import { openOutput, OutputClosedError } from "./src/cli/output/output.ts";
-import { StatusError } from "./src/cli/output/status_error.ts";
+import { StatusError } from "./src/cli/output/exit_status.ts";
 import { printable } from "./src/cli/output/table.ts";
-import { openInput } from "./src/cli/terminal/input.ts";
+import { openInput, openOutput, OutputClosedError } from "./src/cli/standard_streams.ts";
 import { ApexError, EXIT_STATUS, systemErrorPath, systemReason } from "./src/platform/apex_error.ts";
 import { resolvePaths } from "./src/platform/directories.ts";
-
-/** Exit status of a process that a signal ended is 128 and the signal's number, as in a shell. */
-const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+import { exitCodeOfSignal } from "./src/platform/signals.ts";
 
 class Interrupted extends ApexError {
   readonly exitStatus: number;
 
-  constructor(name: string, number: number) {
-    super("interrupted", `interrupted by ${name}`);
-    this.exitStatus = 128 + number;
+  constructor(signal: Deno.Signal) {
+    super("interrupted", `interrupted by ${signal}`);
+    this.exitStatus = exitCodeOfSignal(signal);
   }
 }
 
-function listenForSignals(): AbortSignal {
+/** Aborted by the first signal; the second one exits. */
+function abortOnSignals(): AbortSignal {
   const controller = new AbortController();
-  for (const [name, number] of Object.entries(SIGNALS)) {
-    Deno.addSignalListener(name as Deno.Signal, () => {
-      const interrupted = new Interrupted(name, number);
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      const interrupted = new Interrupted(signal);
       if (controller.signal.aborted) Deno.exit(interrupted.exitStatus);
       controller.abort(interrupted);
     });
@@ -39,21 +38,21 @@ function listenForSignals(): AbortSignal {
   return controller.signal;
 }
 
-/** For a verb: calls the listener instead of ending the process, until the returned function is called. */
+/** For verbs: calls `listener` instead of ending the process; the returned function restores the default. */
 function onSignal(name: VerbSignal, listener: () => void): () => void {
   Deno.addSignalListener(name, listener);
   return () => Deno.removeSignalListener(name, listener);
 }
 
 /**
- * Once descriptors have run out, formatting the first stack ends the runtime (and so does the first signal listener): for
- * what listens, both come before. It takes milliseconds that the other verbs need not spend.
+ * When no file descriptors are left, the first formatting of a stack trace crashes the runtime, as does the first signal
+ * handler. So servers do both at the start. It takes milliseconds, which the other verbs save.
  */
 function prepareForFewDescriptors(): void {
   void new Error().stack;
 }
 
-/** How to start this same program again. */
+/** The command line that starts this program again. */
 function selfCommand(): string[] {
   if (Deno.build.standalone) return [Deno.execPath()];
   return [Deno.execPath(), "run", "--allow-all", "--quiet", import.meta.filename ?? import.meta.url];
@@ -70,14 +69,14 @@ function actionsIn(context: BaseContext): Actions {
   return {
     async daemon(flags) {
       prepareForFewDescriptors();
-      const signal = listenForSignals();
+      const abort = abortOnSignals();
       const { paths, config } = await settings(flags);
       const { runDaemon } = await import("./src/daemon/daemon.ts");
       const { backgroundLog } = flags;
       await runDaemon({
         paths,
         config,
-        signal,
+        signal: abort,
         selfCommand,
         flags: daemonArguments(flags, paths),
         backgroundLog,
@@ -85,7 +84,7 @@ function actionsIn(context: BaseContext): Actions {
     },
     async engine(flags) {
       prepareForFewDescriptors();
-      const signal = listenForSignals();
+      const abort = abortOnSignals();
       const { paths, config } = await settings(flags);
       const { openProcessLog } = await import("./src/platform/process_logger.ts");
       const { startEmbeddedEngine } = await import("./src/embedded_engine/embedded_engine.ts");
@@ -93,7 +92,7 @@ function actionsIn(context: BaseContext): Actions {
       if (listen === "" || dir === "") {
         throw new ApexError(
           "usage",
-          `--${listen === "" ? "listen" : "dir"}: the path is empty; is a variable not set?`,
+          `--${listen === "" ? "listen" : "dir"}: the path is empty (is a variable not set?)`,
         );
       }
       using logger = openProcessLog(config.logLevel);
@@ -102,33 +101,33 @@ function actionsIn(context: BaseContext): Actions {
         socketPath: listen === undefined ? paths.engineSocket : resolve(cwd, listen),
         socketDirIsChosen: listen !== undefined || paths.runtimeDirIsChosen,
         logger,
-        signal,
+        signal: abort,
       });
       await engine.closed;
     },
     async demo() {
-      const signal = listenForSignals();
+      const abort = abortOnSignals();
       const { runDemo } = await import("./src/demo/run_demo.ts");
       await runDemo({
-        signal,
+        abort,
         selfCommand,
         print: (line) => stdout.print(line),
         explain: (line) => stderr.print(line),
       });
-      signal.throwIfAborted();
+      abort.throwIfAborted();
     },
   };
 }
 
-/** Tells people what went wrong; what the shell is told is returned. */
+/** Prints an error. @returns the exit status */
 async function report(error: unknown, { stderr }: BaseContext): Promise<number> {
-  // What was cut short says so by throwing its signal's reason.
+  // The parts that run something throw the reason of their abort.
   if (error instanceof Interrupted) return error.exitStatus;
   if (error instanceof OutputClosedError) return 0;
   try {
     await stderr.print(describe(error instanceof StatusError ? error.cause : error));
   } catch (failure) {
-    // Nobody can read what went wrong; the exit status still tells.
+    // Standard error cannot be written. The exit status still reports the failure.
     if (!(failure instanceof OutputClosedError || failure instanceof ApexError)) throw failure;
   }
   if (error instanceof StatusError) return error.exitStatus;
@@ -137,7 +136,7 @@ async function report(error: unknown, { stderr }: BaseContext): Promise<number> 
 
 function describe(error: unknown): string {
   if (error instanceof UsageError) return error.message;
-  // A message has what a user or an engine said, and a terminal obeys what it is sent.
+  // Messages quote users and engines, and a terminal would obey control characters.
   if (error instanceof ApexError) return `apex: ${error.message.split("\n").map(printable).join("\n")}`;
   const reason = systemReason(error);
   const path = error instanceof Error ? systemErrorPath(error) : undefined;

@@ -1,4 +1,4 @@
-/** `deno task compile`: a binary that starts, or nothing. */
+/** `deno task compile` produces a binary that starts, or nothing. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { TempDir } from "./support/temp_dir.ts";
@@ -15,23 +15,23 @@ async function compile(output: string, runtime: string): Promise<{ code: number;
   return { code, stderr: new TextDecoder().decode(stderr) };
 }
 
-Deno.test("a failed compile leaves nothing behind, and the previous binary as it was", async (t) => {
+Deno.test("compile.ts leaves no files behind and keeps the previous binary when it fails", async (t) => {
   await using dir = await TempDir.make();
-  await Deno.writeTextFile(dir.join("apex"), "the previous one", { mode: 0o755 });
+  await Deno.writeTextFile(dir.join("apex"), "the previous binary", { mode: 0o755 });
   const left = () => [...Deno.readDirSync(dir.path)].map(({ name }) => name);
 
   await t.step(
-    "where the runtime to embed is another program, so that the binary does not start",
+    "the embedded runtime is another program, so the binary does not start",
     async () => {
       const { code, stderr } = await compile(dir.join("apex"), "/bin/false");
       assertStringIncludes(stderr, "compile: the binary does not start");
       assertEquals([code, left()], [1, ["apex"]]);
     },
   );
-  await t.step("where the runtime to embed does not exist", async () => {
+  await t.step("the runtime to embed does not exist", async () => {
     const { code, stderr } = await compile(dir.join("apex"), "/nonexistent/denort");
     assertStringIncludes(stderr, "compile: deno compile failed");
     assertEquals([code, left()], [1, ["apex"]]);
   });
-  assertEquals(await Deno.readTextFile(dir.join("apex")), "the previous one");
+  assertEquals(await Deno.readTextFile(dir.join("apex")), "the previous binary");
 });

@@ -1,4 +1,4 @@
-/** Drives the real program, one process a run; what it talks to is a scripted server. */
+/** Runs the real program, one process per run, with scripted servers. */
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../src/protocol/version.ts";
 import { type OpScript, ScriptedDaemon } from "./support/daemons/scripted_daemon.ts";
@@ -31,17 +31,17 @@ async function outcome(run: Run): Promise<{ status: number; stdout: string; stde
 
 const misuses: [args: string[], stderr: RegExp][] = [
   [[], /^Usage: apex .*[^]*Tasks:\n {2}run/],
-  [["evnts"], /^apex: unknown verb 'evnts'\n\(did you mean events\?\)\nusage: apex \[options\] <verb>\n/],
+  [["evnts"], /^apex: unknown verb 'evnts'\n\(did you mean events\?\)\nusage: apex \[OPTIONS\] VERB\n/],
   [["rnu", "ls"], /^apex: unknown verb 'rnu'\n\(did you mean run\?\)\nusage: /],
   [["kil", "dev"], /^apex: unknown verb 'kil'\nusage: /],
-  [["help", "foo"], /^apex: unknown verb 'foo'\nusage: apex \[options\] <verb>\ntry: apex --help\n$/],
+  [["help", "foo"], /^apex: unknown verb 'foo'\nusage: apex \[OPTIONS\] VERB\ntry: apex --help\n$/],
   [["help", "hisotry"], /^apex: unknown verb 'hisotry'\n\(did you mean history\?\)\nusage: /],
   [["help", "workspaces", "claen"], /^apex: unknown verb 'claen'\nusage: apex workspaces /],
-  [["ps", "--jsn"], /^apex: unknown option '--jsn'\n\(did you mean --json\?\)\nusage: apex ps \[options\]\n/],
-  [["cancel"], /^apex: missing required argument 'task'\nusage: apex cancel \[options\] <task...>\n/],
+  [["ps", "--jsn"], /^apex: unknown option '--jsn'\n\(did you mean --json\?\)\nusage: apex ps \[OPTIONS\]\n/],
+  [["cancel"], /^apex: missing required argument 'TASK'\nusage: apex cancel \[OPTIONS\] TASK\.\.\.\n/],
   [["workspaces", "clean", "--yse"], /\(did you mean --yes\?\)\nusage: apex workspaces clean /],
-  [["events", "surplus"], /^apex: too many arguments for 'events'.*\nusage: apex events \[options\]\n/],
-  [["events", "--socket"], /^apex: option '--socket <path>' argument missing\nusage: /],
+  [["events", "surplus"], /^apex: too many arguments for 'events'.*\nusage: apex events \[OPTIONS\]\n/],
+  [["events", "--socket"], /^apex: option '--socket PATH' argument missing\nusage: /],
   [["daemon", "--engine", "dokcer"], /'dokcer' is invalid\. It must be auto, docker, .*\nusage: apex daemon/],
   [
     ["--log-level", "loud", "status"],
@@ -50,24 +50,24 @@ const misuses: [args: string[], stderr: RegExp][] = [
 ];
 
 for (const [args, stderr] of misuses) {
-  Deno.test(`apex ${args.join(" ")}: usage on stderr, nothing on stdout, status 2`, async () => {
+  Deno.test(`apex ${args.join(" ")} prints usage on stderr, and exits with 2`, async () => {
     const result = await outcome({ args });
     assertMatch(result.stderr, stderr);
     assertEquals([result.status, result.stdout], [2, ""]);
   });
 }
 
-Deno.test("misuse of a verb whose status is that of a command: usage on stderr, and status 125", async () => {
+Deno.test("apex run, attach and wait exit with 125 after invalid arguments", async () => {
   const run = await outcome({ args: ["run", "--imge", "x", "--", "ls"] });
   assertMatch(
     run.stderr,
-    /^apex: unknown option '--imge'\n\(did you mean --image\?\)\nusage: apex run \[options\] -- COMMAND/,
+    /^apex: unknown option '--imge'\n\(did you mean --image\?\)\nusage: apex run \[OPTIONS\] \[--\] COMMAND/,
   );
   const attach = await outcome({ args: ["attach"] });
-  assertMatch(attach.stderr, /^apex: missing required argument 'name'\nusage: apex attach /);
+  assertMatch(attach.stderr, /^apex: missing required argument 'SESSION'\nusage: apex attach /);
   assertEquals([run.status, run.stdout, attach.status, attach.stdout], [125, "", 125, ""]);
   const waits = [
-    [["wait"], /^apex: missing required argument 'target'\nusage: apex wait \[options\] <target...>\n/],
+    [["wait"], /^apex: missing required argument 'TARGET'\nusage: apex wait \[OPTIONS\] TARGET\.\.\.\n/],
     [["wait", "--for", "sick", "t1"], /'sick' is invalid\. Allowed choices are exit, running, healthy, /],
     [["wait", "--any", "--all", "t1"], /option '--any' cannot be used with option '--all'/],
   ] as const;
@@ -79,7 +79,7 @@ Deno.test("misuse of a verb whose status is that of a command: usage on stderr, 
 });
 
 const MISPLACED: readonly (readonly [readonly string[], string])[] = [
-  [["--", "ls"], "the session's NAME must come before --: apex attach NAME -- ls"],
+  [["--", "ls"], "the session's name must come before --: apex attach SESSION -- ls"],
   [["-b", "dev", "extra"], "the session's command must come after --: apex attach dev -- extra"],
   [["dev", "extra", "--", "ls"], "must come after --: apex attach dev -- extra ls"],
   [["--", "dev", "ls"], "must come after --: apex attach dev -- ls"],
@@ -87,19 +87,19 @@ const MISPLACED: readonly (readonly [readonly string[], string])[] = [
 ];
 
 for (const [args, message] of MISPLACED) {
-  Deno.test(`apex attach ${args.join(" ")}: says what to write, and has status 125`, async () => {
+  Deno.test(`apex attach ${args.join(" ")} explains what to write, and exits with 125`, async () => {
     await using dir = await TempDir.make();
     const { status, stdout, stderr } = await outcome({
       args: ["-D", "attach", ...args],
       env: { APEX_RUNTIME_DIR: dir.path },
     });
-    assertMatch(stderr, /^apex: .*\nusage: apex attach \[options\] NAME \[-- COMMAND \[ARG…\]\]\n/);
+    assertMatch(stderr, /^apex: .*\nusage: apex attach \[OPTIONS\] SESSION \[-- COMMAND \[ARG\.\.\.\]\]\n/);
     assertStringIncludes(stderr, message);
     assertEquals([status, stdout], [125, ""]);
   });
 }
 
-Deno.test("apex attach takes a command behind --, whatever it looks like", async () => {
+Deno.test("apex attach accepts any command after --", async () => {
   await using dir = await TempDir.make();
   for (const args of [["dev"], ["dev", "--"], ["dev", "-b", "--", "--"], ["dev", "--", "ls", "--", "-l"]]) {
     const { stderr } = await outcome({
@@ -118,7 +118,7 @@ Deno.test("apex --version and apex version print the version", async () => {
   assertEquals(version, VERSION);
 });
 
-Deno.test("apex help prints what --help prints, of a verb of a verb, too", async () => {
+Deno.test("apex help prints the same as --help, even for a nested verb", async () => {
   for (const verb of [[], ["events"], ["workspaces", "clean"], ["help"]]) {
     const [help, flag] = [
       await outcome({ args: ["help", ...verb] }),
@@ -128,7 +128,7 @@ Deno.test("apex help prints what --help prints, of a verb of a verb, too", async
   }
 });
 
-Deno.test("apex --help and a verb's --help go to stdout with status 0", async () => {
+Deno.test("apex --help and VERB --help print on stdout, and exit with 0", async () => {
   const help = await outcome({ args: ["--help"] });
   assertEquals([help.status, help.stderr], [0, ""]);
   assertMatch(help.stdout, /Tasks:\n {2}run .*\n {2}tasks [^]*Daemon:\n {2}daemon /);
@@ -159,7 +159,7 @@ const listed: [verb: string[], options: string[]][] = [
   [["version"], []],
 ];
 
-Deno.test("a verb's help lists the shared options that act there, and no others are accepted", async () => {
+Deno.test("the help of a verb lists the shared options that affect it, and no others are accepted", async () => {
   for (const [verb, options] of listed) {
     const { stdout } = await outcome({ args: [...verb, "--help"] });
     const found = SHARED.filter((option) => new RegExp(`^ +(-\\w, )?${option}\\b`, "m").test(stdout));
@@ -182,7 +182,7 @@ const withoutDaemon: string[][] = [
   ["workspaces", "clean", "--yes"],
 ];
 
-Deno.test("verbs that start no daemon exit 3, and wait 125, with one line when none runs", async () => {
+Deno.test("verbs that start no daemon exit with 3, and wait with 125, when none runs", async () => {
   await using dir = await TempDir.make();
   const cases = [...withoutDaemon.map((args) => [args, 3] as const), [["wait", "t1"], 125] as const];
   for (const [args, status] of cases) {
@@ -195,14 +195,14 @@ Deno.test("verbs that start no daemon exit 3, and wait 125, with one line when n
   }
 });
 
-const nonsense: [name: string, run: Run, stderr: RegExp][] = [
+const invalid: [name: string, run: Run, stderr: RegExp][] = [
   [
     "a relative APEX_RUNTIME_DIR",
     { args: ["events"], env: { APEX_RUNTIME_DIR: "run" } },
     /^apex: APEX_RUNTIME_DIR .*\n$/,
   ],
   [
-    "an APEX_LOG_LEVEL",
+    "an invalid APEX_LOG_LEVEL",
     { args: ["daemon"], env: { APEX_LOG_LEVEL: "loud" } },
     /^apex: APEX_LOG_LEVEL .*"loud"\n$/,
   ],
@@ -212,21 +212,21 @@ const nonsense: [name: string, run: Run, stderr: RegExp][] = [
     /^apex: .* is too long for a Unix socket: .*\n$/,
   ],
   [
-    "a config file that is not there",
+    "a missing configuration file",
     { args: ["daemon", "--config", "/nonexistent.toml"] },
     /^apex: cannot read the configuration \/nonexistent\.toml: .*\n$/,
   ],
 ];
 
-for (const [name, run, stderr] of nonsense) {
-  Deno.test(`apex names ${name} that makes no sense in one line, status 2`, async () => {
+for (const [name, run, stderr] of invalid) {
+  Deno.test(`apex rejects ${name} in one line, and exits with 2`, async () => {
     const result = await outcome(run);
     assertMatch(result.stderr, stderr);
     assertEquals([result.status, result.stdout], [2, ""]);
   });
 }
 
-Deno.test("apex run and attach take -e without taking it for the environment of apex itself", async () => {
+Deno.test("apex run and attach do not apply -e to apex itself", async () => {
   await using dir = await TempDir.make();
   for (const args of [["run", "-D", "-e", "A=1", "--", "ls"], ["attach", "-D", "-e", "A=1", "dev"]]) {
     const { status, stderr } = await outcome({ args, env: { APEX_RUNTIME_DIR: dir.path } });
@@ -235,10 +235,10 @@ Deno.test("apex run and attach take -e without taking it for the environment of 
   }
 });
 
-/** What the runtime says in its own words, and what apex says of its own bugs. */
+/** Error messages of the runtime, and the report of a bug in apex. */
 const RAW_TEXT = /os error|bug in apex|^ +at |panicked|Error:/m;
 
-Deno.test("a system error reaches the user in plain words, naming the path, whatever the verb", async (t) => {
+Deno.test("every verb reports a system error in plain words, with the path", async (t) => {
   await using dir = await TempDir.make();
   await Deno.writeTextFile(dir.join("file"), "");
   await Deno.mkdir(dir.join("locked/apex.lock"), { recursive: true, mode: 0o700 });
@@ -289,7 +289,7 @@ Deno.test("a system error reaches the user in plain words, naming the path, what
   }
 });
 
-Deno.test("no control character of an argument reaches the terminal in an error message", async () => {
+Deno.test("error messages escape control characters", async () => {
   await using dir = await TempDir.make();
   await using _daemon = new ScriptedDaemon(dir.join("apex.socket"), {
     "tasks.cancel": (connection) => connection.refuse("not_found", 'no such task: "\x1b[31mx"'),
@@ -301,7 +301,7 @@ Deno.test("no control character of an argument reaches the terminal in an error 
   }
 });
 
-Deno.test("apex daemon names a bad key of its configuration, status 2", async () => {
+Deno.test("apex daemon names an unknown key of its configuration, and exits with 2", async () => {
   await using dir = await TempDir.make();
   await Deno.mkdir(dir.join("apex"));
   await Deno.writeTextFile(dir.join("apex/config.toml"), `log_levle = "info"\n`);
@@ -313,7 +313,7 @@ Deno.test("apex daemon names a bad key of its configuration, status 2", async ()
   assertEquals(result.status, 2);
 });
 
-Deno.test("apex run: every failure of apex itself is 125, in one line", async () => {
+Deno.test("apex run exits with 125 and one line for every failure of apex itself", async () => {
   await using dir = await TempDir.make();
   const cases: [args: string[], stderr: RegExp][] = [
     [["-D", "run", "--", "true"], /^apex: no daemon is running .*\n$/],
@@ -354,7 +354,7 @@ for (const [args, cmd] of commands) {
   });
 }
 
-/** A task that says so when it runs, and is over once somebody resolves `ended`. */
+/** A task that prints a line when it runs, and ends when the test resolves `ended`. */
 function longTask(): { script: OpScript; ended: PromiseWithResolvers<void> } {
   const ended = Promise.withResolvers<void>();
   const script: OpScript = async (connection) => {
@@ -369,7 +369,7 @@ function longTask(): { script: OpScript; ended: PromiseWithResolvers<void> } {
   return { script, ended };
 }
 
-Deno.test("apex run passes SIGTERM and SIGINT on, kills with the second SIGINT, and ends with its task", async () => {
+Deno.test("apex run forwards SIGTERM and SIGINT, kills with the second SIGINT, and ends with its task", async () => {
   await using dir = await TempDir.make();
   const { script, ended } = longTask();
   await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
@@ -390,7 +390,7 @@ Deno.test("apex run passes SIGTERM and SIGINT on, kills with the second SIGINT, 
   assertEquals(sent, ["tasks.run", "SIGTERM", "SIGINT", "SIGKILL"]);
 });
 
-Deno.test("apex run ends on SIGHUP and leaves its task alone", async () => {
+Deno.test("apex run ends on SIGHUP; its task continues", async () => {
   await using dir = await TempDir.make();
   const hungUp = Promise.withResolvers<void>();
   await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
@@ -412,13 +412,13 @@ Deno.test("apex run ends on SIGHUP and leaves its task alone", async () => {
   assertEquals(daemon.requests.length, 1);
 });
 
-Deno.test("apex run passes signals on though nobody reads its output, and ends with the third SIGINT", async () => {
+Deno.test("apex run forwards signals while its reader is paused, and ends with the third SIGINT", async () => {
   await using dir = await TempDir.make();
   await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
     "tasks.run": async (connection) => {
       await connection.reply({ taskId: "t1" });
       await connection.frame("started", { taskId: "t1", containerId: "c" });
-      // More than the socket, the client and any pipe hold; the write ends when the client does.
+      // More than the socket, the client and the pipe hold; the write fails when the client ends.
       const writing = async () => {
         while (true) await connection.frame("data", "x".repeat(60_000));
       };
@@ -436,7 +436,7 @@ Deno.test("apex run passes signals on though nobody reads its output, and ends w
   child.kill("SIGINT");
   const stderr = await new Response(child.stderr).text();
   assertEquals((await child.status).code, 130);
-  assertEquals(stderr, "apex: interrupted; task t1 may go on (see: apex wait t1)\n");
+  assertEquals(stderr, "apex: interrupted; task t1 may continue (see: apex wait t1)\n");
 });
 
 async function eventsFrom(script: Script): Promise<{ status: number; stdout: string; stderr: string }> {
@@ -447,7 +447,7 @@ async function eventsFrom(script: Script): Promise<{ status: number; stdout: str
 
 const LINES = `{"type":"session.created"}\n{"type":"brand.new","ä":"☃"}\n`;
 
-Deno.test("apex events prints lines as received and exits 0 when the daemon shuts down", async () => {
+Deno.test("apex events prints lines unchanged, and exits with 0 when the daemon shuts down", async () => {
   const result = await eventsFrom(async (conn) => {
     await send(conn, LINES);
     await Deno.remove((conn.localAddr as Deno.UnixAddr).path);
@@ -455,19 +455,19 @@ Deno.test("apex events prints lines as received and exits 0 when the daemon shut
   assertEquals(result, { status: 0, stdout: LINES, stderr: "" });
 });
 
-Deno.test("apex events exits 6 when cut off, says so, and prints no half line", async () => {
+Deno.test("apex events exits with 6 when the stream breaks off, and prints no partial line", async () => {
   const result = await eventsFrom((conn) => send(conn, `${LINES}{"type":"half`));
   assertEquals([result.status, result.stdout], [6, LINES]);
   assertMatch(result.stderr, /^apex: the event stream from .* broke off: .*\n$/);
 });
 
-Deno.test("apex events exits 0 without a word when its reader goes away", async () => {
+Deno.test("apex events exits with 0 and no message when its reader closes the pipe", async () => {
   await using dir = await TempDir.make();
   await using _ = new ScriptedServer(dir.join("events.socket"), async (conn) => {
     try {
       while (true) await send(conn, LINES);
     } catch (error) {
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the client has gone: what the test waits for
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the client has ended
     }
   });
   const shell = `("$@"; echo "status $?" >&2) | head -1`;
@@ -481,7 +481,7 @@ Deno.test("apex events exits 0 without a word when its reader goes away", async 
 });
 
 for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-  Deno.test(`apex events exits ${status} without a word on ${signal}, having printed what came`, async () => {
+  Deno.test(`apex events exits with ${status} and no message on ${signal}, after it has printed all events`, async () => {
     await using dir = await TempDir.make();
     const finished = Promise.withResolvers<void>();
     await using _ = new ScriptedServer(dir.join("events.socket"), async (conn) => {
@@ -499,10 +499,10 @@ for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 12
   });
 }
 
-Deno.test("apex events ends at once on SIGINT though nobody reads its output", async () => {
+Deno.test("apex events ends at once on SIGINT while its reader is paused", async () => {
   await using dir = await TempDir.make();
   await using _ = new ScriptedServer(dir.join("events.socket"), async (conn) => {
-    // More than the socket, the client and any pipe hold; the write ends when the client does.
+    // More than the socket, the client and the pipe hold; the write fails when the client ends.
     await assertRejects(() => send(conn, "\n".repeat(4 * 1024 * 1024)), Deno.errors.BrokenPipe);
   });
   await using child = apex({ args: ["events"], env: { APEX_RUNTIME_DIR: dir.path } }).spawn();
@@ -522,7 +522,7 @@ Deno.test("apex --version and apex events load neither daemon, engine nor schema
   ]);
   assert(
     loaded.some((specifier) => specifier.endsWith("/src/client/events.ts")),
-    "the graph was not followed",
+    "the module graph is incomplete",
   );
   const unwanted =
     /\/src\/(daemon|engine|containers|eventlog|demo)\/|valibot|smol-toml|logtape|eventemitter3/;
@@ -541,7 +541,7 @@ interface ModuleGraph {
   }[];
 }
 
-/** What is loaded with these modules before anything of them runs. */
+/** The modules that these modules load statically. */
 function staticClosure(graph: ModuleGraph, roots: readonly string[]): string[] {
   const byName = new Map(graph.modules.map((module) => [module.specifier, module]));
   const seen = new Set(roots);
@@ -554,7 +554,7 @@ function staticClosure(graph: ModuleGraph, roots: readonly string[]): string[] {
   return [...seen];
 }
 
-/** The reader, given up at the end of the block. */
+/** The reader, cancelled at the end of the block. */
 function cancelled<T>(reader: ReadableStreamDefaultReader<T>): ReadableStreamDefaultReader<T> & Disposable {
   return Object.assign(reader, { [Symbol.dispose]: () => void reader.cancel() });
 }

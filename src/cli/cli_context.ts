@@ -1,20 +1,10 @@
 import type { SocketPaths } from "../platform/directories.ts";
-import type { Output } from "./output/output.ts";
-import type { Input } from "./terminal/input.ts";
+import type { Input, Output } from "./standard_streams.ts";
 
-/** Signals that a verb may take over. */
+/** The signals that a verb may handle itself. */
 export type VerbSignal = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGWINCH";
 
-/** What a verb gets from outside: no verb looks for itself. */
-export interface CliContext extends BaseContext {
-  /**
-   * Refuses a daemon that this verb must not use, or warns of it (`daemon_check.ts`). It is called before the verb begins;
-   * the verb calls it before it connects to a daemon that may be another one by then.
-   */
-  readonly checkDaemon: (sockets: SocketPaths) => Promise<void>;
-}
-
-/** The same of all verbs. */
+/** Everything that a verb gets from its process; verbs read no global state themselves. */
 export interface BaseContext {
   readonly env: (name: string) => string | undefined;
   readonly cwd: string;
@@ -23,8 +13,16 @@ export interface BaseContext {
   readonly stderr: Output;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
-  /** How to start this same program again. */
+  /** The command line that starts this program again. */
   readonly selfCommand: readonly string[];
-  /** Calls the listener instead of ending the process, until the returned function is called. */
+  /** Calls `listener` instead of ending the process; the returned function restores the default. */
   readonly onSignal: (name: VerbSignal, listener: () => void) => () => void;
+}
+
+export interface CliContext extends BaseContext {
+  /**
+   * Refuses a daemon that this verb must not use, or warns about it (see `daemon_check.ts`). It has been called before a
+   * verb starts; the verb calls it again before it connects to a daemon that may have been replaced.
+   */
+  readonly checkDaemon: (sockets: SocketPaths) => Promise<void>;
 }

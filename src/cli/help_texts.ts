@@ -1,64 +1,87 @@
-/** What stands below the options in the help: examples, and what an option's line has no room for. */
+/** The parts of the help that follow the options: explanations and examples, at most 80 columns wide. */
 
 export const PROGRAM_HELP = `
 Exit status:
-  0 done, 1 failed, 2 usage, 3 no daemon, 4 no such name, 5 busy or conflict,
-  6 the stream ended before it should, 124 timeout, 130 interrupted;
-  run passes on the command's own, and has 125 for every failure of apex itself
+  0    success
+  1    failure
+  2    invalid usage or configuration
+  3    no daemon is running
+  4    no such task, session or container
+  5    busy or conflict
+  6    the event stream broke off
+  124  timeout
+  125  run, attach, wait: failure of apex itself (else the command's status)
+  130  interrupted
 
-Start with:
-  apex demo                                see it work; needs nothing installed
-  apex run -- echo hello                   run a command in a container
-  apex events | jq -c 'select(.type == "container.died")'`;
+Get started:
+  apex demo                   see how it works; nothing needs to be installed
+  apex run -- echo hello      run a command in a container
+  apex events | jq -c 'select(.type == "container.died")'
+
+Run 'apex help VERB' for more information on a verb.`;
 
 export const DAEMON_HELP = `
 Engines:
-  auto        DOCKER_HOST, DOCKER_CONTEXT, the current Docker context, then the usual sockets
-  docker      the same, Docker's only
-  podman      Podman's sockets
-  embedded    containers are local processes, nothing is isolated, and what that cannot do is refused; auto never takes it
-  unix://…    that socket
+  auto        DOCKER_HOST, DOCKER_CONTEXT, the current Docker context, then the
+              default sockets of Docker and Podman (the default)
+  docker      like auto, but only Docker
+  podman      the default sockets of Podman
+  embedded    run local processes as containers, without isolation; never
+              selected by auto
+  unix://...  the socket of an engine
 
-A daemon in the background has its log in daemon.log in the state directory, and ends when it does not reach its engine; one
-in the foreground keeps trying. Where a daemon runs already, it is an error (5).`;
+In the background (-d), the daemon logs to daemon.log in the state directory,
+and exits if it cannot reach its engine. In the foreground it logs to standard
+error, and keeps trying. If a daemon is already running, the exit status is 5.
+
+Examples:
+  apex daemon
+  apex daemon -d --engine podman`;
 
 export const STOP_HELP = `
-The next daemon finds tasks and sessions as they are then, and publishes what happened meanwhile. Ends with 3 when no daemon
-runs.`;
+Tasks and sessions continue. The next daemon finds them, and publishes the
+events that it has missed. The exit status is 3 if no daemon is running.`;
 
 export const RESTART_HELP = `
-Tasks and sessions go on, and so do consumers that reconnect. Options that are given here win over those that the daemon was
-started with. Where no daemon runs, one is started.
+Tasks and sessions continue, and clients that reconnect resume. The options
+given here override those that the daemon was started with. If no daemon is
+running, one is started.
 
 Examples:
   apex restart                             after an update of apex
-  apex restart --engine podman             follow another engine`;
+  apex restart --engine podman             to follow another engine`;
 
 export const EVENTS_HELP = `
-Without options it prints the bare stream. It ends with 0 when the daemon shuts down or the reader of its output goes away,
-and with 6 when the stream broke off: this reader was too slow, or the daemon was killed.
+Without options, prints the bare stream of events. Exits with 0 when the daemon
+shuts down, or when the reader of the output closes it; with 6 when the stream
+breaks off, because the reader was too slow or the daemon was killed.
 
-With any of the options above --engine the daemon reads on from its journal for a slow reader, and what is missing all the
-same is printed as a line of type "stream.gap". --reconnect waits for as long as it takes; with --cursor-file, a cursor that
-is there wins over --after and --since. A time without a zone is local.
+With any of the options from --type to --heartbeat, the daemon reads from its
+journal for a slow reader. Missing events are reported as a line of type
+"stream.gap". --reconnect waits indefinitely. If the cursor file exists, it
+takes precedence over --after and --since. Times without a zone are local.
 
 Examples:
   apex events | jq -c .
-  apex events | jq -r 'select(.type == "container.died") | "\\(.containerName) \\(.exitCode)"'
   apex events --task build-7 --type 'task.*'
-  apex events --reconnect --cursor-file ~/.my-consumer | my-consumer
-  apex events --type container.died --task build-7 --since 1h --limit 1 --timeout 5m
-                                           wait for one; one of the last hour will do`;
+  apex events --reconnect --cursor-file ~/.my-cursor | my-consumer
+  apex events --type container.died | jq -r '[.containerName, .exitCode] | @tsv'
+
+  # Wait for a container of a task to exit, or find an exit of the last hour:
+  apex events --type container.died --task build-7 --since 1h --limit 1`;
 
 export const HISTORY_HELP = `
-Times are those of publishing: "10m ago" or 10m, 2025-01-31, "2025-01-31 12:00", 2025-01-31T12:00:00Z; without a zone they
-are local, as are those in the table. The daemon keeps 7 days or 256 MiB, unless configured otherwise. "publishedAt" is when an
-event was told, "timestamp" when it happened.
+--since and --until select events by the time of their publication
+("publishedAt"), which may be later than that of the event ("timestamp"). Times
+are 10m, "10m ago", 2025-01-31, "2025-01-31 12:00" or 2025-01-31T12:00:00Z;
+without a zone they are local, as in the table. By default, the daemon keeps the
+events of 7 days, up to 256 MiB.
 
 Examples:
   apex history --since 1h
   apex history --task build-7
-  apex history --type container.died --since 2025-01-31 --until 2025-02-01 --json | jq -r .containerName | sort | uniq -c`;
+  apex history --type container.died --since 2025-01-31 --until 2025-02-01
+  apex history --type container.died --json | jq -r .containerName`;
 
 export const PS_HELP = `
 Examples:
@@ -66,29 +89,37 @@ Examples:
   apex ps --json | jq -r '.[] | select(.state == "running") | .name'`;
 
 export const RUN_HELP = `
-Options end at the command, or at --. SIGINT (Ctrl-C) and SIGTERM are passed on to the command; a second SIGINT kills it.
-If apex run itself ends, the task continues (see: apex wait, apex logs, apex cancel). If the daemon goes away, apex run waits
-30 s for another one, starts one if none comes within 2 s (unless -D), and loses no output.
+Options end at the command, or at --. SIGINT (Ctrl-C) and SIGTERM are forwarded
+to the command; a second SIGINT kills it. If apex run itself is killed, the task
+continues (see: apex wait, apex logs, apex cancel). If the daemon goes away,
+apex run waits 30 seconds for another one, starts one itself after 2 seconds
+(unless -D is given), and loses no output.
 
-Standard input is only read with -i, as with docker run. It ends with this client and with the daemon: it cannot be resumed.
-The command has no terminal (-t); apex attach opens one.
+Without -i, the command's standard input is empty, as with docker run. With -i,
+the input ends when this client or the daemon ends. The command has no terminal
+(-t is refused); for one, use apex attach.
 
-The embedded engine refuses what it cannot do: limits, users, networks, ports, mounts, and images other than busybox. With
---mount it starts the command in the directory itself.
+The embedded engine refuses limits, users, networks, ports, volumes, and images
+other than busybox. With --mount, it runs the command in the current directory.
 
-Sizes: 512m, 1.5g, 64MiB. Times: 90s, 1h30m, 2d.
+Sizes: 512m, 1.5g, 64MiB. Durations: 90s, 1h30m, 2d.
 
-Exit status: the command's own; 124 when --timeout stopped it; 125 for every failure of apex itself;
-126 and 127 when the command cannot be executed or is not there; 137 when it was killed; 130 when it was cancelled and
-ended with 0, or never ran.
+Exit status: that of the command, or
+  124       stopped by --timeout
+  125       failure of apex itself
+  126, 127  the command cannot be executed, or was not found
+  130       cancelled, if the command exited with 0 or never ran
+  137       killed
 
 Examples:
   apex run -- echo hello
   apex run --image node:22 --mount -- npm test
-  apex run --task build-7 --memory 512m --timeout 10m -v ./src:/src:ro -w /src -e CI=1 -- make
-  tar c src | apex run -i --image node:22 -- sh -c 'tar x && npm test'
-  apex run --env-file .env -p 127.0.0.1:8080:80 --label tier=web --image nginx -- nginx -g 'daemon off;'
-  id=$(apex run -d -- sleep 60); apex wait "$id"; echo "ended with $?"`;
+  apex run --task build-7 --memory 512m --timeout 10m -e CI=1 -- make
+  apex run -v ./src:/src:ro -w /src --image golang -- go test ./...
+  apex run --env-file .env -p 127.0.0.1:8080:80 --image nginx \\
+      -- nginx -g 'daemon off;'
+  tar c src | apex run -i --image node:22 -- sh -c 'tar x && ls src'
+  id=$(apex run -d -- sleep 60); apex wait "$id"; echo "status $?"`;
 
 export const TASKS_HELP = `
 Examples:
@@ -96,24 +127,36 @@ Examples:
   apex tasks --all --json | jq -r '.[] | select(.reason == "oom") | .taskId'`;
 
 export const CANCEL_HELP = `
-Prints the id of each task that it cancelled, once it has ended. Unknown ids are reported, and the others are still cancelled;
-the exit status is then 4. Containers that other programs created are not cancelled, whatever their label says.
+Prints the id of each cancelled task when it has ended. Unknown ids are
+reported, and the other tasks are still cancelled; the exit status is then 4.
+Only tasks of this apex are cancelled, not containers of other programs that
+have the label of a task.
 
 Examples:
   apex cancel build-7
   apex tasks --json | jq -r '.[].taskId' | xargs apex cancel`;
 
 export const WAIT_HELP = `
-TARGET is a task's id, one run of it (build-7@1), or a container's name or id; apex need not have created it.
+TARGET is the id of a task, one run of a task (build-7@1), or the name or id of
+a container, which need not have been created by apex.
 
---for exit (the default) waits until it has ended, and for a task until the task has ended; running, healthy, unhealthy: until
-it is so; removed: until the container is gone. What has happened already counts. When the condition can no longer be met (the
-container has no health check, has ended, or was removed), apex wait fails at once and says why. When the daemon goes away, it
-waits 30 s for another one, and continues.
+Conditions:
+  exit       the container, or the whole task, has ended (the default)
+  running    the container runs
+  healthy    its health check succeeds
+  unhealthy  its health check fails
+  removed    the container was removed
 
-Exit status: with --for exit the target's own, as apex run has it, never 0 for a task that was cancelled; otherwise 0. Of
-several targets, the first one in their order that is not 0; with --any, that of the first to get ready. 124 when --timeout is
-over; 125 for every failure of apex wait itself. With several targets, it prints a line "TARGET STATUS" as each gets ready.
+A condition that is already met counts. If a condition can no longer be met
+(because the container has no health check, has ended, or was removed), apex
+wait fails at once. If the daemon goes away, it waits 30 seconds for another one.
+With several targets, it prints a line "TARGET STATUS" for each.
+
+Exit status: that of the target, as apex run has it; 0 for conditions other
+than exit. Of several targets, the first status in their order that is not 0;
+with --any, that of the first target to meet the condition.
+  124  --timeout has passed
+  125  failure of apex itself
 
 Examples:
   apex wait build-7
@@ -122,10 +165,13 @@ Examples:
   apex wait --any worker-1 worker-2`;
 
 export const LOGS_HELP = `
-TARGET is a task's id, one run of it, or a container's name or id: build-7 is the last run of that task id, build-7@1 the
-first, build-7@-1 the one before the last. Of a task whose container was removed, it prints the end of the output that apex
-kept: 1 MiB, unless configured otherwise. Standard error is printed on standard error.
-When the daemon goes away, -f waits 30 s for another one, and continues where it stopped.
+TARGET is the id of a task, one run of a task, or the name or id of a container:
+build-7 is the latest run of that task id, build-7@1 the first, and build-7@-1
+the one before the latest. If the container of a task was removed, prints the
+last part of the output, of which the daemon keeps 1 MiB by default. The
+container's standard error is printed on standard error.
+
+If the daemon goes away, --follow waits 30 seconds for another one, and resumes.
 
 Examples:
   apex logs build-7
@@ -134,31 +180,38 @@ Examples:
   apex logs --since 10m --timestamps web`;
 
 export const INSPECT_HELP = `
-TARGET is a task's id, one run of it (build-7@1, build-7@-1), or a container's name or id. Prints one JSON array of objects:
-"engine" is what the engine says of the container, "container" and "task" what apex knows, "output" how much is kept of the
-output of a task whose container was removed, "others" what else has that task id.
+TARGET is the id of a task, one run of a task (build-7@1, build-7@-1), or the
+name or id of a container. Each element of the JSON array has the fields
+  engine     the container, as the engine reports it
+  container  the container, as apex knows it
+  task       the task, as apex knows it
+  output     how much output is kept of a task without a container
+  others     other runs and containers with the same task id
 
 Examples:
   apex inspect build-7 | jq '.[0].task'
   apex inspect web | jq -r '.[0].engine.NetworkSettings.IPAddress'`;
 
 export const WORKSPACES_HELP = `
-An orphan is a container that this apex instance created, and that belongs to no task that its daemon knows: apex workspaces
-clean removes it. An instance is a state directory and its daemons; apex status shows its id. Containers of other instances,
-such as another user's on the same engine, are listed with --all alone.
+A workspace is a container that apex has created for a task. An orphan is a
+workspace of this apex instance whose task the daemon does not know; to remove
+orphans, use apex workspaces clean. An instance is a state directory with its
+daemons; apex status shows its id. Workspaces of other instances, such as those
+of other users of the same engine, are listed only with --all.
 
 Examples:
   apex workspaces
-  apex workspaces clean
   apex workspaces --all
   apex workspaces --json | jq -r '.[] | select(.orphaned) | .containerName'`;
 
 export const WORKSPACES_CLEAN_HELP = `
-NAME is a container's name or id, or its task's id. Asks first; where there is no terminal, --yes must be said. Prints the
-name of each container that it removed.
+WORKSPACE is the name or id of a container, or the id of its task. Asks for
+confirmation; without a terminal, --yes is required. Prints the name of each
+removed container.
 
---instance removes the containers that another apex instance created for tasks, whether or not its daemon still runs. ID is
-as apex workspaces --all shows it, also where that is "-".
+With --instance, removes all workspaces of another apex instance, even if its
+daemon is still running. ID is the one that apex workspaces --all shows,
+including "-".
 
 Examples:
   apex workspaces clean
@@ -166,12 +219,14 @@ Examples:
   apex workspaces clean --instance 9f86d081884c7d65`;
 
 export const ATTACH_HELP = `
-NAME is a session's; where there is none of that name it is created, with the options. Ctrl-Space Ctrl-q leaves it: it goes
-on, as it does when this terminal is closed, the connection is lost, or the daemon is killed. Without a terminal it works
-as a pipe: the end of the input leaves it attached, and nothing is shown of what was there before (--restore screen does).
+If no session SESSION exists, it is created with the given options. To detach,
+press Ctrl-Space Ctrl-q. The session continues, as it does when this terminal is
+closed, the connection is lost, or the daemon is killed. Without a terminal,
+apex attach works as a pipe: the end of its input does not detach it, and
+earlier output is not shown unless --restore is given.
 
-Exit status: that of the session's command when it ended; 0 when the session goes on without this client; 125 for every
-failure of apex itself, "already attached" among them.
+Exit status: that of the session's command; 0 if the session continues; 125 for
+a failure of apex itself, such as another attached client.
 
 Examples:
   apex attach dev
@@ -185,19 +240,32 @@ Examples:
   apex list --json | jq -r '.[] | select(.status == "detached") | .name'`;
 
 export const DETACH_HELP = `
-Without a name it is the session in which this runs ($APEX_SESSION_NAME). With a name that no session has it does the others
-all the same, and ends with 4.
+Without a name, detaches the session in which apex runs ($APEX_SESSION_NAME).
+Unknown names are reported, and the other sessions are still detached; the exit
+status is then 4.
 
 Examples:
   apex detach dev`;
 
 export const KILL_HELP = `
-SIGHUP comes first, as when a terminal is closed: it ends an idle shell at once. What ignores it gets SIGTERM after a second, and
-SIGKILL when the grace is over (kill_grace in the configuration, 10s).
+Sends SIGHUP, as a closed terminal does, which ends an idle shell at once. Sends
+SIGTERM after one second, and SIGKILL after the grace period (kill_grace in the
+configuration, 10s by default). Returns when the sessions have ended.
 
-Without a name it is the session in which this runs ($APEX_SESSION_NAME). Unknown names are reported, and the others are still
-killed; the exit status is then 4. Returns when they are gone.
+Without a name, kills the session in which apex runs ($APEX_SESSION_NAME).
+Unknown names are reported, and the other sessions are still killed; the exit
+status is then 4.
 
 Examples:
   apex kill dev
   apex list --json | jq -r '.[].name' | xargs apex kill`;
+
+export const ENGINE_HELP = `
+Serves the Docker Engine API on a Unix socket, with local processes as
+containers. It isolates nothing: containers can do whatever you can. A daemon
+with --engine embedded starts it by itself.`;
+
+export const DEMO_HELP = `
+Starts a temporary daemon with the embedded engine, runs containers that
+succeed, fail, are killed, are stopped and become unhealthy, prints and explains
+their events, and cleans up.`;

@@ -1,7 +1,7 @@
 /**
- * The daemon and the embedded engine that the demo plays on: two processes in a temporary directory, nothing of the
- * user's own touched. Disposal ends both, and removes the directory. They have sessions of their own, so a Ctrl-C at
- * the terminal reaches the demo alone, which then ends them in order.
+ * The demo's embedded engine and daemon: two processes with a temporary directory, isolated from the user's own daemon.
+ * Disposal ends the daemon, then the engine, and removes the directory. Both run in process sessions of their own, so Ctrl-C
+ * reaches only the demo, which then ends them in order.
  */
 import { delay } from "@std/async/delay";
 import { join } from "@std/path/posix";
@@ -11,18 +11,18 @@ import { isListenedOn } from "../platform/unix_socket.ts";
 
 const START_TIMEOUT_MS = 15_000;
 const POLL_MS = 20;
-/** How long they may take to end by themselves. */
+/** How long a process may take to end after SIGTERM. */
 const END_TIMEOUT_MS = 5_000;
 
 export interface DemoProcessesOptions {
-  /** The command that is apex itself. */
+  /** The command line that starts apex. */
   readonly selfCommand: readonly string[];
-  readonly signal: AbortSignal;
-  /** In which the temporary directory is made. */
+  readonly abort: AbortSignal;
+  /** Where to create the temporary directory. */
   readonly parentDir?: string | undefined;
 }
 
-/** Short, and not where TMPDIR may point: a Unix socket's path holds about a hundred bytes. */
+/** TMPDIR may be too long: the path of a Unix socket holds only about a hundred bytes. */
 const DEFAULT_PARENT_DIR = "/tmp";
 
 export class DemoProcesses implements AsyncDisposable {
@@ -42,8 +42,9 @@ export class DemoProcesses implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the daemon follows the engine.
-   * @throws {ApexError} `failed` when one of the two ends or takes too long, with what it said
+   * Resolves when the daemon is connected to the engine.
+   *
+   * @throws {ApexError} `failed` if one of the two ends or takes too long, with its log
    */
   static async start(options: DemoProcessesOptions): Promise<DemoProcesses> {
     const { parentDir = DEFAULT_PARENT_DIR } = options;
@@ -51,11 +52,11 @@ export class DemoProcesses implements AsyncDisposable {
     const processes = new DemoProcesses(dir, options);
     try {
       const { engineSocket } = processes;
-      // The engine by hand, not by the daemon: so it is a child, and can be ended with the demo.
+      // The demo starts the engine itself, so that it is a child process, and ends with the demo.
       processes.#spawn("engine", ["--dir", join(processes.#dir, "engine"), "--listen", engineSocket]);
       await processes.#until("the embedded engine", () => isListenedOn(engineSocket));
       processes.#spawn("daemon", ["--engine", "embedded"]);
-      await processes.#until("the daemon", () => processes.#follows());
+      await processes.#until("the daemon", () => processes.#isConnected());
       return processes;
     } catch (error) {
       await processes[Symbol.asyncDispose]();
@@ -81,33 +82,33 @@ export class DemoProcesses implements AsyncDisposable {
   async #until(what: string, isReady: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (!(await isReady())) {
-      this.#options.signal.throwIfAborted();
+      this.#options.abort.throwIfAborted();
       const ended = this.#children.some((child) => child.hasEnded);
       if (ended || Date.now() > deadline) {
-        const said = this.#children.at(-1)?.said.trim() ?? "";
+        const log = this.#children.at(-1)?.log.trim() ?? "";
         throw new ApexError(
           "failed",
-          `${what} of the demo ${ended ? "ended at once" : "did not start in time"}: ${said}`,
+          `cannot start ${what} of the demo: it ${ended ? "exited" : "took too long"}: ${log}`,
         );
       }
       await delay(POLL_MS);
     }
   }
 
-  async #follows(): Promise<boolean> {
+  async #isConnected(): Promise<boolean> {
     if (!(await isListenedOn(this.#controlSocket))) return false;
     return (await request(this.#controlSocket, "status", {})).engine.state === "connected";
   }
 }
 
-/** Characters of the end of what a child said that are kept. */
-const MAX_SAID_CHARACTERS = 4_000;
+/** How many characters of a log are kept, from its end. */
+const MAX_LOG_CHARACTERS = 4_000;
 
 class Child {
   readonly #process: Deno.ChildProcess;
   readonly #reading: Promise<void>;
   readonly #status: Promise<void>;
-  #said = "";
+  #log = "";
   #hasEnded = false;
 
   constructor([program = "", ...args]: readonly string[], env: Record<string, string>) {
@@ -130,8 +131,8 @@ class Child {
   }
 
   /** The end of its standard error. */
-  get said(): string {
-    return this.#said;
+  get log(): string {
+    return this.#log;
   }
 
   async end(): Promise<void> {
@@ -148,7 +149,7 @@ class Child {
 
   async #read(): Promise<void> {
     for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) {
-      this.#said = (this.#said + text).slice(-MAX_SAID_CHARACTERS);
+      this.#log = (this.#log + text).slice(-MAX_LOG_CHARACTERS);
     }
   }
 }

@@ -10,7 +10,7 @@ Deno.test("runDemo() prints each scene's event lines and leaves nothing behind",
   await runDemo({
     selfCommand: APEX_COMMAND,
     parentDir: temp.path,
-    signal: new AbortController().signal,
+    abort: new AbortController().signal,
     print: (line) => Promise.resolve(void lines.push(line)),
     explain: (line) => Promise.resolve(void words.push(line)),
   });
@@ -23,7 +23,7 @@ Deno.test("runDemo() prints each scene's event lines and leaves nothing behind",
     "container.stopped is-stopped 0",
     "container.died turns-unhealthy 137",
   ]);
-  assert(words.some((line) => line.includes(`the health check of "turns-unhealthy" says: unhealthy`)));
+  assert(words.some((line) => line.includes(`the health check of "turns-unhealthy" reports: unhealthy`)));
   assertEquals(await Array.fromAsync(Deno.readDir(temp.path)), []);
 });
 
@@ -35,7 +35,7 @@ Deno.test("runDemo() cleans up when it is interrupted", async () => {
       runDemo({
         selfCommand: APEX_COMMAND,
         parentDir: temp.path,
-        signal: interrupted.signal,
+        abort: interrupted.signal,
         print: () => Promise.resolve(interrupted.abort(new Error("enough"))),
         explain: () => Promise.resolve(),
       }),

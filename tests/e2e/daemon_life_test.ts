@@ -22,7 +22,7 @@ Deno.test("apex daemon -d starts a daemon in the background and describes it; a 
   assertEquals([started.code, started.stderr], [0, ""]);
   const again = await home.apex(["daemon", "--detach"]);
   assertEquals([again.code, again.stdout], [5, ""]);
-  assertStringIncludes(again.stderr, `apex: a daemon already runs (pid ${pid}, `);
+  assertStringIncludes(again.stderr, `apex: a daemon is already running (pid ${pid}, `);
 });
 
 Deno.test("apex stop ends the daemon and returns when nothing is left of it; without one it ends with 3", async () => {
@@ -32,13 +32,13 @@ Deno.test("apex stop ends the daemon and returns when nothing is left of it; wit
   const stopped = await home.apex(["stop"]);
   assertEquals(
     [stopped.code, stopped.stdout, stopped.stderr],
-    [0, "", `apex: the daemon (pid ${pid}) has ended; tasks and sessions continue\n`],
+    [0, "", `apex: stopped the daemon (pid ${pid}); tasks and sessions continue\n`],
   );
   assert(await hasEnded(pid));
   assert(!await isListenedOn(home.controlSocket) && !await isListenedOn(home.eventsSocket));
   const again = await home.apex(["stop"]);
   assertEquals([again.code, again.stdout], [3, ""]);
-  assertMatch(again.stderr, /^apex: no daemon is running at .*: there is nothing to stop\n$/);
+  assertMatch(again.stderr, /^apex: cannot stop the daemon: none is running at .*\n$/);
 });
 
 Deno.test("apex stop ends a daemon in the foreground, cleanly, and one whose clients are connected", async () => {

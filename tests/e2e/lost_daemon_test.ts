@@ -8,7 +8,7 @@ import type { CliContext } from "../../src/cli/cli_context.ts";
 import { logs, type LogsFlags } from "../../src/cli/commands/logs.ts";
 import { run } from "../../src/cli/commands/run.ts";
 import { wait } from "../../src/cli/commands/wait.ts";
-import { StatusError } from "../../src/cli/output/status_error.ts";
+import { StatusError } from "../../src/cli/output/exit_status.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../src/platform/directories.ts";
 import { ApexHome, type ApexProcess, eventually } from "../support/daemons/apex_process.ts";
@@ -220,6 +220,6 @@ Deno.test("apex run starts another daemon, on the same engine, when its own was 
   assertEquals([code, stdout], [9, "one\ntwo\n"]);
   assertMatch(
     stderr,
-    /^apex: the daemon went away; task t1 continues; .*\napex: started a daemon \(pid \d+; .*\napex: connected again\n$/,
+    /^apex: lost the daemon; task t1 continues; .*\napex: started a daemon \(pid \d+; .*\napex: reconnected\n$/,
   );
 });

@@ -148,7 +148,7 @@ Deno.test({
 
     const { log: { head, epoch } } = await request(home.controlSocket, "status", {});
     await eventually(() => cursorsIn(frozen.stdoutSoFar).at(-1) === `${epoch}:${head}`, "it has caught up");
-    assertMatch(frozen.stderrSoFar, /connected again, going on after/);
+    assertMatch(frozen.stderrSoFar, /reconnected, resuming after/);
     const got = cursorsIn(frozen.stdoutSoFar);
     assert(got.length === head, `${head} events, and ${got.length} came`);
     assert(got.every((cursor, index) => cursor === `${epoch}:${index + 1}`), "each once, in order");

@@ -211,7 +211,7 @@ for (const kind of ENGINES) {
         await other.until(/already attached \(pid \d+\); use\s+--force\nstatus=125/);
         assert((await other.text()).replaceAll("\n", "").includes(`(pid ${attachedPid})`));
         await rig.attach(other, "c", "-f");
-        await terminal.until(/apex: detached from session c: another client took it \(--force\)\nstatus=0/);
+        await terminal.until(/apex: detached from session c: another client attached with --force\nstatus=0/);
         assertEquals(await terminal.settings(), settings);
         await other.type("exit");
         await other.until("status=0");
@@ -250,7 +250,9 @@ for (const kind of ENGINES) {
         await rig.engine.kill(containerId, { signal: "SIGKILL" });
         await rig.engine.wait(containerId);
         await rig.startDaemon();
-        await terminal.until(/apex: session g ended while the daemon was away; .* not known\nstatus=125/);
+        await terminal.until(
+          /apex: session g ended while no daemon was connected; .* is unknown\nstatus=125/,
+        );
         assertEquals(await terminal.settings(), settings);
         // The others go on, each without a client.
         await rig.untilLeft(["a", "b", "e", "f"]);
@@ -265,7 +267,7 @@ for (const kind of ENGINES) {
     await using rig = await SessionRig.start(kind);
     using events = await rig.events();
     assertEquals(await rig.attachPiped(["-b", "bg", "--", "cat"]), { code: 0, stdout: "", stderr: "" });
-    const ignored = "apex: session bg exists already; what counts only when it is made was ignored: ";
+    const ignored = "apex: session bg already exists; ignored options for a new one: ";
     const { code: status, stderr: told } = await rig.attachPiped(["-b", "bg", "--image", "x", "--", "ls"]);
     assertEquals(status, 0);
     assertMatch(told, new RegExp(`^${ignored}--image, (--network, )?--env, the command\n$`));
@@ -287,7 +289,7 @@ for (const kind of ENGINES) {
     const { createdAt, expiresAt } = (await rig.session("timed"))!;
     assertEquals(Date.parse(expiresAt!) - Date.parse(createdAt), 1_500);
     const end = await timed.finished();
-    assertEquals(end.stderr, "apex: session timed has reached the end of its time to live\n");
+    assertEquals(end.stderr, "apex: session timed has reached the end of its lifetime (--ttl)\n");
     assert(end.code > 128);
     assertEquals((await rig.home.apex(["kill", "bg"])).code, 0);
     await rig.untilLeft([]);
@@ -418,7 +420,7 @@ Deno.test("among 50 sessions one that floods and one whose client is stopped hur
   }
   const { code, stderr } = await stopped.finished();
   assertEquals(code, 125);
-  assertMatch(stderr, /did not take the output of session stopped; it goes on/);
+  assertMatch(stderr, /did not read the session's output; session stopped continues/);
 });
 
 /** What a person hardly notices, on a machine that does other things too. */

@@ -1,78 +1,62 @@
-/** From the flags of `apex attach` to what the daemon is asked for. */
 import type { AttachParams } from "../../client/attached_session.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import { definedFields } from "../../platform/defined_fields.ts";
 import { parseDuration } from "../../platform/durations.ts";
 import { parseRestoreMode } from "../../protocol/session_messages.ts";
 import type { CliContext } from "../cli_context.ts";
-import { consoleSize } from "../terminal/session_console.ts";
-import { commandWords } from "./command_words.ts";
-import { type EnvironmentFlags, environmentOf, labels, mount, positive } from "./container_flags.ts";
-import { publishedPort } from "./publish_flag.ts";
+import { terminalSize } from "../standard_streams.ts";
+import { type ContainerFlags, containerRequestOf, environmentOf } from "./container_flags.ts";
+import { positive } from "./flag_values.ts";
 
-/** The flags, as they were written. */
-export interface AttachFlags extends EnvironmentFlags {
+/** The flags of `apex attach`, as written on the command line. */
+export interface AttachFlags extends ContainerFlags {
   readonly force?: true | undefined;
   readonly background?: true | undefined;
   readonly ttl?: string | undefined;
-  readonly image?: string | undefined;
-  readonly network?: string | undefined;
-  /** A command line, parted into words here. */
+  /** A command line; {@linkcode commandWords} splits it. */
   readonly cmd?: string | undefined;
-  readonly workdir?: string | undefined;
-  readonly user?: string | undefined;
-  /** Each `NAME=VALUE`, or `NAME` alone for an empty value. */
-  readonly label?: readonly string[] | undefined;
-  /** Each `[[IP:]HOSTPORT:]PORT[/PROTOCOL]`. */
-  readonly publish?: readonly string[] | undefined;
-  /** Each `SOURCE:TARGET` or `SOURCE:TARGET:ro`. */
-  readonly volume?: readonly string[] | undefined;
-  /** The current directory is to be its `/workspace`. */
-  readonly mount?: true | undefined;
-  /** `--init` or `--no-init`. */
-  readonly init?: boolean | undefined;
   readonly restore?: string | undefined;
   readonly detachKeys?: string | undefined;
 }
 
 export interface AttachParamsOptions {
   readonly name: string;
-  /** What stands behind `--`: the command, in words already. */
+  /** The words after `--`. */
   readonly command: readonly string[];
   readonly context: CliContext;
 }
 
-/** @throws {ApexError} `usage`, naming the flag and what stands behind it. */
+/**
+ * The parameters with which `apex attach` asks the daemon for a session.
+ *
+ * @throws {ApexError} `usage`, naming the flag and its value
+ */
 export function attachParamsOf(
   flags: AttachFlags,
   { name, command, context }: AttachParamsOptions,
 ): AttachParams {
-  const { force, background, image, network, workdir, user } = flags;
-  // What paints a screen is of no use to a pipe.
+  const { force, background, ttl } = flags;
+  // The escape sequences that repaint a screen are useless in a pipe.
   const restore = flags.restore ?? (context.stdout.isTerminal ? undefined : "none");
-  const cmd = commandOf(flags, command);
+  // Programs draw for the terminal that creates the session, even if another one attaches later.
+  const term = context.env("TERM");
   return {
     name,
-    ...(force && { force }),
-    ...(background && { background }),
-    ...(flags.ttl !== undefined && { ttlMs: positive("--ttl", flags.ttl, parseDuration) }),
-    ...(image !== undefined && { image }),
-    ...(cmd !== undefined && { cmd }),
-    ...(network !== undefined && { network }),
-    ...(workdir !== undefined && { workdir }),
-    ...(user !== undefined && { user }),
-    env: { ...terminalEnvironment(context), ...environmentOf(flags, context) },
-    ...(flags.label !== undefined && { labels: labels(flags.label) }),
-    ...(flags.publish !== undefined && { ports: flags.publish.map(publishedPort) }),
-    ...(flags.volume !== undefined && { mounts: flags.volume.map((text) => mount(text, context)) }),
-    ...(flags.mount && { projectDir: context.cwd }),
-    ...(flags.init !== undefined && { init: flags.init }),
-    ...consoleSize(context),
-    ...(restore !== undefined && { restore: restoreMode(restore) }),
+    ...containerRequestOf(flags, context),
+    ...definedFields({
+      force,
+      background,
+      ttlMs: ttl === undefined ? undefined : positive("--ttl", ttl, parseDuration),
+      cmd: commandOf(flags, command),
+      restore: restore === undefined ? undefined : restoreMode(restore),
+    }),
+    env: { ...(term && { TERM: term }), ...environmentOf(flags, context) },
+    ...terminalSize(context.stdout),
     pid: Deno.pid,
   };
 }
 
-const CREATING = [
+const CREATION_FLAGS = [
   "ttl",
   "image",
   "network",
@@ -86,19 +70,19 @@ const CREATING = [
   "volume",
   "mount",
   "init",
-] as const;
+] as const satisfies readonly (keyof AttachFlags)[];
 
-/** What was given that says how a session is to be made, and so means nothing to one that exists. */
-export function creatingOptions(flags: AttachFlags, command: readonly string[]): string[] {
-  const given = CREATING.filter((flag) => flags[flag] !== undefined).map((flag) =>
+/** The given options that only take effect when the session is created. */
+export function creationOptions(flags: AttachFlags, command: readonly string[]): string[] {
+  const given = CREATION_FLAGS.filter((flag) => flags[flag] !== undefined).map((flag) =>
     flag === "envFile" ? "--env-file" : flags[flag] === false ? `--no-${flag}` : `--${flag}`
   );
   return command.length > 0 ? [...given, "the command"] : given;
 }
 
 /**
- * What is wrong with where the words stand, and what to write; undefined when it is all right: one name, and a command only
- * behind `--`. The parser leaves that out of what it gives.
+ * Explains which word is in the wrong place; undefined if all are right: one name, and a command only after `--`. The
+ * parser does not report where `--` was.
  *
  * @param args the whole command line
  */
@@ -111,22 +95,16 @@ export function misplacedWords(
     const words = command.filter((word) => word !== "--").join(" ");
     return `the session's command must come after --: apex attach ${name} -- ${words}`;
   }
-  const isBehind = command.length === 0 && args.at(-1) === name && args.at(-2) === "--";
-  return isBehind ? `the session's NAME must come before --: apex attach NAME -- ${name}` : undefined;
+  const isAfterMarker = command.length === 0 && args.at(-1) === name && args.at(-2) === "--";
+  return isAfterMarker ? `the session's name must come before --: apex attach SESSION -- ${name}` : undefined;
 }
 
 function commandOf({ cmd }: AttachFlags, command: readonly string[]): string[] | undefined {
   if (cmd === undefined) return command.length > 0 ? [...command] : undefined;
   if (command.length > 0) {
-    throw new ApexError("usage", "--cmd and a command after -- exclude each other");
+    throw new ApexError("usage", "--cmd and a command after -- cannot be combined");
   }
   return commandWords(cmd);
-}
-
-/** What programs draw with is this terminal's; a session that is attached from another one later keeps the first's. */
-function terminalEnvironment({ env }: CliContext): Record<string, string> {
-  const term = env("TERM");
-  return term ? { TERM: term } : {};
 }
 
 function restoreMode(text: string): string {
@@ -137,4 +115,35 @@ function restoreMode(text: string): string {
     if (!(error instanceof RangeError)) throw error;
     throw new ApexError("usage", `--restore: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** Text in single quotes, text in double quotes, an escaped character, blanks, or any other character. */
+const PARTS = /'([^']*)'|"((?:[^"\\]|\\[^])*)"|\\([^])|(\s+)|([^])/g;
+
+/**
+ * Splits a command line into words as a shell does, with quotes and backslashes, but without expansion:
+ * `sh -c 'echo "$HOME"'` is three words.
+ *
+ * @throws {ApexError} `usage` for an unclosed quote, and for an empty command line
+ */
+export function commandWords(text: string): string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  for (const [, single, double, escaped, blank, plain] of text.matchAll(PARTS)) {
+    if (blank !== undefined) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+    } else {
+      word = (word ?? "") +
+        (single ?? double?.replace(/\\(["\\$`])/g, "$1") ?? escaped ?? unquoted(plain!, text));
+    }
+  }
+  if (word !== undefined) words.push(word);
+  if (words.length > 0) return words;
+  throw new ApexError("usage", `--cmd: ${JSON.stringify(text)} is not a command`);
+}
+
+function unquoted(character: string, text: string): string {
+  if (character !== "'" && character !== '"' && character !== "\\") return character;
+  throw new ApexError("usage", `--cmd: ${JSON.stringify(text)} has an unclosed ${character}`);
 }

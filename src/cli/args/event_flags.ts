@@ -1,5 +1,6 @@
-/** What the flags of `apex events` and `apex history` mean. */
+/** The flags of `apex events` and `apex history`. */
 import { ApexError } from "../../platform/apex_error.ts";
+import { definedFields } from "../../platform/defined_fields.ts";
 import { formatDuration, parseDuration } from "../../platform/durations.ts";
 import {
   type Cursor,
@@ -9,19 +10,20 @@ import {
   MIN_HEARTBEAT_MS,
   parseCursor,
 } from "../../protocol/event_messages.ts";
+import { wireEventSchemas } from "../../protocol/wire_event.ts";
 import type { CliContext } from "../cli_context.ts";
-import { positive } from "./container_flags.ts";
+import { printable } from "../output/table.ts";
 import type { DaemonFlags } from "./daemon_flags.ts";
-import { pointInTime } from "./point_in_time.ts";
+import { limitOf, pointInTime, positive } from "./flag_values.ts";
 
-/** Which events. */
+/** Which events to select, as written on the command line. */
 export interface FilterFlags {
   readonly type?: readonly string[] | undefined;
   readonly task?: string | undefined;
   readonly container?: string | undefined;
 }
 
-/** As they were written. */
+/** The flags of `apex events`, as written on the command line. */
 export interface EventFlags extends FilterFlags, DaemonFlags {
   readonly after?: string | undefined;
   readonly since?: string | undefined;
@@ -42,7 +44,7 @@ export interface FilterParams {
   container?: string;
 }
 
-/** What they mean. */
+/** The parsed flags of `apex events`. */
 export interface EventOptions {
   readonly filter: FilterParams;
   readonly after: Cursor | undefined;
@@ -51,7 +53,7 @@ export interface EventOptions {
   readonly reconnects: boolean;
   readonly cursorFile: string | undefined;
   readonly limit: number | undefined;
-  /** As it was written, for messages. */
+  /** As written, for messages. */
   readonly timeout: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly showsCursors: boolean;
@@ -59,14 +61,14 @@ export interface EventOptions {
   readonly heartbeatMs: number | undefined;
 }
 
-/** @throws {ApexError} `usage` */
+/** @throws {ApexError} `usage`, naming the flag and its value */
 export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptions {
   const { after, since, cursorFile, timeout, heartbeat } = flags;
   if (after !== undefined && since !== undefined) {
-    throw new ApexError("usage", "--after and --since exclude each other");
+    throw new ApexError("usage", "--after and --since cannot be combined");
   }
   if (cursorFile === "") {
-    throw new ApexError("usage", "--cursor-file: the file's name is empty; is a variable not set?");
+    throw new ApexError("usage", "--cursor-file: the file name is empty (is a variable not set?)");
   }
   return {
     filter: filterParams(flags),
@@ -84,35 +86,38 @@ export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptio
   };
 }
 
-/** @throws {ApexError} `usage` for what the daemon would refuse */
+/** @throws {ApexError} `usage` for values that the daemon would refuse */
 export function filterParams({ type, task, container }: FilterFlags): FilterParams {
   if (type !== undefined && type.length > MAX_TYPES) {
-    throw new ApexError("usage", `--type: given ${type.length} times, at most ${MAX_TYPES} are taken`);
+    throw new ApexError("usage", `--type: given ${type.length} times (at most ${MAX_TYPES} are allowed)`);
   }
-  for (const glob of type ?? []) checkWord("--type", "glob", glob);
+  for (const glob of type ?? []) checkWord("--type", "pattern", glob);
   checkWord("--task", "id", task);
   checkWord("--container", "name or id", container);
-  return {
-    ...(type !== undefined && { types: [...type] }),
-    ...(task !== undefined && { task }),
-    ...(container !== undefined && { container }),
-  };
+  return definedFields({ types: type && [...type], task, container });
 }
 
-/** @throws {ApexError} `usage` */
-export function limitOf(text: string): number {
-  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw new ApexError("usage", `--limit: ${JSON.stringify(text)} must be a positive integer`);
+/** Warns about types that this version does not know. A newer daemon may know them, but a typo is more likely. */
+export async function warnOfUnknownTypes({ type = [] }: FilterFlags, { stderr }: CliContext): Promise<void> {
+  const known = Object.keys(wireEventSchemas);
+  for (const glob of type) {
+    const parts = glob.split(/\*+/).map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
+    const pattern = new RegExp(`^${parts.join(".*")}$`);
+    if (known.some((name) => pattern.test(name))) continue;
+    await stderr.print(
+      `apex: no known event type matches ${printable(JSON.stringify(glob))} (see: EVENTS.md)`,
+    );
+  }
 }
 
 function checkWord(flag: string, what: string, word: string | undefined): void {
   if (word === "") {
-    throw new ApexError("usage", `${flag}: the ${what} is empty; is a variable not set?`);
+    throw new ApexError("usage", `${flag}: the ${what} is empty (is a variable not set?)`);
   }
   if (word === undefined || word.length <= MAX_FILTER_LENGTH) return;
   throw new ApexError(
     "usage",
-    `${flag}: the ${what} has ${word.length} characters; at most ${MAX_FILTER_LENGTH} are taken`,
+    `${flag}: the ${what} has ${word.length} characters (at most ${MAX_FILTER_LENGTH} are allowed)`,
   );
 }
 
@@ -133,9 +138,7 @@ function cursorOf(text: string): Cursor {
   if (cursor !== undefined) return cursor;
   throw new ApexError(
     "usage",
-    `--after: invalid cursor ${
-      JSON.stringify(text)
-    }: expected 16 hex digits, a colon and a number, such as ` +
-      "0123456789abcdef:42 (apex events --seq shows them)",
+    `--after: invalid cursor ${JSON.stringify(text)} (expected: 16 hex digits, a colon and a number, ` +
+      "such as 0123456789abcdef:42; see: apex events --seq)",
   );
 }

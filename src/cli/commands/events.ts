@@ -3,23 +3,23 @@ import { ApexError } from "../../platform/apex_error.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import type { EventFlags } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
-import { tellThatItWaits } from "../connection/tell_that_it_waits.ts";
-import { withDaemon } from "../connection/with_daemon.ts";
+import { printWaitingNote, withDaemon } from "../connection/with_daemon.ts";
 
 export interface EventsOptions {
   readonly flags: EventFlags;
 }
 
 /**
- * `apex events`. Without flags what comes from the events socket goes to stdout as it is, at once; with any, it is an
- * extended subscription. When no daemon runs, one is started.
+ * `apex events`. Without flags it copies the events socket to stdout, byte by byte and at once; with any flag it opens an
+ * extended subscription. Starts a daemon if none runs.
  *
- * @returns the exit status: 0 when the daemon shut down, or as many came as were asked for; 128 and more for a signal.
- * @throws {ApexError} `stream_cut` when the stream ended before it should; `timeout`; `no_daemon`; `usage`.
- * @throws {OutputClosedError} when the reader of stdout has gone.
+ * @returns the exit status: 0 on the daemon's shutdown or at the limit; 128 and the signal's number for a signal
+ * @throws {ApexError} `stream_cut` if the stream breaks off; `timeout`; `no_daemon`; `usage`
+ * @throws {OutputClosedError} if the reader of stdout has closed it
  */
 export async function events(context: CliContext, { flags }: EventsOptions): Promise<number> {
   if (SUBSCRIPTION_FLAGS.some((name) => flags[name] !== undefined)) {
+    // Imported here, because it needs the schemas, which the bare stream does not.
     const { subscribedEvents } = await import("./subscribed_events.ts");
     return await subscribedEvents(context, flags);
   }
@@ -28,12 +28,12 @@ export async function events(context: CliContext, { flags }: EventsOptions): Pro
     { context, flags },
   );
   using _ = stream;
-  await tellThatItWaits(context, sockets);
+  await printWaitingNote(context, sockets);
   await copy(stream, context, sockets);
   return 0;
 }
 
-/** With any of these the bare stream is not enough. */
+/** Each of these flags requires an extended subscription. */
 const SUBSCRIPTION_FLAGS = [
   "type",
   "task",
@@ -57,8 +57,8 @@ async function copy(stream: EventStream, { stdout }: CliContext, sockets: Socket
     if (lines === "cut") {
       throw new ApexError(
         "stream_cut",
-        `the event stream from ${sockets.eventsSocket} broke off: this reader was too slow, the daemon was killed, ` +
-          `or it has too many subscribers (see: apex status); events may have been missed`,
+        `the event stream from ${sockets.eventsSocket} broke off: this client was too slow, the daemon was killed, or it ` +
+          "has too many subscribers; events may be missing (see: apex status)",
       );
     }
     await stdout.write(lines);

@@ -1,6 +1,7 @@
 /**
- * `apex events` with flags: an extended subscription, printed. It knows up to where it has printed, and so can go on there
- * in another connection, to another daemon, or in another life by its cursor file.
+ * An extended subscription of `apex events`, printed to stdout. It knows the cursor of the last printed event, so it can
+ * resume there on another connection, with another daemon, and, from its cursor file, in another process. Owns the cursor
+ * file and the writes to stdout.
  */
 import { type LineStream, openLines } from "../../client/line_stream.ts";
 import { type EventLine, streamLines } from "../../client/stream_lines.ts";
@@ -18,55 +19,53 @@ import { PROTOCOL_VERSION } from "../../protocol/version.ts";
 import type { EventOptions } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
 import { CursorFile } from "../connection/cursor_file.ts";
-import { heardLines, silenceMs } from "../connection/heard_lines.ts";
+import { endOf, gapReason, nextLines, silenceMs, type StreamEnd } from "../connection/next_lines.ts";
 import { reconnect } from "../connection/reconnect.ts";
-import { ATOMIC_BYTES, LinePrinter } from "../output/line_printer.ts";
-import { printedEvents } from "../output/printed_events.ts";
-import { endOf, gapReason, type StreamEnd } from "../output/stream_end.ts";
+import { ATOMIC_BYTES, LinePrinter, printedEvents } from "../output/line_printer.ts";
 import { printable } from "../output/table.ts";
 
-/** Also without one asked for: under a filter that nothing passes, the cursor goes on by heartbeats. */
+/** Requested even without `--heartbeat`: heartbeats advance the cursor when no event passes the filter. */
 const HEARTBEAT_MS = 15_000;
 
 export interface ExtendedEventsOptions {
   readonly context: CliContext;
   readonly options: EventOptions;
   /** Ends it, with its reason. */
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
   readonly clock?: Clock;
 }
 
 export class ExtendedEvents implements Disposable {
   readonly #context: CliContext;
   readonly #options: EventOptions;
-  readonly #signal: AbortSignal;
+  readonly #abort: AbortSignal;
   readonly #clock: Clock;
   readonly #file: CursorFile | undefined;
-  /** Undefined where nothing ends it but the process's own end: blocking writes take a third of the time. */
+  /** Undefined if only the end of the process can interrupt it: then blocking writes take a third of the time. */
   readonly #printer: LinePrinter | undefined;
-  /** Where to go on; unknown until the daemon has said where the stream begins. */
+  /** Where to resume; unknown until the daemon has sent the start of the stream. */
   #cursor: Cursor | undefined;
   #epoch = "";
   #left: number;
   #isSnapshotDue: boolean;
 
-  /** @throws {ApexError} `usage` for a cursor file with something else in it, or that is no regular file */
-  constructor({ context, options, signal, clock = systemClock }: ExtendedEventsOptions) {
+  /** @throws {ApexError} `usage` if the cursor file does not contain a cursor, or is not a regular file */
+  constructor({ context, options, abort, clock = systemClock }: ExtendedEventsOptions) {
     this.#context = context;
     this.#options = options;
-    this.#signal = signal;
+    this.#abort = abort;
     this.#clock = clock;
     const { cursorFile, timeoutMs } = options;
     if (cursorFile !== undefined) this.#file = new CursorFile(cursorFile, { clock });
     this.#cursor = this.#file?.read() ?? options.after;
     this.#left = options.limit ?? Infinity;
     this.#isSnapshotDue = options.wantsSnapshot;
-    // Signals and timers have to get through to it while nobody reads.
+    // Signals and timers must work while the reader is paused.
     const isInterruptible = cursorFile !== undefined || timeoutMs !== undefined;
-    if (isInterruptible) this.#printer = new LinePrinter({ output: context.stdout, signal, clock });
+    if (isInterruptible) this.#printer = new LinePrinter({ output: context.stdout, abort, clock });
   }
 
-  /** Subscribes, from where it stands. */
+  /** Subscribes from the current cursor. */
   open({ controlSocket }: SocketPaths): Promise<LineStream> {
     const { filter, sinceMs, heartbeatMs = HEARTBEAT_MS } = this.#options;
     const params = {
@@ -78,23 +77,23 @@ export class ExtendedEvents implements Disposable {
       ...(this.#isSnapshotDue && { snapshot: true }),
       ...(this.#left < Infinity && { limit: this.#left }),
     };
-    return openLines(controlSocket, "events.subscribe", params, { signal: this.#signal });
+    return openLines(controlSocket, "events.subscribe", params, { signal: this.#abort });
   }
 
   /**
-   * Says that there is no daemon, and subscribes as soon as there is one.
+   * Prints that no daemon runs, and subscribes as soon as one does.
    *
-   * @throws what subscribing throws for good; the signal's reason
+   * @throws the first error of a subscription that is not transient; the reason of the abort
    */
   async waitForDaemon(sockets: SocketPaths, missing: ApexError): Promise<LineStream> {
-    await this.#context.stderr.print(`apex: ${missing.message} (--reconnect waits for it)`);
+    await this.#context.stderr.print(`apex: ${missing.message} (waiting for it: --reconnect)`);
     return await this.#reopen(sockets, "connected");
   }
 
   /**
-   * Prints what comes, until the limit or the daemon's end.
+   * Prints events until the limit, or the daemon's shutdown.
    *
-   * @throws {ApexError} `stream_cut`; the signal's reason.
+   * @throws {ApexError} `stream_cut`; the reason of the abort
    */
   async print(first: LineStream, sockets: SocketPaths): Promise<void> {
     let stream = first;
@@ -103,14 +102,14 @@ export class ExtendedEvents implements Disposable {
       if (end === "limit" || this.#left === 0) return;
       if (!this.#options.reconnects) {
         if (end === "shutdown") return;
-        throw this.#cut(sockets, end);
+        throw this.#brokenOff(sockets, end);
       }
-      await this.#context.stderr.print(`apex: ${this.#whatEnded(end)}; trying to connect again`);
-      stream = await this.#reopen(sockets, "connected again");
+      await this.#context.stderr.print(`apex: ${this.#describe(end)}; reconnecting`);
+      stream = await this.#reopen(sockets, "reconnected");
     }
   }
 
-  /** Once the signal is aborted: resolves when it is known what was printed, in half a second at most. */
+  /** After the abort: resolves when it is known which events are printed, within half a second. */
   async finish(): Promise<void> {
     this.#file?.flush();
     await this.#printer?.finish();
@@ -125,7 +124,7 @@ export class ExtendedEvents implements Disposable {
     using _ = stream;
     const options = { heartbeatMs: this.#options.heartbeatMs, clock: this.#clock };
     while (true) {
-      const piece = await heardLines(stream, options);
+      const piece = await nextLines(stream, options);
       if (typeof piece === "string") return piece;
       let events: EventLine[] = [];
       for (const line of streamLines(piece)) {
@@ -167,16 +166,13 @@ export class ExtendedEvents implements Disposable {
       case "stream.snapshot":
         await this.#print(line, () => this.#isSnapshotDue = false);
         return;
-      case "stream.gap":
-        await this.#print(line, () => this.#printed(cursorIn(record.to)));
+      case "stream.gap": {
+        const { from, to, reason } = record;
+        await this.#print(line, () => this.#printed(cursorIn(to)));
         if (!this.#options.failsOnGap) return;
-        throw new ApexError(
-          "stream_cut",
-          `events are missing (${
-            gapReason(record.reason)
-          }): those after ${record.from}, up to ${record.to} ` +
-            "(--fail-on-gap)",
-        );
+        const missing = `events after ${from}, up to ${to}, are missing: ${gapReason(reason)}`;
+        throw new ApexError("stream_cut", `${missing} (--fail-on-gap)`);
+      }
       case "stream.heartbeat":
         this.#printed(cursorIn(record.cursor));
         return;
@@ -189,12 +185,12 @@ export class ExtendedEvents implements Disposable {
     if (protocol !== PROTOCOL_VERSION) {
       throw new ApexError(
         "protocol",
-        `the daemon speaks control protocol ${protocol}, this client ${PROTOCOL_VERSION}; restart it with this ` +
-          "version: apex restart",
+        `the daemon speaks control protocol ${protocol}, this client ${PROTOCOL_VERSION}; restart the daemon with ` +
+          "this version: apex restart",
       );
     }
     this.#epoch = epoch;
-    // Whoever begins in the past is told where by the first event.
+    // With `--since`, the first event brings the first cursor.
     if (this.#cursor === undefined && this.#options.sinceMs === undefined) this.#printed(cursorIn(cursor));
   }
 
@@ -204,28 +200,29 @@ export class ExtendedEvents implements Disposable {
     this.#file?.printed(cursor);
   }
 
-  async #reopen(sockets: SocketPaths, what: string): Promise<LineStream> {
+  async #reopen(sockets: SocketPaths, done: string): Promise<LineStream> {
     const { stderr, checkDaemon } = this.#context;
-    let told = "";
+    let reported = "";
     const open = async () => {
       await checkDaemon(sockets);
       return await this.open(sockets);
     };
     const stream = await reconnect(open, {
-      signal: this.#signal,
+      abort: this.#abort,
       withinMs: Infinity,
       onObstacle: async (error) => {
-        if (error instanceof ApexError && error.code === "no_daemon" || messageOf(error) === told) return;
-        told = messageOf(error);
-        await stderr.print(`apex: still trying to connect: ${told}`);
+        const isMissing = error instanceof ApexError && error.code === "no_daemon";
+        if (isMissing || messageOf(error) === reported) return;
+        reported = messageOf(error);
+        await stderr.print(`apex: still reconnecting: ${reported}`);
       },
     });
-    const where = this.#cursor === undefined ? "" : `, going on after ${formatCursor(this.#cursor)}`;
-    await stderr.print(`apex: ${what}${where}`);
+    const where = this.#cursor === undefined ? "" : `, resuming after ${formatCursor(this.#cursor)}`;
+    await stderr.print(`apex: ${done}${where}`);
     return stream;
   }
 
-  #whatEnded(end: StreamEnd): string {
+  #describe(end: StreamEnd): string {
     if (end === "shutdown") return "the daemon has shut down";
     if (typeof end === "object") return `the daemon ended the event stream (${printable(end.reason)})`;
     return end === "silent" ? this.#silence() : "the event stream broke off";
@@ -233,22 +230,24 @@ export class ExtendedEvents implements Disposable {
 
   #silence(): string {
     const { heartbeatMs = HEARTBEAT_MS } = this.#options;
-    return `no heartbeat came for ${silenceMs(heartbeatMs) / 1_000} s`;
+    return `no heartbeat for ${silenceMs(heartbeatMs) / 1_000} s`;
   }
 
-  #cut({ controlSocket }: SocketPaths, end: Exclude<StreamEnd, "limit" | "shutdown">): ApexError {
+  #brokenOff({ controlSocket }: SocketPaths, end: Exclude<StreamEnd, "limit" | "shutdown">): ApexError {
     const why = end === "silent"
-      ? `${this.#silence()} (--heartbeat); the daemon hangs, or was stopped`
+      ? `${this.#silence()} (--heartbeat); the daemon hangs, or was suspended`
       : end === "cut"
-      ? "this reader took nothing for too long, or the daemon was killed"
+      ? "this client was too slow, or the daemon was killed"
       : `the daemon ended it (${printable(end.reason)})`;
-    const where = this.#cursor === undefined ? "" : ` (to go on: --after ${formatCursor(this.#cursor)})`;
+    const where = this.#cursor === undefined ? "" : ` (to resume: --after ${formatCursor(this.#cursor)})`;
     return new ApexError("stream_cut", `the event stream from ${controlSocket} broke off: ${why}${where}`);
   }
 }
 
 function cursorIn(text: string): Cursor {
   const cursor = parseCursor(text);
-  if (cursor === undefined) throw new TypeError(`Cannot take ${text} for a cursor: its schema did`);
+  if (cursor === undefined) {
+    throw new TypeError(`Cannot parse cursor ${text}, although its schema accepted it`);
+  }
   return cursor;
 }

@@ -1,12 +1,10 @@
 import { ApexError } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
-import { type FilterFlags, filterParams, limitOf } from "../args/event_flags.ts";
-import { pointInTime } from "../args/point_in_time.ts";
+import { type FilterFlags, filterParams, warnOfUnknownTypes } from "../args/event_flags.ts";
+import { limitOf, pointInTime } from "../args/flag_values.ts";
 import type { CliContext } from "../cli_context.ts";
-import { containerNames } from "../connection/container_names.ts";
-import { readPast } from "../connection/read_past.ts";
-import { tellOfUnknownTypes } from "../connection/tell_of_unknown_types.ts";
+import { containerNames, readPast } from "../connection/past_events.ts";
 import { HISTORY_HEADINGS, historyRow, type PastEvent, pastEvents } from "../output/history_row.ts";
 import { formatTable } from "../output/table.ts";
 
@@ -22,14 +20,14 @@ export interface HistoryOptions {
   readonly flags: HistoryFlags;
 }
 
-/** A table that is longer is not read. */
+/** Few people read a longer table. */
 const DEFAULT_ROWS = 100;
 
 /**
- * `apex history`: events of the past, oldest first.
+ * `apex history`: prints events of the past, oldest first.
  *
- * @throws {ApexError} `usage`, `no_daemon`; `failed` when there is no journal; `stream_cut` when the daemon went away;
- * `protocol` for a line that makes no sense.
+ * @throws {ApexError} `usage`, `no_daemon`; `failed` if the daemon keeps no journal; `stream_cut` if the history is
+ * incomplete; `protocol` for an invalid line
  */
 export async function history(context: CliContext, { sockets, flags }: HistoryOptions): Promise<void> {
   const { stdout, stderr, now } = context;
@@ -41,7 +39,7 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
     ...rangeOf(flags, now()),
     ...(limit !== undefined && { limit }),
   };
-  await tellOfUnknownTypes(flags, context);
+  await warnOfUnknownTypes(flags, context);
   if (json) return await readPast(sockets, { params, take: (lines) => stdout.write(lines) });
   const past: PastEvent[] = [];
   await readPast(sockets, { params, take: (lines) => void past.push(...pastEvents(lines)) });
@@ -52,12 +50,12 @@ export async function history(context: CliContext, { sockets, flags }: HistoryOp
   if (events === 0) await stderr.print("apex: no events match");
   if (given === undefined && events === DEFAULT_ROWS) {
     await stderr.print(
-      `apex: these are the newest ${DEFAULT_ROWS}; there may be more (see --limit, --since, --json)`,
+      `apex: showing the newest ${DEFAULT_ROWS} events; there may be more (see: --limit, --since, --json)`,
     );
   }
 }
 
-/** @throws {ApexError} `usage` for a time that is none, and for a range that ends before it begins */
+/** @throws {ApexError} `usage` for an invalid time, and for a range that ends before it starts */
 function rangeOf({ since, until }: HistoryFlags, nowMs: number): { sinceMs?: number; untilMs?: number } {
   const sinceMs = since === undefined ? undefined : pointInTime("--since", since, nowMs);
   const untilMs = until === undefined ? undefined : pointInTime("--until", until, nowMs);

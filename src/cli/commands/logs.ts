@@ -5,10 +5,10 @@ import { ApexError } from "../../platform/apex_error.ts";
 import { formatByteSize } from "../../platform/byte_size.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import type { Frame } from "../../protocol/frames.ts";
-import { pointInTime } from "../args/point_in_time.ts";
+import { pointInTime } from "../args/flag_values.ts";
 import type { CliContext } from "../cli_context.ts";
-import { otherTargetsNote } from "../connection/other_targets.ts";
-import { resumedFrames } from "../connection/resumed_frames.ts";
+import { resumedFrames } from "../connection/reconnect.ts";
+import { otherTargetsNote } from "../connection/targets.ts";
 
 export interface LogsFlags {
   readonly follow?: true | undefined;
@@ -26,13 +26,14 @@ export interface LogsOptions {
 }
 
 type LogsStream = ControlStream<"containers.logs">;
+type LogsParams = ControlParamsOf<"containers.logs">;
 
 /**
- * `apex logs`: what a task or container has written, to stdout what was there, to stderr what was there. What is followed is
- * continued through the next daemon.
+ * `apex logs`: prints the output of a task or container, each stream on the same stream of this process. With `--follow` it
+ * survives the daemon.
  *
- * @throws {ApexError} `not_found`, `usage`, `no_daemon`; `engine` when the log cannot be read to its end; `stream_cut` when
- * the daemon went away and no other came, or nothing is followed; `interrupted` on Ctrl-C while there is none
+ * @throws {ApexError} `not_found`, `usage`, `no_daemon`; `engine` if the log cannot be read to its end; `stream_cut` if the
+ * daemon goes away and no other one comes, or without `--follow`; `interrupted` on Ctrl-C while no daemon is connected
  */
 export async function logs(context: CliContext, { sockets, target, flags }: LogsOptions): Promise<void> {
   const { stdout, stderr } = context;
@@ -45,18 +46,19 @@ export async function logs(context: CliContext, { sockets, target, flags }: Logs
       throw new ApexError("engine", `the log of ${target} broke off: ${error}`);
     }
   }
-  throw brokeOff(target);
+  throw lostDaemon(target);
 }
 
-function brokeOff(target: string): ApexError {
-  return new ApexError("stream_cut", `the log of ${target} broke off: the daemon went away`);
+function lostDaemon(target: string): ApexError {
+  return new ApexError("stream_cut", `the log of ${target} broke off: lost the daemon`);
 }
 
 async function framesOf(
   context: CliContext,
-  { sockets: { controlSocket, ...sockets }, target, flags }: LogsOptions,
+  { sockets, target, flags }: LogsOptions,
 ): Promise<AsyncIterable<Frame>> {
-  const params = {
+  const { controlSocket } = sockets;
+  const params: LogsParams = {
     target,
     ...(flags.follow && { follow: true }),
     ...(flags.tail !== undefined && flags.tail !== "all" && { tail: lines(flags.tail) }),
@@ -67,7 +69,7 @@ async function framesOf(
   const options = { signal: abort.signal };
   const begin = async (): Promise<LogsStream> => {
     const stream = await openStream(controlSocket, "containers.logs", params, options);
-    await tellWhatIsShown(context, { target, stream });
+    await printNotes(context, { target, stream });
     return stream;
   };
   if (!flags.follow) return framesOnce(await begin());
@@ -75,9 +77,10 @@ async function framesOf(
   return resumedFrames({
     context,
     open: async ({ received, lostAtMs }) => {
-      const hasMoved = first?.start === undefined && "tail" in params;
-      if (first !== undefined && hasMoved) throw brokeOff(target);
-      if (lostAtMs !== undefined) await context.checkDaemon({ controlSocket, ...sockets });
+      // Without a known start, a second `--tail` would select other lines.
+      const isTailLost = first?.start === undefined && params.tail !== undefined;
+      if (first !== undefined && isTailLost) throw lostDaemon(target);
+      if (lostAtMs !== undefined) await context.checkDaemon(sockets);
       if (first === undefined) {
         const stream = await begin();
         first = stream.result;
@@ -97,7 +100,7 @@ async function* framesOnce(stream: LogsStream): AsyncGenerator<Frame> {
   yield* current.frames;
 }
 
-/** The same output again: a name may be another container's by now, and the last lines other ones. */
+/** The parameters that request the same output again: by now the name may belong to another container. */
 function continued(
   { tail: _tail, sinceMs, ...params }: LogsParams,
   { target, containerId, start }: LogsStream["result"],
@@ -110,9 +113,7 @@ function continued(
   };
 }
 
-type LogsParams = ControlParamsOf<"containers.logs">;
-
-async function tellWhatIsShown(
+async function printNotes(
   { stderr }: CliContext,
   { target, stream: { result } }: { readonly target: string; readonly stream: LogsStream },
 ): Promise<void> {
@@ -121,7 +122,7 @@ async function tellWhatIsShown(
   if (!result.kept?.isCut) return;
   const amount = formatByteSize(result.kept.bytes);
   await stderr.print(
-    `apex: the container of ${target} was removed: only the last ${amount} of its output are kept`,
+    `apex: the container of ${target} was removed; only the last ${amount} of its output were kept`,
   );
 }
 

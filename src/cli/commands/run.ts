@@ -5,11 +5,9 @@ import type { DaemonFlags } from "../args/daemon_flags.ts";
 import { type TaskFlags, taskSpecOf } from "../args/task_spec.ts";
 import type { CliContext } from "../cli_context.ts";
 import { TaskConnection } from "../connection/task_connection.ts";
+import { exitStatusOf, explainEnd, toStatusError } from "../output/exit_status.ts";
 import { OutputRelay } from "../output/output_relay.ts";
 import { PullDisplay } from "../output/pull_display.ts";
-import { toStatusError } from "../output/status_error.ts";
-import { exitStatusOf, explainEnd } from "../output/task_end.ts";
-import { hintAtUnreadInput } from "../unread_input_hint.ts";
 
 export interface RunFlags extends TaskFlags, DaemonFlags {}
 
@@ -19,11 +17,11 @@ export interface RunOptions {
 }
 
 /**
- * `apex run`: runs a command in a container, shows its output and passes on its exit status. The task outlives this client,
- * and this client outlives the daemon.
+ * `apex run`: runs a command in a container, prints its output, and passes on its exit status. The task survives this
+ * client, and this client survives the daemon.
  *
  * @returns the exit status
- * @throws {StatusError} 125 for whatever is not the command's own failure; 141 when the reader of the output has gone.
+ * @throws {StatusError} 125 for every failure of apex itself; 141 if the reader of the output has closed it
  */
 export async function run(context: CliContext, { flags, command }: RunOptions): Promise<number> {
   try {
@@ -38,10 +36,10 @@ export async function run(context: CliContext, { flags, command }: RunOptions): 
       isDetached: flags.detach ?? false,
       hasInput: task.stdin,
     });
-    // Following may be stuck in a write that nobody reads, or wait for a task that says nothing for long.
+    // `follow` may be blocked in a write to a reader that is paused, or wait for a silent task.
     return await Promise.race([abortable(followed, connection.abandoned), out.failed, err.failed]);
   } catch (error) {
-    throw toStatusError(error, "the task goes on (see: apex tasks)");
+    throw toStatusError(error, "the task continues (see: apex tasks)");
   }
 }
 
@@ -50,7 +48,7 @@ interface FollowOptions {
   readonly out: OutputRelay;
   readonly err: OutputRelay;
   readonly isDetached: boolean;
-  /** Standard input is passed on. */
+  /** Whether standard input is passed on. */
   readonly hasInput: boolean | undefined;
 }
 
@@ -58,13 +56,13 @@ async function follow(
   connection: TaskConnection,
   { context, out, err, isDetached, hasInput = false }: FollowOptions,
 ): Promise<number> {
-  const { stderr } = context;
+  const { stdout, stderr } = context;
   let isSilent = true;
   await using display = new PullDisplay(stderr);
   for await (const frame of connection.frames()) {
     switch (frame.kind) {
       case "data":
-        // Both may be the same terminal: there, too, what came first is to stand first.
+        // Both streams may be the same terminal, so their order is kept.
         await err.flush();
         isSilent = false;
         await out.push(frame.payload);
@@ -77,33 +75,42 @@ async function follow(
         await display.update(pullProgressOf(frame));
         break;
       case "pending":
-        if (isDetached) return await printId(context, connection.taskId);
-        await stderr.print(`apex: task ${connection.taskId} is pending (${aheadOf(frame)} ahead of it)`);
-        break;
+        if (!isDetached) {
+          await stderr.print(`apex: task ${connection.taskId} is pending (${aheadOf(frame)} ahead of it)`);
+          break;
+        }
+        await stdout.print(connection.taskId);
+        return 0;
       case "started":
         await display.clear();
         connection.started();
-        if (isDetached) return await printId(context, connection.taskId);
-        break;
+        if (!isDetached) break;
+        await stdout.print(connection.taskId);
+        return 0;
       case "exit":
         await display.clear();
         await out.flush();
         await err.flush();
-        if (!hasInput) await hintAtUnreadInput(context, { isSilent });
-        return await tellEnd(endedTaskOf(frame), context);
+        if (!hasInput && isSilent) await hintAtUnreadInput(context);
+        return await reportEnd(endedTaskOf(frame), context);
     }
   }
-  throw new TypeError("The frames of a task ended without its end");
+  throw new TypeError("The frames of a task ended without an exit frame");
 }
 
-async function printId({ stdout }: CliContext, taskId: string): Promise<number> {
-  await stdout.print(taskId);
-  return 0;
+/**
+ * Prints that standard input was not passed on, because `echo x | apex run -- cat` prints nothing. As with Docker, input is
+ * read only on request: it may belong to another command (`while read … done < list`). So apex cannot know whether any was
+ * waiting, and prints this only at a terminal: scripts and CI have pipes for many other reasons.
+ */
+async function hintAtUnreadInput({ stdin, stderr }: CliContext): Promise<void> {
+  if (!stderr.isTerminal || !await stdin.isPiped()) return;
+  await stderr.print("apex: standard input was not passed to the command (to do that, use apex run -i)");
 }
 
-async function tellEnd({ task, outputError }: EndedTask, { stderr }: CliContext): Promise<number> {
+async function reportEnd({ task, outputError }: EndedTask, { stderr }: CliContext): Promise<number> {
   if (outputError !== undefined) {
-    await stderr.print(`apex: some of the output may be missing: ${outputError}`);
+    await stderr.print(`apex: some output may be missing: ${outputError}`);
   }
   const why = explainEnd(task);
   if (why !== undefined) await stderr.print(`apex: ${why}`);

@@ -4,23 +4,21 @@ import { ApexError } from "../../platform/apex_error.ts";
 import { runAt, systemClock } from "../../platform/clock.ts";
 import { resolveSockets } from "../../platform/directories.ts";
 import { exitCodeOfSignal } from "../../platform/signals.ts";
-import { type EventFlags, eventOptions } from "../args/event_flags.ts";
+import { type EventFlags, eventOptions, warnOfUnknownTypes } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
-import { tellOfUnknownTypes } from "../connection/tell_of_unknown_types.ts";
-import { tellThatItWaits } from "../connection/tell_that_it_waits.ts";
-import { withDaemon } from "../connection/with_daemon.ts";
+import { printWaitingNote, withDaemon } from "../connection/with_daemon.ts";
 import { ExtendedEvents } from "./extended_events.ts";
 
 /**
- * `apex events` with flags. When no daemon runs, one is started; where none may be, `reconnect` waits for one.
+ * `apex events` with flags. Starts a daemon if none runs; if that is forbidden, `--reconnect` waits for one.
  *
- * @returns the exit status: 0 when the daemon shut down, or as many came as were asked for; 128 and more for a signal.
- * @throws {ApexError} `stream_cut`, `timeout`, `no_daemon`, `usage`.
- * @throws {OutputClosedError} when the reader of stdout has gone.
+ * @returns the exit status: 0 on the daemon's shutdown or at the limit; 128 and the signal's number for a signal
+ * @throws {ApexError} `stream_cut`, `timeout`, `no_daemon`, `usage`
+ * @throws {OutputClosedError} if the reader of stdout has closed it
  */
 export async function subscribedEvents(context: CliContext, flags: EventFlags): Promise<number> {
   const options = eventOptions(flags, context);
-  await tellOfUnknownTypes(flags, context);
+  await warnOfUnknownTypes(flags, context);
   const ending = new AbortController();
   using parts = new DisposableStack();
   if (options.timeoutMs !== undefined) {
@@ -29,7 +27,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
     parts.defer(runAt(dueMs, { clock: systemClock, callback: () => ending.abort(late) }));
   }
   const interrupted = Promise.withResolvers<number>();
-  const printer = parts.use(new ExtendedEvents({ context, options, signal: ending.signal }));
+  const printer = parts.use(new ExtendedEvents({ context, options, abort: ending.signal }));
   if (options.cursorFile !== undefined) {
     for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
       parts.defer(context.onSignal(name, () => interrupted.resolve(exitCodeOfSignal(name))));
@@ -47,11 +45,11 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
   };
   const print = async (): Promise<number> => {
     using stream = await open();
-    await tellThatItWaits(context, sockets);
+    await printWaitingNote(context, sockets);
     await printer.print(stream, sockets);
     return 0;
   };
-  // Printing may be stuck in a write that nobody takes.
+  // `print` may be blocked in a write to a reader that is paused.
   try {
     return await Promise.race([abortable(print(), ending.signal), interrupted.promise]);
   } finally {

@@ -1,19 +1,21 @@
+/** `apex tasks` and `apex cancel`. */
 import { green, red, yellow } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { formatDuration } from "../../platform/durations.ts";
 import type { TaskResult } from "../../protocol/control.ts";
 import type { CliContext } from "../cli_context.ts";
+import { eachTarget } from "../connection/targets.ts";
 import { formatTable, printable } from "../output/table.ts";
 
 export interface TasksOptions {
   readonly sockets: SocketPaths;
-  /** Those that have ended, too. */
+  /** Include the tasks that have ended. */
   readonly all: boolean;
   readonly json: boolean;
 }
 
-/** `apex tasks`: newest first. */
+/** `apex tasks`: prints the tasks, newest first. */
 export async function tasks(context: CliContext, { sockets, all, json }: TasksOptions): Promise<void> {
   const { stdout } = context;
   const { tasks } = await request(sockets.controlSocket, "tasks.list", { all });
@@ -40,7 +42,7 @@ function row(task: TaskResult, { now, stdout }: CliContext): string[] {
   ].map((cell, column) => column === STATE_COLUMN ? paint(printable(cell)) : printable(cell));
 }
 
-/** Why it failed, unless the exit status tells it already. */
+/** With the reason of a failure, unless that is the exit status, which has its own column. */
 function stateOf({ state, reason }: TaskResult): string {
   return state !== "failed" || reason === undefined || reason === "exit" ? state : `${state} (${reason})`;
 }
@@ -51,7 +53,7 @@ function colorOf({ state }: TaskResult): (text: string) => string {
   return state === "pending" || state === "cancelled" ? yellow : (text) => text;
 }
 
-/** As one would type it, cut short. */
+/** Quoted as in a shell, and cut. */
 function commandOf({ cmd }: TaskResult): string {
   if (cmd.length === 0) return "-";
   const characters = [...cmd.map(quoted).join(" ")];
@@ -63,8 +65,37 @@ function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** How long it ran, or has run by now. */
+/** How long the task ran, or has been running. */
 function durationOf({ startedAt, endedAt }: TaskResult, nowMs: number): string {
   if (startedAt === undefined) return "-";
   return formatDuration((endedAt === undefined ? nowMs : Date.parse(endedAt)) - Date.parse(startedAt));
+}
+
+export interface CancelOptions {
+  readonly sockets: SocketPaths;
+  readonly tasks: readonly string[];
+}
+
+/** A task has the daemon's `stop_timeout` to end, which may be long. */
+const CANCEL_TIMEOUT_MS = 600_000;
+
+/**
+ * `apex cancel`: cancels tasks, and prints the id of each one when it has ended.
+ *
+ * @returns the exit status
+ */
+export async function cancel(
+  { stdout, stderr }: CliContext,
+  { sockets, tasks }: CancelOptions,
+): Promise<number> {
+  const { exitStatus } = await eachTarget(tasks, {
+    failure: "cannot cancel task",
+    stderr,
+    work: async (task) => {
+      const options = { timeoutMs: CANCEL_TIMEOUT_MS };
+      const cancelled = await request(sockets.controlSocket, "tasks.cancel", { task }, options);
+      await stdout.print(cancelled.task.taskId);
+    },
+  });
+  return exitStatus;
 }

@@ -6,19 +6,18 @@ import type { SocketPaths } from "../../platform/directories.ts";
 import { parseDuration } from "../../platform/durations.ts";
 import type { ControlResultOf } from "../../protocol/control.ts";
 import type { WaitCondition } from "../../protocol/wait_condition.ts";
-import { positive } from "../args/container_flags.ts";
+import { positive } from "../args/flag_values.ts";
 import type { CliContext } from "../cli_context.ts";
-import { type Opening, resumedFrames } from "../connection/resumed_frames.ts";
-import { StatusError, toStatusError } from "../output/status_error.ts";
+import { type Opening, resumedFrames } from "../connection/reconnect.ts";
+import { exitStatusOf, explainEnd, StatusError, toStatusError } from "../output/exit_status.ts";
 import { printable } from "../output/table.ts";
-import { exitStatusOf, explainEnd } from "../output/task_end.ts";
 
 export interface WaitFlags {
   /** `exit` by default. */
   readonly for?: WaitCondition | undefined;
-  /** Until the first target is ready; else all of them have to be. */
+  /** Wait until one target meets the condition, instead of all. */
   readonly any?: true | undefined;
-  /** As it was written: `10m`. */
+  /** As written: `10m`. */
   readonly timeout?: string | undefined;
 }
 
@@ -28,14 +27,7 @@ export interface WaitOptions {
   readonly flags: WaitFlags;
 }
 
-/** A target that is as it was to be. */
-interface Ready {
-  readonly target: string;
-  /** Of its last run where that was waited for, else 0. */
-  readonly exitStatus: number;
-}
-
-/** What the condition is called of a target: `cannot wait for web to be healthy`. */
+/** The conditions in error messages: `cannot wait for web to be healthy`. */
 const PHRASES: Record<WaitCondition, string> = {
   exit: "to end",
   running: "to run",
@@ -45,80 +37,75 @@ const PHRASES: Record<WaitCondition, string> = {
 };
 
 /**
- * `apex wait`: returns when tasks or containers have ended, or are as `--for` says; at once if they are. With several targets
- * it prints a line `TARGET STATUS` for each that is ready: its exit status, or what was waited for.
+ * `apex wait`: returns when tasks or containers have ended, or meet another condition. With several targets it prints a line
+ * `TARGET STATUS` for each: its exit status, or the condition.
  *
- * @returns of one target, or of the first with `any`: its exit status; of several, the first in their order that is not 0
- * @throws {StatusError} 124 when the time is over, 125 for apex's own failures, 130 on Ctrl-C while there is no daemon
+ * @returns the exit status of the target, or of the first one with `any`; of several, the first in their order that is not 0
+ * @throws {StatusError} 124 on a timeout, 125 for failures of apex itself, 130 on Ctrl-C while no daemon is connected
  */
 export async function wait(context: CliContext, { sockets, targets, flags }: WaitOptions): Promise<number> {
   const abort = new AbortController();
   let cancelLimit: (() => void) | undefined;
   try {
     cancelLimit = startLimit(flags.timeout, { targets, abort });
-    const distinct = [...new Set(targets)];
-    const waits = new TargetWaits({
-      context,
-      sockets,
-      targets: distinct,
-      flags,
-      abort,
-    });
+    const waits = new TargetWaits({ context, sockets, targets: [...new Set(targets)], flags, abort });
     return flags.any ? await waits.any() : await waits.all();
   } catch (error) {
     if (error === abort.signal.reason && error instanceof ApexError && error.code === "timeout") {
       throw new StatusError(EXIT_STATUS.timeout, error);
     }
-    throw toStatusError(error, "what was waited for continues");
+    throw toStatusError(error, "the targets continue");
   } finally {
     cancelLimit?.();
     abort.abort(new ApexError("interrupted", "the wait is over"));
   }
 }
 
-interface TargetWaitsOptions extends Omit<WaitOptions, "targets"> {
+interface TargetWaitsOptions extends WaitOptions {
   readonly context: CliContext;
-  readonly targets: readonly string[];
   readonly abort: AbortController;
 }
 
 class TargetWaits {
   readonly #options: TargetWaitsOptions;
-  #lastTold: string | undefined;
+  #lastNotice: string | undefined;
 
   constructor(options: TargetWaitsOptions) {
     this.#options = options;
   }
 
-  /** One that cannot get ready any more ends it. */
+  /** Waits for all targets. Fails when one can no longer meet the condition. */
   async all(): Promise<number> {
-    const ready = await Promise.all(this.#options.targets.map((target) => this.#wait(target)));
-    return ready.find(({ exitStatus }) => exitStatus !== 0)?.exitStatus ?? 0;
+    const statuses = await Promise.all(this.#options.targets.map((target) => this.#wait(target)));
+    return statuses.find((status) => status !== 0) ?? 0;
   }
 
-  /** One that cannot get ready any more is reported, and the others are still waited for. */
+  /** Waits for one target. Those that can no longer meet the condition are reported. */
   async any(): Promise<number> {
     const { targets, context: { stderr }, abort: { signal } } = this.#options;
-    const waits = targets.map((target) => this.#wait(target));
-    const reported = waits.map(async (wait) => {
+    const waits = targets.map(async (target) => {
       try {
-        return await wait;
+        return await this.#wait(target);
       } catch (error) {
         if (targets.length > 1 && !signal.aborted) await stderr.print(`apex: ${messageOf(error)}`);
         throw error;
       }
     });
     try {
-      return (await Promise.any(reported)).exitStatus;
+      return await Promise.any(waits);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof AggregateError)) throw error;
       if (targets.length === 1) throw error.errors[0];
-      throw new ApexError("failed", `none of the ${targets.length} targets can get ready any more`);
+      throw new ApexError(
+        "failed",
+        `none of the ${targets.length} targets can meet the condition any longer`,
+      );
     }
   }
 
-  async #wait(target: string): Promise<Ready> {
+  /** @returns the exit status of the target's last run, or 0 for another condition */
+  async #wait(target: string): Promise<number> {
     const { context: { stdout, stderr }, flags: { for: condition = "exit" }, targets } = this.#options;
     const { task, exitCode, error } = await this.#endOf(target);
     if (error !== undefined) {
@@ -130,13 +117,13 @@ class TargetWaits {
     if (targets.length > 1) {
       await stdout.print(`${printable(target)} ${condition === "exit" ? exitStatus : condition}`);
     }
-    return { target, exitStatus };
+    return exitStatus;
   }
 
-  /** The daemon goes away from all waits at once. */
-  async #tell(text: string): Promise<void> {
-    if (text === this.#lastTold) return;
-    this.#lastTold = text;
+  /** Prints a notice once, although all waits lose the daemon at the same time. */
+  async #notify(text: string): Promise<void> {
+    if (text === this.#lastNotice) return;
+    this.#lastNotice = text;
     await this.#options.context.stderr.print(`apex: ${text}`);
   }
 
@@ -145,7 +132,7 @@ class TargetWaits {
     let found: ControlResultOf<"containers.wait"> | undefined;
     const open = async ({ lostAtMs }: Opening) => {
       if (lostAtMs !== undefined) await context.checkDaemon(sockets);
-      // A name may be another container's by now.
+      // By now the name may belong to another container.
       const run = found?.target?.includes("@") ? found.target : undefined;
       const params = {
         target: run ?? found?.containerId ?? found?.target ?? target,
@@ -156,23 +143,23 @@ class TargetWaits {
       found ??= stream.result;
       return stream;
     };
-    const what = this.#options.targets.map(printable).join(", ");
+    const names = this.#options.targets.map(printable);
     const frames = resumedFrames({
       context,
       open,
-      standing: () => `${what} may continue`,
-      remedy: () => `see: apex wait ${what.replaceAll(", ", " ")}`,
-      tell: (text) => this.#tell(text),
+      standing: () => `${names.join(", ")} may continue`,
+      remedy: () => `see: apex wait ${names.join(" ")}`,
+      notify: (text) => this.#notify(text),
       abort,
     });
     try {
       for await (const frame of frames) if (frame.kind === "exit") return waitEndOf(frame);
     } catch (error) {
-      const isGone = error instanceof ApexError && error.code === "not_found" && found !== undefined;
-      if (isGone && condition === "removed") return {};
+      const isRemoved = error instanceof ApexError && error.code === "not_found" && found !== undefined;
+      if (isRemoved && condition === "removed") return {};
       throw error;
     }
-    throw new TypeError("The frames of a wait ended without its end");
+    throw new TypeError("The frames of a wait ended without an exit frame");
   }
 }
 
@@ -182,7 +169,7 @@ function startLimit(
 ): (() => void) | undefined {
   if (timeout === undefined) return undefined;
   const limitMs = positive("--timeout", timeout, parseDuration);
-  const what = targets.map(printable).join(", ");
-  const late = new ApexError("timeout", `the wait for ${what} was not over within ${timeout} (--timeout)`);
+  const names = targets.map(printable).join(", ");
+  const late = new ApexError("timeout", `timed out after ${timeout} while waiting for ${names} (--timeout)`);
   return runAt(systemClock.now() + limitMs, { clock: systemClock, callback: () => abort.abort(late) });
 }

@@ -1,16 +1,16 @@
 /**
- * A file that says up to where events were printed. It is replaced as a whole, never half written, and not for each event:
- * what was printed since the last time is written at the end, too, unless the process is killed. Behind a symbolic link it
- * is the file there that is replaced; its permissions stay.
+ * The file of `--cursor-file`: the cursor of the last printed event. The file is replaced as a whole, at most every 250 ms,
+ * and on disposal; only a killed process loses what it has not written yet. Symbolic links are followed, and the file's
+ * permissions are kept.
  */
+import { dirname } from "@std/path/posix";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { type Cursor, formatCursor, parseCursor } from "../../protocol/event_messages.ts";
-import { regularFile } from "./regular_file.ts";
 
 const FLAG = "--cursor-file";
 const WRITE_EVERY_MS = 250;
-/** A cursor has 33 characters at most; the rest is for blanks around it. */
+/** A cursor has at most 33 characters; the rest allows for white space around it. */
 const MAX_FILE_BYTES = 1_024;
 
 export class CursorFile implements Disposable {
@@ -27,9 +27,10 @@ export class CursorFile implements Disposable {
   }
 
   /**
-   * Undefined when there is no such file, or nothing in it.
+   * The saved cursor; undefined if the file is missing or empty.
    *
-   * @throws {ApexError} `usage` for a file that is not regular or does not hold a cursor, and for a missing directory; `failed` when it cannot be read
+   * @throws {ApexError} `usage` for a file that is not regular or does not contain a cursor, and for a missing directory;
+   * `failed` if the file cannot be read
    */
   read(): Cursor | undefined {
     let text: string | undefined;
@@ -49,11 +50,11 @@ export class CursorFile implements Disposable {
     if (cursor !== undefined) return cursor;
     throw new ApexError(
       "usage",
-      `${FLAG}: ${this.#path} does not hold a cursor; name another file, or remove this one`,
+      `${FLAG}: ${this.#path} does not contain a cursor; choose another file, or remove this one`,
     );
   }
 
-  /** Everything up to there was printed. @throws {ApexError} `failed` when it cannot be written */
+  /** Notes that all events up to this cursor are printed. @throws {ApexError} `failed` if the file cannot be written */
   printed(cursor: Cursor): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#unwritten = cursor;
@@ -62,7 +63,7 @@ export class CursorFile implements Disposable {
     else this.#cancelWrite ??= this.#clock.after(waitMs, this.#writeLater);
   }
 
-  /** Writes what is unwritten. @throws {ApexError} `failed` when it cannot be written */
+  /** Writes the last cursor now. @throws {ApexError} `failed` if the file cannot be written */
   flush(): void {
     this.#write();
   }
@@ -76,7 +77,7 @@ export class CursorFile implements Disposable {
     try {
       this.#write();
     } catch (error) {
-      // Told when there is somebody to tell.
+      // Thrown by the next call of `printed`: a timer has no caller.
       if (!(error instanceof ApexError)) throw error;
       this.#failure = error;
     }
@@ -99,7 +100,7 @@ export class CursorFile implements Disposable {
   }
 }
 
-/** Without the blanks around it; undefined for a file that is longer than any that holds a cursor. */
+/** The trimmed text; undefined for a file that is too long to hold a cursor. */
 function readShortText(path: string): string | undefined {
   using file = Deno.openSync(path);
   const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
@@ -114,13 +115,13 @@ function readShortText(path: string): string | undefined {
 
 function replaceFile(name: string, text: string): void {
   const { path, mode } = regularFile(name);
-  // Beside it: what is renamed must not leave its file system.
+  // In the same directory, because a rename cannot cross file systems.
   const temporary = `${path}.${Deno.pid}.tmp`;
-  // Of an earlier process of that number, which was killed.
+  // A killed process with the same pid may have left one.
   removeTemporary(temporary);
   try {
     Deno.writeTextFileSync(temporary, text, { createNew: true, ...(mode !== undefined && { mode }) });
-    // The umask may have taken some of it.
+    // The umask may have removed permissions.
     if (mode !== undefined) Deno.chmodSync(temporary, mode);
     Deno.renameSync(temporary, path);
   } catch (error) {
@@ -133,7 +134,70 @@ function removeTemporary(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {
-    // Most often it was never there; and why the writing failed is what has to be told.
+    // Usually it does not exist; and a failed write is the error to report.
     if (!(error instanceof Error)) throw error;
   }
+}
+
+interface RegularFile {
+  /** The path without symbolic links. */
+  readonly path: string;
+  /** The permission bits; undefined if the file does not exist yet. */
+  readonly mode: number | undefined;
+}
+
+/** As many symbolic links as Linux follows. */
+const MAX_LINKS = 40;
+const PERMISSIONS = 0o7777;
+
+/**
+ * Resolves a path to a regular file, or to one that does not exist yet; a dangling link resolves to its target.
+ *
+ * @throws {ApexError} `usage` for another kind of file, and for a missing directory
+ * @throws {Deno.errors} if the path cannot be resolved
+ */
+function regularFile(path: string): RegularFile {
+  let info: Deno.FileInfo;
+  try {
+    // Only the system can follow the links of /proc, whose text is not a path.
+    info = Deno.statSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const end = endOfLinks(path);
+    if (unlessNotFound(() => Deno.statSync(dirname(end))) === undefined) {
+      throw new ApexError("usage", "its directory does not exist");
+    }
+    return { path: end, mode: undefined };
+  }
+  if (!info.isFile) throw new ApexError("usage", `it is ${kindOf(info)}, not a regular file`);
+  return { path: Deno.realPathSync(path), mode: info.mode === null ? undefined : info.mode & PERMISSIONS };
+}
+
+/** The target of a dangling link, or the path of a missing file. */
+function endOfLinks(path: string): string {
+  let end = path;
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const link = end;
+    if (!unlessNotFound(() => Deno.lstatSync(link))?.isSymlink) break;
+    const target = Deno.readLinkSync(end);
+    // Not normalized, because the meaning of `..` depends on the links before it.
+    end = target.startsWith("/") ? target : `${dirname(end)}/${target}`;
+  }
+  return end;
+}
+
+function unlessNotFound<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function kindOf({ isDirectory, isFifo, isSocket, isCharDevice, isBlockDevice }: Deno.FileInfo): string {
+  if (isDirectory) return "a directory";
+  if (isFifo) return "a FIFO";
+  if (isSocket) return "a socket";
+  return isCharDevice || isBlockDevice ? "a device" : "a special file";
 }

@@ -1,8 +1,8 @@
 /**
- * Whether the daemon that answers is the one that this client means: of its own version, and following the engine that
- * `--engine`, the configuration, `DOCKER_HOST` or a Docker context names. A verb that changes something is refused on another
- * engine, the others warn once. A client that names no engine, and whose daemon's lock file has its own version, asks
- * nothing.
+ * Checks that the running daemon has the version of this client, and follows the engine that the client names: with
+ * `--engine`, the configuration, `DOCKER_HOST` or a Docker context. On another engine, a verb that changes something is
+ * refused, and the others warn once. If the client names no engine, and the daemon's lock file has the client's version, no
+ * request is sent.
  */
 import { delay } from "@std/async/delay";
 import { type DaemonStatus, daemonStatus, versionSkew } from "../../client/daemon_status.ts";
@@ -22,7 +22,7 @@ export interface DaemonCheckOptions {
   readonly isChange: boolean;
 }
 
-/** A daemon that has just started has not asked its engine yet what it is. */
+/** A daemon that has just started does not know the kind of its engine yet. */
 const KIND_WITHIN_MS = 5_000;
 const POLL_MS = 50;
 
@@ -36,10 +36,10 @@ export class DaemonCheck {
   }
 
   /**
-   * Call it before connecting, and before connecting again. That no daemon answers is not its business.
+   * To be called before the client connects, and before it reconnects. Accepts that no daemon answers.
    *
-   * @throws {ApexError} `protocol` for a daemon that speaks another protocol; where the verb is a change: `conflict` for
-   * another engine, and `usage` when what names the engine is invalid
+   * @throws {ApexError} `protocol` for a daemon with another protocol; if the verb changes something: `conflict` for another
+   * engine, and `usage` if the name of the engine is invalid
    */
   async check(sockets: SocketPaths): Promise<void> {
     const named = await this.#namedEngine();
@@ -70,27 +70,30 @@ export class DaemonCheck {
     const deadlineMs = performance.now() + KIND_WITHIN_MS;
     while (status?.engine !== undefined) {
       const { engine, pid } = status;
-      if (await isMeant(engine, named)) return;
+      if (await isNamed(engine, named)) return;
       if (named.kind === undefined || engine.kind !== undefined || performance.now() > deadlineMs) {
-        return await this.#tellOtherEngine(named, { engine, pid });
+        return await this.#reportOtherEngine(named, { engine, pid });
       }
       await delay(POLL_MS);
       status = await statusIfAny(controlSocket);
     }
   }
 
-  async #tellOtherEngine(named: NamedEngine, daemon: Pick<DaemonStatus, "pid"> & WithEngine): Promise<void> {
+  async #reportOtherEngine(
+    named: NamedEngine,
+    daemon: Pick<DaemonStatus, "pid"> & WithEngine,
+  ): Promise<void> {
     const { kind, socket, source } = daemon.engine;
     const difference =
       `the daemon (pid ${daemon.pid}) follows ${kind ?? "the engine"} at ${socket} (from ${source}), ` +
       `but ${named.source} names ${named.name}`;
     if (!this.#options.isChange) {
-      return await this.#warn(`${difference}; what is shown is of the daemon's engine`);
+      return await this.#warn(`${difference}; the output is from the daemon's engine`);
     }
     const accepted = kind === "embedded" ? kind : `unix://${socket}`;
     throw new ApexError(
       "conflict",
-      `${difference}; end that daemon (apex stop), use another one (--socket PATH), or accept its engine ` +
+      `${difference}; stop that daemon (apex stop), use another one (--socket PATH), or accept its engine ` +
         `(--engine ${accepted})`,
     );
   }
@@ -104,7 +107,7 @@ export class DaemonCheck {
 
 type WithEngine = Required<Pick<DaemonStatus, "engine">>;
 
-/** What is wrong with a daemon that does not answer, the verb itself finds out. */
+/** The status; undefined if the daemon does not answer: the verb itself reports why. */
 async function statusIfAny(controlSocket: string): Promise<DaemonStatus | undefined> {
   try {
     return await daemonStatus(controlSocket);
@@ -130,15 +133,15 @@ async function configuredEngine(
   paths: Paths,
   { env }: BaseContext,
 ): Promise<{ readonly engine: string; readonly engineSource: string }> {
-  // Most have no configuration: then its parser need not be loaded.
-  if (!paths.configFileIsChosen && !await isThere(paths.configFile)) {
+  // Most users have no configuration file, and need not load its parser.
+  if (!paths.configFileIsChosen && !await exists(paths.configFile)) {
     return { engine: "auto", engineSource: "default" };
   }
   const { loadConfig } = await import("../../platform/config.ts");
   return await loadConfig({ paths, env, flags: {} });
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);
     return true;
@@ -148,14 +151,14 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-async function isMeant({ kind, socket }: WithEngine["engine"], named: NamedEngine): Promise<boolean> {
+async function isNamed({ kind, socket }: WithEngine["engine"], named: NamedEngine): Promise<boolean> {
   if (named.kind !== undefined && named.kind === kind) return true;
   const actual = await realPath(socket);
   for (const path of named.socketPaths) if (await realPath(path) === actual) return true;
   return false;
 }
 
-/** A socket that is not there, or cannot be looked at, has the path that it is named by. */
+/** The path without symbolic links; the path itself if it does not exist or cannot be read. */
 async function realPath(path: string): Promise<string> {
   try {
     return await Deno.realPath(path);

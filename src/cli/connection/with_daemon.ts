@@ -9,11 +9,11 @@ export interface WithDaemonOptions {
 }
 
 /**
- * What `connect` gives. When no daemon runs, one is started first and named on stderr, unless the command line or the
- * configuration forbids it; `connect` is then called again.
+ * Calls `connect`. If no daemon runs, starts one, prints its pid on stderr, and calls `connect` again; unless the command
+ * line or the configuration forbids that.
  *
- * @throws what `connect` throws; {ApexError} `no_daemon` when none runs and none may be started, `engine` or `failed` when it
- * could not be started, `usage` for an invalid configuration.
+ * @throws as `connect` does; {ApexError} `no_daemon` if none runs and none may be started, `engine` or `failed` if it could
+ * not be started, `usage` for an invalid configuration
  */
 export async function withDaemon<T>(
   connect: (sockets: SocketPaths) => Promise<T>,
@@ -36,7 +36,7 @@ async function mayStart(paths: Paths, { env }: CliContext): Promise<boolean> {
   return (await loadConfig({ paths, env, flags: {} })).daemonize;
 }
 
-/** Whether the daemon that runs now is the one that was started here. */
+/** Starts a daemon; false if another process has started one at the same time. */
 async function start(paths: Paths, { context, flags }: WithDaemonOptions): Promise<boolean> {
   const { startDaemon } = await import("../../client/start_daemon.ts");
   const { pid, logPath, isOurs } = await startDaemon({
@@ -46,4 +46,19 @@ async function start(paths: Paths, { context, flags }: WithDaemonOptions): Promi
   });
   if (isOurs) await context.stderr.print(`apex: started a daemon (pid ${pid}; log: ${logPath})`);
   return isOurs;
+}
+
+/** Prints at a terminal that the client waits for events, and from which engine: events may take their time. */
+export async function printWaitingNote({ stdout, stderr }: CliContext, sockets: SocketPaths): Promise<void> {
+  if (!stdout.isTerminal) return;
+  const { request } = await import("../../client/control_exchange.ts");
+  try {
+    const { engine } = await request(sockets.controlSocket, "status", {});
+    const name = engine.kind ? `${engine.kind} ${engine.version ?? ""}`.trimEnd() : "engine";
+    const state = engine.state === "connected" ? `following ${name}` : `${name} is ${engine.state}`;
+    await stderr.print(`apex: ${state} (${engine.socket}); waiting for events (Ctrl-C ends)`);
+  } catch (error) {
+    // The events still flow, even if the daemon does not answer this request.
+    if (!(error instanceof ApexError)) throw error;
+  }
 }

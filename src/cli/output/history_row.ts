@@ -5,7 +5,7 @@ import { printable } from "./table.ts";
 
 export const HISTORY_HEADINGS = ["TIME", "EVENT", "CONTAINER", "TASK", "DETAILS"];
 
-/** An event of the past as the daemon tells it: whatever fields it has. */
+/** An event from the journal, with any fields. */
 export interface PastEvent {
   readonly type: string;
   readonly publishedAt?: string;
@@ -19,7 +19,7 @@ const PAST_EVENT = v.looseObject({
   timestamp: v.exactOptional(v.string()),
 });
 
-/** @param lines whole ones, of a history @throws {ApexError} `protocol` for a line that is not an event */
+/** @param lines whole lines of a history @throws {ApexError} `protocol` for a line that is not an event */
 export function pastEvents(lines: Uint8Array): PastEvent[] {
   try {
     const texts = new TextDecoder().decode(lines).trimEnd().split("\n");
@@ -30,7 +30,7 @@ export function pastEvents(lines: Uint8Array): PastEvent[] {
 }
 
 export interface HistoryRowOptions {
-  /** Of containers by their ids; a container without one is shown by the first digits of its id. */
+  /** Names of containers by id; a container without a name is shown by the first digits of its id. */
   readonly names: ReadonlyMap<string, string>;
   readonly colors: boolean;
 }
@@ -49,11 +49,11 @@ export function historyRow(event: PastEvent, { names, colors }: HistoryRowOption
   ];
 }
 
-/** What matters most, in words. */
+/** The most important fields, in words. */
 function detailsOf(event: PastEvent): string[] {
   const { type, exitCode, signal, oomKilled, reason, status, operation, engine, version, error, origin } =
     event;
-  const said = [
+  const details = [
     event.session,
     operation,
     type === "container.health" ? status : undefined,
@@ -62,12 +62,12 @@ function detailsOf(event: PastEvent): string[] {
     exitCode === undefined ? undefined : `exit ${exitCode}`,
     signal,
     oomKilled === true ? "out of memory" : undefined,
-    type === "stream.gap" ? `what comes after ${event.from}, up to ${event.to}, is missing` : undefined,
+    type === "stream.gap" ? `events after ${event.from}, up to ${event.to}, are missing` : undefined,
     event.graceful === false ? "had to be killed" : undefined,
     error,
     origin,
   ];
-  return said.map(textOf).filter((text) => text !== undefined);
+  return details.map(textOf).filter((text) => text !== undefined);
 }
 
 function colorOf({ type, exitCode }: PastEvent): (text: string) => string {
@@ -83,7 +83,7 @@ function textOf(value: unknown): string | undefined {
   return printable(typeof value === "string" ? value : JSON.stringify(value));
 }
 
-/** As many digits of a container's id as engines show. */
+/** The first 12 digits of a container's id, as Docker shows it. */
 function shortId(id: unknown): string | undefined {
   return typeof id === "string" ? id.slice(0, 12) : undefined;
 }

@@ -1,43 +1,45 @@
 /**
- * Prints lines such that it is known, whenever that ends, which of them have gone out. A write that a paused reader holds
- * up says nothing of how far it came, so each is as short as a pipe takes only as a whole; and none begins after the end.
+ * Prints lines of events such that it is always known which of them have reached the reader. A blocked write does not
+ * report how far it got, so no write is longer than a pipe accepts as a whole, and none starts after the abort.
  */
+import { concat } from "@std/bytes/concat";
+import type { EventLine } from "../../client/stream_lines.ts";
 import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { type Output, OutputClosedError } from "./output.ts";
+import { type Output, OutputClosedError } from "../standard_streams.ts";
 
-/** `PIPE_BUF`: a pipe takes so many bytes all at once, or waits with all of them. */
+/** `PIPE_BUF`: a pipe accepts a write of up to this size as a whole, or blocks it as a whole. */
 export const ATOMIC_BYTES = Deno.build.os === "linux" ? 4096 : 512;
-/** For a reader that reads on, by far enough; one that pauses delays the end by it. */
+/** More than enough for a reader that is reading; a paused reader delays the end by this much. */
 const FINISH_MS = 500;
 
 export interface LinePrinterOptions {
   readonly output: Pick<Output, "relay">;
-  /** Aborted, it begins nothing more. */
-  readonly signal: AbortSignal;
+  /** Once aborted, no further write starts. */
+  readonly abort: AbortSignal;
   readonly clock: Clock;
 }
 
 export class LinePrinter {
   readonly #output: Pick<Output, "relay">;
-  readonly #signal: AbortSignal;
+  readonly #abort: AbortSignal;
   readonly #clock: Clock;
   #underWay: Promise<void> | undefined;
 
-  constructor({ output, signal, clock }: LinePrinterOptions) {
+  constructor({ output, abort, clock }: LinePrinterOptions) {
     this.#output = output;
-    this.#signal = signal;
+    this.#abort = abort;
     this.#clock = clock;
   }
 
   /**
-   * Prints whole lines; at most {@linkcode ATOMIC_BYTES} of them, or a single one of any length.
+   * Prints whole lines: at most {@linkcode ATOMIC_BYTES} of them, or a single line of any length.
    *
-   * @param printed is called when all of them have gone out
-   * @throws as {@linkcode Output.relay} and `printed` do; the signal's reason when that is aborted before it has begun.
+   * @param printed called when all of them are written
+   * @throws as {@linkcode Output.relay} and `printed` do; the reason of the abort, if that comes before the first write
    */
   async print(lines: Uint8Array, printed: () => void): Promise<void> {
-    this.#signal.throwIfAborted();
+    this.#abort.throwIfAborted();
     this.#underWay = this.#write(lines, printed);
     try {
       await this.#underWay;
@@ -47,17 +49,18 @@ export class LinePrinter {
   }
 
   /**
-   * After the signal: resolves when what is under way has gone out, or, where its reader pauses, after half a second: then
-   * it counts as not printed. Only of a line that is longer than {@linkcode ATOMIC_BYTES} a part can have gone out.
+   * To be called after the abort. Resolves when the write under way is done; or after half a second if the reader is
+   * paused: these lines then count as not printed. Only of a line longer than {@linkcode ATOMIC_BYTES} a part may have been
+   * written.
    *
-   * @throws as what is under way does, unless the reader has gone
+   * @throws as the write under way does, except when the reader has closed the output
    */
   async finish(): Promise<void> {
     if (this.#underWay === undefined) return;
     try {
       await settlesWithin(this.#underWay, { timeoutMs: FINISH_MS, clock: this.#clock });
     } catch (error) {
-      // Why it ends is known already.
+      // The abort has its own reason, which is the one to report.
       if (!(error instanceof OutputClosedError)) throw error;
     }
   }
@@ -68,4 +71,43 @@ export class LinePrinter {
     }
     printed();
   }
+}
+
+/** Whole lines of events, ready to print. */
+export interface PrintedEvents {
+  readonly bytes: Uint8Array;
+  readonly count: number;
+  /** The `seq` of the last event. */
+  readonly seq: number;
+}
+
+export interface PrintedEventsOptions {
+  /** The epoch of the cursors to print; undefined prints no cursors. */
+  readonly epoch: string | undefined;
+  /** The limit for a piece; a longer event becomes a piece of its own. */
+  readonly maxBytes: number;
+}
+
+const encoder = new TextEncoder();
+const BRACE = encoder.encode("{");
+
+/** Formats events piece by piece: as bare lines, or with the cursor as their first key. */
+export function* printedEvents(
+  events: readonly EventLine[],
+  { epoch, maxBytes }: PrintedEventsOptions,
+): Generator<PrintedEvents> {
+  let parts: Uint8Array[] = [];
+  let [length, count, last] = [0, 0, 0];
+  for (const { seq, rest } of events) {
+    const head = epoch === undefined ? BRACE : encoder.encode(`{"cursor":"${epoch}:${seq}",`);
+    if (count > 0 && length + head.length + rest.length > maxBytes) {
+      yield { bytes: concat(parts), count, seq: last };
+      [parts, length, count] = [[], 0, 0];
+    }
+    parts.push(head, rest);
+    length += head.length + rest.length;
+    count++;
+    last = seq;
+  }
+  if (count > 0) yield { bytes: concat(parts), count, seq: last };
 }

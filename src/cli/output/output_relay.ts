@@ -1,16 +1,17 @@
 /**
- * Carries what a task writes to an output, without waiting for each piece: what comes while one write is under way goes
- * out with the next. Without it a task that writes short lines would be held up by a write for each of them. Holds 128 KiB
- * at most; then whoever brings more waits.
+ * Relays the output of a task without waiting for each write: bytes that arrive during a write are collected for the next
+ * one. Otherwise every short line would cost a write of its own. Holds up to 128 KiB in two buffers; when both are full,
+ * `push` waits.
  */
-import type { Output } from "./output.ts";
+import type { Output } from "../standard_streams.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 
 export class OutputRelay {
   readonly #output: Pick<Output, "relay">;
-  /** What waits stands at the beginning of `#filling`; `#spare` is empty, or being written. */
+  /** The first `#filled` bytes wait for the next write. */
   #filling = new Uint8Array(BUFFER_BYTES);
+  /** Empty, or being written. */
   #spare = new Uint8Array(BUFFER_BYTES);
   #filled = 0;
   #writing: Promise<void> | undefined;
@@ -19,19 +20,19 @@ export class OutputRelay {
 
   constructor(output: Pick<Output, "relay">) {
     this.#output = output;
-    // Whoever does not watch it is told by `push` and `flush`.
+    // Callers that do not watch `failed` get the error from `push` and `flush`.
     this.#failed.promise.catch(() => {});
   }
 
-  /** Rejects as soon as a write has failed; never resolves. */
+  /** Rejects when a write fails; never resolves. */
   get failed(): Promise<never> {
     return this.#failed.promise;
   }
 
   /**
-   * Takes a copy of the bytes; resolves when more may come.
+   * Copies the bytes into the buffer, and resolves when they fit.
    *
-   * @throws what writing earlier ones threw
+   * @throws the error of an earlier write
    */
   async push(bytes: Uint8Array): Promise<void> {
     for (let taken = 0; taken < bytes.length;) {
@@ -48,7 +49,7 @@ export class OutputRelay {
     }
   }
 
-  /** Resolves when all of it is written. @throws what writing threw */
+  /** Resolves when everything is written. @throws the error of a write */
   async flush(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -60,17 +61,15 @@ export class OutputRelay {
     [this.#filling, this.#spare] = [this.#spare, this.#filling];
     this.#filled = 0;
     this.#writing = this.#output.relay(bytes).then(
-      () => this.#written(),
+      () => {
+        this.#writing = undefined;
+        this.#write();
+      },
       (error) => {
         this.#writing = undefined;
         this.#failure = { error };
         this.#failed.reject(error);
       },
     );
-  }
-
-  #written(): void {
-    this.#writing = undefined;
-    this.#write();
   }
 }

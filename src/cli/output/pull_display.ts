@@ -1,9 +1,9 @@
 /**
- * Shows how far an image's pull is: on a terminal one line that is drawn anew, and wiped when all is done; elsewhere each
- * change of a layer's status once, as a line of its own.
+ * Shows the progress of an image pull. On a terminal it is one line that is redrawn, and erased at the end; elsewhere each
+ * change of a layer's status is a line of its own.
  */
 import type { PullProgress } from "../../client/frame_payloads.ts";
-import type { Output } from "./output.ts";
+import type { Output } from "../standard_streams.ts";
 import { printable } from "./table.ts";
 
 interface Layer {
@@ -13,15 +13,15 @@ interface Layer {
 
 const BAR_COLUMNS = 24;
 const DEFAULT_COLUMNS = 80;
-/** To the line's beginning, and wipe it. */
-const WIPE = "\r\x1b[K";
+/** Moves the cursor to the start of the line, and erases the line. */
+const ERASE = "\r\x1b[K";
 const MIB = 1024 * 1024;
 
 export class PullDisplay implements AsyncDisposable {
   readonly #output: Output;
   readonly #layers = new Map<string, Layer>();
-  readonly #told = new Set<string>();
-  /** Layers become known one after another; that must not drive the bar back. */
+  readonly #printed = new Set<string>();
+  /** The largest share shown so far: a newly announced layer must not move the bar back. */
   #furthest = 0;
   #isDrawn = false;
 
@@ -32,14 +32,14 @@ export class PullDisplay implements AsyncDisposable {
   async update(progress: PullProgress): Promise<void> {
     this.#note(progress);
     if (this.#output.isTerminal) await this.#draw(progress);
-    else await this.#tell(progress);
+    else await this.#printOnce(progress);
   }
 
-  /** Leaves nothing on the screen; other output may follow. */
+  /** Erases the line, so that other output can follow. */
   async clear(): Promise<void> {
     if (!this.#isDrawn) return;
     this.#isDrawn = false;
-    await this.#output.write(new TextEncoder().encode(WIPE));
+    await this.#output.write(new TextEncoder().encode(ERASE));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -52,7 +52,7 @@ export class PullDisplay implements AsyncDisposable {
       this.#layers.set(layer, { currentBytes: Math.min(currentBytes ?? 0, totalBytes), totalBytes });
       return;
     }
-    // Whatever follows the download (verifying, extracting, complete) means that all of it is here.
+    // Every later status (verifying, extracting, complete) implies a finished download.
     const known = this.#layers.get(layer);
     if (known !== undefined) this.#layers.set(layer, { ...known, currentBytes: known.totalBytes });
   }
@@ -64,12 +64,12 @@ export class PullDisplay implements AsyncDisposable {
       current += layer.currentBytes;
       total += layer.totalBytes;
     }
-    const how = total === 0 ? printable(status) : this.#bar(current, total);
-    const line = `apex: pulling ${printable(image)} ${how}`;
+    const state = total === 0 ? printable(status) : this.#bar(current, total);
+    const line = `apex: pulling ${printable(image)} ${state}`;
     this.#isDrawn = true;
-    // A line that wraps could not be wiped.
+    // A line that wraps cannot be erased.
     const columns = (this.#output.columns ?? DEFAULT_COLUMNS) - 1;
-    await this.#output.write(new TextEncoder().encode(WIPE + line.slice(0, columns)));
+    await this.#output.write(new TextEncoder().encode(ERASE + line.slice(0, columns)));
   }
 
   #bar(current: number, total: number): string {
@@ -80,12 +80,11 @@ export class PullDisplay implements AsyncDisposable {
     return `[${bar}] ${percent} of ${(total / MIB).toFixed(1)} MiB`;
   }
 
-  async #tell({ image, layer, status }: PullProgress): Promise<void> {
-    const line = `apex: pulling ${printable(image)}: ${layer === undefined ? "" : `${printable(layer)}: `}${
-      printable(status)
-    }`;
-    if (this.#told.has(line)) return;
-    this.#told.add(line);
+  async #printOnce({ image, layer, status }: PullProgress): Promise<void> {
+    const parts = layer === undefined ? [image, status] : [image, layer, status];
+    const line = `apex: pulling ${parts.map(printable).join(": ")}`;
+    if (this.#printed.has(line)) return;
+    this.#printed.add(line);
     await this.#output.print(line);
   }
 }

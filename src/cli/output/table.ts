@@ -1,8 +1,8 @@
 import { stripAnsiCode } from "@std/fmt/colors";
 
 /**
- * Rows as lines, the first row being the headings; each column as wide as its widest cell, two spaces between.
- * Cells may be coloured, and hold letters of double width.
+ * Formats rows as lines; the first row holds the headings. Each column is as wide as its widest cell, with two spaces
+ * between columns. Cells may contain colours and double-width characters.
  */
 export function formatTable(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
@@ -15,12 +15,12 @@ export function formatTable(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Control characters made visible: names and labels come from outside, and a terminal obeys what it is sent. */
+/** Escapes control characters: names and labels come from users and engines, and a terminal would obey them. */
 export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
-/** Columns on a terminal: East Asian letters and emoji take two, marks that join the letter before them none. */
+/** The width on a terminal: East Asian letters and emoji take two columns, combining marks none. */
 function visibleWidth(cell: string): number {
   let width = 0;
   for (const char of stripAnsiCode(cell)) {

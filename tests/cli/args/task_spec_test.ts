@@ -25,7 +25,7 @@ const cases: [name: string, flags: TaskFlags, spec: TaskSpecRequest][] = [
   }],
   ["an entrypoint", { entrypoint: "/bin/sh" }, { entrypoint: ["/bin/sh"] }],
   [
-    "variables, those from here among them",
+    "variables, with some from this environment",
     { env: ["A=1", "B=", "C=x=y\nz", "FROM_HERE", "NOT_SET"] },
     { env: { A: "1", B: "", C: "x=y\nz", FROM_HERE: "here=1" } },
   ],
@@ -43,30 +43,30 @@ const cases: [name: string, flags: TaskFlags, spec: TaskSpecRequest][] = [
     pidsLimit: 100,
     timeoutMs: 5_400_000,
   }],
-  ["the project's directory", { mount: true }, { projectDir: "/home/me/project" }],
+  ["--mount", { mount: true }, { projectDir: "/home/me/project" }],
   ["labels", { label: ["a=1", "b", "c=x=y"] }, { labels: { a: "1", b: "", c: "x=y" } }],
   ["ports", { publish: ["80", "8080:80/udp"] }, {
     ports: [{ containerPort: 80, protocol: "tcp" }, { containerPort: 80, hostPort: 8080, protocol: "udp" }],
   }],
   ["all GPUs", { gpus: "all" }, { gpus: "all" }],
-  ["so many GPUs", { gpus: "2" }, { gpus: 2 }],
+  ["a number of GPUs", { gpus: "2" }, { gpus: 2 }],
   ["GPUs by their ids", { gpus: "device=0,GPU-3a" }, { gpus: ["0", "GPU-3a"] }],
   ["GPUs in Docker's quotes", { gpus: '"device=0,1"' }, { gpus: ["0", "1"] }],
-  ["when to pull", { pull: "never" }, { pull: "never" }],
-  ["its input", { interactive: true }, { stdin: true }],
+  ["--pull", { pull: "never" }, { pull: "never" }],
+  ["--interactive", { interactive: true }, { stdin: true }],
   ["--rm, which is the default", { rm: true, keepOnFailure: true }, { keepOnFailure: true }],
-  ["what is kept", { keep: true, keepOnFailure: true }, { keep: true, keepOnFailure: true }],
+  ["--keep and --keep-on-failure", { keep: true, keepOnFailure: true }, { keep: true, keepOnFailure: true }],
 ];
 
 for (const [name, flags, spec] of cases) {
-  Deno.test(`taskSpecOf() takes ${name}`, () => assertEquals(specOf(flags), spec));
+  Deno.test(`taskSpecOf() translates ${name}`, () => assertEquals(specOf(flags), spec));
 }
 
-Deno.test("taskSpecOf() keeps the words of the command apart", () => {
+Deno.test("taskSpecOf() does not split or join the words of the command", () => {
   assertEquals(specOf({}, ["sh", "-c", "echo a b"]), { cmd: ["sh", "-c", "echo a b"] });
 });
 
-const nonsense: [flags: TaskFlags, message: string][] = [
+const invalid: [flags: TaskFlags, message: string][] = [
   [{ memory: "12x" }, '--memory: invalid size "12x"'],
   [{ memory: "0" }, '--memory: "0" must be greater than 0'],
   [{ cpus: "two" }, '--cpus: "two" must be a positive number'],
@@ -77,31 +77,31 @@ const nonsense: [flags: TaskFlags, message: string][] = [
   [{ env: ["=x"] }, '-e: "=x" has no name'],
   [{ env: [""] }, '-e: "" has no name'],
   [{ label: ["=x"] }, '--label: "=x" has no name'],
-  [{ label: ["apex.task-id=t2"] }, 'labels that begin with "apex." are reserved'],
-  [{ publish: ["http"] }, '-p: "http" is not a port mapping'],
+  [{ label: ["apex.task-id=t2"] }, 'labels that start with "apex." are reserved'],
+  [{ publish: ["http"] }, '-p: invalid port mapping "http"'],
   [{ gpus: "some" }, '--gpus: "some" must be all, a number, or device=ID'],
   [{ gpus: "0" }, '--gpus: "0" must be all'],
   [{ gpus: "device=" }, '--gpus: "device=" must be all'],
   [{ gpus: "device=," }, '--gpus: "device=," must be all'],
-  [{ rm: true, keep: true }, "--rm and --keep exclude each other"],
-  [{ interactive: true, detach: true }, "-i and -d exclude each other"],
-  [{ volume: ["nonsense"] }, '-v: "nonsense" is not of the form'],
-  [{ volume: ["/a:"] }, '-v: "/a:" is not of the form'],
-  [{ volume: ["/a:/b:readonly"] }, '-v: "/a:/b:readonly" is not of the form'],
-  [{ volume: ["/a:/b:ro:z"] }, '-v: "/a:/b:ro:z" is not of the form'],
+  [{ rm: true, keep: true }, "--rm and --keep cannot be combined"],
+  [{ interactive: true, detach: true }, "-i and -d cannot be combined"],
+  [{ volume: ["no-target"] }, '-v: invalid mount "no-target"'],
+  [{ volume: ["/a:"] }, '-v: invalid mount "/a:"'],
+  [{ volume: ["/a:/b:readonly"] }, '-v: invalid mount "/a:/b:readonly"'],
+  [{ volume: ["/a:/b:ro:z"] }, '-v: invalid mount "/a:/b:ro:z"'],
   [{ volume: ["/a:b"] }, "b must be an absolute path"],
 ];
 
-for (const [flags, message] of nonsense) {
-  Deno.test(`taskSpecOf(${JSON.stringify(flags)}) is refused by name`, () => {
+for (const [flags, message] of invalid) {
+  Deno.test(`taskSpecOf(${JSON.stringify(flags)}) is rejected with the name of the flag`, () => {
     assertEquals(assertThrows(() => specOf(flags), ApexError, message).code, "usage");
   });
 }
 
-Deno.test("taskSpecOf() says what opens a terminal where -t asks for one", () => {
+Deno.test("taskSpecOf() points to apex attach when -t requests a terminal", () => {
   const error = assertThrows(() => specOf({ tty: true, interactive: true }, ["bash", "-l"]), ApexError);
   assertEquals([error.code, error.message], [
     "usage",
-    "-t: apex run gives its command no terminal; apex attach does: apex attach NAME -- bash -l",
+    "-t: apex run does not provide a terminal; use apex attach instead: apex attach NAME -- bash -l",
   ]);
 });

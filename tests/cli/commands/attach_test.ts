@@ -1,8 +1,8 @@
-/** `apex attach` at a pipe, with a daemon that plays its part. */
+/** `apex attach` in a pipe, with a scripted daemon. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { AttachFlags } from "../../../src/cli/args/attach_params.ts";
 import { attach } from "../../../src/cli/commands/attach.ts";
-import { StatusError } from "../../../src/cli/output/status_error.ts";
+import { StatusError } from "../../../src/cli/output/exit_status.ts";
 import type { ControlRequest } from "../../../src/protocol/control.ts";
 import type { FrameKind } from "../../../src/protocol/frames.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
@@ -13,9 +13,9 @@ import { TempDir } from "../../support/temp_dir.ts";
 interface Attaching {
   readonly flags?: AttachFlags;
   readonly command?: readonly string[];
-  /** What the daemon's reply says. */
+  /** The field of the daemon's reply. */
   readonly created?: boolean;
-  /** And its last frame. */
+  /** The daemon's last frame. */
   readonly last?: readonly [FrameKind, unknown];
 }
 
@@ -23,7 +23,7 @@ interface Attached {
   readonly stdout: string;
   readonly stderr: string;
   readonly request: Extract<ControlRequest, { op: "sessions.attach" }>;
-  /** The exit status; or the message with which it fails. */
+  /** The exit status, or the message of the failure. */
   readonly outcome: number | string;
 }
 
@@ -59,28 +59,28 @@ async function attached(
   };
 }
 
-Deno.test("apex attach at a pipe asks for no repaint, unless --restore says so", async () => {
+Deno.test("attach() in a pipe requests no repaint unless --restore is given", async () => {
   assertEquals((await attached({})).request.restore, "none");
   assertEquals((await attached({ flags: { restore: "lines=3" } })).request.restore, "lines=3");
 });
 
-Deno.test("apex attach to a session that exists names the options that count only when it is made", async () => {
+Deno.test("attach() to an existing session names the ignored options for a new one", async () => {
   const flags: AttachFlags = { image: "other", env: ["FOO=1"], ttl: "1h", mount: true, restore: "none" };
   const { outcome, stderr } = await attached({ flags, command: ["ls"], created: false });
   assertEquals(outcome, 0);
   assertEquals(
     stderr,
-    "apex: session dev exists already; what counts only when it is made was ignored: " +
+    "apex: session dev already exists; ignored options for a new one: " +
       "--ttl, --image, --env, --mount, the command\napex: detached from session dev\n",
   );
   const inBackground = await attached({ flags: { ...flags, background: true }, created: false });
   assertMatch(
     inBackground.stderr,
-    /^apex: session dev exists already; .*: --ttl, --image, --env, --mount\n$/,
+    /^apex: session dev already exists; .*: --ttl, --image, --env, --mount\n$/,
   );
 });
 
-Deno.test("apex attach says nothing of options that made the session, nor when there are none", async () => {
+Deno.test("attach() prints no note about options when they created the session, or none were given", async () => {
   const flags: AttachFlags = { image: "other", background: true };
   assertEquals((await attached({ flags })).stderr, "");
   const others: AttachFlags = { background: true, force: true, restore: "none", detachKeys: "Ctrl-x" };
@@ -88,30 +88,38 @@ Deno.test("apex attach says nothing of options that made the session, nor when t
 });
 
 const ENDS: readonly (readonly [readonly [FrameKind, unknown], number | RegExp, RegExp])[] = [
-  [["detach", { reason: "silent" }], /^the daemon heard nothing from here for 10 s .*apex attach dev$/, /^$/],
-  [["detach", { reason: "slow" }], /^this terminal did not take the output of session dev; /, /^$/],
-  [["detach", { reason: "protocol", error: "what?" }], /^the daemon let go of session dev: what\?$/, /^$/],
+  [
+    ["detach", { reason: "silent" }],
+    /^detached: the daemon received nothing from .* for 10 s; .*apex attach dev\)$/,
+    /^$/,
+  ],
+  [["detach", { reason: "slow" }], /^detached: this terminal did not read the session's output; /, /^$/],
+  [
+    ["detach", { reason: "protocol", error: "what?" }],
+    /^the daemon detached this client from session dev: what\?$/,
+    /^$/,
+  ],
   [["exit", { reason: "exit", exitCode: 137 }], 137, /^$/],
   [["exit", { reason: "removed", exitCode: 137 }], 137, /^apex: the container of session dev was removed\n$/],
 ];
 
-for (const [last, expected, said] of ENDS) {
-  Deno.test(`apex attach tells people of the last frame ${last[0]} ${JSON.stringify(last[1])}`, async () => {
+for (const [last, expected, printed] of ENDS) {
+  Deno.test(`attach() reports the last frame ${last[0]} ${JSON.stringify(last[1])}`, async () => {
     const { outcome, stderr } = await attached({ last });
     if (expected instanceof RegExp) assertMatch(String(outcome), expected);
     else assertEquals(outcome, expected);
-    assertMatch(stderr, said);
+    assertMatch(stderr, printed);
   });
 }
 
-/** What a client sees of a daemon that is killed while it is asked. */
+/** What a daemon does that is killed during a request. */
 const KILLED: Readonly<Record<string, Script>> = {
-  "having read the request": async (conn) => void await conn.read(new Uint8Array(64 * 1024)),
-  "with the request half read": async (conn) => void await conn.read(new Uint8Array(1)),
+  "after it has read the request": async (conn) => void await conn.read(new Uint8Array(64 * 1024)),
+  "while it reads the request": async (conn) => void await conn.read(new Uint8Array(1)),
 };
 
 for (const [when, script] of Object.entries(KILLED)) {
-  Deno.test(`apex attach says what to do when the daemon goes away ${when}`, async () => {
+  Deno.test(`attach() explains what to do when the daemon is killed ${when}`, async () => {
     await using dir = await TempDir.make();
     const socket = dir.join("apex.socket");
     await using _ = new ScriptedServer(socket, script);
@@ -123,12 +131,12 @@ for (const [when, script] of Object.entries(KILLED)) {
     assertEquals(error.exitStatus, 125);
     assertMatch(
       error.message,
-      /^the daemon went away before it had answered, .*; try again: apex attach dev$/,
+      /^lost the daemon before it answered; .*; try again: apex attach dev$/,
     );
   });
 }
 
-Deno.test("attach asks for labels, ports and the variables of files, and says that an existing session has its own", async () => {
+Deno.test("attach() requests labels, ports and variables from files, and reports them as ignored by an existing session", async () => {
   await using dir = await TempDir.make();
   const envFile = dir.join("env");
   await Deno.writeTextFile(envFile, "A=1\n");

@@ -7,13 +7,13 @@ import { TempDir } from "../../support/temp_dir.ts";
 
 const LINE = `{"type":"session.created"}\n`;
 
-/** Sends one line, then ends as at a shutdown. */
-const shortLife: Script = async (conn) => {
+/** Sends one line, then shuts down. */
+const shortRun: Script = async (conn) => {
   await send(conn, LINE);
   await Deno.remove((conn.localAddr as Deno.UnixAddr).path);
 };
 
-Deno.test("events tells on stderr what it waits for when stdout is a terminal", async () => {
+Deno.test("events() prints on stderr what it waits for when stdout is a terminal", async () => {
   await using dir = await TempDir.make();
   const engine = {
     state: "connected",
@@ -31,28 +31,28 @@ Deno.test("events tells on stderr what it waits for when stdout is a terminal", 
     dir.join("apex.socket"),
     (conn) => send(conn, `${JSON.stringify({ ok: true, result })}\n`),
   );
-  await using _events = new ScriptedServer(dir.join("events.socket"), shortLife);
+  await using _events = new ScriptedServer(dir.join("events.socket"), shortRun);
   const stderr = new CapturedOutput();
   const context = testContext({ stdout: new CapturedOutput({ isTerminal: true }), stderr });
   await events(context, { flags: { socket: dir.join("apex.socket") } });
-  assertEquals(stderr.text, "apex: following docker 20.10 (/d.sock); waiting for events, Ctrl-C ends\n");
+  assertEquals(stderr.text, "apex: following docker 20.10 (/d.sock); waiting for events (Ctrl-C ends)\n");
   assertEquals(context.stdout.text, LINE);
 });
 
-Deno.test("events at a terminal does without the hint when the daemon does not answer", async () => {
+Deno.test("events() at a terminal prints no note when the daemon does not answer", async () => {
   await using dir = await TempDir.make();
-  await using _events = new ScriptedServer(dir.join("events.socket"), shortLife);
+  await using _events = new ScriptedServer(dir.join("events.socket"), shortRun);
   const stderr = new CapturedOutput();
   const context = testContext({ stdout: new CapturedOutput({ isTerminal: true }), stderr });
   await events(context, { flags: { socket: dir.join("apex.socket") } });
   assertEquals([context.stdout.text, stderr.text], [LINE, ""]);
 });
 
-Deno.test("events in a pipe asks the daemon nothing and says nothing", async () => {
+Deno.test("events() in a pipe sends no request and prints no note", async () => {
   await using dir = await TempDir.make();
   let asked = 0;
   await using _control = new ScriptedServer(dir.join("apex.socket"), () => Promise.resolve(void asked++));
-  await using _events = new ScriptedServer(dir.join("events.socket"), shortLife);
+  await using _events = new ScriptedServer(dir.join("events.socket"), shortRun);
   const stderr = new CapturedOutput();
   await events(testContext({ stdout: new CapturedOutput(), stderr }), {
     flags: { socket: dir.join("apex.socket") },
@@ -60,7 +60,7 @@ Deno.test("events in a pipe asks the daemon nothing and says nothing", async () 
   assertEquals([asked, stderr.text], [0, ""]);
 });
 
-Deno.test("events throws stream_cut when the stream ends and the socket is still there", async () => {
+Deno.test("events() throws stream_cut when the stream ends and the socket still exists", async () => {
   await using dir = await TempDir.make();
   await using _events = new ScriptedServer(dir.join("events.socket"), (conn) => send(conn, LINE));
   const context = testContext({ stdout: new CapturedOutput() });

@@ -21,7 +21,7 @@ const CONTAINERS: OpScript = (connection) =>
     containers: [{ id: "id-listed", name: "listed", image: "i", state: "running", labels: {} }],
   });
 
-/** @param text of the first history; others, of one container each, find what `journal` has */
+/** @param text the reply to the first request; the later ones, for one container each, are answered from `journal` */
 async function run(text: string, flags: HistoryFlags, journal: Readonly<Record<string, string>> = {}) {
   await using dir = await TempDir.make();
   await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
@@ -52,7 +52,7 @@ const local = (time: string): string => {
     `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 };
 
-Deno.test("history --json passes the lines on as they are, all of them", async () => {
+Deno.test("history() with --json prints all lines unchanged", async () => {
   const { stdout, request } = await run(LINES + END, {
     json: true,
     type: ["task.*"],
@@ -65,7 +65,7 @@ Deno.test("history --json passes the lines on as they are, all of them", async (
   assertEquals(params, { types: ["task.*"], sinceMs: now - 3_600_000, untilMs: now - 600_000 });
 });
 
-Deno.test("history prints a table of the newest hundred in local time", async () => {
+Deno.test("history() prints a table of the newest hundred events in local time", async () => {
   const { stdout, request } = await run(LINES + END, { task: "t", container: "web" });
   assertEquals(stdout.split("\n"), [
     "TIME                 EVENT            CONTAINER  TASK  DETAILS",
@@ -78,7 +78,7 @@ Deno.test("history prints a table of the newest hundred in local time", async ()
   assertEquals([request.task, request.container, request.limit], ["t", "web", 100]);
 });
 
-Deno.test("history shows each container by its name, also where the event has the id alone", async () => {
+Deno.test("history() shows containers by name, even if the event has only the id", async () => {
   const event = (fields: object) => `${JSON.stringify({ seq: 1, ...fields })}\n`;
   const lines = [
     event({ type: "container.created", containerId: "id-beside", containerName: "beside" }),
@@ -96,18 +96,18 @@ Deno.test("history shows each container by its name, also where the event has th
     ["listed", "c"],
     ["id-of-no-nam", "d"],
   ]);
-  // By task: the journal finds those without looking at every event.
+  // With a task id, the journal does not have to search every event.
   const asked = requests.slice(1).map((request) => "task" in request ? request.task : request.op);
   assertEquals(asked.sort(), ["b", "c", "containers.list", "d"]);
 });
 
-Deno.test("history says on stderr that no event matches", async () => {
+Deno.test("history() reports on stderr that no event matches", async () => {
   const { stdout, stderr } = await run(END, {});
   assertEquals([stdout, stderr], ["TIME  EVENT  CONTAINER  TASK  DETAILS\n", "apex: no events match\n"]);
   assertEquals((await run(END, { json: true })).stderr, "");
 });
 
-Deno.test("history tells of a gap where it is", async () => {
+Deno.test("history() prints a gap in its place", async () => {
   const gap =
     '{"type":"stream.gap","from":"0123456789abcdef:7","to":"0123456789abcdef:8","reason":"evicted"}\n';
   const [first, second] = LINES.split(/(?<=\n)/) as [string, string];
@@ -115,22 +115,22 @@ Deno.test("history tells of a gap where it is", async () => {
   const { stdout } = await run(gap + END, {});
   assertEquals(
     stdout.split("\n")[1],
-    "-     stream.gap  -          -     what comes after 0123456789abcdef:7, up to 0123456789abcdef:8, is missing",
+    "-     stream.gap  -          -     events after 0123456789abcdef:7, up to 0123456789abcdef:8, are missing",
   );
 });
 
-Deno.test("history that breaks off is no whole history", async () => {
-  const error = await assertRejects(() => run(LINES, { json: true }), ApexError, "broke off");
+Deno.test("history() throws stream_cut when the connection ends early", async () => {
+  const error = await assertRejects(() => run(LINES, { json: true }), ApexError, "is incomplete");
   assertEquals(error.code, "stream_cut");
 });
 
-Deno.test("history that ends with another farewell than its own is no whole history", async () => {
+Deno.test("history() throws stream_cut when stream.bye has another reason than 'end'", async () => {
   const slow = '{"type":"stream.bye","reason":"of_the_future"}\n';
-  await assertRejects(() => run(LINES + slow, { json: true }), ApexError, "broke off");
+  await assertRejects(() => run(LINES + slow, { json: true }), ApexError, "is incomplete");
 });
 
 for (const line of ['{"seq":7,"type":', '{"seq":7,"x":1}', '{"seq":7,"type":"t","timestamp":5}', "oops"]) {
-  Deno.test(`history says of ${line} that it makes no sense`, async () => {
+  Deno.test(`history() rejects the line ${line}`, async () => {
     const error = await assertRejects(
       () => run(`${line}\n${END}`, {}),
       ApexError,
@@ -140,13 +140,13 @@ for (const line of ['{"seq":7,"type":', '{"seq":7,"x":1}', '{"seq":7,"type":"t",
   });
 }
 
-Deno.test("history warns of a type that no event has", async () => {
+Deno.test("history() warns about an unknown event type", async () => {
   const { stderr } = await run(END, { type: ["nope", "task.*"] });
-  assertEquals(stderr.split("\n")[0], 'apex: no known event type matches "nope" (see EVENTS.md)');
+  assertEquals(stderr.split("\n")[0], 'apex: no known event type matches "nope" (see: EVENTS.md)');
 });
 
 for (const flags of [{ task: "" }, { container: "" }, { type: [""] }]) {
-  Deno.test(`history refuses ${JSON.stringify(flags)} before it asks`, async () => {
+  Deno.test(`history() rejects ${JSON.stringify(flags)} before it sends a request`, async () => {
     const context = testContext({ stdout: new CapturedOutput() });
     const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: "/nowhere" });
     const error = await assertRejects(() => history(context, { sockets, flags }), ApexError, "is empty");
@@ -154,7 +154,7 @@ for (const flags of [{ task: "" }, { container: "" }, { type: [""] }]) {
   });
 }
 
-Deno.test("history takes an empty range up to now, and refuses one that ends before it begins, naming both", async () => {
+Deno.test("history() accepts an empty range, and rejects one that ends before it starts, quoting both times", async () => {
   const { request } = await run(END, { since: "0s", until: "0s", json: true });
   assertEquals([request.sinceMs, request.untilMs], Array(2).fill(Date.parse("2025-01-01T00:00:00Z")));
   const error = await assertRejects(() => run(END, { since: "10m", until: "1h ago" }), ApexError);
@@ -164,7 +164,7 @@ Deno.test("history takes an empty range up to now, and refuses one that ends bef
   ]);
 });
 
-Deno.test("historyRow() lets no control character of an event reach the terminal", () => {
+Deno.test("historyRow() escapes control characters", () => {
   const row = historyRow(
     { type: "container.operation_failed", operation: "start", containerName: "a\x1b[2J", error: "no\nsuch" },
     { names: new Map(), colors: false },

@@ -28,7 +28,7 @@ const short: OpScript = async (connection) => {
   await connection.frame("exit", {});
 };
 
-Deno.test("logs prints each stream where it belongs", async () => {
+Deno.test("logs() prints each stream on the same stream", async () => {
   assertEquals(await logsOf({}, short), {
     stdout: "out\n",
     stderr: "err\n",
@@ -36,7 +36,7 @@ Deno.test("logs prints each stream where it belongs", async () => {
   });
 });
 
-Deno.test("logs says on stderr what else has that task id, and that the beginning of a kept output is missing", async () => {
+Deno.test("logs() notes on stderr other runs of the task id, and that kept output is incomplete", async () => {
   const { stdout, stderr } = await logsOf({}, async (connection) => {
     const others = ["t1@7", "t1@6", "t1@5", "web\x1b[2J", "db", "more"];
     await connection.reply({ target: "t1@8", others, kept: { bytes: 1024 * 1024, isCut: true } });
@@ -46,7 +46,7 @@ Deno.test("logs says on stderr what else has that task id, and that the beginnin
   assertEquals([stdout, stderr], [
     "end\n",
     "apex: this is t1@8; t1 also has: t1@7, t1@6, t1@5, web\\x1b[2J, db, …\n" +
-    "apex: the container of t1 was removed: only the last 1.0 MiB of its output are kept\n",
+    "apex: the container of t1 was removed; only the last 1.0 MiB of its output were kept\n",
   ]);
 });
 
@@ -60,7 +60,7 @@ const asked: [flags: LogsFlags, params: Record<string, unknown>][] = [
 ];
 
 for (const [flags, params] of asked) {
-  Deno.test(`logs asks for what ${JSON.stringify(flags)} says`, async () => {
+  Deno.test(`logs() requests ${JSON.stringify(flags)}`, async () => {
     const request = { v: 1, op: "containers.logs", target: "t1", ...params };
     assertEquals((await logsOf(flags, short)).asked, request);
   });
@@ -74,13 +74,13 @@ for (
     [{ since: "2025-13-45" }, '--since: invalid time "2025-13-45"'],
   ] as const
 ) {
-  Deno.test(`logs refuses ${JSON.stringify(flags)} before it asks`, async () => {
+  Deno.test(`logs() rejects ${JSON.stringify(flags)} before it sends a request`, async () => {
     const asks: OpScript = () => Promise.reject(new Error("asked"));
     assertEquals((await assertRejects(() => logsOf(flags, asks), ApexError, message)).code, "usage");
   });
 }
 
-Deno.test("logs tells why a log broke off", async () => {
+Deno.test("logs() reports why a log broke off", async () => {
   const broken = await assertRejects(() =>
     logsOf({ follow: true }, async (connection) => {
       await connection.reply({});
@@ -92,7 +92,7 @@ Deno.test("logs tells why a log broke off", async () => {
   assertEquals(cut.code, "stream_cut");
 });
 
-Deno.test("logs --follow continues the same output through the next daemon", async () => {
+Deno.test("logs() with --follow resumes the same output with the next daemon", async () => {
   await using dir = await TempDir.make();
   let times = 0;
   await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
@@ -115,7 +115,7 @@ Deno.test("logs --follow continues the same output through the next daemon", asy
   assertEquals(context.stdout.text, "one two");
   assertMatch(
     stderr.text,
-    /^errapex: the daemon went away; the log of web continues; .*\napex: connected again\n$/,
+    /^errapex: lost the daemon; the log of web continues; .*\napex: reconnected\n$/,
   );
   assertEquals(daemon.requests.slice(1), [{
     v: 1,

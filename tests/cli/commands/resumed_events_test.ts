@@ -18,7 +18,7 @@ import { PausedPipe } from "../../support/sessions/paused_pipe.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { within } from "../../support/within.ts";
 
-/** An output into a pipe whose reader pauses. */
+/** A pipe whose reader is paused. */
 class PausedOutput extends CapturedOutput {
   readonly pipe: PausedPipe;
 
@@ -32,7 +32,7 @@ class PausedOutput extends CapturedOutput {
   }
 }
 
-Deno.test("events --reconnect goes on after what was printed, with what is left of its limit", async () => {
+Deno.test("events() with --reconnect resumes after the last printed event, with the rest of its limit", async () => {
   await using given = await subscriptions(
     says(HELLO, `{"type":"stream.snapshot","containers":[],"sessions":[],"tasks":[],"cursor":"${EPOCH}:4"}`),
     says(HELLO, event(5), event(6)),
@@ -57,13 +57,13 @@ Deno.test("events --reconnect goes on after what was printed, with what is left 
   assertEquals(cursors, [4, 5, 6, 9].map((seq) => `${EPOCH}:${seq}`));
   assertMatch(
     given.stderr.text,
-    /^apex: the event stream broke off; trying to connect again\napex: connected again, going on after 0*aa:4\n/,
+    /^apex: the event stream broke off; reconnecting\napex: reconnected, resuming after 0*aa:4\n/,
   );
-  assertMatch(given.stderr.text, /still trying to connect: not yet\n/);
-  assertMatch(given.stderr.text, /the daemon has shut down; trying to connect again\n/);
+  assertMatch(given.stderr.text, /still reconnecting: not yet\n/);
+  assertMatch(given.stderr.text, /the daemon has shut down; reconnecting\n/);
 });
 
-Deno.test("events --since asks for the same time again until it knows a cursor", async () => {
+Deno.test("events() with --since requests the same time again until it has a cursor", async () => {
   await using given = await subscriptions(says(HELLO), says(HELLO, event(5), LIMIT));
   await given.run({ since: "10m", reconnect: true, limit: "1" });
   const sinceMs = Date.parse("2025-01-01T00:00:00Z") - 600_000;
@@ -75,7 +75,7 @@ Deno.test("events --since asks for the same time again until it knows a cursor",
   );
 });
 
-Deno.test("events --cursor-file keeps what was printed, and wins over --after once there is one", async () => {
+Deno.test("events() with --cursor-file saves its cursor, which then takes precedence over --after", async () => {
   await using given = await subscriptions(says(HELLO, event(5), event(6), SHUTDOWN));
   const cursorFile = given.dir.join("cursor");
   const flags = { cursorFile, after: `${EPOCH}:3` };
@@ -91,7 +91,7 @@ Deno.test("events --cursor-file keeps what was printed, and wins over --after on
   assertEquals(left, ["apex.socket", "cursor"]);
 });
 
-Deno.test("events --cursor-file says at a signal which lines a paused reader has been given", async () => {
+Deno.test("events() with --cursor-file saves, on a signal, the last event that a paused reader has received", async () => {
   const count = 1_000;
   await using given = await subscriptions(async (connection, request) => {
     await says(HELLO, ...Array.from({ length: count }, (_, index) => event(5 + index)))(connection, request);
@@ -113,31 +113,31 @@ Deno.test("events --cursor-file says at a signal which lines a paused reader has
   listeners.get("SIGTERM")!();
   assertEquals(await within(20_000, "apex events", ended), 143);
   const lines = stdout.pipe.text.split("\n");
-  assertEquals(lines.pop(), "", "there is no half line");
+  assertEquals(lines.pop(), "", "no partial line");
   const cursors = lines.map((line) => JSON.parse(line).cursor);
   assert(cursors.length > 0 && cursors.length < count, `${cursors.length} were printed`);
   assertEquals(await Deno.readTextFile(cursorFile), `${cursors.at(-1)}\n`);
 });
 
-Deno.test("events --reconnect waits for a daemon that is not there yet", async () => {
+Deno.test("events() with --reconnect waits for the first daemon", async () => {
   await using dir = await TempDir.make();
   const stderr = new CapturedOutput();
   const context = testContext({ stdout: new CapturedOutput(), stderr });
   const socket = dir.join("apex.socket");
   const flags = { socket, daemonize: false, reconnect: true, limit: "1", after: `${EPOCH}:4` } as const;
   const ended = events(context, { flags });
-  await stderr.until("(--reconnect waits for it)");
+  await stderr.until("(waiting for it: --reconnect)");
   await using _daemon = new ScriptedDaemon(socket, { "events.subscribe": says(HELLO, event(5), LIMIT) });
   assertEquals(await within(20_000, "apex events", ended), 0);
   assertEquals(context.stdout.text, BARE);
   assertEquals(stderr.text.split("\n"), [
-    `apex: no daemon is running (no socket at ${socket}); start one with: apex daemon (--reconnect waits for it)`,
-    `apex: connected, going on after ${EPOCH}:4`,
+    `apex: no daemon is running (no socket at ${socket}); start one with: apex daemon (waiting for it: --reconnect)`,
+    `apex: connected, resuming after ${EPOCH}:4`,
     "",
   ]);
 });
 
-Deno.test("events --reconnect waits no longer than --timeout says; without it nobody waits", async () => {
+Deno.test("events() with --reconnect waits no longer than --timeout; without --reconnect it does not wait", async () => {
   await using dir = await TempDir.make();
   const run = (flags: EventFlags) => {
     const context = testContext({ stdout: new CapturedOutput() });
@@ -150,16 +150,16 @@ Deno.test("events --reconnect waits no longer than --timeout says; without it no
   assertEquals(missing.code, "no_daemon");
 });
 
-Deno.test("events refuses a cursor file that holds something else", async () => {
+Deno.test("events() rejects a cursor file with other content", async () => {
   await using given = await subscriptions(says(HELLO));
   await Deno.writeTextFile(given.dir.join("cursor"), "my shopping list");
   const cursorFile = given.dir.join("cursor");
-  const error = await assertRejects(() => given.run({ cursorFile }), ApexError, "does not hold a cursor");
+  const error = await assertRejects(() => given.run({ cursorFile }), ApexError, "does not contain a cursor");
   assertEquals([error.code, given.daemon.requests], ["usage", []]);
 });
 
 for (const code of ["protocol", "failed", "usage", "of_the_future"]) {
-  Deno.test(`events --reconnect ends when the daemon refuses it with ${code}`, async () => {
+  Deno.test(`events() with --reconnect ends when the daemon refuses the subscription with ${code}`, async () => {
     await using given = await subscriptions(
       says(HELLO, event(5)),
       (connection) => connection.refuse(code, "not with me"),
@@ -170,7 +170,7 @@ for (const code of ["protocol", "failed", "usage", "of_the_future"]) {
   });
 }
 
-Deno.test("events --reconnect tries again after a refusal that passes, and a connection that ends without a reply", async () => {
+Deno.test("events() with --reconnect tries again after a transient refusal, and after a connection without a reply", async () => {
   await using given = await subscriptions(
     says(HELLO, event(5)),
     (connection) => connection.refuse("busy", "too many"),
@@ -182,7 +182,7 @@ Deno.test("events --reconnect tries again after a refusal that passes, and a con
   assertEquals([given.stdout.text, given.daemon.requests.length], [BARE + BARE, 5]);
 });
 
-Deno.test("events --reconnect ends at what is no apex daemon", async () => {
+Deno.test("events() with --reconnect ends when the peer is not an apex daemon", async () => {
   await using given = await subscriptions(
     says(HELLO, event(5)),
     (connection) => connection.send(new TextEncoder().encode("220 mail.example ESMTP\n")),
@@ -191,7 +191,7 @@ Deno.test("events --reconnect ends at what is no apex daemon", async () => {
   assertEquals(error.code, "protocol");
 });
 
-Deno.test("events refuses a cursor file that is none before it asks for a daemon", async () => {
+Deno.test("events() rejects a device as a cursor file before it connects", async () => {
   const context = testContext({ stdout: new CapturedOutput() });
   const error = await assertRejects(
     () => events(context, { flags: { socket: "/nowhere", cursorFile: "/dev/null" } }),

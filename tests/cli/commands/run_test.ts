@@ -1,9 +1,8 @@
 import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
 import type { VerbSignal } from "../../../src/cli/cli_context.ts";
 import { run, type RunFlags } from "../../../src/cli/commands/run.ts";
-import { OutputClosedError } from "../../../src/cli/output/output.ts";
-import { StatusError } from "../../../src/cli/output/status_error.ts";
-import type { Input } from "../../../src/cli/terminal/input.ts";
+import { StatusError } from "../../../src/cli/output/exit_status.ts";
+import { type Input, OutputClosedError } from "../../../src/cli/standard_streams.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import type { ControlOp } from "../../../src/protocol/control.ts";
 import { FrameReader } from "../../../src/protocol/frames.ts";
@@ -23,7 +22,7 @@ interface RunOptions {
   readonly stdin?: Input;
 }
 
-/** `apex run` beside a scripted daemon, and a person who presses Ctrl-C. */
+/** `apex run` with a scripted daemon, and signals sent by the test. */
 class RunRig implements AsyncDisposable {
   readonly daemon: ScriptedDaemon;
   readonly stdout = new CapturedOutput();
@@ -70,7 +69,7 @@ class RunRig implements AsyncDisposable {
 
   signal(name: VerbSignal): void {
     const listener = this.#listeners.get(name);
-    if (listener === undefined) throw new Error(`nobody listens for ${name}`);
+    if (listener === undefined) throw new Error(`no listener for ${name}`);
     listener();
   }
 
@@ -84,26 +83,26 @@ class RunRig implements AsyncDisposable {
   }
 }
 
-/** The daemon takes the task, which then does what `life` does. */
-function taking(life: (connection: ScriptedConnection) => Promise<void>): OpScript {
+/** The daemon accepts the task, and then does what `work` does. */
+function accepting(work: (connection: ScriptedConnection) => Promise<void>): OpScript {
   return async (connection) => {
     await connection.reply({ taskId: "t1" });
-    await life(connection);
+    await work(connection);
   };
 }
 
 const STARTED = { taskId: "t1", containerId: "c" };
 
-/** How `run` failed: its status, and what is told. */
-async function failureOf(run: Promise<number>): Promise<{ status: number; told: string }> {
+/** How `run` failed: its status and message. */
+async function failureOf(run: Promise<number>): Promise<{ status: number; message: string }> {
   const error = await assertRejects(() => run, StatusError);
   assertInstanceOf(error.cause, Error);
-  return { status: error.exitStatus, told: error.cause.message };
+  return { status: error.exitStatus, message: error.cause.message };
 }
 
-Deno.test("run keeps stdout and stderr apart and passes on the exit status", async () => {
+Deno.test("run() keeps stdout and stderr apart, and returns the exit status", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "one\n");
       await connection.frame("stderr", "problem\n");
@@ -116,9 +115,9 @@ Deno.test("run keeps stdout and stderr apart and passes on the exit status", asy
   assertEquals(rig.listeners, 0);
 });
 
-Deno.test("run asks for what the flags say", async () => {
+Deno.test("run() requests the task that the flags describe", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking((connection) => connection.frame("exit", { task: taskResult() })),
+    "tasks.run": accepting((connection) => connection.frame("exit", { task: taskResult() })),
   });
   await rig.run({ task: "t1", memory: "512m", mount: true, env: ["A=b=c"] }, { command: ["sh", "-c", "x"] });
   assertEquals((await rig.daemon.received("tasks.run")).task, {
@@ -130,9 +129,9 @@ Deno.test("run asks for what the flags say", async () => {
   });
 });
 
-Deno.test("run tells why a task that never ran has failed, with 125", async () => {
+Deno.test("run() reports why a task could not be started, and returns 125", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking((connection) =>
+    "tasks.run": accepting((connection) =>
       connection.frame("exit", {
         task: taskResult({ state: "failed", reason: "error", error: "no such image" }),
       })
@@ -142,26 +141,26 @@ Deno.test("run tells why a task that never ran has failed, with 125", async () =
   assertEquals([rig.stdout.text, rig.stderr.text], ["", "apex: task t1 failed: no such image\n"]);
 });
 
-Deno.test("run has 125 for what the daemon refuses and for flags that make no sense", async () => {
+Deno.test("run() fails with 125 for a refusal by the daemon, and for invalid flags", async () => {
   await using rig = await RunRig.start({
     "tasks.run": (connection) => connection.refuse("conflict", 'task "t1" runs already'),
   });
-  assertEquals(await failureOf(rig.run()), { status: 125, told: 'task "t1" runs already' });
+  assertEquals(await failureOf(rig.run()), { status: 125, message: 'task "t1" runs already' });
   assertEquals((await failureOf(rig.run({ memory: "12x" }))).status, 125);
   assertEquals(rig.daemon.requests.length, 1);
   assertEquals(rig.listeners, 0);
 });
 
-Deno.test("run has 125 when no daemon runs and none may be started", async () => {
+Deno.test("run() fails with 125 when no daemon runs and none may be started", async () => {
   await using rig = await RunRig.start({});
   const failed = await failureOf(rig.run({ socket: "/tmp/apx-no-such/apex.socket", daemonize: false }));
   assertEquals(failed.status, 125);
-  assertMatch(failed.told, /^no daemon is running/);
+  assertMatch(failed.message, /^no daemon is running/);
 });
 
-Deno.test("run continues at the byte where its daemon went away, and asks for the same task", async () => {
+Deno.test("run() resumes the same task, at the byte where it lost the daemon", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "one ");
       await connection.frame("stderr", "err");
@@ -177,8 +176,8 @@ Deno.test("run continues at the byte where its daemon went away, and asks for th
   assertEquals(rig.stdout.text, "one two");
   assertEquals(
     rig.stderr.text,
-    "errapex: the daemon went away; task t1 continues; waiting 30 s for a daemon (Ctrl-C gives up)\n" +
-      "apex: connected again\n",
+    "errapex: lost the daemon; task t1 continues; waiting 30 s for a daemon (Ctrl-C gives up)\n" +
+      "apex: reconnected\n",
   );
   const { requestId } = await rig.daemon.received("tasks.run");
   assertEquals(await rig.daemon.received("tasks.wait"), {
@@ -191,7 +190,7 @@ Deno.test("run continues at the byte where its daemon went away, and asks for th
   assertEquals([typeof requestId, rig.listeners], ["string", 0]);
 });
 
-Deno.test("run asks again for the task that it began when the daemon went away before its reply", async () => {
+Deno.test("run() repeats its request when it loses the daemon before the reply", async () => {
   let times = 0;
   await using rig = await RunRig.start({
     "tasks.run": async (connection) => {
@@ -205,22 +204,22 @@ Deno.test("run asks again for the task that it began when the daemon went away b
   assertEquals([asked.length, new Set(asked).size], [3, 1]);
 });
 
-Deno.test("run has 125 when the daemon that comes next does not know its task", async () => {
+Deno.test("run() fails with 125 when the next daemon does not know its task", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking((connection) => connection.frame("started", STARTED)),
+    "tasks.run": accepting((connection) => connection.frame("started", STARTED)),
     "tasks.wait": (connection) => connection.refuse("not_found", 'no such task: "t1"'),
   });
-  const { status, told } = await failureOf(rig.run());
+  const { status, message } = await failureOf(rig.run());
   assertEquals(status, 125);
   assertEquals(
-    told,
-    'cannot continue after the daemon went away: no such task: "t1"; task t1 continues (see: apex wait t1)',
+    message,
+    'cannot resume after losing the daemon: no such task: "t1"; task t1 continues (see: apex wait t1)',
   );
 });
 
-Deno.test("run gives up with 130 on Ctrl-C while there is no daemon", async () => {
+Deno.test("run() fails with 130 on Ctrl-C while no daemon is connected", async () => {
   const rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "running");
       await rig.daemon.close();
@@ -232,15 +231,15 @@ Deno.test("run gives up with 130 on Ctrl-C while there is no daemon", async () =
   rig.signal("SIGINT");
   assertEquals(await failure, {
     status: 130,
-    told: "interrupted; task t1 continues (see: apex wait t1)",
+    message: "interrupted; task t1 continues (see: apex wait t1)",
   });
   assertEquals([rig.stdout.text, rig.listeners], ["running", 0]);
 });
 
-Deno.test("run --detach prints the id once the task runs, and leaves", async () => {
+Deno.test("run() with --detach prints the id when the task runs or is pending, and returns", async () => {
   for (const [kind, payload] of [["started", STARTED], ["pending", { ahead: 2 }]] as const) {
     await using rig = await RunRig.start({
-      "tasks.run": taking(async (connection) => {
+      "tasks.run": accepting(async (connection) => {
         await connection.frame(kind, payload);
         await connection.hungUp();
       }),
@@ -250,9 +249,9 @@ Deno.test("run --detach prints the id once the task runs, and leaves", async () 
   }
 });
 
-Deno.test("run says that its task is pending", async () => {
+Deno.test("run() reports a pending task", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("pending", { ahead: 2 });
       await connection.frame("started", STARTED);
       await connection.frame("exit", { task: taskResult() });
@@ -262,9 +261,9 @@ Deno.test("run says that its task is pending", async () => {
   assertEquals(rig.stderr.text, "apex: task t1 is pending (2 ahead of it)\n");
 });
 
-Deno.test("run wipes the bar of a pull from the terminal before the task's output", async () => {
+Deno.test("run() erases the progress of a pull before the task's output", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("progress", { image: "i", status: "Pulling from library/i" });
       await connection.frame("started", STARTED);
       await connection.frame("stderr", "hello\n");
@@ -275,11 +274,11 @@ Deno.test("run wipes the bar of a pull from the terminal before the task's outpu
   assertEquals(rig.stderr.text, "\r\x1b[Kapex: pulling i Pulling from library/i\r\x1b[Khello\n");
 });
 
-Deno.test("run passes signals on, and kills with the second SIGINT", async () => {
+Deno.test("run() forwards signals, and kills the task with the second SIGINT", async () => {
   const killed = Promise.withResolvers<void>();
   const sent: string[] = [];
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "running\n");
       await killed.promise;
@@ -304,10 +303,10 @@ Deno.test("run passes signals on, and kills with the second SIGINT", async () =>
   assertEquals([rig.stderr.text, rig.listeners], ["", 0]);
 });
 
-Deno.test("run says at a terminal what the next Ctrl-C does", async () => {
+Deno.test("run() explains at a terminal what the next Ctrl-C does", async () => {
   const ended = Promise.withResolvers<void>();
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "running\n");
       await ended.promise;
@@ -329,7 +328,7 @@ Deno.test("run says at a terminal what the next Ctrl-C does", async () => {
   );
 });
 
-/** Standard input with this in it, in pieces of this size at most. */
+/** Standard input that contains `text`, read in pieces of at most `pieceBytes`. */
 function pipeOf(text: string, pieceBytes = 4): { stdin: Input; isRead: () => boolean } {
   let rest = new TextEncoder().encode(text);
   let isRead = false;
@@ -349,10 +348,10 @@ function pipeOf(text: string, pieceBytes = 4): { stdin: Input; isRead: () => boo
   return { stdin, isRead: () => isRead };
 }
 
-Deno.test("run -i sends its input as it comes, and its end", async () => {
+Deno.test("run() with -i sends its input piece by piece, and then its end", async () => {
   const frames: string[] = [];
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       const reader = new FrameReader(connection.conn);
       while (frames.at(-1) !== "eof ") {
         const { kind, payload } = (await reader.next())!;
@@ -366,16 +365,16 @@ Deno.test("run -i sends its input as it comes, and its end", async () => {
   assertEquals((await rig.daemon.received("tasks.run")).task.stdin, true);
 });
 
-Deno.test("run without -i reads no input, and says so at a terminal where the command printed nothing", async () => {
-  const hint = "apex: standard input was not passed on to the command (apex run -i does that)\n";
+Deno.test("run() without -i reads no input, and notes that at a terminal if the command printed nothing", async () => {
+  const hint = "apex: standard input was not passed to the command (to do that, use apex run -i)\n";
   const cases = [
-    { isTerminal: true, output: "", told: hint },
-    { isTerminal: true, output: "0\n", told: "" },
-    { isTerminal: false, output: "", told: "" },
+    { isTerminal: true, output: "", message: hint },
+    { isTerminal: true, output: "0\n", message: "" },
+    { isTerminal: false, output: "", message: "" },
   ];
-  for (const { isTerminal, output, told } of cases) {
+  for (const { isTerminal, output, message } of cases) {
     await using rig = await RunRig.start({
-      "tasks.run": taking(async (connection) => {
+      "tasks.run": accepting(async (connection) => {
         await connection.frame("started", STARTED);
         if (output !== "") await connection.frame("data", output);
         await connection.frame("exit", { task: taskResult() });
@@ -383,13 +382,13 @@ Deno.test("run without -i reads no input, and says so at a terminal where the co
     }, { isTerminal });
     const { stdin, isRead } = pipeOf("x\n");
     assertEquals(await rig.run({}, { stdin }), 0);
-    assertEquals([rig.stderr.text.replaceAll("\r\x1b[K", ""), isRead()], [told, false]);
+    assertEquals([rig.stderr.text.replaceAll("\r\x1b[K", ""), isRead()], [message, false]);
   }
 });
 
-Deno.test("run ends with 130 at the third SIGINT, and says that the task may go on", async () => {
+Deno.test("run() fails with 130 at the third SIGINT, and reports that the task may continue", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "running\n");
       await connection.hungUp();
@@ -399,13 +398,16 @@ Deno.test("run ends with 130 at the third SIGINT, and says that the task may go 
   const failed = failureOf(rig.run());
   await rig.stdout.until("running");
   for (let times = 0; times < 3; times++) rig.signal("SIGINT");
-  assertEquals(await failed, { status: 130, told: "interrupted; task t1 may go on (see: apex wait t1)" });
+  assertEquals(await failed, {
+    status: 130,
+    message: "interrupted; task t1 may continue (see: apex wait t1)",
+  });
 });
 
-Deno.test("run cancels a task that does not run yet when a signal comes", async () => {
+Deno.test("run() cancels a pending task on a signal", async () => {
   const ended = Promise.withResolvers<void>();
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("pending", { ahead: 0 });
       await ended.promise;
       const { exitCode: _, ...task } = taskResult({ state: "cancelled" });
@@ -423,7 +425,7 @@ Deno.test("run cancels a task that does not run yet when a signal comes", async 
   assertEquals((await rig.daemon.received("tasks.cancel")).task, "t1");
 });
 
-Deno.test("run cancels a task that the daemon had not yet taken when a signal came", async () => {
+Deno.test("run() cancels a task if a signal came before the daemon accepted it", async () => {
   const interrupted = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
   await using rig = await RunRig.start({
@@ -445,10 +447,10 @@ Deno.test("run cancels a task that the daemon had not yet taken when a signal ca
   assertEquals(await status, 143);
 });
 
-Deno.test("run says when a signal could not be sent, but not when the task's end came first", async () => {
+Deno.test("run() reports a signal that could not be sent, unless the task has ended", async () => {
   const refused = Promise.withResolvers<void>();
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "running\n");
       await refused.promise;
@@ -469,35 +471,35 @@ Deno.test("run says when a signal could not be sent, but not when the task's end
   assertEquals(rig.stderr.text, "apex: cannot send SIGTERM to task t1: it cannot be done\n");
 });
 
-Deno.test("run leaves its task alone when the reader of its output has gone", async () => {
+Deno.test("run() fails with 141 when the reader closes its output; the task continues", async () => {
   class ClosedOutput extends CapturedOutput {
     override relay(): Promise<void> {
       return Promise.reject(new OutputClosedError("closed"));
     }
   }
   await using rig = await RunRig.start({
-    "tasks.run": taking(async (connection) => {
+    "tasks.run": accepting(async (connection) => {
       await connection.frame("started", STARTED);
       await connection.frame("data", "hello\n");
       await connection.hungUp();
     }),
   });
-  const { status, told } = await failureOf(rig.run({}, { stdout: new ClosedOutput(), command: ["yes"] }));
+  const { status, message } = await failureOf(rig.run({}, { stdout: new ClosedOutput(), command: ["yes"] }));
   assertEquals(status, 141);
-  assertMatch(told, /the task goes on/);
+  assertMatch(message, /the task continues/);
   assertEquals(rig.daemon.requests.map(({ op }) => op), ["tasks.run"]);
 });
 
-Deno.test("run does not understand what is no frame, with 125", async () => {
+Deno.test("run() fails with 125 for data that is not a frame", async () => {
   await using rig = await RunRig.start({
-    "tasks.run": taking((connection) => connection.send(new TextEncoder().encode("HTTP/1.1 200 OK\r\n"))),
+    "tasks.run": accepting((connection) => connection.send(new TextEncoder().encode("HTTP/1.1 200 OK\r\n"))),
   });
-  const { status, told } = await failureOf(rig.run());
+  const { status, message } = await failureOf(rig.run());
   assertEquals(status, 125);
-  assertMatch(told, /invalid data from .*: no frame is of kind 72/);
+  assertMatch(message, /invalid data from .*: no frame is of kind 72/);
 });
 
-Deno.test("StatusError keeps the failure that people are told", () => {
+Deno.test("StatusError keeps its cause", () => {
   const cause = new ApexError("failed", "why");
   const error = new StatusError(125, cause);
   assertEquals([error.exitStatus, error.cause, error.message], [125, cause, "why"]);

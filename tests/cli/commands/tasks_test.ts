@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { red } from "@std/fmt/colors";
-import { tasks } from "../../../src/cli/commands/tasks.ts";
+import { cancel, tasks } from "../../../src/cli/commands/tasks.ts";
+import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
 import type { TaskResult } from "../../../src/protocol/control.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
@@ -31,7 +32,7 @@ const LIST: TaskResult[] = [
   taskResult({ taskId: "c0", state: "cancelled", reason: "signal", exitCode: 143 }),
 ];
 
-Deno.test("tasks prints a table in the daemon's order, and never a command's control characters", async () => {
+Deno.test("tasks() prints a table in the daemon's order, with control characters escaped", async () => {
   assertEquals(
     (await tasksOf(LIST)).text,
     `\
@@ -45,16 +46,71 @@ c0     cancelled     143   busybox  true                                      2m
   );
 });
 
-Deno.test("tasks asks for ended ones when told to, and prints them as they are with --json", async () => {
+Deno.test("tasks() with --all requests ended tasks too, and with --json prints them unchanged", async () => {
   const { text, asked } = await tasksOf(LIST, { json: true, all: true });
   assertEquals(JSON.parse(text), LIST);
   assertEquals(asked, { v: 1, op: "tasks.list", all: true });
   assertEquals((await tasksOf([])).asked, { v: 1, op: "tasks.list", all: false });
 });
 
-Deno.test("tasks colours the state alone, where colours are wanted", async () => {
+Deno.test("tasks() colours only the state, and only if colours are enabled", async () => {
   const failed = LIST.slice(3, 4);
   const { text } = await tasksOf(failed, { colors: true });
   assertEquals(text.includes(red("failed")), true);
   assertEquals(text.replace(red("failed"), "failed"), (await tasksOf(failed)).text);
+});
+
+/** Tasks named `unknown…` do not exist, those named `over…` have ended; the others are cancelled. */
+async function cancelOf(
+  tasks: string[],
+): Promise<{ status: number; stdout: string; stderr: string; requests: number }> {
+  await using dir = await TempDir.make();
+  await using daemon = new ScriptedDaemon(dir.join("apex.socket"), {
+    "tasks.cancel": async (connection, request) => {
+      const task = request.op === "tasks.cancel" ? request.task : "";
+      if (task.startsWith("unknown")) await connection.refuse("not_found", "no such task (see: apex tasks)");
+      else if (task.startsWith("over")) {
+        await connection.refuse("conflict", `cannot cancel task "${task}": it has ended`);
+      } else await connection.reply({ task: taskResult({ taskId: task, state: "cancelled" }) });
+    },
+  });
+  const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
+  const stderr = new CapturedOutput();
+  const context = testContext({ stdout: new CapturedOutput(), stderr });
+  const status = await cancel(context, { sockets, tasks });
+  return { status, stdout: context.stdout.text, stderr: stderr.text, requests: daemon.requests.length };
+}
+
+Deno.test("cancel() prints the ids of the cancelled tasks", async () => {
+  assertEquals(await cancelOf(["a"]), { status: 0, stdout: "a\n", stderr: "", requests: 1 });
+});
+
+Deno.test("cancel() reports an unknown task, cancels the others, and returns 4", async () => {
+  const { status, stdout, stderr } = await cancelOf(["over1", "a", "unknown1", "b"]);
+  assertEquals([status, stdout.split("\n").sort()], [4, ["", "a", "b"]]);
+  assertEquals(
+    stderr,
+    `\
+apex: cannot cancel task "over1": it has ended
+apex: cannot cancel task "unknown1": no such task (see: apex tasks)
+`,
+  );
+});
+
+Deno.test("cancel() returns 5 when a task has already ended", async () => {
+  assertEquals((await cancelOf(["over1"])).status, 5);
+});
+
+Deno.test("cancel() cancels many tasks, each one once", async () => {
+  const tasks = Array.from({ length: 60 }, (_, n) => `t${n}`);
+  const { status, stdout, requests } = await cancelOf([...tasks, "t0"]);
+  assertEquals([status, requests, stdout.trim().split("\n").sort()], [0, 60, tasks.toSorted()]);
+});
+
+Deno.test("cancel() throws only once when no daemon runs", async () => {
+  const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: "/tmp/apx-no-such/apex.socket" });
+  const stderr = new CapturedOutput();
+  const context = testContext({ stdout: new CapturedOutput(), stderr });
+  const error = await assertRejects(() => cancel(context, { sockets, tasks: ["a", "b"] }), ApexError);
+  assertEquals([error.code, stderr.text], ["no_daemon", ""]);
 });

@@ -1,7 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { workspaces } from "../../../src/cli/commands/workspaces.ts";
-import { workspacesClean } from "../../../src/cli/commands/workspaces_clean.ts";
-import type { Input } from "../../../src/cli/terminal/input.ts";
+import { workspaces, workspacesClean } from "../../../src/cli/commands/workspaces.ts";
+import type { Input } from "../../../src/cli/standard_streams.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
 import type { WorkspaceResult } from "../../../src/protocol/control.ts";
@@ -52,7 +51,7 @@ const UNNAMED: WorkspaceResult = {
 
 interface Rig {
   readonly list: WorkspaceResult[];
-  /** What the person at the terminal answers; without it there is no terminal. */
+  /** The answer at the terminal; undefined: stdin is not a terminal. */
   readonly answer?: string | null;
   /** Ids that the daemon cannot remove. */
   readonly stuck?: string[];
@@ -92,14 +91,14 @@ async function outcome(
   const context = testContext({
     stdout: new CapturedOutput(),
     stderr,
-    ...(answer !== undefined && { stdin: personWho(answer) }),
+    ...(answer !== undefined && { stdin: answering(answer) }),
   });
   const sockets = resolveSockets({ env: () => undefined, cwd: "/", socket: dir.join("apex.socket") });
   const status = await verb(context, sockets) ?? 0;
   return { status, stdout: context.stdout.text, stderr: stderr.text, removed };
 }
 
-function personWho(answer: string | null): Input {
+function answering(answer: string | null): Input {
   return {
     isTerminal: true,
     isPiped: () => Promise.resolve(false),
@@ -111,7 +110,7 @@ function personWho(answer: string | null): Input {
 const clean = (names: string[] = [], yes = false, instance?: string): Verb => (context, sockets) =>
   workspacesClean(context, { sockets, names, yes, instance });
 
-Deno.test("workspaces prints a table that tells orphans from the others", async () => {
+Deno.test("workspaces() prints a table that marks orphans", async () => {
   const { stdout } = await outcome(
     { list: [OWNED, ORPHAN] },
     (context, sockets) => workspaces(context, { sockets, json: false, all: false }),
@@ -126,7 +125,7 @@ lost  apex-task-lost  exited   none (orphan)  -                 -
   );
 });
 
-Deno.test("workspaces --all shows other instances' too, and whose they are", async () => {
+Deno.test("workspaces() with --all adds those of other instances, and a column INSTANCE", async () => {
   const { stdout } = await outcome(
     { list: [{ ...OWNED, instance: "0123456789abcdef" }, FOREIGN, UNNAMED] },
     (context, sockets) => workspaces(context, { sockets, json: false, all: true }),
@@ -142,7 +141,7 @@ old     apex-task-old     exited   other  -                 -                 -
   );
 });
 
-Deno.test("workspaces --json prints what the daemon said", async () => {
+Deno.test("workspaces() with --json prints the daemon's reply", async () => {
   const list = [OWNED, ORPHAN];
   const { stdout } = await outcome(
     { list },
@@ -151,12 +150,12 @@ Deno.test("workspaces --json prints what the daemon said", async () => {
   assertEquals(JSON.parse(stdout), list);
 });
 
-Deno.test("workspaces clean refuses where nobody can be asked", async () => {
+Deno.test("workspacesClean() requires --yes without a terminal", async () => {
   const error = await assertRejects(() => outcome({ list: [ORPHAN] }, clean()), ApexError, "--yes");
   assertEquals(error.code, "usage");
 });
 
-Deno.test("workspaces clean --yes removes orphans alone, and prints their names", async () => {
+Deno.test("workspacesClean() with --yes removes only orphans, and prints their names", async () => {
   assertEquals(await outcome({ list: [OWNED, ORPHAN] }, clean([], true)), {
     status: 0,
     stdout: "apex-task-lost\n",
@@ -165,12 +164,12 @@ Deno.test("workspaces clean --yes removes orphans alone, and prints their names"
   });
 });
 
-Deno.test("workspaces clean asks at a terminal, and takes only a yes for one", async () => {
+Deno.test("workspacesClean() asks at a terminal, and accepts only 'y' or 'yes'", async () => {
   const yes = await outcome({ list: [OWNED, ORPHAN], answer: " Yes" }, clean());
   assertEquals([yes.removed, yes.stdout], [[ORPHAN.containerId!], "apex-task-lost\n"]);
   assertEquals(
     yes.stderr,
-    "  apex-task-lost (exited, task lost)\nRemove this container and what is in it? [y/N] ",
+    "  apex-task-lost (exited, task lost)\nRemove this container with all data inside? [y/N] ",
   );
   for (const answer of ["", "n", "yesterday", null]) {
     const no = await outcome({ list: [OWNED, ORPHAN], answer }, clean());
@@ -178,7 +177,7 @@ Deno.test("workspaces clean asks at a terminal, and takes only a yes for one", a
   }
 });
 
-Deno.test("workspaces clean takes names of containers, their ids and their tasks", async () => {
+Deno.test("workspacesClean() accepts names and ids of containers, and ids of tasks", async () => {
   const list = [OWNED, ORPHAN, OTHER_ORPHAN];
   for (const name of ["apex-task-x", "x", OTHER_ORPHAN.containerId!, "3333"]) {
     const { removed } = await outcome({ list }, clean([name], true));
@@ -186,16 +185,16 @@ Deno.test("workspaces clean takes names of containers, their ids and their tasks
   }
 });
 
-Deno.test("workspaces clean names what is no orphan, removes the others, and ends with 4", async () => {
+Deno.test("workspacesClean() reports a name that matches no orphan, removes the others, and returns 4", async () => {
   const result = await outcome({ list: [OWNED, ORPHAN] }, clean(["t1", "lost"], true));
   assertEquals([result.status, result.removed], [4, [ORPHAN.containerId!]]);
   assertEquals(
     result.stderr,
-    'apex: cannot remove "t1": no workspace without a living task has that name (see: apex workspaces)\n',
+    'apex: cannot remove "t1": no such orphaned or kept workspace (see: apex workspaces)\n',
   );
 });
 
-Deno.test("workspaces clean ends with 1 when one could not be removed", async () => {
+Deno.test("workspacesClean() returns 1 when a container could not be removed", async () => {
   const result = await outcome(
     { list: [ORPHAN, OTHER_ORPHAN], stuck: [ORPHAN.containerId!] },
     clean([], true),
@@ -204,16 +203,16 @@ Deno.test("workspaces clean ends with 1 when one could not be removed", async ()
   assertEquals(result.stderr, `apex: cannot remove ${ORPHAN.containerId}: it is busy\n`);
 });
 
-Deno.test("workspaces clean has nothing to do where there is no orphan", async () => {
+Deno.test("workspacesClean() reports that there are no orphans", async () => {
   const result = await outcome({ list: [OWNED] }, clean([], true));
   assertEquals([result.status, result.removed, result.stderr], [
     0,
     undefined,
-    "apex: there is nothing to clean\n",
+    "apex: no workspaces to remove\n",
   ]);
 });
 
-Deno.test("workspaces clean --instance removes what that instance created, alone and by its ids", async () => {
+Deno.test("workspacesClean() with --instance removes only containers of that instance, by their ids", async () => {
   const list = [OWNED, ORPHAN, FOREIGN, UNNAMED];
   const all = await outcome({ list }, clean([], true, FOREIGN.instance));
   assertEquals([all.status, all.removed, all.stdout], [0, [FOREIGN.containerId!], "apex-task-theirs\n"]);
@@ -223,19 +222,19 @@ Deno.test("workspaces clean --instance removes what that instance created, alone
   assertEquals([named.status, named.removed], [4, [FOREIGN.containerId!]]);
   assertEquals(
     named.stderr,
-    `apex: cannot remove "lost": no workspace of instance ${FOREIGN.instance} has that name ` +
+    `apex: cannot remove "lost": no such workspace of instance ${FOREIGN.instance} ` +
       "(see: apex workspaces --all)\n",
   );
 });
 
-Deno.test("workspaces clean --instance takes no task's container where the instance is the daemon's own", async () => {
+Deno.test("workspacesClean() with --instance removes only orphans of the daemon's own instance", async () => {
   const instance = "0123456789abcdef";
   const list = [OWNED, ORPHAN].map((workspace) => ({ ...workspace, instance }));
   const { removed } = await outcome({ list: [...list, FOREIGN] }, clean([], true, instance));
   assertEquals(removed, [ORPHAN.containerId!]);
 });
 
-Deno.test("workspaces clean --instance says that the containers may be in use before it asks", async () => {
+Deno.test("workspacesClean() with --instance warns that the containers may be in use before it asks", async () => {
   const { stderr, removed } = await outcome(
     { list: [FOREIGN], answer: "n" },
     clean([], false, FOREIGN.instance),
@@ -243,22 +242,22 @@ Deno.test("workspaces clean --instance says that the containers may be in use be
   assertEquals(removed, undefined);
   assertEquals(
     stderr,
-    `Another apex instance created these, and may still be running their tasks:
+    `Another apex instance created these containers, and may still run their tasks:
   apex-task-theirs (running, task theirs)
-Remove this container and what is in it? [y/N] apex: nothing was removed
+Remove this container with all data inside? [y/N] apex: nothing was removed
 `,
   );
 });
 
-Deno.test("workspaces clean takes no other instance's container by its name", async () => {
+Deno.test("workspacesClean() without --instance does not remove a container of another instance by name", async () => {
   const { status, removed } = await outcome({ list: [OWNED, FOREIGN] }, clean(["theirs"], true));
   assertEquals([status, removed], [4, undefined]);
 });
 
-Deno.test("workspaces clean --instance has nothing to do where nothing is of that instance", async () => {
+Deno.test("workspacesClean() with --instance reports an instance without containers", async () => {
   const { status, stderr } = await outcome({ list: [OWNED, ORPHAN] }, clean([], true, "0".repeat(16)));
   assertEquals([status, stderr], [
     0,
-    "apex: there is nothing to clean of instance 0000000000000000 (see: apex workspaces --all)\n",
+    "apex: no workspaces to remove of instance 0000000000000000 (see: apex workspaces --all)\n",
   ]);
 });

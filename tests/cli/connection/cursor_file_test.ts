@@ -6,7 +6,7 @@ import { TempDir } from "../../support/temp_dir.ts";
 
 const epoch = "00000000000000aa";
 
-Deno.test("CursorFile writes at once, then not for each event, and at the end", async () => {
+Deno.test("CursorFile writes the first cursor at once, then at most every 250 ms, and on disposal", async () => {
   await using dir = await TempDir.make();
   const clock = new FakeClock();
   const path = dir.join("cursor");
@@ -26,7 +26,7 @@ Deno.test("CursorFile writes at once, then not for each event, and at the end", 
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("CursorFile says why it cannot write, at the latest with the next event", async () => {
+Deno.test("CursorFile.printed() throws the failure of an earlier delayed write", async () => {
   await using dir = await TempDir.make();
   const clock = new FakeClock();
   await Deno.mkdir(dir.join("sub"));
@@ -38,7 +38,7 @@ Deno.test("CursorFile says why it cannot write, at the latest with the next even
   assertThrows(() => file.printed({ epoch, seq: 3 }), ApexError, "cannot write the cursor file");
 });
 
-Deno.test("CursorFile leaves nothing behind when it cannot take its place", async () => {
+Deno.test("CursorFile leaves no temporary file when it cannot replace the file", async () => {
   await using dir = await TempDir.make();
   await Deno.mkdir(dir.join("cursor/full"), { recursive: true });
   const file = new CursorFile(dir.join("cursor"), { clock: new FakeClock() });
@@ -46,7 +46,7 @@ Deno.test("CursorFile leaves nothing behind when it cannot take its place", asyn
   assertEquals(await namesIn(dir.path), ["cursor"]);
 });
 
-Deno.test("CursorFile.read() refuses a file in a missing directory, before anything is printed", async () => {
+Deno.test("CursorFile.read() rejects a file in a missing directory", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("missing/cursor");
   const file = new CursorFile(path, { clock: new FakeClock() });
@@ -65,7 +65,7 @@ const otherKinds: [what: string, name: string][] = [
 ];
 
 for (const [what, name] of otherKinds) {
-  Deno.test(`CursorFile refuses ${what} (${name}), and leaves it as it is`, async () => {
+  Deno.test(`CursorFile rejects ${what} (${name}), and does not change it`, async () => {
     await using dir = await TempDir.make();
     const path = dir.join(name);
     await Deno.mkdir(dir.join("directory"));
@@ -89,8 +89,8 @@ for (const [what, name] of otherKinds) {
   });
 }
 
-Deno.test("CursorFile refuses to begin with a device", () => {
-  // Never written: where this fails, the machine would lose it.
+Deno.test("CursorFile.read() rejects a device", () => {
+  // Read only: if this failed, a write would replace the device.
   assertThrows(
     () => new CursorFile("/dev/null", { clock: new FakeClock() }).read(),
     ApexError,
@@ -98,30 +98,30 @@ Deno.test("CursorFile refuses to begin with a device", () => {
   );
 });
 
-Deno.test("CursorFile takes a long file for no cursor, whatever it begins with", async () => {
+Deno.test("CursorFile.read() rejects a long file, even if it starts with a cursor", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("cursor");
   const file = new CursorFile(path, { clock: new FakeClock() });
   await Deno.writeTextFile(path, `${epoch}:1${" ".repeat(2_000)}`);
-  assertThrows(() => file.read(), ApexError, "does not hold a cursor");
+  assertThrows(() => file.read(), ApexError, "does not contain a cursor");
   await Deno.writeTextFile(path, `  ${epoch}:1 \n`);
   assertEquals(file.read(), { epoch, seq: 1 });
 });
 
-for (const isThere of [true, false]) {
-  const which = isThere ? "the file that a link leads to" : "the missing file that a link leads to";
-  Deno.test(`CursorFile replaces ${which}, and leaves the link`, async () => {
+for (const exists of [true, false]) {
+  const which = exists ? "the target of a link" : "the missing target of a link";
+  Deno.test(`CursorFile replaces ${which}, and keeps the link`, async () => {
     await using dir = await TempDir.make();
     await Deno.mkdir(dir.join("deep/below"), { recursive: true });
     await Deno.mkdir(dir.join("links"));
-    // By way of a linked directory, behind which `..` is another one than its text says.
+    // Through a linked directory, where `..` differs from what the text of the path suggests.
     await Deno.symlink(dir.join("deep/below"), dir.join("links/dir"));
     await Deno.symlink("dir/../real", dir.join("links/second"));
     await Deno.symlink("second", dir.join("links/first"));
-    if (isThere) await Deno.writeTextFile(dir.join("deep/real"), `${epoch}:1\n`);
+    if (exists) await Deno.writeTextFile(dir.join("deep/real"), `${epoch}:1\n`);
     const path = dir.join("links/first");
     const file = new CursorFile(path, { clock: new FakeClock() });
-    assertEquals(file.read(), isThere ? { epoch, seq: 1 } : undefined);
+    assertEquals(file.read(), exists ? { epoch, seq: 1 } : undefined);
     file.printed({ epoch, seq: 2 });
     assertEquals(await Deno.readTextFile(dir.join("deep/real")), `${epoch}:2\n`);
     assert((await Deno.lstat(path)).isSymlink);
@@ -130,7 +130,7 @@ for (const isThere of [true, false]) {
   });
 }
 
-Deno.test("CursorFile keeps the permissions of a file, also beyond the umask", async () => {
+Deno.test("CursorFile keeps the permissions of a file, even those that the umask removes", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("cursor");
   for (const mode of [0o600, 0o666]) {
@@ -141,7 +141,7 @@ Deno.test("CursorFile keeps the permissions of a file, also beyond the umask", a
   }
 });
 
-Deno.test("CursorFile writes over what a killed process of the same number has left", async () => {
+Deno.test("CursorFile replaces the temporary file of a killed process with the same pid", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("cursor");
   await Deno.writeTextFile(`${path}.${Deno.pid}.tmp`, "half a cur");

@@ -1,4 +1,4 @@
-/** What names an engine, against what a daemon says of its own. */
+/** The engine that a client names, compared with the one that the daemon reports. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { DaemonFlags } from "../../../src/cli/args/daemon_flags.ts";
 import { DaemonCheck } from "../../../src/cli/connection/daemon_check.ts";
@@ -15,25 +15,25 @@ interface Setting {
   readonly env?: Record<string, string>;
   readonly config?: string;
   readonly isChange?: boolean;
-  /** Of the daemon; one after the other, the last one from then on. */
+  /** The engines that the daemon reports, one per request; the last one is repeated. */
   readonly engines?: readonly Record<string, unknown>[];
   readonly version?: string;
   readonly protocol?: number;
-  /** What the lock file says; by default the same as the daemon. */
+  /** The version in the lock file; that of the daemon by default. */
   readonly recordedVersion?: string;
 }
 
 interface Outcome {
   readonly failure: ApexError | undefined;
   readonly stderr: string;
-  /** How often the daemon was asked. */
+  /** How many requests the daemon received. */
   readonly asked: number;
 }
 
 const EMBEDDED = { state: "connected", kind: "embedded", socket: "/r/engine.socket", source: "--engine" };
 const DOCKER = { state: "connected", kind: "docker", socket: "/other/docker.sock", source: "default" };
 
-/** Checks twice, as a verb does that connects again. */
+/** Checks twice, as a verb that reconnects does. */
 async function check(setting: Setting): Promise<Outcome> {
   const { flags = {}, env = {}, isChange = true, engines = [EMBEDDED] } = setting;
   const { version = VERSION, protocol = PROTOCOL_VERSION } = setting;
@@ -67,8 +67,8 @@ async function check(setting: Setting): Promise<Outcome> {
   return { failure, stderr: stderr.text, asked };
 }
 
-const OUT_OF_IT =
-  "; end that daemon (apex stop), use another one (--socket PATH), or accept its engine (--engine embedded)";
+const REMEDIES =
+  "; stop that daemon (apex stop), use another one (--socket PATH), or accept its engine (--engine embedded)";
 
 const others: [name: string, setting: Setting, message: string][] = [
   ["--engine docker", { flags: { engine: "docker" } }, "--engine names docker"],
@@ -88,19 +88,19 @@ for (const [name, setting, message] of others) {
     assertEquals(failure?.code, "conflict");
     assertEquals(
       failure?.message,
-      `the daemon (pid 42) follows embedded at /r/engine.socket (from --engine), but ${message}${OUT_OF_IT}`,
+      `the daemon (pid 42) follows embedded at /r/engine.socket (from --engine), but ${message}${REMEDIES}`,
     );
     const reading = await check({ ...setting, isChange: false });
     assertEquals(reading.failure, undefined);
     assertEquals(
       reading.stderr,
       `apex: the daemon (pid 42) follows embedded at /r/engine.socket (from --engine), but ${message}; ` +
-        "what is shown is of the daemon's engine\n",
+        "the output is from the daemon's engine\n",
     );
   });
 }
 
-Deno.test("DaemonCheck names the configuration, and lets a flag win over it", async () => {
+Deno.test("DaemonCheck names the configuration, which a flag overrides", async () => {
   const { failure } = await check({ config: 'engine = "docker"\n' });
   assertMatch(failure?.message ?? "", /but engine in .*\/config\.toml names docker; /);
   const flags = { engine: "embedded" };
@@ -111,12 +111,12 @@ Deno.test("DaemonCheck names the configuration, and lets a flag win over it", as
 
 const same: [name: string, setting: Setting][] = [
   ["the same kind", { flags: { engine: "docker" }, engines: [DOCKER] }],
-  ["Podman behind Docker's usual socket", {
+  ["Podman behind Docker's default socket", {
     flags: { engine: "docker" },
     engines: [{ ...DOCKER, kind: "podman", socket: "/var/run/docker.sock" }],
   }],
   ["the same socket", { env: { DOCKER_HOST: "unix:///other/docker.sock" }, engines: [DOCKER] }],
-  ["a kind that is known only later", {
+  ["a kind that the daemon learns later", {
     flags: { engine: "embedded" },
     engines: [{ ...EMBEDDED, state: "connecting", kind: undefined }, EMBEDDED],
   }],
@@ -129,7 +129,7 @@ for (const [name, setting] of same) {
   });
 }
 
-Deno.test("DaemonCheck compares sockets by what their paths lead to", async () => {
+Deno.test("DaemonCheck resolves symbolic links to compare sockets", async () => {
   await using dir = await TempDir.make();
   await Deno.writeTextFile(dir.join("real"), "");
   await Deno.symlink(dir.join("real"), dir.join("link"));
@@ -138,13 +138,13 @@ Deno.test("DaemonCheck compares sockets by what their paths lead to", async () =
   assertEquals(failure, undefined);
 });
 
-Deno.test("DaemonCheck asks nothing when no engine is named", async () => {
+Deno.test("DaemonCheck sends no request when no engine is named", async () => {
   for (const setting of [{}, { flags: { engine: "auto" } }, { env: { DOCKER_HOST: "" } }]) {
     assertEquals(await check(setting), { failure: undefined, stderr: "", asked: 0 });
   }
 });
 
-Deno.test("DaemonCheck refuses a change, and warns once otherwise, when what names the engine is invalid", async () => {
+Deno.test("DaemonCheck refuses a change, and warns once otherwise, when the name of the engine is invalid", async () => {
   const env = { DOCKER_HOST: "tcp://localhost:2375" };
   assertEquals((await check({ env })).failure?.code, "usage");
   const reading = await check({ env, isChange: false });
@@ -152,7 +152,7 @@ Deno.test("DaemonCheck refuses a change, and warns once otherwise, when what nam
   assertMatch(reading.stderr, /^apex: DOCKER_HOST says "tcp:.*\n$/);
 });
 
-Deno.test("DaemonCheck warns once of another version, and refuses another protocol", async () => {
+Deno.test("DaemonCheck warns once about another version, and refuses another protocol", async () => {
   const newer = await check({ version: "9.0.0" });
   assertEquals(newer.failure, undefined);
   assertEquals(
@@ -164,12 +164,12 @@ Deno.test("DaemonCheck warns once of another version, and refuses another protoc
   assertStringIncludes(failure?.message ?? "", "speaks control protocol 7");
 });
 
-Deno.test("DaemonCheck believes the daemon rather than a lock file that another one has left", async () => {
+Deno.test("DaemonCheck prefers the version that the daemon reports to that in the lock file", async () => {
   const { failure, stderr } = await check({ recordedVersion: "0.0.1" });
   assertEquals([failure, stderr], [undefined, ""]);
 });
 
-Deno.test("DaemonCheck leaves it to the verb that no daemon answers", async () => {
+Deno.test("DaemonCheck accepts that no daemon answers", async () => {
   await using dir = await TempDir.make();
   const context = testContext({
     stdout: new CapturedOutput(),

@@ -7,7 +7,7 @@ import { APEX_COMMAND } from "../../support/daemons/apex_process.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { StartedDaemons } from "../../support/daemons/started_daemons.ts";
 
-/** A context in a home, where `apex` is this command. */
+/** A context in a temporary home, with `command` as apex. */
 function contextIn(daemons: StartedDaemons, command: readonly string[]) {
   const { home } = daemons;
   const variables: Record<string, string> = { ...home.env, HOME: home.dir };
@@ -20,16 +20,16 @@ function contextIn(daemons: StartedDaemons, command: readonly string[]) {
   });
 }
 
-/** Says with which arguments it was started, and fails. */
-const TELLS_ARGUMENTS = ["/bin/sh", "-c", 'echo "started with: $*"; exit 9', "sh"];
+/** Prints its arguments, and fails. */
+const PRINTS_ARGUMENTS = ["/bin/sh", "-c", 'echo "started with: $*"; exit 9', "sh"];
 
 async function failureOf(daemons: StartedDaemons, flags: DaemonFlags): Promise<ApexError> {
-  const context = contextIn(daemons, TELLS_ARGUMENTS);
+  const context = contextIn(daemons, PRINTS_ARGUMENTS);
   const connects = () => withDaemon(({ controlSocket }) => connect(controlSocket), { context, flags });
   return await assertRejects(connects, ApexError);
 }
 
-Deno.test("withDaemon() starts a daemon when none runs, names it on stderr, and connects to it", async () => {
+Deno.test("withDaemon() starts a daemon if none runs, reports it on stderr, and connects to it", async () => {
   await using daemons = await StartedDaemons.make();
   const context = contextIn(daemons, APEX_COMMAND);
   const flags: DaemonFlags = { engine: "embedded" };
@@ -41,7 +41,7 @@ Deno.test("withDaemon() starts a daemon when none runs, names it on stderr, and 
   assertEquals(stderr.text, before);
 });
 
-Deno.test("withDaemon() passes on what the command line says, with absolute paths", async () => {
+Deno.test("withDaemon() passes the options on, with absolute paths", async () => {
   await using daemons = await StartedDaemons.make();
   const { home } = daemons;
   await Deno.writeTextFile(`${home.dir}/c.toml`, "");
@@ -57,7 +57,7 @@ Deno.test("withDaemon() passes on what the command line says, with absolute path
   assertMatch((await failureOf(daemons, {})).message, /started with: daemon --background-log \/\S+$/);
 });
 
-Deno.test("withDaemon() starts none when the command line, or else the configuration, says so", async () => {
+Deno.test("withDaemon() starts no daemon if the command line, or else the configuration, forbids it", async () => {
   await using daemons = await StartedDaemons.make();
   const { home } = daemons;
   assertEquals((await failureOf(daemons, { daemonize: false })).code, "no_daemon");
@@ -66,7 +66,7 @@ Deno.test("withDaemon() starts none when the command line, or else the configura
   assertStringIncludes((await failureOf(daemons, { daemonize: true })).message, "started with: daemon");
 });
 
-Deno.test("withDaemon() names what makes no sense in the configuration, only when it is needed", async () => {
+Deno.test("withDaemon() reports an invalid configuration only if it is needed", async () => {
   await using daemons = await StartedDaemons.make();
   const { home } = daemons;
   await home.configure('max_subscribers = "x"\n');
@@ -74,9 +74,9 @@ Deno.test("withDaemon() names what makes no sense in the configuration, only whe
   assertEquals((await failureOf(daemons, { daemonize: false })).code, "no_daemon");
 });
 
-Deno.test("withDaemon() starts nothing for another failure than that none runs", async () => {
+Deno.test("withDaemon() starts no daemon after another failure than no_daemon", async () => {
   await using daemons = await StartedDaemons.make();
-  const context = contextIn(daemons, TELLS_ARGUMENTS);
+  const context = contextIn(daemons, PRINTS_ARGUMENTS);
   const failing = () => Promise.reject(new ApexError("busy", "too many"));
   await assertRejects(() => withDaemon(failing, { context, flags: {} }), ApexError, "too many");
 });

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { OutputRelay } from "../../../src/cli/output/output_relay.ts";
 import { within } from "../../support/within.ts";
 
-/** An output whose reader reads when told to. */
+/** An output whose reader reads when the test calls `read`. */
 class SlowOutput {
   readonly writes: string[] = [];
   #pending: PromiseWithResolvers<void> | undefined;
@@ -18,18 +18,18 @@ class SlowOutput {
   }
 
   fail(): void {
-    this.#pending?.reject(new Error("gone"));
+    this.#pending?.reject(new Error("closed"));
   }
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("OutputRelay writes the first piece at once, and with the next all that came meanwhile", async () => {
+Deno.test("OutputRelay writes the first piece at once, and the pieces that arrive during the write together", async () => {
   const output = new SlowOutput();
   const relay = new OutputRelay(output);
   const piece = bytes("a");
   await relay.push(piece);
-  piece.fill(0); // it has taken a copy
+  piece.fill(0); // the relay has a copy
   await relay.push(bytes("b"));
   await relay.push(bytes("c"));
   const flushed = relay.flush();
@@ -44,20 +44,20 @@ Deno.test("OutputRelay writes the first piece at once, and with the next all tha
   assertEquals(output.writes, ["a", "bc"]);
 });
 
-Deno.test("OutputRelay takes no more than its two buffers while nobody reads", async () => {
+Deno.test("OutputRelay.push() waits when both buffers are full", async () => {
   const output = new SlowOutput();
   const relay = new OutputRelay(output);
   await relay.push(new Uint8Array(64 * 1024));
   await relay.push(new Uint8Array(64 * 1024));
-  let isTaken = false;
-  const third = relay.push(bytes("x")).then(() => isTaken = true);
+  let isPushed = false;
+  const third = relay.push(bytes("x")).then(() => isPushed = true);
   for (let turn = 0; turn < 100; turn++) await Promise.resolve();
-  assertEquals(isTaken, false);
+  assertEquals(isPushed, false);
   output.read();
   await within(5_000, "the third piece", third);
 });
 
-Deno.test("OutputRelay passes on everything, in order, whatever the sizes", async () => {
+Deno.test("OutputRelay passes everything on in order, for pieces of any size", async () => {
   let text = "";
   const relay = new OutputRelay({
     relay: async (part) => {
@@ -76,18 +76,18 @@ Deno.test("OutputRelay passes on everything, in order, whatever the sizes", asyn
   assertEquals(text, expected + "z".repeat(300_000));
 });
 
-Deno.test("OutputRelay tells of a failed write, now and later", async () => {
+Deno.test("OutputRelay reports a failed write from every method", async () => {
   const output = new SlowOutput();
   const relay = new OutputRelay(output);
   await relay.push(bytes("a"));
-  const flushed = assertRejects(() => relay.flush(), Error, "gone");
+  const flushed = assertRejects(() => relay.flush(), Error, "closed");
   output.fail();
-  await assertRejects(() => within(5_000, "the failure", relay.failed), Error, "gone");
+  await assertRejects(() => within(5_000, "the failure", relay.failed), Error, "closed");
   await flushed;
-  await assertRejects(() => relay.push(bytes("b")), Error, "gone");
-  await assertRejects(() => relay.flush(), Error, "gone");
+  await assertRejects(() => relay.push(bytes("b")), Error, "closed");
+  await assertRejects(() => relay.flush(), Error, "closed");
 });
 
-Deno.test("OutputRelay.flush() returns at once when there is nothing to write", async () => {
+Deno.test("OutputRelay.flush() returns at once when its buffer is empty", async () => {
   await new OutputRelay(new SlowOutput()).flush();
 });

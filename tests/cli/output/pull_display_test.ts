@@ -15,12 +15,12 @@ function downloading(layer: string, currentMib: number, totalMib: number): PullP
   };
 }
 
-/** Each drawing of the line, without what wipes the one before. */
+/** The drawings of the line, without the sequence that erases the one before. */
 function drawings(text: string): string[] {
   return text.split("\r\x1b[K").slice(1);
 }
 
-Deno.test("PullDisplay draws one line anew on a terminal, over all layers, and never goes back", async () => {
+Deno.test("PullDisplay redraws one line on a terminal, for all layers, and never moves the bar back", async () => {
   const output = new CapturedOutput({ isTerminal: true });
   const display = new PullDisplay(output);
   await display.update({ image: "busybox", status: "Pulling from library/busybox" });
@@ -54,13 +54,13 @@ Deno.test("PullDisplay draws one line anew on a terminal, over all layers, and n
   assert(!output.text.includes("\n"));
 });
 
-Deno.test("PullDisplay draws no line that a narrow terminal would wrap", async () => {
+Deno.test("PullDisplay cuts the line at the width of the terminal", async () => {
   const output = new CapturedOutput({ isTerminal: true, columns: 20 });
   await new PullDisplay(output).update(downloading("a", 1, 4));
   assertEquals(drawings(output.text), ["apex: pulling busyb"]);
 });
 
-Deno.test("PullDisplay prints each change of status once where there is no terminal", async () => {
+Deno.test("PullDisplay prints each change of status once without a terminal", async () => {
   const output = new CapturedOutput();
   const display = new PullDisplay(output);
   await display.update({ image: "busybox", status: "Pulling from library/busybox" });
@@ -80,7 +80,7 @@ apex: pulling busy\\x1b[2Jbox: done
   );
 });
 
-Deno.test("PullDisplay.clear() writes nothing where nothing was drawn", async () => {
+Deno.test("PullDisplay.clear() writes nothing if nothing was drawn", async () => {
   const output = new CapturedOutput({ isTerminal: true });
   await new PullDisplay(output).clear();
   assertEquals(output.text, "");

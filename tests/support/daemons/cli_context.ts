@@ -1,5 +1,5 @@
 import type { CliContext } from "../../../src/cli/cli_context.ts";
-import type { Output } from "../../../src/cli/output/output.ts";
+import type { Output } from "../../../src/cli/standard_streams.ts";
 import { within } from "../within.ts";
 
 /** An output that keeps what is written. */
