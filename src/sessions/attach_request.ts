@@ -8,7 +8,7 @@ export interface AttachRequest {
   readonly name: string;
   /** Detaches another client that is attached. */
   readonly force?: boolean;
-  /** Creates the session, and detaches immediately. */
+  /** Detaches again immediately, so the request only creates the session if it does not exist. */
   readonly background?: boolean;
   /** Fails if the session does not exist, instead of creating it. */
   readonly mustExist?: boolean;

@@ -226,8 +226,8 @@ export class SessionClient {
 
   /** Keeps a timer while the client has to read: when its queue is full, and after its last frame. */
   #watchForStall(): void {
-    const mustTake = this.isFull || this.#isFinished && this.#queue.bytes > 0;
-    if (!mustTake || this.#cancelStall !== undefined) return;
+    const mustRead = this.isFull || this.#isFinished && this.#queue.bytes > 0;
+    if (!mustRead || this.#cancelStall !== undefined) return;
     this.#cancelStall = this.#clock.after(STALL_MS, () => {
       this.#cancelStall = undefined;
       if (this.#isFinished) this.#over.resolve();

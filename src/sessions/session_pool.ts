@@ -1,9 +1,10 @@
 /**
- * The sessions of this daemon: named terminals in containers, with at most one client each. The pool is the entrance of this
- * room. It follows the events of containers, so session events follow those of their containers, and `list` agrees with
- * them. No change waits for a client or for the engine.
+ * The sessions of this daemon: named terminals in containers, with at most one client each. The pool is the entry point of
+ * this folder. It follows the events of containers, so session events follow those of their containers, and `list` agrees
+ * with them. No change waits for a client or for the engine.
  *
- * - `SessionRegistry` owns the sessions, `Session` its terminal and its client, `SessionClient` the queue to that client.
+ * - `SessionRegistry` owns the sessions, a `Session` its terminal, its time limit and the link to its client.
+ *   `SessionClient` owns the queue of frames to one client, whose connection belongs to the control server.
  * - Attach: an existing session takes the client. Otherwise `StartingSession` creates a container, and the session exists
  *   when the container's `start` event arrives. With `force`, the session detaches its client first.
  * - Detach: the client leaves, is dropped, or is asked to leave. The session continues.
@@ -110,7 +111,7 @@ export class SessionPool implements AsyncDisposable {
    * Attaches a client to a session, which is created if it does not exist. `client.serve` then carries the frames.
    * @throws {ApexError} `usage` for an invalid name; `not_found` when the session must exist and does not; `busy` when
    *   another client is attached or creates it, and `force` is not set; `timeout` when the session is being killed and does
-   *   not end; else as the engine's failure
+   *   not end; any failure of the engine
    */
   async attach(request: AttachRequest, client: SessionClient): Promise<AttachedSession> {
     const { name, force = false } = request;
@@ -153,7 +154,7 @@ export class SessionPool implements AsyncDisposable {
 
   /**
    * Kills a session: SIGHUP, then SIGTERM, then SIGKILL after the grace. Resolves when its container was removed.
-   * @throws {ApexError} `not_found`; `timeout` when it does not end; else as the engine's failure
+   * @throws {ApexError} `not_found`; `timeout` when it does not end; any failure of the engine
    */
   async kill(name: string): Promise<void> {
     const session = this.#registry.get(name);

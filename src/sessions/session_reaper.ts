@@ -40,7 +40,7 @@ export class SessionReaper {
   /**
    * Kills a session: SIGHUP, then SIGTERM, then SIGKILL. Resolves when it has ended and its container was removed. A call
    * during a kill joins that kill.
-   * @throws {ApexError} `timeout` when the session does not end; else as the engine's failure
+   * @throws {ApexError} `timeout` when the session does not end; any failure of the engine
    */
   kill(session: Session, reason: "killed" | "ttl"): Promise<void> {
     session.kill ??= { reason, done: this.#kill(session) };

@@ -5,7 +5,7 @@ import type { Logger } from "../platform/logger.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import type { ContainerTerminals } from "./container_terminals.ts";
 
-/** What the classes of this room build on. All of it remains the property of its owner, who disposes it. */
+/** What the classes of this folder build on. Its owner disposes all of it. */
 export interface SessionServices {
   readonly containers: SessionContainers;
   readonly terminals: TerminalAccess;

@@ -2,20 +2,18 @@
 /// <reference types="./xterm.d.ts" />
 import type { BufferLine, Cell, ScreenBuffer, Style } from "@xterm/headless";
 
-export interface CellsOptions {
-  /** The index of the first line to write, counted from the first line of the scrollback. */
-  readonly firstLine: number;
-  readonly columns: number;
-}
-
 const DEFAULT_STYLE = "\x1b[0m";
 
 /**
  * Returns the sequence that writes the lines of a buffer, from `firstLine` to the last one. The receiving terminal must have
  * the same size, an empty screen, and its cursor at the top left. Lines that wrapped wrap again, because a terminal copies
  * and reflows wrapped lines as one line.
+ * @param options.firstLine counted from the first line of the scrollback
  */
-export function cells(buffer: ScreenBuffer, { firstLine, columns }: CellsOptions): string {
+export function cells(
+  buffer: ScreenBuffer,
+  { firstLine, columns }: { readonly firstLine: number; readonly columns: number },
+): string {
   const writer = new CellWriter(buffer, columns);
   for (let y = firstLine; y < buffer.length; y++) writer.writeLine(y);
   return writer.text;

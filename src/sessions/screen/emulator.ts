@@ -6,11 +6,10 @@
 /// <reference types="./xterm.d.ts" />
 import type { Terminal } from "@xterm/headless";
 import { characterWidths } from "./character_width.ts";
-import { terminalSize } from "./terminal_size.ts";
+import { type TerminalSize, terminalSize } from "./terminal_size.ts";
 
-export interface EmulatorOptions {
-  readonly columns: number;
-  readonly rows: number;
+export interface EmulatorOptions extends TerminalSize {
+  /** How many lines are kept of those that have scrolled off the screen. */
   readonly scrollbackLines: number;
 }
 

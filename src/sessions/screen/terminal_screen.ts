@@ -10,14 +10,12 @@ import type { Terminal } from "@xterm/headless";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { type Logger, silentLogger } from "../../platform/logger.ts";
 import type { RestoreMode } from "../../protocol/session_messages.ts";
-import { openEmulator } from "./emulator.ts";
+import { type EmulatorOptions, openEmulator } from "./emulator.ts";
 import { ParseQueue } from "./parse_queue.ts";
 import { repaint } from "./repaint.ts";
 import { type TerminalSize, terminalSize } from "./terminal_size.ts";
 
-export interface TerminalScreenOptions extends TerminalSize {
-  /** How many lines are kept of those that have scrolled off the screen. */
-  readonly scrollbackLines: number;
+export interface TerminalScreenOptions extends EmulatorOptions {
   readonly logger?: Logger;
 }
 
