@@ -13,6 +13,6 @@ const CASES: readonly (readonly [string, Record<string, string>, string | undefi
   ["my-apex-task-1", {}, undefined],
 ];
 
-Deno.test("taskIdOf() takes the label, the alias, the name, in this order", () => {
+Deno.test("taskIdOf() prefers the label to its alias, and the alias to the name", () => {
   for (const [name, labels, expected] of CASES) assertEquals(taskIdOf(name, labels), expected);
 });

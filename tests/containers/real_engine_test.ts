@@ -1,6 +1,6 @@
 /**
- * One table of scenarios, done on real engines: what the bridge publishes must be the same on each of them. Containers
- * run side by side on one engine; each scenario ends with the removal of its container, which fences its events.
+ * One table of scenarios for real engines: the bridge must publish the same events on each of them. The containers run
+ * side by side. Each scenario ends with the removal of its container, which is the fence of its events.
  */
 import { assertEquals } from "@std/assert";
 import { RealBridge } from "../support/containers/real_bridge.ts";
@@ -11,7 +11,7 @@ import { podmanAvailable, startPodman } from "../support/engines/podman_engine.t
 
 type Engine = "embedded" | "docker" | "podman";
 
-/** What a scenario does with its own container. */
+/** What a scenario can do with its container. */
 interface Subject {
   readonly driver: ContainerDriver;
   readonly bridge: RealBridge;
@@ -23,20 +23,20 @@ interface Scenario {
   readonly name: string;
   readonly config?: Record<string, unknown>;
   readonly hostConfig?: Record<string, unknown>;
-  /** After create, and before the removal by force. */
+  /** Between the creation and the forced removal. */
   readonly act: (subject: Subject) => Promise<void>;
   readonly expected: readonly string[];
-  /** The engine was asked for the end, by a stop or a removal by force. */
+  /** The end was requested, by a stop or a forced removal. */
   readonly asked?: true;
-  /** Where it cannot be done, or not in this way. */
+  /** Engines on which the scenario does not work. */
   readonly not?: readonly Engine[];
-  /** It needs an inspect within a second, which dozens of containers at once may not leave room for. */
+  /** Needs an inspect within a second, for which the engine may be too busy with dozens of containers. */
   readonly alone?: true;
 }
 
 const script = (text: string): { Cmd: string[] } => ({ Cmd: ["sh", "-c", text] });
 const LOOP = "echo ready; while :; do sleep 0.05; done";
-/** Said to every engine: Podman 4.3's API takes none for zero. */
+/** Sent to every engine: Podman 4.3's API takes an absent value for zero. */
 const GRACE = { t: 10 };
 const START_AND_WAIT = async ({ driver, id }: Subject): Promise<void> => {
   await driver.start(id);
@@ -198,7 +198,7 @@ const SCENARIOS: readonly Scenario[] = [
       await subject.bridge.until(subject.name, 3);
     },
     expected: ["created", "started", "died 137 SIGKILL oom", "removed 137"],
-    not: ["embedded", "podman"], // no limits; no memory controller in this way of running it
+    not: ["embedded", "podman"], // the embedded engine has no limits; Podman has no memory controller in this setup
   },
   ...Array.from({ length: 20 }, (_, index): Scenario => ({
     name: `burst-${index + 1}`,
@@ -213,7 +213,7 @@ async function post(subject: Subject, verb: string, query: Record<string, unknow
   await reply.body?.cancel();
 }
 
-/** Starts it and waits until its script has set its traps: it says `ready` then. */
+/** Starts the container, and waits until its script has set its traps and printed `ready`. */
 async function startReady({ driver, id }: Subject): Promise<void> {
   await driver.start(id);
   await driver.untilLogged(id, "ready");
@@ -249,15 +249,15 @@ async function runAll(t: Deno.TestContext, engine: Engine, driver: ContainerDriv
     await t.step(scenario.name, () => {
       if (failures.has(scenario.name)) throw failures.get(scenario.name);
       const isUnsure = engine === "podman" && scenario.asked === true;
-      const told = (events: readonly string[]) => isUnsure ? events.map(withoutVerdict) : events;
-      assertEquals(told(bridge.of(scenario.name)), told(scenario.expected));
+      const comparable = (events: readonly string[]) => isUnsure ? events.map(withoutVerdict) : events;
+      assertEquals(comparable(bridge.of(scenario.name)), comparable(scenario.expected));
     });
   }
 }
 
 /**
- * Podman's API says `stop`, at a stop and at a removal by force, only when it gets there before the process that cleans up
- * after the container: seldom, and more often under load. Without it a stop looks like a death.
+ * Podman's API reports `stop`, for a stop or a forced removal, only if it is faster than the process that cleans up after
+ * the container: rarely, and more often under load. Without it a stop is published as died.
  */
 function withoutVerdict(event: string): string {
   return event.replace(/^(stopped|died) (\d+)( graceful| SIG\w+)?/, "ended $2");

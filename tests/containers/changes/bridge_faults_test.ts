@@ -1,6 +1,6 @@
 /**
- * The whole bridge behind a proxy that breaks the engine's stream: whatever happens on the way, each container's life is
- * published exactly once. Nothing here waits for time: what is published next, or compared next, is the fence.
+ * The whole bridge behind a proxy that breaks the engine's stream: every event of a container is published exactly once.
+ * The tests do not sleep: they wait for the next published event, or for the next comparison.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
@@ -15,10 +15,10 @@ import { TempDir } from "../../support/temp_dir.ts";
 
 const hasDocker = await dockerAvailable();
 
-/** Runs through all of the test. After each cut it is compared with the engine, so its inspects tell of comparisons. */
+/** Runs for the whole test. Each comparison with the engine inspects it, so its inspects count comparisons. */
 const WITNESS = "witness";
 
-/** Tells of each inspect that has been answered. */
+/** Reports each inspect that has been answered. */
 class WatchedClient extends EngineClient {
   onInspected: (container: ContainerInspect) => void = () => {};
 
@@ -29,8 +29,8 @@ class WatchedClient extends EngineClient {
   }
 }
 
-/** A life: create, start, exit 3 when it is told to, remove. */
-class Life {
+/** A container that is created and started, exits with 3 when a file appears, and is removed. */
+class BridgedContainer {
   readonly name: string;
   readonly #driver: ContainerDriver;
   readonly #bridge: RealBridge;
@@ -60,13 +60,13 @@ class Life {
     await this.#driver.remove(this.#id);
   }
 
-  /** Its start has been published. */
-  async hasBegun(): Promise<void> {
+  /** Waits until its start has been published. */
+  async begun(): Promise<void> {
     await this.#bridge.until(this.name, 2);
   }
 
-  /** Its removal has been published, with all that goes before it. */
-  async isOver(): Promise<void> {
+  /** Waits until its removal, and so everything before it, has been published. */
+  async over(): Promise<void> {
     await this.#bridge.untilTrue(
       () => this.#bridge.of(this.name).some((event) => event.startsWith("removed")),
       `the removal of ${this.name}`,
@@ -92,9 +92,9 @@ const STREAM_FAULTS: readonly StreamFault[] = [
 
 interface Fault {
   readonly name: string;
-  /** Lets it happen to the lives of these names, which have not begun; afterwards each of them is over. */
-  readonly strike: (lives: readonly Life[], rig: Rig) => Promise<void>;
-  /** How often the connection is lost by it. */
+  /** Runs the containers, which do not exist yet, from creation to removal, while the stream breaks. */
+  readonly strike: (containers: readonly BridgedContainer[], rig: Rig) => Promise<void>;
+  /** The number of lost connections. */
   readonly losses: number;
 }
 
@@ -102,51 +102,51 @@ const FAULTS: readonly Fault[] = [
   ...STREAM_FAULTS.flatMap((fault): Fault[] => [
     {
       name: `${fault} at a creation`,
-      strike: async (lives, { proxy }) => {
+      strike: async (containers, { proxy }) => {
         proxy.breakNext(fault);
-        await Promise.all(lives.map(async (life) => {
-          await life.begin();
-          await life.end();
+        await Promise.all(containers.map(async (container) => {
+          await container.begin();
+          await container.end();
         }));
       },
       losses: fault === "garbage" ? 0 : 1,
     },
     {
       name: `${fault} at an exit`,
-      strike: async (lives, { proxy }) => {
-        for (const life of lives) await life.begin();
-        for (const life of lives) await life.hasBegun();
+      strike: async (containers, { proxy }) => {
+        for (const container of containers) await container.begin();
+        for (const container of containers) await container.begun();
         proxy.breakNext(fault);
-        await Promise.all(lives.map((life) => life.end()));
+        await Promise.all(containers.map((container) => container.end()));
       },
       losses: fault === "garbage" ? 0 : 1,
     },
   ]),
   {
-    name: "a cut, and a 500 to those who come back",
-    strike: async (lives, { proxy }) => {
-      for (const life of lives) await life.begin();
-      for (const life of lives) await life.hasBegun();
+    name: "a cut, and a 500 for the next connections",
+    strike: async (containers, { proxy }) => {
+      for (const container of containers) await container.begin();
+      for (const container of containers) await container.begun();
       proxy.failStreams(3);
       proxy.breakNext("cut_half_chunk");
-      await Promise.all(lives.map((life) => life.end()));
+      await Promise.all(containers.map((container) => container.end()));
     },
     losses: 1,
   },
   {
-    name: "refused for a while, in which one ends, one lives, and one begins",
-    strike: async ([ends, lives, begins], { proxy, bridge }) => {
+    name: "connections are refused while one container ends, one is run, and one begins",
+    strike: async ([ends, whole, begins], { proxy, bridge }) => {
       await ends!.begin();
-      await ends!.hasBegun();
+      await ends!.begun();
       const losses = bridge.losses;
       await proxy.refuse();
       await bridge.untilLost(losses + 1);
       await ends!.end();
-      await lives!.begin();
-      await lives!.end();
+      await whole!.begin();
+      await whole!.end();
       await begins!.begin();
       proxy.accept();
-      await begins!.hasBegun();
+      await begins!.begun();
       await begins!.end();
     },
     losses: 1,
@@ -155,7 +155,7 @@ const FAULTS: readonly Fault[] = [
 
 for (const { name: engineName, ignore, start } of TEST_ENGINES) {
   Deno.test({
-    name: `the bridge on ${engineName} publishes each life exactly once over each fault`,
+    name: `the bridge on ${engineName} publishes each event of a container exactly once despite each fault`,
     ignore,
     fn: async (t) => {
       await using dir = await TempDir.make();
@@ -173,25 +173,27 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
       };
       await bridge.untilConnected();
       const rig: Rig = { proxy, driver, bridge, dir };
-      const lived: string[] = [];
+      const names: string[] = [];
 
       for (const [index, fault] of FAULTS.entries()) {
         await t.step(fault.name, async () => {
-          const lives = ["a", "b", "c"].map((letter) => new Life(`life-${index}-${letter}`, rig));
+          const containers = ["a", "b", "c"].map((letter) =>
+            new BridgedContainer(`container-${index}-${letter}`, rig)
+          );
           const [lossesBefore, comparisonsBefore] = [bridge.losses, comparisons];
-          await fault.strike(lives, rig);
-          for (const life of lives) await life.isOver();
-          // After a cut everything is compared, which is one more occasion to tell something twice.
+          await fault.strike(containers, rig);
+          for (const container of containers) await container.over();
+          // After a cut apex compares everything, and might publish a change for the second time.
           if (fault.losses > 0) {
             await bridge.untilTrue(() => comparisons > comparisonsBefore, "a comparison with the engine");
           }
-          const fence = new Life(`fence-${index}`, rig);
+          const fence = new BridgedContainer(`fence-${index}`, rig);
           await fence.begin();
           await fence.end();
-          await fence.isOver();
-          lived.push(...[...lives, fence].map((life) => life.name));
+          await fence.over();
+          names.push(...[...containers, fence].map((container) => container.name));
           assertEquals(bridge.losses - lossesBefore, fault.losses);
-          assertLivedOnce(bridge, lived);
+          assertPublishedOnce(bridge, names);
         });
       }
       assert(proxy.hits >= FAULTS.length, `${proxy.hits} faults happened`);
@@ -200,16 +202,16 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
   });
 }
 
-/** Whether the stream told it or a comparison found it out is another matter. */
-function assertLivedOnce(bridge: RealBridge, names: readonly string[]): void {
+/** Ignores whether the stream reported a change or a comparison found it. */
+function assertPublishedOnce(bridge: RealBridge, names: readonly string[]): void {
   for (const name of names) {
-    const told = bridge.of(name).map((event) => event.replace(" reconciled", ""));
-    assertEquals(told, ["created", "started", "died 3", "removed 3"], name);
+    const published = bridge.of(name).map((event) => event.replace(" reconciled", ""));
+    assertEquals(published, ["created", "started", "died 3", "removed 3"], name);
   }
 }
 
 Deno.test({
-  name: "the bridge tells each exit under a dead dockerd once, by comparing when that is back",
+  name: "the bridge publishes each exit under a dead dockerd once, by a comparison when dockerd is back",
   ignore: !hasDocker,
   fn: async () => {
     await using dir = await TempDir.make();
@@ -222,7 +224,7 @@ Deno.test({
     const nameOf = (exitCode: number): string => `exit-${exitCode}`;
     const ids: string[] = [];
     for (const exitCode of exitCodes) {
-      // Its last words are on the host's side, where they can be read without dockerd.
+      // The container writes a file on the host, which shows its exit while dockerd is down.
       const script =
         `until [ -e ${dir.path}/go ]; do sleep 0.02; done; echo > ${dir.path}/${exitCode}; exit ${exitCode}`;
       const id = await driver.create({
@@ -242,7 +244,7 @@ Deno.test({
     }
     await docker.restart();
     for (const exitCode of exitCodes) await bridge.until(nameOf(exitCode), 3);
-    // What the stream tells after it is the fence.
+    // The removals, which the stream reports, are the fence.
     for (const id of ids) await driver.remove(id);
     for (const exitCode of exitCodes) {
       await bridge.until(nameOf(exitCode), 4);
@@ -258,7 +260,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the bridge tells once of each container that a dockerd ends before it ends itself",
+  name: "the bridge publishes each exit once when a dockerd that shuts down ends the containers",
   ignore: !hasDocker,
   fn: async () => {
     await using docker = await startDocker();
@@ -291,10 +293,10 @@ Deno.test({
     for (const id of ids) await driver.remove(id);
     for (const [name, , end] of ends) {
       await bridge.until(name, 4);
-      const [created, started, told = "", removed] = bridge.of(name);
-      // Its stream may live long enough to tell of it, or not.
-      assertMatch(told, end);
-      assertEquals([created, started, removed], ["created", "started", `removed ${/\d+/.exec(told)}`]);
+      const [created, started, exit = "", removed] = bridge.of(name);
+      // The stream may or may not last long enough to report it.
+      assertMatch(exit, end);
+      assertEquals([created, started, removed], ["created", "started", `removed ${/\d+/.exec(exit)}`]);
       assertEquals(bridge.of(name).length, 4);
     }
     assertEquals(bridge.losses, 1);

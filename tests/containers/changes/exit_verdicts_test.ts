@@ -1,10 +1,10 @@
-/** Orders of events that no recording has, and what slow or missing inspects do to them. */
+/** Verdicts for orders of events that no recording contains, and for slow or failing inspects. */
 import { assertEquals } from "@std/assert";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 import { EngineFeed, inspectOf, summaryOf } from "../../support/containers/engine_feed.ts";
 
-/** One line of a scenario: wait so many milliseconds, then this event. */
+/** One line of a scenario: wait `afterMs` milliseconds, then deliver this event. */
 type Line = readonly [afterMs: number, action: string, attributes?: Record<string, string>];
 
 interface Scenario {
@@ -12,11 +12,11 @@ interface Scenario {
   readonly engine?: "docker" | "podman" | "embedded";
   readonly events: readonly Line[];
   readonly stopSignal?: string;
-  /** What is published by the last event, the answers to inspects included. */
+  /** Published up to the last event and the answers to its inspects. */
   readonly at?: readonly string[];
-  /** What is published in all, once every deadline has passed. */
+  /** Published in total, once every deadline has passed. */
   readonly all: readonly string[];
-  /** What the registry says in the end. */
+  /** The container's state in the registry at the end. */
   readonly state?: string;
 }
 
@@ -37,46 +37,46 @@ const SCENARIOS: readonly Scenario[] = [
     all: ["started web", "stopped web 0"],
   },
   {
-    name: "a stop event more than 2 s after die comes too late",
+    name: "a stop event more than 2 s after die is too late",
     events: [[0, "start"], [10, "kill", TERM], [10, "die", code(0)], [2_100, "stop"]],
     all: ["started web", "died web 0"],
   },
   {
-    name: "kill TERM and death much later is a death, by no signal when the code says so",
+    name: "an exit long after kill TERM gives died, without a signal if its code has none",
     events: [[0, "start"], [10, "kill", TERM], [3_600_000, "die", code(4)]],
     at: ["started web"],
     all: ["started web", "died web 4"],
   },
   {
-    name: "kill TERM that kills is a death by SIGTERM",
+    name: "kill TERM that ends the process gives died by SIGTERM",
     events: [[0, "start"], [10, "kill", TERM], [10, "die", code(143)]],
     at: ["started web"],
     all: ["started web", "died web 143 SIGTERM"],
   },
   {
-    name: "exit 143 without a kill is no death by signal",
+    name: "exit 143 without a kill gives died without a signal",
     events: [[0, "start"], [10, "die", code(143)]],
     at: ["started web", "died web 143"],
     all: ["started web", "died web 143"],
   },
   {
-    name: "exit 139 without a kill is a death by SIGSEGV",
+    name: "exit 139 without a kill gives died by SIGSEGV",
     events: [[0, "start"], [10, "die", code(139)]],
     all: ["started web", "died web 139 SIGSEGV"],
   },
   {
-    name: "exit codes beyond the signals name none",
+    name: "exit codes outside the range of signals name no signal",
     events: [[0, "start"], [10, "die", code(128)], [10, "start"], [10, "die", code(255)]],
     all: ["started web", "died web 128", "started web", "died web 255"],
   },
   {
-    name: "a kill of an earlier run does not colour a later exit",
+    name: "a kill of an earlier run does not affect a later exit",
     events: [[0, "start"], [1, "kill", TERM], [1, "die", code(143)], [1, "start"], [1, "die", code(143)]],
     at: ["started web", "died web 143 SIGTERM", "started web", "died web 143"],
     all: ["started web", "died web 143 SIGTERM", "started web", "died web 143"],
   },
   {
-    name: "a held verdict is a death once the container starts again",
+    name: "a held verdict gives died once the container starts again",
     events: [[0, "start"], [1, "kill", { signal: "1" }], [1, "die", code(0)], [50, "start"]],
     at: ["started web", "died web 0", "started web"],
     all: ["started web", "died web 0", "started web"],
@@ -95,19 +95,19 @@ const SCENARIOS: readonly Scenario[] = [
     all: ["started web", "stopped web 0", "started web"],
   },
   {
-    name: "auto-remove: destroy may come before stop, and the stop is told first",
+    name: "auto-remove: destroy may come before stop, and the stop is published first",
     events: [[0, "start"], [1, "kill", TERM], [50, "die", code(0)], [16, "destroy"], [19, "stop"]],
     at: ["started web", "stopped web 0", "removed web 0"],
     all: ["started web", "stopped web 0", "removed web 0"],
   },
   {
-    name: "kill TERM of an auto-removed container is a death, told before its removal",
+    name: "kill TERM of an auto-removed container gives died, published before its removal",
     events: [[0, "start"], [1, "kill", TERM], [50, "die", code(143)], [16, "destroy"]],
     at: ["started web"],
     all: ["started web", "died web 143 SIGTERM", "removed web 143"],
   },
   {
-    name: "once the container is gone the verdict is held for one more second only",
+    name: "once the container is removed, the verdict is held for only one more second",
     events: [[0, "start"], [1, "kill", TERM], [5, "die", code(143)], [5, "destroy"], [1_001, "stop"]],
     at: ["started web", "died web 143 SIGTERM", "removed web 143"],
     all: ["started web", "died web 143 SIGTERM", "removed web 143"],
@@ -128,7 +128,7 @@ const SCENARIOS: readonly Scenario[] = [
     all: ["started web", "stopped web 137", "health web2 ?>unhealthy"],
   },
   {
-    name: "kill KILL is a death at once",
+    name: "kill KILL gives died at once",
     events: [[0, "start"], [1, "kill", KILL], [1, "die", code(137)]],
     at: ["started web", "died web 137 SIGKILL"],
     all: ["started web", "died web 137 SIGKILL"],
@@ -141,14 +141,14 @@ const SCENARIOS: readonly Scenario[] = [
     all: ["started web", "stopped web 137"],
   },
   {
-    name: "with a stop signal of 9 written as a number, kill 9 without stop is a death after 2 s",
+    name: "with a stop signal of 9 written as a number, kill 9 without stop gives died after 2 s",
     stopSignal: "9",
     events: [[0, "start"], [1, "kill", KILL], [1, "die", code(137)]],
     at: ["started web"],
     all: ["started web", "died web 137 SIGKILL"],
   },
   {
-    name: "another stop signal: what is held does not depend on it",
+    name: "with another stop signal, a kill by it may be a stop",
     stopSignal: "SIGUSR1",
     events: [[0, "start"], [1, "kill", { signal: "10" }], [1, "die", code(0)], [20, "stop"]],
     at: ["started web", "stopped web 0"],
@@ -161,7 +161,7 @@ const SCENARIOS: readonly Scenario[] = [
     all: ["started web", "stopped web 0"],
   },
   {
-    name: "a stop with no process to end colours no later run",
+    name: "a stop of an ended container does not affect a later run",
     events: [[0, "start"], [1, "die", code(1)], [1, "stop"], [1, "start"], [1, "die", code(1)]],
     all: ["started web", "died web 1", "started web", "died web 1"],
   },
@@ -180,20 +180,20 @@ const SCENARIOS: readonly Scenario[] = [
     all: ["created web", "started web", "stopped web 0", "removed web 0"],
   },
   {
-    name: "podman: a kill without a signal is no reason to hold, and may have been any",
+    name: "podman: a kill event without a signal does not hold the verdict, and may explain any signal",
     engine: "podman",
     events: [[0, "start"], [1, "kill"], [1, "die", code(143)]],
     at: ["started web", "died web 143 SIGTERM"],
     all: ["started web", "died web 143 SIGTERM"],
   },
   {
-    name: "podman: out of memory is told by the die",
+    name: "podman: the die event reports an OOM kill",
     engine: "podman",
     events: [[0, "start"], [1, "die", { exitCode: "137", oomKilled: "true" }]],
     all: ["started web", "died web 137 SIGKILL oom"],
   },
   {
-    name: "podman: start told after the die of that run leaves no running container",
+    name: "podman: a start after the die of the same run leaves no running container",
     engine: "podman",
     events: [[0, "create"], [2, "die", code(0)], [-1, "start"]],
     all: ["created web", "died web 0", "started web"],
@@ -207,12 +207,12 @@ const SCENARIOS: readonly Scenario[] = [
     all: ["started web", "stopped web 0", "removed web 0"],
   },
   {
-    name: "a signal hidden by a label makes any kill a possible stop",
+    name: "a kill whose signal a label hides may be a stop",
     events: [[0, "create", KILL], [0, "start"], [1, "kill", KILL], [1, "die", code(0)], [1, "stop"]],
     all: ["created web", "started web", "stopped web 0"],
   },
   {
-    name: "an event after the removal is told of no more",
+    name: "events after the removal are not published",
     events: [[0, "start"], [1, "die", code(0)], [1, "destroy"], [1, "destroy"], [1, "stop"]],
     all: ["started web", "died web 0", "removed web 0"],
   },
@@ -240,7 +240,7 @@ for (const scenario of SCENARIOS) {
   });
 }
 
-Deno.test("many stops at once, interleaved, are each told once and as stops", async () => {
+Deno.test("many interleaved stops are each published once, as stops", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   const ids = Array.from({ length: 50 }, (_, index) => `c${index}`);
@@ -255,7 +255,7 @@ Deno.test("many stops at once, interleaved, are each told once and as stops", as
   assertEquals(feed.clock.pendingTimers, 0);
 });
 
-Deno.test("while one container waits for an inspect its events queue, and others pass", async () => {
+Deno.test("a container that waits for an inspect does not delay other containers", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   const slow = Promise.withResolvers<ContainerInspect>();
@@ -272,7 +272,7 @@ Deno.test("while one container waits for an inspect its events queue, and others
   assertEquals(feed.take(), ["died hog 137 SIGKILL oom", "started hog"]);
 });
 
-Deno.test("an inspect that takes more than a second is not waited for", async () => {
+Deno.test("the wait for an inspect ends after one second", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.answer = () => new Promise(() => {});
@@ -286,7 +286,7 @@ Deno.test("an inspect that takes more than a second is not waited for", async ()
   assertEquals(feed.take(), ["died hog 137 SIGKILL oom", "removed hog 137"]);
 });
 
-Deno.test("a code of 255 is looked up, and believed where there is no other", async () => {
+Deno.test("exit code 255 is inspected, and published if the inspect confirms it", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.answer = (id) => inspectOf(id, { status: "exited", exitCode: 255, started: 0 });
@@ -297,15 +297,15 @@ Deno.test("a code of 255 is looked up, and believed where there is no other", as
   assertEquals(feed.inspected, ["web"]);
 });
 
-Deno.test("a code of 255 from an engine that goes down is looked up when it is back", async (t) => {
+Deno.test("exit code 255 from an engine that goes down is inspected when the engine is back", async (t) => {
   const untilDown: Record<string, (feed: EngineFeed) => Promise<void>> = {
-    "it is cut off while it does not answer": async (feed) => {
+    "the connection breaks during the inspect": async (feed) => {
       feed.answer = () => new Promise(() => {});
       feed.say("die", "web", code(255));
       await feed.settle();
       feed.clock.advance(1_004);
     },
-    "it refuses connections before it is cut off": async (feed) => {
+    "the engine refuses connections before the stream breaks": async (feed) => {
       feed.answer = () => Promise.reject(new EngineError("connection refused"));
       feed.say("die", "web", code(255));
       await feed.settle();
@@ -335,7 +335,7 @@ Deno.test("a code of 255 from an engine that goes down is looked up when it is b
   }
 });
 
-Deno.test("what needs an inspect for less than its code is told although the engine is cut off", async () => {
+Deno.test("a change whose inspect is not about an exit code is published although the engine is disconnected", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.answer = () => new Promise(() => {});
@@ -354,14 +354,14 @@ Deno.test("what needs an inspect for less than its code is told although the eng
   ]);
 });
 
-Deno.test("the answer to a question that was given up is none to the next one", async () => {
+Deno.test("the answer to an abandoned inspect is not taken for the answer to the next one", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   const answers = [Promise.withResolvers<ContainerInspect>(), Promise.withResolvers<ContainerInspect>()];
   feed.answer = () => answers[feed.inspected.length - 1]!.promise;
   feed.say("start", "web");
   feed.say("die", "web", code(255));
-  for (let i = 0; i < 257; i++) feed.say("rename", "web", { name: "web" }); // more than may wait
+  for (let i = 0; i < 257; i++) feed.say("rename", "web", { name: "web" }); // more than MAX_WAITING
   assertEquals(feed.take(), ["started web", "died web 255"]);
   feed.clock.advance(500);
   feed.say("start", "web");
@@ -374,25 +374,25 @@ Deno.test("the answer to a question that was given up is none to the next one", 
   assertEquals(feed.take(), ["died web 4"]);
 });
 
-Deno.test("with an unknown stop signal, kill 9 may be a stop: late rather than wrong", async () => {
+Deno.test("with an unknown stop signal, kill 9 may be a stop, and its verdict is held", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.answer = () => new Promise(() => {});
   feed.say("start", "web");
   feed.say("kill", "web", KILL);
   feed.say("die", "web", code(137));
-  feed.clock.advance(1_000); // the inspect is not waited for any longer
+  feed.clock.advance(1_000); // the wait for the inspect ends
   await feed.settle();
   assertEquals(feed.take(), ["started web"]);
   feed.say("stop", "web");
   assertEquals(feed.take(), ["stopped web 137"]);
 });
 
-Deno.test("a stop that waits behind an inspect counts, also when the container is gone by then", async () => {
+Deno.test("a stop that waits behind an inspect counts, even if the container is removed by then", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
-  feed.say("kill", "web", KILL); // its stop signal is 9, and the inspect comes too late
+  feed.say("kill", "web", KILL); // may be a stop if the stop signal is 9; the inspect finds no container
   feed.say("die", "web", code(137));
   feed.say("stop", "web");
   feed.say("destroy", "web");
@@ -400,19 +400,19 @@ Deno.test("a stop that waits behind an inspect counts, also when the container i
   assertEquals(feed.take(), ["started web", "stopped web 137", "removed web 137"]);
 });
 
-Deno.test("an oom that did not end the process is no oom death", async () => {
+Deno.test("an oom event that did not end the process is not an OOM kill", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.answer = (id) => inspectOf(id, { status: "exited", exitCode: 0, started: 0 });
   feed.say("start", "hog");
-  feed.say("oom", "hog"); // a child of it was killed
+  feed.say("oom", "hog"); // the kernel killed a child process
   feed.clock.advance(1_000);
   feed.say("die", "hog", code(0));
   await feed.settle();
   assertEquals(feed.take(), ["started hog", "died hog 0"]);
 });
 
-Deno.test("an inspect of a later run says nothing about the exit", async () => {
+Deno.test("an inspect of a later run does not describe the exit", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.answer = (id) => inspectOf(id, { status: "exited", exitCode: 0, started: 900 });
@@ -424,7 +424,7 @@ Deno.test("an inspect of a later run says nothing about the exit", async () => {
   assertEquals(feed.take(), ["started hog", "died hog 137 SIGKILL oom"]);
 });
 
-Deno.test("a hidden exit code comes from an inspect, and is left out when there is none", async () => {
+Deno.test("a hidden exit code is taken from an inspect, and left out if the inspect fails", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("create", "spoof", { exitCode: "0" });
@@ -456,7 +456,7 @@ Deno.test("a hidden exit code comes from an inspect, and is left out when there 
   ]);
 });
 
-Deno.test("a hold stands still while the engine cannot be heard, and goes on with the next connection", async () => {
+Deno.test("a hold does not expire while the engine is disconnected", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -470,7 +470,7 @@ Deno.test("a hold stands still while the engine cannot be heard, and goes on wit
   assertEquals(feed.take(), ["stopped web 0"]);
 });
 
-Deno.test("signals that wait behind an inspect are bounded", async () => {
+Deno.test("the number of changes that wait behind an inspect is bounded", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.answer = () => new Promise(() => {});
@@ -495,7 +495,7 @@ Deno.test("every change of state is a lifecycle event, in the engine's order", a
   );
 });
 
-Deno.test("who takes over a name is told of after the end of the one that had it", async (t) => {
+Deno.test("the next container of a name is published after the end of the previous one", async (t) => {
   const web = (attributes: Record<string, string> = {}) => ({ name: "web", ...attributes });
   const next = (feed: EngineFeed, id: string): void => {
     feed.say("create", id, web());
@@ -503,7 +503,7 @@ Deno.test("who takes over a name is told of after the end of the one that had it
   };
   const story = ["died web 143 SIGTERM", "removed web 143", "created web", "started web"];
 
-  await t.step("killed and removed by itself: its verdict is held", async () => {
+  await t.step("the previous one was killed and auto-removed: its verdict is held", async () => {
     await using feed = new EngineFeed();
     feed.connect();
     feed.say("start", "old", web());
@@ -515,10 +515,10 @@ Deno.test("who takes over a name is told of after the end of the one that had it
     assertEquals(
       feed.tracker.registry.list().map(({ id }) => id),
       ["old"],
-      "the list is in step with what is told",
+      "the list shows what has been published",
     );
     feed.say("die", "other", { name: "db", ...code(0) });
-    assertEquals(feed.take(), ["died db 0"], "others do not wait");
+    assertEquals(feed.take(), ["died db 0"], "other containers do not wait");
     feed.clock.advance(1_000);
     assertEquals(feed.take(), story);
     feed.say("die", "new", web(code(0)));
@@ -526,7 +526,7 @@ Deno.test("who takes over a name is told of after the end of the one that had it
     assertEquals(feed.clock.pendingTimers, 0);
   });
 
-  await t.step("stopped and removed by itself: its stop comes late", async () => {
+  await t.step("the previous one was stopped and auto-removed: its stop comes late", async () => {
     await using feed = new EngineFeed();
     feed.connect();
     feed.say("start", "old", web());
@@ -545,7 +545,7 @@ Deno.test("who takes over a name is told of after the end of the one that had it
     ]);
   });
 
-  await t.step("removed by force: its stop signal is asked for", async () => {
+  await t.step("the previous one was removed by force: its stop signal is inspected", async () => {
     await using feed = new EngineFeed();
     feed.connect();
     feed.say("start", "old", web());
@@ -554,11 +554,17 @@ Deno.test("who takes over a name is told of after the end of the one that had it
     feed.say("destroy", "old", web());
     next(feed, "new");
     await feed.settle();
-    const told = ["started web", "died web 137 SIGKILL", "removed web 137", "created web", "started web"];
-    assertEquals(feed.take(), told);
+    const published = [
+      "started web",
+      "died web 137 SIGKILL",
+      "removed web 137",
+      "created web",
+      "started web",
+    ];
+    assertEquals(feed.take(), published);
   });
 
-  await t.step("two in a row, and one that is renamed", async () => {
+  await t.step("three containers in a row, of which one is renamed", async () => {
     await using feed = new EngineFeed();
     feed.connect();
     for (const id of ["first", "second"]) {

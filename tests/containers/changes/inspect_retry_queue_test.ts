@@ -1,4 +1,4 @@
-/** Inspects that wait for their engine: how often it is asked, when not, and that nothing is left behind. */
+/** When and how often the queue inspects a container, and that it leaves nothing behind. */
 import { assertEquals } from "@std/assert";
 import { InspectRetryQueue } from "../../../src/containers/changes/inspect_retry_queue.ts";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
@@ -12,7 +12,7 @@ const never: Answer = () => new Promise(() => {});
 const refused: Answer = () => Promise.reject(new Error("connection refused"));
 const exited: Answer = (id) => Promise.resolve(inspectOf(id, { status: "exited", exitCode: 3 }));
 
-/** An engine to be asked, and what came of it. */
+/** A queue whose inspects a test answers. */
 class Asked implements AsyncDisposable {
   readonly clock = new FakeClock();
   /** Ids, one for each try. */
@@ -69,19 +69,19 @@ class Asked implements AsyncDisposable {
   }
 }
 
-Deno.test("InspectRetryQueue an answer, and that a container is gone, come at once", async () => {
+Deno.test("ask() answers at once, also for a container that was removed", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
-  asked.answer = (id) => id === "gone" ? Promise.resolve(undefined) : exited(id);
+  asked.answer = (id) => id === "removed" ? Promise.resolve(undefined) : exited(id);
   asked.ask("web");
-  asked.ask("gone");
+  asked.ask("removed");
   assertEquals(asked.answers, []);
   await asked.settle();
-  assertEquals(asked.answers, ["web 3", "gone removed"]);
+  assertEquals(asked.answers, ["web 3", "removed removed"]);
   assertEquals(asked.clock.pendingTimers, 0);
 });
 
-Deno.test("InspectRetryQueue an engine that cannot be heard is not asked, and no time passes", async () => {
+Deno.test("ask() does not inspect while the engine is disconnected", async () => {
   await using asked = new Asked();
   asked.ask("early");
   await asked.settle();
@@ -90,7 +90,7 @@ Deno.test("InspectRetryQueue an engine that cannot be heard is not asked, and no
   await asked.settle();
   asked.inspects.pause();
   asked.ask("late");
-  assertEquals(asked.clock.pendingTimers, 1, "its try is being ended");
+  assertEquals(asked.clock.pendingTimers, 1, "the try that is being aborted");
   await asked.settle();
   assertEquals([asked.underWay, asked.clock.pendingTimers], [0, 0]);
   await asked.pass(3_600_000);
@@ -101,7 +101,7 @@ Deno.test("InspectRetryQueue an engine that cannot be heard is not asked, and no
   assertEquals(asked.answers.toSorted(), ["early 3", "late 3"]);
 });
 
-Deno.test("InspectRetryQueue what would have been tried again later is, once the engine is back", async () => {
+Deno.test("ask() retries at once when the engine is back", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
   asked.answer = refused;
@@ -116,7 +116,7 @@ Deno.test("InspectRetryQueue what would have been tried again later is, once the
   assertEquals([asked.tries, asked.answers], [["web", "web"], ["web 3"]]);
 });
 
-Deno.test("InspectRetryQueue an answer that comes with the cut does not count", async () => {
+Deno.test("ask() ignores an answer that arrives after the disconnection", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
   const answer = Promise.withResolvers<ContainerInspect>();
@@ -133,13 +133,13 @@ Deno.test("InspectRetryQueue an answer that comes with the cut does not count", 
 });
 
 for (const [how, answer] of Object.entries({ "does not answer": never, "refuses": refused })) {
-  Deno.test(`InspectRetryQueue an engine that can be heard and ${how} is asked ten times, a second apart`, async () => {
+  Deno.test(`ask() tries ten times, a second apart, when a connected engine ${how}`, async () => {
     await using asked = new Asked();
     asked.inspects.resume();
     asked.answer = answer;
     asked.ask("web");
     for (let seconds = 0; seconds < 8; seconds++) await asked.pass(1_000);
-    asked.inspects.pause(); // A try that is cut off does not count.
+    asked.inspects.pause(); // a try that a disconnection ends does not count
     await asked.settle();
     const before = asked.tries.length;
     asked.inspects.resume();
@@ -152,7 +152,7 @@ for (const [how, answer] of Object.entries({ "does not answer": never, "refuses"
   });
 }
 
-Deno.test("InspectRetryQueue eight at once at most, and all have their turn", async () => {
+Deno.test("ask() runs at most eight inspects concurrently", async () => {
   await using asked = new Asked();
   const ids = Array.from({ length: 20 }, (_, index) => `c${index}`);
   for (const id of ids) asked.ask(id);
@@ -163,7 +163,7 @@ Deno.test("InspectRetryQueue eight at once at most, and all have their turn", as
   assertEquals(asked.answers.toSorted(), ids.map((id) => `${id} 3`).toSorted());
 });
 
-Deno.test("InspectRetryQueue what nobody wants to know any more is not asked", async () => {
+Deno.test("ask() does not inspect when the answer is no longer needed", async () => {
   await using asked = new Asked();
   asked.inspects.resume();
   asked.answer = refused;
@@ -175,7 +175,7 @@ Deno.test("InspectRetryQueue what nobody wants to know any more is not asked", a
   assertEquals([asked.tries, asked.clock.pendingTimers], [["web"], 0]);
 });
 
-Deno.test("InspectRetryQueue disposal ends what is under way, and nothing is answered or asked after it", async () => {
+Deno.test("disposal ends the inspects under way, without answers", async () => {
   const asked = new Asked();
   asked.inspects.resume();
   asked.ask("hanging");

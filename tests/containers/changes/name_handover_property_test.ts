@@ -1,34 +1,34 @@
 /**
- * The promise about names, over random courses: a few names are used again and again, while the stream is cut, the engine
- * forgets, exits are held back or looked up, and apex is restarted.
+ * In published events a name has one owner at a time. This is checked over random courses, in which a few names are used
+ * repeatedly while the stream breaks, the engine forgets events, exits are held or inspected, and apex is restarted.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
 import { T0_MS } from "../../support/containers/engine_feed.ts";
 import { ModelEngine } from "../../support/containers/model_engine.ts";
-import { Life } from "../../support/containers/restarted_feed.ts";
+import { RestartedFeed } from "../../support/containers/restarted_feed.ts";
 import { randomOf } from "../../support/random.ts";
 import { soakCount } from "../../support/soak.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const SEEDS = soakCount({ usual: 40, soak: 2_000 });
 const STEPS = 120;
-/** Events that the engine remembers. With so few of them a cut often loses some for good. */
+/** Events that the engine remembers: so few that an interruption often loses some for good. */
 const REMEMBERED = 5;
 
 class Course implements AsyncDisposable {
   readonly #random: () => number;
   readonly #engine: ModelEngine;
   readonly #path: string;
-  #life: Life;
+  #run: RestartedFeed;
   #isConnected = true;
   #isSettling = false;
   #comparison: { readonly done: Promise<void>; isOver: boolean; readonly abort: AbortController } | undefined;
-  /** Inspects that are not answered yet. */
+  /** Resolvers of the inspects that are not answered yet. */
   readonly #slow = new Set<() => void>();
-  /** Of each container: what was published, in order. */
+  /** For each container, the published events in order. */
   readonly published = new Map<string, string[]>();
-  /** Creations at whose publication another container had the name, and what was published until then. */
+  /** Everything published up to each creation at whose publication another container had the name. */
   readonly early: string[][] = [];
   readonly #all: string[] = [];
 
@@ -36,7 +36,7 @@ class Course implements AsyncDisposable {
     this.#random = randomOf(seed);
     this.#engine = new ModelEngine(this.#random, T0_MS);
     this.#path = path;
-    this.#life = this.#begin();
+    this.#run = this.#begin();
   }
 
   async step(): Promise<void> {
@@ -51,35 +51,35 @@ class Course implements AsyncDisposable {
     await this.#deliver();
   }
 
-  /** Everything that is on its way arrives, and apex compares for as long as it asks for that. */
+  /** Delivers everything, and compares until apex requests no more comparisons. */
   async settle(): Promise<void> {
     this.#engine.finish();
     this.#isSettling = true;
     if (!this.#isConnected) await this.#reconnect();
     await this.#deliver();
-    for (let asked = -1; asked < this.#life.feed.reconcileRequests;) {
-      asked = this.#life.feed.reconcileRequests;
+    for (let asked = -1; asked < this.#run.feed.reconcileRequests;) {
+      asked = this.#run.feed.reconcileRequests;
       while (this.#comparison !== undefined) await this.#pump();
       this.#compare();
       while (this.#comparison !== undefined) await this.#pump();
       this.#answerSlow();
-      await this.#life.feed.settle();
+      await this.#run.feed.settle();
       this.#pass(2_500);
-      await this.#life.feed.settle();
+      await this.#run.feed.settle();
     }
   }
 
   check(): void {
     assertEquals(this.early, [], "a creation before the end of the container that had the name");
-    const known = this.#life.feed.tracker.registry.list().map(({ id, name, state }) =>
+    const known = this.#run.feed.tracker.registry.list().map(({ id, name, state }) =>
       [id, name, state].join(" ")
     );
     assertEquals(known.sort(), this.#engine.listed().sort(), this.#all.join("\n"));
     for (const [id, events] of this.published) {
       const count = (type: string): number => events.filter((event) => event === type).length;
       assert(count("created") <= 1, `${id}: ${events}`);
-      const isGone = !this.#engine.has(id);
-      assertEquals(count("removed"), isGone ? 1 : 0, `${id}: ${events}\n${this.#all.join("\n")}`);
+      const isRemoved = !this.#engine.has(id);
+      assertEquals(count("removed"), isRemoved ? 1 : 0, `${id}: ${events}\n${this.#all.join("\n")}`);
     }
   }
 
@@ -87,25 +87,25 @@ class Course implements AsyncDisposable {
     await this.#end();
   }
 
-  #begin(): Life {
-    const life = new Life({
+  #begin(): RestartedFeed {
+    const run = new RestartedFeed({
       path: this.#path,
       nowMs: this.#engine.nowMs,
       containers: this.#engine.list(),
       answer: (id) => this.#answer(id),
     });
-    life.feed.orchestrator.on("container:*", (event, name) => {
+    run.feed.orchestrator.on("container:*", (event, name) => {
       if (!event.success) return;
       const type = name.replace("container:", "");
       this.#all.push(`${type} ${event.containerId} ${event.containerName} ${event.origin ?? ""}`);
       this.published.set(event.containerId, [...this.published.get(event.containerId) ?? [], type]);
-      // A rename has no event of its own, so only ends count.
-      const others = life.feed.tracker.registry.list().filter(({ id, name }) =>
+      // A rename has no event, so only removals count.
+      const others = run.feed.tracker.registry.list().filter(({ id, name }) =>
         name === event.containerName && this.#engine.hadEnded(id, { before: event.containerId })
       );
       if (type === "created" && others.length > 0) this.early.push([...this.#all]);
     });
-    return life;
+    return run;
   }
 
   async #answer(id: string): Promise<ContainerInspect | undefined> {
@@ -120,26 +120,26 @@ class Course implements AsyncDisposable {
     this.#slow.clear();
   }
 
-  /** Time passes for both. */
+  /** Advances the time of apex and of the engine. */
   #pass(ms: number): void {
     this.#engine.nowMs += ms;
-    const { clock } = this.#life.feed;
+    const { clock } = this.#run.feed;
     clock.advance(Math.max(0, this.#engine.nowMs - clock.now()));
   }
 
   async #deliver(): Promise<void> {
     this.#pass(0);
-    if (this.#isConnected) { for (const event of this.#engine.take()) await this.#life.say(event); }
+    if (this.#isConnected) { for (const event of this.#engine.take()) await this.#run.say(event); }
     await this.#pump();
   }
 
-  /** Nothing that the engine does waits for apex: a comparison goes on beside it. */
+  /** The engine does not wait for apex: a comparison continues while containers change. */
   async #pump(): Promise<void> {
-    await this.#life.feed.settle();
+    await this.#run.feed.settle();
     if (this.#comparison === undefined) return;
     this.#answerSlow();
     this.#pass(100);
-    await this.#life.feed.settle();
+    await this.#run.feed.settle();
     if (this.#comparison.isOver) this.#comparison = undefined;
   }
 
@@ -147,8 +147,8 @@ class Course implements AsyncDisposable {
     if (!this.#isConnected || this.#comparison !== undefined) return;
     const abort = new AbortController();
     const comparison = { isOver: false, abort, done: Promise.resolve() };
-    comparison.done = this.#life.feed.tracker.reconcile(this.#engine.list(), abort.signal)
-      .catch(() => {}) // an inspect failed: the next comparison makes up for it
+    comparison.done = this.#run.feed.tracker.reconcile(this.#engine.list(), abort.signal)
+      .catch(() => {}) // an inspect failed: the next comparison repeats it
       .finally(() => comparison.isOver = true);
     this.#comparison = comparison;
   }
@@ -158,21 +158,21 @@ class Course implements AsyncDisposable {
     this.#isConnected = false;
     this.#comparison?.abort.abort();
     this.#comparison = undefined;
-    this.#life.feed.tracker.disconnected("cut");
+    this.#run.feed.tracker.disconnected("cut");
   }
 
   async #reconnect(): Promise<void> {
     this.#isConnected = true;
     const remembered = this.#engine.take().slice(-REMEMBERED);
-    await this.#life.reconnect(this.#engine.list(), remembered);
+    await this.#run.reconnect(this.#engine.list(), remembered);
   }
 
   async #restart(): Promise<void> {
     await this.#end();
     const remembered = this.#engine.take().slice(-REMEMBERED);
     this.#isConnected = true;
-    this.#life = this.#begin();
-    await this.#life.replay(remembered);
+    this.#run = this.#begin();
+    await this.#run.replay(remembered);
   }
 
   async #end(): Promise<void> {
@@ -180,12 +180,12 @@ class Course implements AsyncDisposable {
     this.#answerSlow();
     await this.#comparison?.done;
     this.#comparison = undefined;
-    await this.#life.feed.tracker.stop(); // as the daemon does: nothing changes after its last event
-    await this.#life[Symbol.asyncDispose]();
+    await this.#run.feed.tracker.stop(); // as the daemon does: nothing changes after its last event
+    await this.#run[Symbol.asyncDispose]();
   }
 }
 
-Deno.test("whatever happens, a name has one owner at a time in what is published", async (t) => {
+Deno.test("a name has one owner at a time in what is published", async (t) => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     await t.step(`seed ${seed}`, async () => {
       await using dir = await TempDir.make();
@@ -193,7 +193,7 @@ Deno.test("whatever happens, a name has one owner at a time in what is published
       for (let step = 0; step < STEPS; step++) await course.step();
       await course.settle();
       course.check();
-      assert(course.published.size > 5, "a course that proves little");
+      assert(course.published.size > 5, "the course has too few containers");
     });
   }
 });

@@ -1,6 +1,6 @@
 /**
- * Where a name is used again, the end of the container that had it is published before the creation of the next one:
- * whichever of the two the stream reported, and whichever a comparison with the engine found.
+ * When a name is used again, the end of its previous container is published before the creation of the next one. It does
+ * not matter which of the two the stream reported, and which a comparison with the engine found.
  */
 import { assertEquals } from "@std/assert";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
@@ -11,14 +11,14 @@ import {
   summaryOf,
   T0_MS,
 } from "../../support/containers/engine_feed.ts";
-import { Life } from "../../support/containers/restarted_feed.ts";
+import { RestartedFeed } from "../../support/containers/restarted_feed.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const TERM = { signal: "15" };
 const web = (attributes: Record<string, string> = {}) => ({ name: "web", ...attributes });
 const code = (exitCode: number): Record<string, string> => ({ exitCode: String(exitCode) });
 
-/** A started container named `web`, and an engine that has a newer one of that name in its place. */
+/** A started container named `web`, on an engine that has replaced it by a newer one of the same name. */
 function replacedWeb(): EngineFeed {
   const feed = new EngineFeed();
   feed.connect();
@@ -31,13 +31,13 @@ function replacedWeb(): EngineFeed {
 
 const NEW_WEB = [summaryOf("new", { name: "web" })];
 
-/** The stream is cut, and comes back without a replay. */
+/** The stream breaks, and reconnects without a replay. */
 function cut(feed: EngineFeed, containers = NEW_WEB): void {
   feed.tracker.disconnected("cut");
   feed.connect(containers, { first: false });
 }
 
-Deno.test("a container found by a comparison waits for the held end of the one that had its name", async () => {
+Deno.test("a container found by a comparison waits for the held end of the previous one", async () => {
   await using feed = replacedWeb();
   feed.say("kill", "old", web(TERM));
   feed.say("die", "old", web(code(143)));
@@ -56,7 +56,7 @@ Deno.test("a container found by a comparison waits for the held end of the one t
   assertEquals([feed.take(), feed.clock.pendingTimers], [[], 0]);
 });
 
-Deno.test("a container found by a comparison waits where the removal of the other one is inferred, too", async () => {
+Deno.test("a container found by a comparison also waits for an inferred removal of the previous one", async () => {
   await using feed = replacedWeb();
   feed.say("kill", "old", web(TERM));
   feed.say("die", "old", web(code(143)));
@@ -67,7 +67,7 @@ Deno.test("a container found by a comparison waits where the removal of the othe
   assertEquals(feed.take(), ["died web 143 SIGTERM", "~removed web 143", "~created web", "~started web"]);
 });
 
-Deno.test("a container found by a comparison waits while the other one's exit code is looked up", async () => {
+Deno.test("a container found by a comparison waits while the previous one's exit code is inspected", async () => {
   await using feed = replacedWeb();
   const slow = Promise.withResolvers<ContainerInspect | undefined>();
   const answer = feed.answer;
@@ -102,7 +102,7 @@ Deno.test("a creation in the stream waits for an end that the engine reports aft
   assertEquals(feed.take(), ["removed web 3", "created web"]);
 });
 
-Deno.test("a container waits until the one that had its name has been renamed", async () => {
+Deno.test("a container waits until the previous one has been renamed", async () => {
   await using feed = replacedWeb();
   feed.say("kill", "old", web(TERM));
   feed.say("die", "old", web(code(143)));
@@ -130,12 +130,12 @@ Deno.test("two containers that swapped their names do not wait for each other", 
   assertEquals(feed.take(), ["died api 1", "died web 2"]);
 });
 
-Deno.test("who waits for a name that its owner kept goes on once that has been asked about", async () => {
+Deno.test("a container stops waiting once a comparison shows that the owner kept the name", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "kept", web());
   feed.answer = (id) => id === "kept" ? inspectOf(id, { name: "web", started: 0 }) : undefined;
-  // The engine said this too late: it was over before `kept` got its name.
+  // Reported late: `late` was removed before `kept` got its name.
   feed.say("create", "late", web());
   feed.say("destroy", "late", web());
   assertEquals([feed.take(), feed.reconcileRequests], [["started web"], 1]);
@@ -145,7 +145,7 @@ Deno.test("who waits for a name that its owner kept goes on once that has been a
   assertEquals(feed.take(), ["died web 0"]);
 });
 
-Deno.test("a container that lived during the first list does not wait for the listed one of its name", async () => {
+Deno.test("a container that was removed during the first list does not wait for the listed one of its name", async () => {
   await using feed = new EngineFeed();
   feed.connect(NEW_WEB);
   feed.say("create", "brief", web());
@@ -156,7 +156,7 @@ Deno.test("a container that lived during the first list does not wait for the li
   assertEquals(feed.take(), ["created web", "died web 1", "removed web 1", "created web", "started web"]);
 });
 
-Deno.test("a container goes on, too many of whose events wait for another one's end", async () => {
+Deno.test("a container stops waiting when too many of its events wait", async () => {
   await using feed = replacedWeb();
   feed.say("create", "new", web());
   for (let i = 0; i < 255; i++) feed.say("oom", "new", web());
@@ -167,13 +167,13 @@ Deno.test("a container goes on, too many of whose events wait for another one's 
   assertEquals(feed.take(), ["died web 1"]);
 });
 
-Deno.test("a container that waits for another one's end waits in apex's next run, too", async () => {
+Deno.test("a container that waits for a name still waits after a restart of apex", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   const at = (ms: number, action: string, id: string, attributes = {}) =>
     engineEvent(action, id, { timeMs: T0_MS + ms, attributes: web(attributes) });
   {
-    await using first = new Life({ path, nowMs: T0_MS });
+    await using first = new RestartedFeed({ path, nowMs: T0_MS });
     await first.say(at(1, "start", "old"));
     await first.say(at(2, "kill", "old", TERM));
     await first.say(at(3, "die", "old", code(143)));
@@ -184,7 +184,7 @@ Deno.test("a container that waits for another one's end waits in apex's next run
     }
     assertEquals(first.feed.take(), ["started web"]);
   }
-  await using next = new Life({ path, nowMs: T0_MS + 1_000 });
+  await using next = new RestartedFeed({ path, nowMs: T0_MS + 1_000 });
   assertEquals(next.feed.take(), []);
   next.feed.clock.advance(2_000);
   assertEquals(next.feed.take(), [

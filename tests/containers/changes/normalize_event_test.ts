@@ -38,16 +38,16 @@ const KINDS: Record<string, ContainerChange["kind"] | undefined> = {
   constructor: undefined,
 };
 
-Deno.test("normalizeEvent() knows each action of both engines", () => {
+Deno.test("normalizeEvent() translates each action of both engines", () => {
   for (const [action, kind] of Object.entries(KINDS)) assertEquals(kindOf(action), kind, action);
 });
 
-Deno.test("normalizeEvent() ignores what is not about containers", () => {
+Deno.test("normalizeEvent() ignores events of other types", () => {
   const event = { ...engineEvent("destroy", "v", { timeMs: T0_MS }), type: "volume" };
   assertEquals(normalizeEvent(event, { engine: "docker" }), undefined);
 });
 
-Deno.test("normalizeEvent() takes Podman's health from the top level or from an attribute", () => {
+Deno.test("normalizeEvent() reads Podman's health from the top level or from an attribute", () => {
   const event = engineEvent("health_status", "c", { timeMs: T0_MS });
   const top = normalizeEvent({ ...event, healthStatus: "healthy" }, { engine: "podman" });
   const attribute = normalizeEvent(
@@ -58,7 +58,7 @@ Deno.test("normalizeEvent() takes Podman's health from the top level or from an 
   assertEquals(attribute?.kind === "health" && attribute.status, "unhealthy");
 });
 
-Deno.test("normalizeEvent() tells labels from the engine's own attributes", () => {
+Deno.test("normalizeEvent() distinguishes labels from the engine's own attributes", () => {
   const attributes = { team: "a", exitCode: "3", containerExitCode: "3", podId: "" };
   const die = engineEvent("die", "c", { timeMs: T0_MS, attributes });
   const create = engineEvent("create", "c", { timeMs: T0_MS, attributes: { team: "a", exitCode: "3" } });
@@ -66,7 +66,7 @@ Deno.test("normalizeEvent() tells labels from the engine's own attributes", () =
   assertEquals(normalizeEvent(die, { engine: "podman" })?.labels, { team: "a" });
 });
 
-Deno.test("normalizeEvent() believes no attribute that is also a label on Docker, and every one on Podman", () => {
+Deno.test("normalizeEvent() ignores an attribute that is also a label on Docker, and reads it on Podman", () => {
   const knownLabels = { exitCode: "0", signal: "9" };
   const die = engineEvent("die", "c", { timeMs: T0_MS, attributes: { exitCode: "0" } });
   const kill = engineEvent("kill", "c", { timeMs: T0_MS, attributes: { signal: "9" } });

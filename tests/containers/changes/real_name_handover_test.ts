@@ -1,4 +1,4 @@
-/** A name that is used again while apex is cut off from a real engine, which forgets how that happened. */
+/** A name is used again while apex is disconnected from a real engine, which then forgets the events about it. */
 import { assertEquals } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { RealBridge } from "../../support/containers/real_bridge.ts";
@@ -7,7 +7,7 @@ import { FaultProxy } from "../../support/engines/fault_proxy.ts";
 import { TEST_ENGINES } from "../../support/engines/test_engines.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-/** Each of them gives two events; engines remember 256. */
+/** Each one gives two events; engines remember 256. */
 const FORGOTTEN_AFTER = 150;
 const AT_ONCE = 8;
 const HOST_CONFIG = { NetworkMode: "none" };
@@ -33,7 +33,7 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
       });
       await driver.start(old);
       await driver.untilLogged(old, "ready");
-      // As a stop begins: until its end is known not to be one, the verdict is held.
+      // A stop begins like this, so the verdict is held.
       await driver.kill(old, { signal: "SIGTERM" });
       await driver.untilTold(old, "destroy");
       await driver.create({ name: "fence", HostConfig: HOST_CONFIG });

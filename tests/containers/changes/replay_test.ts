@@ -1,14 +1,14 @@
 /**
- * Each recording of a real engine's stream, replayed at its own pace, gives exactly the events that are written down
- * beside it in tests/fixtures/expected-events.
+ * Each recording of a real engine's stream, replayed at its original pace, gives exactly the events in
+ * tests/fixtures/expected-events.
  */
 import { assertEquals } from "@std/assert";
 import type { ContainerInspect, EngineKind } from "../../../src/engine/engine_types.ts";
 import { EngineFeed, type InspectFacts, inspectOf, T0_MS } from "../../support/containers/engine_feed.ts";
 import { ANSWERS, expectedOf, readRecording, recordings } from "../../support/containers/recordings.ts";
 
-/** The same recording with every container gone at the inspect, where that makes a difference. */
-const GONE = ["docker-20.10.24/label-spoof", "docker-20.10.24/oom"];
+/** Recordings whose events differ when the container is removed before it is inspected. */
+const REMOVED = ["docker-20.10.24/label-spoof", "docker-20.10.24/oom"];
 
 async function replay(recording: string, facts: InspectFacts | undefined): Promise<string> {
   const kind: EngineKind = recording.startsWith("podman") ? "podman" : "docker";
@@ -38,8 +38,8 @@ for (const recording of await recordings()) {
   });
 }
 
-for (const recording of GONE) {
-  Deno.test(`the recording ${recording} gives the expected events when the container is gone`, async () => {
+for (const recording of REMOVED) {
+  Deno.test(`the recording ${recording} gives the expected events when the container is removed before the inspect`, async () => {
     assertEquals(await replay(recording, undefined), await expectedOf(`${recording}.gone`));
   });
 }

@@ -1,19 +1,19 @@
 /**
- * Each recording of a real engine's stream gives the same events when apex is restarted in the middle of it, wherever
- * that is: what was told is not told again, and what was held back is told in the next life.
+ * Each recording of a real engine's stream gives the same events when apex is restarted between any two of its events:
+ * published events are not repeated, and held ones are published after the restart.
  */
 import { assertEquals } from "@std/assert";
 import type { EngineKind } from "../../../src/engine/engine_types.ts";
 import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { inspectOf, T0_MS } from "../../support/containers/engine_feed.ts";
 import { ANSWERS, expectedOf, readRecording, recordings } from "../../support/containers/recordings.ts";
-import { Life } from "../../support/containers/restarted_feed.ts";
+import { RestartedFeed } from "../../support/containers/restarted_feed.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-/** More than a recording of one container has. */
+/** More than any recording of one container has events. */
 const MAX_CUTS = 24;
 
-/** Lives on one database take over from each other before the events of these positions. */
+/** Restarts apex, on one database, before the events at the positions `cuts`. */
 async function publishedOver(
   recording: string,
   { events, cuts, path }: { events: readonly EngineEvent[]; cuts: readonly number[]; path: string },
@@ -25,17 +25,17 @@ async function publishedOver(
   const lines: string[] = [];
   let from = 0;
   for (const to of [...cuts, events.length]) {
-    await using life = new Life({
+    await using run = new RestartedFeed({
       ...{ path, kind, nowMs: from === 0 ? msOf(0) : msOf(from - 1) + 1 },
       answer: (id) => facts && inspectOf(id, { ...facts, started: startedMs }),
     });
-    await life.replay(events.slice(0, from));
+    await run.replay(events.slice(0, from));
     for (let index = from; index < to; index++) {
-      life.feed.clock.advance(Math.max(0, msOf(index) - life.feed.clock.now()));
-      await life.say(events[index]!);
+      run.feed.clock.advance(Math.max(0, msOf(index) - run.feed.clock.now()));
+      await run.say(events[index]!);
     }
-    if (to === events.length) life.feed.clock.advance(5_000);
-    lines.push(...life.published.map((event) => JSON.stringify(event)));
+    if (to === events.length) run.feed.clock.advance(5_000);
+    lines.push(...run.published.map((event) => JSON.stringify(event)));
     from = to;
   }
   return lines.map((line) => `${line}\n`).join("");

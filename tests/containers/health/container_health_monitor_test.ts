@@ -1,10 +1,10 @@
-/** Health as the engine tells it: changes only, with their details, in their place among the container's events. */
+/** Health reported by the engine: only changes, with details, in order with the container's other events. */
 import { assertEquals } from "@std/assert";
 import type { HealthMonitorEvents } from "../../../src/containers/health/container_health_monitor.ts";
 import type { ContainerInspect } from "../../../src/engine/engine_types.ts";
 import { EngineFeed, inspectOf, T0_MS } from "../../support/containers/engine_feed.ts";
 
-/** What an inspect says when the last check ended at the beginning of the test. */
+/** An inspect of a container whose last check ended at the beginning of the test. */
 function checked(status: string, last: { exitCode?: number; output?: string } = {}): ContainerInspect {
   const inspect = inspectOf("web", { started: 0 });
   const time = new Date(T0_MS).toISOString();
@@ -15,7 +15,7 @@ function checked(status: string, last: { exitCode?: number; output?: string } = 
   };
 }
 
-/** The names of the monitor's own events, each with the status it tells. */
+/** Collects the names of the monitor's events, each with its status. */
 function listen(feed: EngineFeed): string[] {
   const seen: string[] = [];
   const names: (keyof HealthMonitorEvents)[] = [
@@ -31,7 +31,7 @@ function listen(feed: EngineFeed): string[] {
   return seen;
 }
 
-Deno.test("container:health tells changes only, each with the status before", async () => {
+Deno.test("container:health is emitted for changes only, with the previous status", async () => {
   await using feed = new EngineFeed("podman");
   feed.connect();
   feed.say("start", "web");
@@ -46,10 +46,10 @@ Deno.test("container:health tells changes only, each with the status before", as
     "health web healthy>unhealthy",
     "health web unhealthy>healthy",
   ]);
-  assertEquals(feed.inspected.length, 4, "only changes are asked about");
+  assertEquals(feed.inspected.length, 4, "only changes are inspected");
 });
 
-Deno.test("a container that is started anew begins with starting, which Docker does not say", async () => {
+Deno.test("a restarted container begins with starting, which Docker does not report", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -69,7 +69,7 @@ Deno.test("a container that is started anew begins with starting, which Docker d
   ]);
 });
 
-Deno.test("container:health tells what the last check said, cut at 4 KiB between two characters", async () => {
+Deno.test("container:health has the output of the last check, cut at 4 KiB between two characters", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -91,7 +91,7 @@ Deno.test("container:health tells what the last check said, cut at 4 KiB between
   });
 });
 
-Deno.test("what follows a change of health waits behind its details, for a second at most", async () => {
+Deno.test("changes after a health change wait for its details, for at most a second", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -107,7 +107,7 @@ Deno.test("what follows a change of health waits behind its details, for a secon
   feed.say("die", "other", { exitCode: "0" });
   await feed.settle();
   assertEquals(feed.take(), ["started web", "started other", "died other 0"]);
-  assertEquals(feed.tracker.registry.find("web")?.state, "running", "the registry says what was told");
+  assertEquals(feed.tracker.registry.find("web")?.state, "running", "the registry shows what was published");
   details.resolve(checked("healthy"));
   await feed.settle();
   assertEquals(feed.take(), ["health web starting>healthy", "died web 3"]);
@@ -124,7 +124,7 @@ Deno.test("what follows a change of health waits behind its details, for a secon
   assertEquals(feed.take(), ["health web starting>unhealthy", "removed web"]);
 });
 
-Deno.test("details of another status than the told one are left out", async () => {
+Deno.test("details that belong to another status are left out", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -135,7 +135,7 @@ Deno.test("details of another status than the told one are left out", async () =
   assertEquals([event?.type, event !== undefined && "lastCheckOutput" in event], ["container.health", false]);
 });
 
-Deno.test("hundreds of events behind a change of health: it goes out without details, and none is lost", async () => {
+Deno.test("when hundreds of events wait for the details of a health change, it is published without them", async () => {
   await using feed = new EngineFeed("podman");
   feed.connect();
   feed.say("start", "web");
@@ -146,7 +146,7 @@ Deno.test("hundreds of events behind a change of health: it goes out without det
   assertEquals(feed.tracker.registry.find("web299")?.health, "healthy");
 });
 
-Deno.test("monitoring begins with the first report of a run and ends with the run; each report is a check", async () => {
+Deno.test("monitoring begins with the first report of a run and ends with the run", async () => {
   await using feed = new EngineFeed("podman");
   const seen = listen(feed);
   feed.connect();

@@ -1,4 +1,4 @@
-/** The watch on what containers without a HEALTHCHECK use, with stats and time in the test's hand. */
+/** The watch on what containers without a HEALTHCHECK use. The test controls the statistics and the time. */
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   DEFAULT_HEALTH_WATCH,
@@ -44,13 +44,13 @@ Deno.test("afterCheck() needs enough failures in a row to be unhealthy, and one 
   ]);
 });
 
-/** A feed whose containers use what `stats` says, and that counts the checks. */
+/** A feed whose containers use what `stats` says. Counts the checks. */
 class Watched extends EngineFeed {
   stats: ContainerStats = CALM;
   checks = 0;
   underWay = 0;
   mostUnderWay = 0;
-  /** Holds each answer back until it resolves. */
+  /** Delays each answer until it resolves. */
   hold: Promise<unknown> | undefined;
 
   constructor() {
@@ -73,7 +73,7 @@ class Watched extends EngineFeed {
     this.connect();
   }
 
-  /** Lets the checks that are due be made, `times` in a row. */
+  /** Runs the checks that are due, `times` in a row. */
   async check(times = 1): Promise<void> {
     for (let i = 0; i < times; i++) {
       this.clock.advance(30_000);
@@ -93,7 +93,7 @@ Deno.test("the watch is off by default", async () => {
   assertEquals([feed.checks, feed.health.status(), DEFAULT_HEALTH_WATCH.enabled], [0, [], false]);
 });
 
-Deno.test("a watched container is unhealthy after enough checks over a limit, in events and registry alike", async () => {
+Deno.test("a watched container is unhealthy after enough checks over a limit, in events and registry", async () => {
   await using feed = new Watched();
   const checks: string[] = [];
   feed.health.on("health:check:success", ({ status }) => checks.push(`ok ${status}`));
@@ -135,7 +135,7 @@ Deno.test("a watched container is unhealthy after enough checks over a limit, in
   ]);
 });
 
-Deno.test("a container is watched as long as it runs, and begins anew when it is started again", async () => {
+Deno.test("a container is watched while it runs, and starts over when it is restarted", async () => {
   await using feed = new Watched();
   const monitoring: string[] = [];
   feed.health.on("monitoring:started", ({ containerName }) => monitoring.push(`started ${containerName}`));
@@ -157,7 +157,7 @@ Deno.test("a container is watched as long as it runs, and begins anew when it is
   assertEquals(monitoring, ["started web", "stopped web", "started web", "stopped web"]);
 });
 
-Deno.test("what a check finds after its container's end is told to nobody", async () => {
+Deno.test("a check that ends after its container is ignored", async () => {
   await using feed = new Watched();
   const answer = Promise.withResolvers<void>();
   feed.hold = answer.promise;
@@ -170,7 +170,7 @@ Deno.test("what a check finds after its container's end is told to nobody", asyn
   assertEquals(feed.take(), ["started web", "died web 0"]);
 });
 
-Deno.test("at most one check at a time of one container, and eight in all", async () => {
+Deno.test("at most one check of a container runs at a time, and eight in total", async () => {
   await using feed = new Watched();
   feed.hold = new Promise(() => {});
   feed.enable({ intervalMs: 1_000 });
@@ -179,7 +179,7 @@ Deno.test("at most one check at a time of one container, and eight in all", asyn
   feed.clock.advance(9_000);
   await feed.settle();
   assertEquals([feed.checks, feed.mostUnderWay], [8, 8]);
-  feed.clock.advance(1_000); // so long may a check take
+  feed.clock.advance(1_000); // not yet the time limit of a check
   await feed.settle();
   feed.hold = undefined;
   await feed.settle();
@@ -187,7 +187,7 @@ Deno.test("at most one check at a time of one container, and eight in all", asyn
   assertEquals(feed.health.status().length, 20);
 });
 
-Deno.test("a check that cannot be made says nothing, and is made again after the interval", async () => {
+Deno.test("a check that fails is ignored, and repeated after the interval", async () => {
   await using feed = new Watched();
   const stats = feed.manager.stats;
   feed.manager.stats = () => Promise.reject(new EngineError("engine away"));
@@ -200,7 +200,7 @@ Deno.test("a check that cannot be made says nothing, and is made again after the
   assertEquals(feed.take(), ["health web ?>healthy"]);
 });
 
-Deno.test("what the engine checks itself is not watched, whether inspect says so or a report", async () => {
+Deno.test("a container with checks of the engine is not watched, whether an inspect or a report shows them", async () => {
   await using feed = new Watched();
   feed.manager.inspect = (id) =>
     Promise.resolve({ ...inspectOf(id, id === "own" ? { health: "starting" } : {}) });
@@ -222,12 +222,12 @@ Deno.test("what the engine checks itself is not watched, whether inspect says so
   assertThrows(() => feed.health.add("web"), ApexError, "the engine checks its health");
 });
 
-Deno.test("add() and remove() work by hand, with limits of one's own, also while the watch is off", async () => {
+Deno.test("add() and remove() work with their own limits, also while the watch is off", async () => {
   await using feed = new Watched();
   feed.say("create", "idle");
   feed.say("start", "web");
   feed.say("start", "other");
-  assertThrows(() => feed.health.add("nobody"), ApexError, "no such container");
+  assertThrows(() => feed.health.add("missing"), ApexError, "no such container");
   assertThrows(() => feed.health.add("idle"), ApexError, "it does not run");
   assertThrows(() => feed.health.add("web", { memoryShareLimit: 1.5 }), ApexError, "memory share 1.5");
   feed.health.add("web", { memoryShareLimit: 0.05, failureThreshold: 1 });
@@ -238,7 +238,11 @@ Deno.test("add() and remove() work by hand, with limits of one's own, also while
   feed.health.configure({ enabled: true });
   await feed.settle();
   feed.health.configure({ enabled: false });
-  assertEquals(feed.health.status().map(({ containerId }) => containerId), ["web"], "what was added stays");
+  assertEquals(
+    feed.health.status().map(({ containerId }) => containerId),
+    ["web"],
+    "a container added by hand stays watched",
+  );
   feed.take();
   assertEquals([feed.health.remove("web"), feed.health.remove("web"), feed.health.remove("idle")], [
     true,
@@ -249,7 +253,7 @@ Deno.test("add() and remove() work by hand, with limits of one's own, also while
   assertEquals([feed.tracker.registry.find("web")?.health, feed.clock.pendingTimers], [undefined, 0]);
 });
 
-Deno.test("configure() counts for those that run already, and for those that are watched", async () => {
+Deno.test("configure() applies to running and to watched containers", async () => {
   await using feed = new Watched();
   feed.say("start", "web");
   feed.enable();
@@ -263,7 +267,7 @@ Deno.test("configure() counts for those that run already, and for those that are
   assertThrows(() => feed.health.configure({ failureThreshold: 1.5 }), ApexError, "failures 1.5");
 });
 
-Deno.test("a connection to another engine ends the watch on the containers of the one before", async () => {
+Deno.test("a connection to another engine ends the watch on the containers of the previous one", async () => {
   await using feed = new Watched();
   feed.enable();
   feed.say("start", "web");
@@ -272,7 +276,7 @@ Deno.test("a connection to another engine ends the watch on the containers of th
   assertEquals([feed.health.status(), feed.clock.pendingTimers], [[], 0]);
 });
 
-Deno.test("disposal in the middle of a check leaves no timer and no listener", async () => {
+Deno.test("disposal during a check leaves no timer and no listener", async () => {
   await using feed = new Watched();
   feed.hold = new Promise(() => {});
   feed.enable();

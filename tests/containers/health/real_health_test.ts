@@ -1,4 +1,4 @@
-/** Health on real engines: what their checks say, and what their containers use. */
+/** Health on real engines: from their checks, and from what their containers use. */
 import { assert, assertEquals } from "@std/assert";
 import type { ContainerHealthEvent } from "../../../src/containers/changes/container_events.ts";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
@@ -11,7 +11,7 @@ import { dockerAvailable, startDocker } from "../../support/engines/docker_engin
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
 import { within } from "../../support/within.ts";
 
-/** An engine on a busy machine needs seconds at most. */
+/** An engine on a busy machine needs some seconds. */
 const COMES_WITHIN_MS = 30_000;
 
 class Monitored implements AsyncDisposable {
@@ -48,7 +48,7 @@ class Monitored implements AsyncDisposable {
     return id;
   }
 
-  /** The next change of health. */
+  /** Resolves with the next change of health. */
   async next(): Promise<ContainerHealthEvent> {
     const came = Promise.withResolvers<ContainerHealthEvent>();
     this.health.on("container:health", came.resolve);
@@ -67,7 +67,7 @@ class Monitored implements AsyncDisposable {
   }
 }
 
-async function tellsWhatChecksSaid(socketPath: string): Promise<void> {
+async function reportsCheckResults(socketPath: string): Promise<void> {
   await using on = await Monitored.start(socketPath);
   const healthy = on.next();
   await on.run({
@@ -97,17 +97,16 @@ async function tellsWhatChecksSaid(socketPath: string): Promise<void> {
     },
   });
   const { status, failingStreak = 0, lastCheckExitCode, lastCheckOutput } = await unhealthy;
-  // Docker tells the exit code of a failed check as it was.
   assertEquals([status, lastCheckExitCode, lastCheckOutput?.trim()], ["unhealthy", 3, "not well"]);
   assert(failingStreak >= 2, `streak ${failingStreak}`);
 }
 
-Deno.test("embedded engine: container:health tells what the last check said", async () => {
+Deno.test("embedded engine: container:health has the result of the last check", async () => {
   await using engine = await TestEngine.start();
-  await tellsWhatChecksSaid(engine.socketPath);
+  await reportsCheckResults(engine.socketPath);
 });
 
-Deno.test("embedded engine: the watch finds containers healthy, and leaves those alone that have a HEALTHCHECK", async () => {
+Deno.test("embedded engine: the watch reports healthy containers, and skips those with a HEALTHCHECK", async () => {
   await using engine = await TestEngine.start();
   await using on = await Monitored.start(engine.socketPath);
   const ended = Promise.withResolvers<string>();
@@ -128,14 +127,14 @@ Deno.test({
   fn: async (t) => {
     await using docker = await startDocker();
     await t.step(
-      "container:health tells what the last check said",
-      () => tellsWhatChecksSaid(docker.socketPath),
+      "container:health has the result of the last check",
+      () => reportsCheckResults(docker.socketPath),
     );
-    await t.step("the watch finds a container unhealthy that uses much of its memory", async () => {
+    await t.step("the watch reports a container that uses much of its memory as unhealthy", async () => {
       await using on = await Monitored.start(docker.socketPath);
       const hog = on.next();
       on.health.configure({ enabled: true, intervalMs: 100, memoryShareLimit: 0.5, failureThreshold: 2 });
-      // Shared memory counts as memory, and stays.
+      // Shared memory counts as memory, and is not reclaimed.
       const script = "dd if=/dev/zero of=/dev/shm/full bs=1M count=24 && sleep 600";
       const id = await on.run({ name: "hog", cmd: ["sh", "-c", script], memoryBytes: 32 * 1024 * 1024 });
       const first = await hog;

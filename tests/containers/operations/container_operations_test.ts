@@ -1,4 +1,4 @@
-/** What apex does with containers, on real engines: that it is done, and that the engine's own event tells of it. */
+/** Operations on real engines: they are done, and the engine's own events are published. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import {
@@ -16,42 +16,42 @@ import {
 import { within } from "../../support/within.ts";
 
 const CHECKS: Checks = {
-  "each operation is done, and told by the engine's own event": async (operated) => {
+  "each operation is done, and published by the engine's own event": async (operated) => {
     const { manager } = operated;
     const created = await manager.create({
       ...SLEEPER,
-      name: "apex-task-life",
-      labels: { "apex.managed": "true", "apex.task-id": "life" },
+      name: "apex-task-t1",
+      labels: { "apex.managed": "true", "apex.task-id": "t1" },
     });
-    assertEquals([created.name, created.id.length], ["apex-task-life", 64]);
-    await operated.until("apex-task-life", "created");
+    assertEquals([created.name, created.id.length], ["apex-task-t1", 64]);
+    await operated.until("apex-task-t1", "created");
     await manager.start(created.id);
-    await manager.start(created.id); // It is so already.
-    await operated.until("apex-task-life", "started");
-    await manager.pause("apex-task-life");
+    await manager.start(created.id); // already so
+    await operated.until("apex-task-t1", "started");
+    await manager.pause("apex-task-t1");
     const inspect = await manager.inspect(created.id);
-    assertEquals([inspect.State.Status, inspect.Config.Labels?.["apex.task-id"]], ["paused", "life"]);
+    assertEquals([inspect.State.Status, inspect.Config.Labels?.["apex.task-id"]], ["paused", "t1"]);
     await manager.unpause(created.id.slice(0, 12));
     await manager.restart(created.id, { timeoutSeconds: 0 });
-    await manager.rename(created.id, "life-2");
+    await manager.rename(created.id, "renamed");
     await manager.kill(created.id, { signal: "SIGKILL" });
     assertEquals(await manager.wait(created.id), { exitCode: 137 });
     await manager.start(created.id);
     await manager.stop(created.id, { timeoutSeconds: 0 });
-    await manager.stop(created.id); // It is so already.
+    await manager.stop(created.id); // already so
     await manager.remove(created.id, { volumes: true });
-    await operated.until("life-2", /^removed \d+ unforced$/);
+    await operated.until("renamed", /^removed \d+ unforced$/);
     assertEquals(manager.find(created.id), undefined);
     assertEquals(operated.failures, []);
-    // Between TERM and KILL there was no time: either may have ended it.
+    // No time passed between TERM and KILL: either may have ended it.
     const withoutCode = (short: string) => short.replace(/^(stopped|removed) \d+/, "$1");
-    assertEquals(operated.of("apex-task-life").map(withoutCode), [
+    assertEquals(operated.of("apex-task-t1").map(withoutCode), [
       "created",
       "started",
       "stopped",
       "started",
     ]);
-    assertEquals(operated.of("life-2").map(withoutCode), [
+    assertEquals(operated.of("renamed").map(withoutCode), [
       "died 137",
       "started",
       "stopped",
@@ -69,7 +69,7 @@ const CHECKS: Checks = {
     await operated.until("stop", "stopped 4");
   },
 
-  "kill() sends the signal that is named": async (operated) => {
+  "kill() sends the given signal": async (operated) => {
     const script = "trap 'echo usr1; exit 5' USR1; echo ready; while :; do sleep 0.02; done";
     const id = await runReady(operated, { ...shell(script), name: "kill-usr1" });
     await operated.manager.kill(id, { signal: "USR1" });
@@ -78,20 +78,20 @@ const CHECKS: Checks = {
     assertStringIncludes((await said(operated, { id })).stdout, "usr1");
   },
 
-  "remove() tells whether it was by force, and nothing of others' removals": async (operated) => {
+  "remove() is published with `forced`, and another client's removal without it": async (operated) => {
     const { manager, client } = operated;
     await manager.remove(await run(operated, { ...SLEEPER, name: "rm-force" }), { force: true });
     await operated.until("rm-force", "removed 137 forced");
-    const theirs = await run(operated, { ...SLEEPER, name: "rm-theirs" });
-    await operated.until("rm-theirs", "started");
-    // A removal of ours that failed leaves no mark on theirs.
-    await assertRejects(() => manager.remove(theirs), ApexError, "cannot remove container rm-theirs: ");
-    const reply = await client.request("DELETE", `/containers/${theirs}`, { query: { force: true } });
+    const others = await run(operated, { ...SLEEPER, name: "rm-others" });
+    await operated.until("rm-others", "started");
+    // A failed removal of apex's own does not mark another client's.
+    await assertRejects(() => manager.remove(others), ApexError, "cannot remove container rm-others: ");
+    const reply = await client.request("DELETE", `/containers/${others}`, { query: { force: true } });
     await reply.body?.cancel();
-    await operated.until("rm-theirs", "removed 137");
+    await operated.until("rm-others", "removed 137");
   },
 
-  "create() asks for what its spec says": async (operated) => {
+  "create() creates what its spec says": async (operated) => {
     const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" });
     try {
       await Deno.writeTextFile(`${dir}/file`, "mounted\n");
@@ -108,7 +108,7 @@ const CHECKS: Checks = {
       assertEquals(await within(ENDS_WITHIN_MS, "its end", operated.manager.wait(id)), { exitCode: 0 });
       const { stdout, stderr } = await said(operated, { id });
       const [place, ...rest] = stdout.split("\n");
-      // The embedded engine mounts nothing: the directory is where it is.
+      // The embedded engine mounts nothing: the directory keeps its path.
       const expectedPlace = (await operated.client.identify()).kind === "embedded" ? dir : "/workspace";
       assertEquals([place, rest, stderr], [expectedPlace, ["mounted", "1-two words", ""], "warn\n"]);
       const { HostConfig, Config } = await operated.manager.inspect(id) as unknown as {
@@ -122,13 +122,13 @@ const CHECKS: Checks = {
     }
   },
 
-  "create() tells the name that the engine made up": async (operated) => {
+  "create() returns the name that the engine chose": async (operated) => {
     const { id, name } = await operated.manager.create(SLEEPER);
     assertEquals((await operated.manager.inspect(id)).Name, `/${name}`);
     await operated.until(name, "created");
   },
 
-  "of removals at the same time none has failed, and a later one has": async (operated) => {
+  "concurrent removals all succeed, and a later one fails": async (operated) => {
     const { manager } = operated;
     const id = await run(operated, { ...SLEEPER, name: "rm-twice" });
     await Promise.all([1, 2, 3].map(() => manager.remove(id, { force: true })));
@@ -138,12 +138,12 @@ const CHECKS: Checks = {
     assertEquals(operated.failures, ["remove container:removed"]);
   },
 
-  "a container that removes itself does so": async (operated) => {
+  "an auto-removed container is removed": async (operated) => {
     await run(operated, { ...BASE, cmd: ["true"], name: "auto-remove", autoRemove: true });
     await operated.until("auto-remove", "removed 0");
   },
 
-  "exec() runs a command and tells how it ended": async (operated) => {
+  "exec() runs a command and returns its result": async (operated) => {
     const { manager } = operated;
     const id = await run(operated, { ...SLEEPER, name: "exec" });
     const script = 'echo "$A"; pwd; echo "$0" >&2; exit 7';
@@ -160,16 +160,16 @@ const CHECKS: Checks = {
     ]);
   },
 
-  "exec() keeps a megabyte of output and lets the command say the rest": async (operated) => {
+  "exec() keeps a megabyte of output and discards the rest": async (operated) => {
     const id = await run(operated, { ...SLEEPER, name: "exec-much" });
     const result = await operated.manager.exec(id, ["head", "-c", "3000000", "/dev/zero"]);
     assertEquals([result.exitCode, result.stdout.length, result.truncated], [0, 1_048_576, true]);
   },
 };
 
-/** What only an engine that isolates can do; the embedded one refuses it by name. */
+/** Needs an engine that isolates containers; the embedded engine refuses these options by name. */
 const ON_DOCKER: Checks = {
-  "create() asks for limits, a mount and an init": async (operated) => {
+  "create() sets limits, a mount and an init": async (operated) => {
     const id = await run(operated, {
       ...SLEEPER,
       name: "limited",

@@ -1,4 +1,4 @@
-/** What apex asks about containers, on real engines. */
+/** Questions about containers, on real engines. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import {
@@ -15,7 +15,7 @@ import {
 import { within } from "../../support/within.ts";
 
 const CHECKS: Checks = {
-  "logs() tells what was said, by stream, from where one wants it": async (operated) => {
+  "logs() yields the output by stream, from the requested start": async (operated) => {
     const id = await run(operated, { ...shell("echo a; echo b; echo c >&2"), name: "logs" });
     await within(ENDS_WITHIN_MS, "its end", operated.manager.wait(id));
     assertEquals(await said(operated, { id }), { stdout: "a\nb\n", stderr: "c\n" });
@@ -52,7 +52,9 @@ const CHECKS: Checks = {
     }
   },
 
-  "stats() tells what a container uses, and nothing of one that does not run": async (operated) => {
+  "stats() returns what a running container uses, and nothing for one that does not run": async (
+    operated,
+  ) => {
     const { id } = await operated.manager.create({ ...SLEEPER, name: "stats" });
     const { memoryBytes: _none, pids: _noPids, ...idle } = await operated.manager.stats(id);
     assertEquals([_none ?? 0, _noPids ?? 0, "cpuPercent" in idle], [0, 0, false]);
@@ -62,10 +64,10 @@ const CHECKS: Checks = {
     assertEquals(pids, 1);
   },
 
-  "find() finds by id, name and the beginning of an id": async (operated) => {
+  "find() finds by id, name and prefix of an id": async (operated) => {
     const { manager } = operated;
     const ids: string[] = [];
-    // With 17 ids two begin with the same digit.
+    // Of 17 ids, two begin with the same digit.
     for (let index = 0; index < 17; index++) {
       ids.push((await manager.create({ ...SLEEPER, name: `find-${index}` })).id);
       await operated.until(`find-${index}`, "created");
@@ -78,16 +80,16 @@ const CHECKS: Checks = {
     const digit = digits.find((each, index) => digits.indexOf(each) !== index) ?? "";
     const error = assertThrows(() => manager.find(digit), ApexError);
     assertEquals(error.code, "conflict");
-    // A name that is the beginning of an id means the name.
+    // A name takes precedence over a prefix of an id.
     await manager.rename(ids[1] ?? "", first.slice(0, 12));
-    await manager.start(ids[1] ?? ""); // A fence: its event follows that of the new name.
+    await manager.start(ids[1] ?? ""); // a fence: its event follows that of the rename
     await operated.until(first.slice(0, 12), "started");
     assertEquals(manager.find(first.slice(0, 12))?.id, ids[1]);
   },
 };
 
 const ON_DOCKER: Checks = {
-  "stats() tells the limits": async (operated) => {
+  "stats() returns the limits": async (operated) => {
     const id = await run(operated, {
       ...SLEEPER,
       name: "limits",
@@ -98,7 +100,7 @@ const ON_DOCKER: Checks = {
     assertEquals([memoryLimitBytes, pidsLimit], [64 * 1024 * 1024, 50]);
   },
 
-  "logs() of a container with a terminal are raw": async (operated) => {
+  "logs() of a container with a terminal yields raw output": async (operated) => {
     const id = await run(operated, { ...shell("echo out; echo err >&2"), name: "tty", tty: true });
     await within(ENDS_WITHIN_MS, "its end", operated.manager.wait(id));
     assertEquals(await said(operated, { id }), { stdout: "out\r\nerr\r\n", stderr: "" });

@@ -20,7 +20,7 @@ const GONE = httpReply(404, { message: `No such container: ${ID}` });
 /** The engine closes the connection without a reply. */
 const SILENCE = undefined;
 
-/** Every wait is over at once. */
+/** Every delay ends at once. */
 const IMMEDIATE_CLOCK: Clock = {
   now: () => 0,
   after(_ms, callback) {

@@ -3,12 +3,12 @@ import type { ContainerSpec } from "../../../src/containers/operations/container
 import { createBody } from "../../../src/containers/operations/create_body.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 
-/** As it crosses the socket. */
+/** The body as it is sent. */
 function sent(spec: ContainerSpec): unknown {
   return JSON.parse(JSON.stringify(createBody(spec)));
 }
 
-Deno.test("createBody() leaves to image and engine what was not asked for", () => {
+Deno.test("createBody() leaves unspecified options to the image and the engine", () => {
   assertEquals(sent({ image: "busybox" }), {
     Image: "busybox",
     Labels: {},
@@ -19,7 +19,7 @@ Deno.test("createBody() leaves to image and engine what was not asked for", () =
   });
 });
 
-Deno.test("createBody() puts everything into the engine's words", () => {
+Deno.test("createBody() translates every option", () => {
   const spec: ContainerSpec = {
     image: "localhost:5000/a/b:1",
     name: "apex-task-t1",
@@ -91,7 +91,7 @@ Deno.test("createBody() puts everything into the engine's words", () => {
   });
 });
 
-Deno.test("createBody() mounts the project's directory and works there, unless told otherwise", () => {
+Deno.test("createBody() mounts the project directory and works there, unless `workdir` is set", () => {
   const mounts = [{ source: "/a", target: "/b", readOnly: true }];
   const spec = { image: "a", mounts, projectDir: "/home/me/x" };
   const body = createBody(spec) as { WorkingDir: string; HostConfig: { Mounts: { Target: string }[] } };
@@ -100,13 +100,13 @@ Deno.test("createBody() mounts the project's directory and works there, unless t
   assertEquals(createBody({ ...spec, workdir: "/y" }).WorkingDir, "/y");
 });
 
-Deno.test("createBody() works in the project's directory itself where the engine cannot mount", () => {
+Deno.test("createBody() works in the project directory itself if the engine cannot mount", () => {
   const traits = { canMount: false, hasInit: false };
   const { WorkingDir, HostConfig } = createBody({ image: "a", projectDir: "/home/me/x" }, traits);
   assertEquals({ WorkingDir, HostConfig }, { WorkingDir: "/home/me/x", HostConfig: { AutoRemove: false } });
 });
 
-Deno.test("createBody() asks for an init where the engine has one, and as it is told to", () => {
+Deno.test("createBody() uses an init if the engine has one, or as the spec says", () => {
   const asked = (init: NonNullable<ContainerSpec["init"]>, hasInit: boolean): unknown => {
     const { HostConfig } = createBody({ image: "a", init }, { canMount: true, hasInit });
     return (HostConfig as { Init?: boolean }).Init;
@@ -115,14 +115,14 @@ Deno.test("createBody() asks for an init where the engine has one, and as it is 
   assertEquals([asked(true, false), asked(false, true)], [true, false]);
 });
 
-Deno.test("createBody() takes an image by its id", () => {
+Deno.test("createBody() accepts an image's id", () => {
   const id = "ab".repeat(32);
   for (const image of [id, `sha256:${id}`]) {
     assertEquals((sent({ image }) as { Image: string }).Image, image);
   }
 });
 
-Deno.test("createBody() refuses what no engine takes, naming the value", () => {
+Deno.test("createBody() refuses what no engine accepts, naming the value", () => {
   const mount = (source: string, target: string) => ({ mounts: [{ source, target }] });
   const cases: [Partial<ContainerSpec>, string][] = [
     [{ image: "" }, '""'],
@@ -176,7 +176,7 @@ Deno.test("createBody() refuses what no engine takes, naming the value", () => {
   }
 });
 
-Deno.test("createBody() asks for all GPUs, and for some by their ids", () => {
+Deno.test("createBody() requests all GPUs, a number of them, or some by id", () => {
   const requests = (gpus: ContainerSpec["gpus"]) =>
     (sent({ image: "a", ...(gpus && { gpus }) }) as { HostConfig: Record<string, unknown> }).HostConfig
       .DeviceRequests;
@@ -185,7 +185,7 @@ Deno.test("createBody() asks for all GPUs, and for some by their ids", () => {
   assertEquals(requests(["0", "GPU-3a"]), [{ ...request, Count: 0, DeviceIDs: ["0", "GPU-3a"] }]);
 });
 
-Deno.test("createBody() takes what is just within the limits", () => {
+Deno.test("createBody() accepts values at the limits", () => {
   const spec = { cpus: 0.01, memoryBytes: 6 * 1024 * 1024, pidsLimit: 1, name: "ab" };
   assertEquals((sent({ image: "a", ...spec }) as { HostConfig: unknown }).HostConfig, {
     AutoRemove: false,

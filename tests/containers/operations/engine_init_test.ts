@@ -1,4 +1,4 @@
-/** A container with an init, on engines that have one and on those that do not. */
+/** Containers with an init, on engines with and without one. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { ContainerSpec } from "../../../src/containers/operations/container_spec.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
@@ -7,7 +7,7 @@ import { isInstalled } from "../../support/daemons/own_daemon.ts";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { podmanAvailable, startPodman } from "../../support/engines/podman_engine.ts";
 
-/** Runs a container to its end; whether it has an init, and its exit code. */
+/** Runs a container to its end. Returns whether it had an init, and its exit code. */
 async function runWith(
   { manager }: OperatedManager,
   spec: Pick<ContainerSpec, "image" | "init">,
@@ -22,7 +22,7 @@ async function runWith(
 const image = "busybox:local";
 
 Deno.test({
-  name: "create() makes an init where Docker has one, and none where it cannot be run",
+  name: "create() uses Docker's init, and none where it cannot be run",
   ignore: !await dockerAvailable() || !await isInstalled("docker-init"),
   async fn() {
     {
@@ -40,7 +40,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "create() does without an init where Podman has none",
+  name: "create() uses no init if Podman has none",
   ignore: !await podmanAvailable() || await isInstalled("catatonit"),
   async fn() {
     await using podman = await startPodman();

@@ -1,4 +1,4 @@
-/** Creating a container of an image that is not there: the image is pulled, once, and then it is created. */
+/** Creation of a container whose image is missing: the image is pulled once, then the container is created. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
@@ -18,7 +18,7 @@ const CREATED = httpReply(201, { Id: "ab".repeat(32), Warnings: null });
 const NO_IMAGE = httpReply(404, { message: "No such image: busybox:latest" });
 const PULLED = httpReply(200, '{"status":"Pulling from library/busybox","id":"latest"}\n{"status":"Done"}\n');
 
-/** A manager of an engine whose replies to `create` and pulls are these, one after the other. */
+/** A manager on an engine that gives these replies to `create` requests and pulls, in order. */
 class Scripted implements AsyncDisposable {
   readonly asked: string[] = [];
   readonly manager: ContainerManager;
@@ -51,23 +51,23 @@ class Scripted implements AsyncDisposable {
 const CREATE = "POST /containers/create";
 const PULL = "POST /images/create";
 
-Deno.test("create() pulls an image that is missing, and tells how far it is", async () => {
+Deno.test("create() pulls a missing image, and reports the progress", async () => {
   await using engine = await Scripted.with(NO_IMAGE, PULLED, CREATED);
-  const told: string[] = [];
+  const progress: string[] = [];
   const { id } = await engine.manager.create({ image: "busybox", name: "web" }, {
     onPullProgress: ({ status }) => {
-      told.push(status);
-      throw new Error("a listener that fails harms nobody");
+      progress.push(status);
+      throw new Error("a failing listener must not affect the pull");
     },
   });
-  assertEquals([id, engine.asked, told], [
+  assertEquals([id, engine.asked, progress], [
     "ab".repeat(32),
     [CREATE, PULL, CREATE],
     ["Pulling from library/busybox", "Done"],
   ]);
 });
 
-Deno.test("create() does not pull for any other refusal, nor an image that is named by its id", async () => {
+Deno.test("create() does not pull after other refusals, or for an image id", async () => {
   const cases = [
     ["busybox", httpReply(404, { message: "network x not found" })],
     ["busybox", httpReply(409, { message: "No such image, but the name is in use" })],
@@ -80,14 +80,14 @@ Deno.test("create() does not pull for any other refusal, nor an image that is na
   }
 });
 
-Deno.test("create() pulls once: an image that is missing after that stays so", async () => {
+Deno.test("create() pulls once, and rejects if the image is still missing", async () => {
   await using engine = await Scripted.with(NO_IMAGE, PULLED, NO_IMAGE);
   const error = await assertRejects(() => engine.manager.create({ image: "busybox" }), EngineError);
   assertStringIncludes(error.message, "cannot create a container of image busybox: No such image");
   assertEquals([engine.asked, error.code], [[CREATE, PULL, CREATE], "not_found"]);
 });
 
-Deno.test("create() pulls first where it always has to, and never where it must not", async () => {
+Deno.test("create() obeys the pull policy", async () => {
   await using always = await Scripted.with(PULLED, CREATED);
   await always.manager.create({ image: "busybox", name: "web" }, { pull: "always" });
   assertEquals(always.asked, [PULL, CREATE]);
@@ -103,7 +103,7 @@ Deno.test("create() pulls first where it always has to, and never where it must 
   assertEquals(never.asked, [CREATE]);
 });
 
-Deno.test("create() does not create any more once its signal has aborted during the pull", async () => {
+Deno.test("create() does not create after an abort during the pull", async () => {
   await using engine = await Scripted.with(NO_IMAGE, PULLED, CREATED);
   const abort = new AbortController();
   const create = engine.manager.create({ image: "busybox", name: "web" }, {
@@ -115,7 +115,7 @@ Deno.test("create() does not create any more once its signal has aborted during 
 });
 
 Deno.test({
-  name: "create() pulls an image that is missing from its registry on Docker",
+  name: "create() pulls a missing image on Docker, and rejects if its registry lacks it",
   ignore: !await dockerAvailable(),
   fn: async () => {
     await using temp = await TempDir.make();
@@ -133,19 +133,19 @@ Deno.test({
     assertStringIncludes(error.message, "manifest unknown");
     assertEquals(operated.failures, ["create container:created"]);
 
-    const told: PullProgress[] = [];
+    const reports: PullProgress[] = [];
     const { id } = await within(
       60_000,
       "the pull",
       manager.create({ ...missing, image: registry.image, name: "pulled" }, {
-        onPullProgress: (progress) => told.push(progress),
+        onPullProgress: (report) => reports.push(report),
       }),
     );
     await manager.start(id);
     assertEquals(await within(30_000, "its end", manager.wait(id)), { exitCode: 0 });
-    assert(told.every(({ image }) => image === registry.image));
-    const layers = told.filter(({ layer }) => layer !== undefined);
-    assert(layers.some(({ status }) => status === "Pull complete"), JSON.stringify(told));
+    assert(reports.every(({ image }) => image === registry.image));
+    const layers = reports.filter(({ layer }) => layer !== undefined);
+    assert(layers.some(({ status }) => status === "Pull complete"), JSON.stringify(reports));
     assert(layers.some(({ totalBytes = 0, currentBytes = 0 }) => totalBytes > 0 && currentBytes > 0));
     assertEquals(new Set(layers.map(({ layer }) => layer)).size, 1);
     await manager.remove(id, { force: true });

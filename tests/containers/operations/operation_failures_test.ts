@@ -1,4 +1,4 @@
-/** What fails, on real engines: it is told, and rejects with the engine's reason. */
+/** Failing operations on real engines: each failure is published, and rejects with the engine's reason. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { ContainerOperationFailedEvent } from "../../../src/containers/changes/container_events.ts";
 import type { ContainerSpec } from "../../../src/containers/operations/container_spec.ts";
@@ -17,7 +17,7 @@ import {
 import { within } from "../../support/within.ts";
 
 const CHECKS: Checks = {
-  "exec() gives up after its timeout, and tells so": async (operated) => {
+  "exec() rejects with `timeout` after its timeout": async (operated) => {
     const id = await run(operated, { ...SLEEPER, name: "exec-long" });
     const exec = () => operated.manager.exec(id, ["sleep", "300"], { timeoutMs: 300 });
     const error = await assertRejects(() => within(ENDS_WITHIN_MS, "the timeout", exec()), ApexError);
@@ -26,7 +26,7 @@ const CHECKS: Checks = {
     assertEquals(operated.failures, ["exec container:operation_failed"]);
   },
 
-  "an operation whose signal aborts rejects with its reason, and has not failed": async (operated) => {
+  "an aborted operation rejects with the abort reason, and no failure is published": async (operated) => {
     const { manager } = operated;
     const id = await runReady(operated, {
       ...shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"),
@@ -54,7 +54,7 @@ const CHECKS: Checks = {
       said(operated, { id, follow: true, abort: later.signal }),
     ];
     const settled = Promise.allSettled(waits);
-    // The exec runs: all of them are under way.
+    // The exec runs, so all operations are under way.
     await manager.exec(id, ["true"]);
     later.abort(new RangeError("enough"));
     const outcomes = await within(ENDS_WITHIN_MS, "their ends", settled);
@@ -76,7 +76,7 @@ const CHECKS: Checks = {
       [{ memoryBytes: 1 }, "usage", "memory limit 1: "],
       [{ workdir: "relative" }, "usage", '"relative"'],
       [{ mounts: [{ source: "/apx-not-there", target: "/x" }] }, "engine", "/apx-not-there"],
-      // Docker: more than there are. The embedded engine limits none.
+      // More CPUs than Docker has. The embedded engine refuses limits.
       [{ cpus: 4_096 }, "engine", "cpus"],
     ];
     for (const [index, [part, code, words]] of cases.entries()) {
@@ -85,7 +85,7 @@ const CHECKS: Checks = {
       assertEquals(error.code, code, error.message);
       assertStringIncludes(error.message, `cannot create container ${spec.name}: `);
       assertStringIncludes(error.message.toLowerCase(), words.toLowerCase());
-      const failure = operated.told.at(-1);
+      const failure = operated.emitted.at(-1);
       assertEquals(failure?.name, "container:created");
       assertFailure(failure?.event, {
         operation: "create",
@@ -95,18 +95,18 @@ const CHECKS: Checks = {
         error: error.message,
       });
     }
-    assertEquals(operated.told.length, cases.length);
+    assertEquals(operated.emitted.length, cases.length);
     assertEquals((await operated.client.listContainers()).length, before);
   },
 
-  "each operation that fails is told, and then rejects with the engine's reason": async (operated) => {
+  "each failed operation is published, and then rejects with the engine's reason": async (operated) => {
     const { manager } = operated;
     const name = "apex-task-fails";
     const spec = { ...SLEEPER, name, labels: { "apex.task-id": "fails" } };
     const { id } = await manager.create(spec);
     await operated.until(name, "created");
     const known = { containerId: id, containerName: name, image: BASE.image, taskId: "fails" };
-    const unknown = { containerName: "gone" };
+    const unknown = { containerName: "missing" };
     const cases: [() => Promise<unknown>, Partial<ContainerOperationFailedEvent>, ErrorCode, string][] = [
       [
         () => manager.create(spec),
@@ -115,14 +115,29 @@ const CHECKS: Checks = {
         "in use",
       ],
       [
-        () => manager.start("gone"),
+        () => manager.start("missing"),
         { operation: "start", ...unknown },
         "not_found",
-        "No such container: gone",
+        "No such container: missing",
       ],
-      [() => manager.stop("gone"), { operation: "stop", ...unknown }, "not_found", "No such container: gone"],
-      [() => manager.restart("gone"), { operation: "restart", ...unknown }, "not_found", "No such container"],
-      [() => manager.remove("gone"), { operation: "remove", ...unknown }, "not_found", "No such container"],
+      [
+        () => manager.stop("missing"),
+        { operation: "stop", ...unknown },
+        "not_found",
+        "No such container: missing",
+      ],
+      [
+        () => manager.restart("missing"),
+        { operation: "restart", ...unknown },
+        "not_found",
+        "No such container",
+      ],
+      [
+        () => manager.remove("missing"),
+        { operation: "remove", ...unknown },
+        "not_found",
+        "No such container",
+      ],
       [() => manager.kill(id), { operation: "kill", ...known }, "conflict", "is not running"],
       [() => manager.kill(id, { signal: "NOPE" }), { operation: "kill", ...known }, "engine", "NOPE"],
       [() => manager.pause(name), { operation: "pause", ...known }, "conflict", "is not running"],
@@ -145,22 +160,22 @@ const CHECKS: Checks = {
       remove: "container:removed",
     };
     for (const [act, expected, code, words] of cases) {
-      const before = operated.told.length;
+      const before = operated.emitted.length;
       const { containerId, ...rest } = expected;
-      let toldBefore = -1;
+      let emittedBefore = -1;
       const failing = act().catch((error: unknown) => {
-        toldBefore = operated.told.length;
+        emittedBefore = operated.emitted.length;
         throw error;
       });
       const error = await assertRejects(() => failing, ApexError);
       assertEquals(error.code, code, error.message);
       assertStringIncludes(error.message, words);
       assertEquals(
-        toldBefore,
+        emittedBefore,
         before + 1,
-        `${expected.operation} tells of its failure, once, before it rejects`,
+        `${expected.operation} emits its failure, once, before it rejects`,
       );
-      const failure = operated.told.at(-1);
+      const failure = operated.emitted.at(-1);
       assertEquals(failure?.name, eventNames[expected.operation ?? ""] ?? "container:operation_failed");
       assertFailure(failure?.event, {
         ...rest,
@@ -170,7 +185,9 @@ const CHECKS: Checks = {
     }
   },
 
-  "a start that fails right after the creation knows the container and its task": async (operated) => {
+  "a start that fails right after the creation is published with the container's id and task": async (
+    operated,
+  ) => {
     const { manager } = operated;
     const { id, name } = await manager.create({
       ...BASE,
@@ -180,32 +197,35 @@ const CHECKS: Checks = {
     const error = await assertRejects(() => manager.start(id), ApexError);
     assertStringIncludes(error.message, "cannot start container apex-task-typo: ");
     assertStringIncludes(error.message, "apx-no-such-command");
-    const failure = operated.told.find(({ event }) => !event.success);
+    const failure = operated.emitted.find(({ event }) => !event.success);
     assertEquals(failure?.name, "container:started");
     const subject = { containerId: id, containerName: name, image: BASE.image, taskId: "typo" };
     assertFailure(failure?.event, { operation: "start", ...subject, error: error.message });
     await manager.remove(id);
     await operated.until(name, "removed unforced");
-    // Also of one that is gone, as long as it is remembered.
+    // The same for a removed container, as long as it is known.
     await assertRejects(() => manager.stop(id), ApexError, "cannot stop container apex-task-typo: ");
-    assertFailure(operated.told.at(-1)?.event, { operation: "stop", ...subject, error: undefined });
+    assertFailure(operated.emitted.at(-1)?.event, { operation: "stop", ...subject, error: undefined });
   },
 
-  "questions that fail reject with the engine's reason, and tell nothing": async (operated) => {
+  "failing questions reject with the engine's reason, and emit nothing": async (operated) => {
     const { manager } = operated;
     const questions: [() => Promise<unknown>, string][] = [
-      [() => manager.inspect("gone"), "cannot inspect container gone: "],
-      [() => manager.stats("gone"), "cannot read the statistics of container gone: "],
-      [() => manager.wait("gone"), "cannot wait for container gone: "],
-      [() => said(operated, { id: "gone" }), "cannot read the output of container gone: "],
-      [() => said(operated, { id: "gone", follow: true }), "cannot read the output of container gone: "],
+      [() => manager.inspect("missing"), "cannot inspect container missing: "],
+      [() => manager.stats("missing"), "cannot read the statistics of container missing: "],
+      [() => manager.wait("missing"), "cannot wait for container missing: "],
+      [() => said(operated, { id: "missing" }), "cannot read the output of container missing: "],
+      [
+        () => said(operated, { id: "missing", follow: true }),
+        "cannot read the output of container missing: ",
+      ],
     ];
     for (const [ask, words] of questions) {
       const error = await assertRejects(ask, ApexError);
       assertEquals(error.code, "not_found");
       assertStringIncludes(error.message, words);
     }
-    assertEquals(operated.told, []);
+    assertEquals(operated.emitted, []);
   },
 };
 
@@ -220,4 +240,4 @@ function assertFailure(
   assert(Math.abs(timestamp.getTime() - Date.now()) < 60_000);
 }
 
-await testOnEngines("ContainerManager tells of what fails", { checks: CHECKS });
+await testOnEngines("ContainerManager's failing operations", { checks: CHECKS });

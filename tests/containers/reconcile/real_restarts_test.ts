@@ -1,4 +1,4 @@
-/** dockerd goes down and comes back, again and again, while hundreds of containers exit: each end is told once. */
+/** dockerd restarts repeatedly while hundreds of containers exit: each exit is published once. */
 import { assert, assertEquals } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { RealBridge } from "../../support/containers/real_bridge.ts";
@@ -9,16 +9,16 @@ import { soakCount } from "../../support/soak.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const CONTAINERS = soakCount({ usual: 60, soak: 200 });
-/** In each of them dockerd is restarted once: killed, and ended in order, in turns. */
+/** dockerd is restarted once per round: killed and shut down in turns. */
 const ROUNDS = soakCount({ usual: 3, soak: 10 });
-/** More at once only make each of them slower. */
+/** More concurrent requests only make each of them slower. */
 const AT_ONCE = 8;
 
-/** dockerd's own word for the code of a container that exited in the very moment in which it went down itself. */
+/** The exit code that dockerd reports for a container that exited while dockerd went down. */
 const LOST_BY_ENGINE = 255;
 const MAX_LOST_BY_ENGINE = 10;
 
-/** A container that exits, when it is told to, with a code that no other one has. */
+/** A container that exits with a unique code when a file appears. */
 interface Exiting {
   readonly name: string;
   readonly code: number;
@@ -26,7 +26,7 @@ interface Exiting {
 }
 
 Deno.test({
-  name: `${CONTAINERS} exits amid ${ROUNDS} restarts of dockerd are told once each, with their codes`,
+  name: `${CONTAINERS} exits amid ${ROUNDS} restarts of dockerd are published once each, with their codes`,
   ignore: !await dockerAvailable(),
   fn: async () => {
     await using dir = await TempDir.make();
@@ -39,7 +39,7 @@ Deno.test({
     const begin = async (code: number): Promise<Exiting> => {
       const name = `exit-${code}`;
       const script =
-        `until [ -e ${dir.path}/go-${code} ]; do sleep 0.05; done; echo > ${dir.path}/gone-${code}; exit ${code}`;
+        `until [ -e ${dir.path}/go-${code} ]; do sleep 0.05; done; echo > ${dir.path}/exited-${code}; exit ${code}`;
       const id = await driver.create({
         name,
         Cmd: ["sh", "-c", script],
@@ -52,10 +52,10 @@ Deno.test({
     const release = async (container: Exiting): Promise<void> => {
       await Deno.writeTextFile(dir.join(`go-${container.code}`), "");
     };
-    /** Their last words are on the host's side, where they can be read without dockerd. */
-    const haveGone = async (containers: readonly Exiting[]): Promise<void> => {
+    /** The containers write files on the host, which show their exits while dockerd is down. */
+    const haveExited = async (containers: readonly Exiting[]): Promise<void> => {
       for (const { name, code } of containers) {
-        await eventually(() => exists(dir.join(`gone-${code}`)), `the end of ${name}`);
+        await eventually(() => exists(dir.join(`exited-${code}`)), `the end of ${name}`);
       }
     };
 
@@ -71,7 +71,7 @@ Deno.test({
       await (round % 2 === 0 ? docker.kill() : docker.stop());
       await bridge.untilLost(round + 1);
       await Promise.all(whileDown!.map(release));
-      await haveGone(whileDown!);
+      await haveExited(whileDown!);
       await docker.restart();
       await Promise.all(after!.map(release));
       for (const { name } of containers) await bridge.until(name, 3);
@@ -79,7 +79,7 @@ Deno.test({
         const isFence = container === containers.at(-1);
         ended.push({ ...container, isFence, engineSays: await driver.wait(container.id) });
       }
-      // What the stream tells after it is the fence.
+      // The removal, which the stream reports, is the fence.
       const { name, id } = containers.at(-1)!;
       await driver.remove(id);
       await bridge.until(name, 4);
@@ -87,12 +87,14 @@ Deno.test({
     let lost = 0;
     for (const { name, code, isFence, engineSays } of ended) {
       assert(engineSays === code || engineSays === LOST_BY_ENGINE, `${name} ended with ${engineSays}`);
-      // Whether the stream told it or a comparison found it out is another matter; so is which signal a code may stand for.
-      const told = bridge.of(name).map((event) => event.replace(" reconciled", "").replace(/ SIG[A-Z]+/, ""));
-      // What dockerd has lost it may have told before.
-      const said = told.includes(`died ${code}`) ? code : engineSays;
+      // Ignores whether the stream or a comparison found an exit, and which signal its code may stand for.
+      const published = bridge.of(name).map((event) =>
+        event.replace(" reconciled", "").replace(/ SIG[A-Z]+/, "")
+      );
+      // dockerd may have reported the right code before it lost it.
+      const said = published.includes(`died ${code}`) ? code : engineSays;
       const removed = isFence ? [`removed ${said}`] : [];
-      assertEquals(told, ["created", "started", `died ${said}`, ...removed], name);
+      assertEquals(published, ["created", "started", `died ${said}`, ...removed], name);
       if (said !== code) lost++;
     }
     assert(lost <= MAX_LOST_BY_ENGINE, `${lost} codes were lost`);
@@ -100,7 +102,7 @@ Deno.test({
   },
 });
 
-/** Does it for all, a few at once; results in order. */
+/** Does the work for all items, a few concurrently. Returns the results in order. */
 async function inLanes<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   const left = items.entries();

@@ -1,4 +1,4 @@
-/** What comparing with the engine makes of an interrupted stream, and what late events of that stream may still add. */
+/** What a comparison publishes after an interrupted stream, and what late events of that stream may add. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { readSummary } from "../../../src/containers/changes/inspect_facts.ts";
 import type { ContainerInspect, ContainerSummary } from "../../../src/engine/engine_types.ts";
@@ -15,18 +15,18 @@ type Event = readonly [atMs: number, action: string, attributes?: Record<string,
 
 interface Scenario {
   readonly name: string;
-  /** Before the cut, at the engine's milliseconds. */
+  /** Events before the interruption, with the engine's milliseconds. */
   readonly before: readonly Event[];
-  /** The container in the list after the cut; undefined: not in it. */
+  /** The container in the list after the interruption; undefined: not in the list. */
   readonly listed?: ContainerSummary;
-  /** What inspect says then; undefined: gone. */
+  /** The answer to an inspect; undefined: no such container. */
   readonly inspect?: InspectFacts;
   readonly reconciled: readonly string[];
-  /** Late events of the engine's stream, and what they still tell. */
+  /** Late events of the engine's stream, and what is published for them. */
   readonly late?: readonly Event[];
   readonly afterLate?: readonly string[];
   readonly state?: string;
-  /** The list was asked for without a cut. */
+  /** The list was requested without an interruption. */
   readonly uninterrupted?: true;
 }
 
@@ -53,7 +53,7 @@ const SCENARIOS: readonly Scenario[] = [
     state: "exited",
   },
   {
-    name: "a missed exit without a cut of the stream",
+    name: "a missed exit without an interruption of the stream",
     uninterrupted: true,
     before: [[0, "create"], [10, "start"]],
     listed: exited("Exited (137) 1 second ago"),
@@ -77,7 +77,7 @@ const SCENARIOS: readonly Scenario[] = [
     afterLate: ["~stopped web 0"],
   },
   {
-    name: "a held verdict is not told a second time",
+    name: "a held verdict is not published a second time",
     before: [[0, "create"], [10, "start"], [400, "kill", { signal: "15" }], [405, "die", code(0)]],
     listed: exited("Exited (0) 1 second ago"),
     inspect: { status: "exited", exitCode: 0, started: 10, finished: 404 },
@@ -86,7 +86,7 @@ const SCENARIOS: readonly Scenario[] = [
     afterLate: ["stopped web 0"],
   },
   {
-    name: "a missed restart: the exit that nobody can tell is not told",
+    name: "a missed restart: an exit that the engine no longer knows is not published",
     before: [[0, "create"], [10, "start"]],
     listed: summaryOf("web"),
     inspect: { started: 700, finished: 600 },
@@ -115,7 +115,7 @@ const SCENARIOS: readonly Scenario[] = [
     state: "running",
   },
   {
-    name: "a container of the gap, with its run",
+    name: "a container created in the gap, with its run",
     before: [],
     listed: exited("Exited (5) 1 second ago"),
     inspect: { status: "exited", exitCode: 5, created: 100, started: 110, finished: 120 },
@@ -132,14 +132,14 @@ const SCENARIOS: readonly Scenario[] = [
     state: "restarting",
   },
   {
-    name: "a vanished container that ran: no exit is made up",
+    name: "a vanished container that ran: no exit is invented",
     before: [[0, "create"], [10, "start"]],
     reconciled: ["~removed web"],
     late: [[501, "destroy"]],
     afterLate: [],
   },
   {
-    name: "a vanished container whose exit the stream still tells",
+    name: "a vanished container whose exit the stream still reports",
     before: [[0, "create"], [10, "start"]],
     reconciled: ["~removed web"],
     late: [[500, "kill", { signal: "9" }], [501, "die", code(137)], [502, "destroy"]],
@@ -151,7 +151,7 @@ const SCENARIOS: readonly Scenario[] = [
     reconciled: ["~removed web 4"],
   },
   {
-    name: "a container missing in an older list, but there",
+    name: "an existing container that an older list lacks",
     before: [[0, "create"], [10, "start"]],
     inspect: { started: 10 },
     reconciled: [],
@@ -175,7 +175,7 @@ const SCENARIOS: readonly Scenario[] = [
     afterLate: ["health web unhealthy>healthy"],
   },
   {
-    name: "a check that began in the gap is no news",
+    name: "a health check that began in the gap is not a change",
     before: [[0, "create"], [10, "start"]],
     listed: summaryOf("web", { status: "Up 1 second (health: starting)" }),
     inspect: { started: 10, health: "starting" },
@@ -205,7 +205,7 @@ for (const scenario of SCENARIOS) {
     await feed.reconcile(list);
     assertEquals(feed.take(), scenario.reconciled);
     for (const event of scenario.late ?? []) {
-      // A late event has the engine's time of then, and arrives now.
+      // A late event has an old engine time, and arrives now.
       const [atMs, action, attributes] = event;
       feed.deliver({
         type: "container",
@@ -223,7 +223,7 @@ for (const scenario of SCENARIOS) {
     feed.clock.advance(5_000);
     feed.take();
     await feed.reconcile(feed.tracker.registry.list().length === 0 ? [] : list);
-    assertEquals(feed.take(), [], "what was reconciled does not differ any more");
+    assertEquals(feed.take(), [], "a second comparison finds no differences");
   });
 }
 
@@ -243,8 +243,8 @@ Deno.test("the first list is silent, and so is what is older than it", async () 
     }, true);
   silently("start", "old");
   silently("die", "old", code(1)); // the list is newer
-  silently("create", "gone");
-  silently("start", "gone");
+  silently("create", "ran");
+  silently("start", "ran");
   assertEquals(feed.take(), []);
   assertEquals(
     feed.tracker.registry.list().map(({ name, state, taskId, exitCode, health }) => ({
@@ -257,13 +257,13 @@ Deno.test("the first list is silent, and so is what is older than it", async () 
     [
       { name: "web", state: "running", taskId: "t", exitCode: undefined, health: "healthy" },
       { name: "old", state: "exited", taskId: undefined, exitCode: 3, health: undefined },
-      { name: "gone", state: "running", taskId: undefined, exitCode: undefined, health: undefined },
+      { name: "ran", state: "running", taskId: undefined, exitCode: undefined, health: undefined },
     ],
   );
-  feed.say("die", "gone", code(9));
-  feed.say("destroy", "gone");
-  feed.say("start", "web"); // told after the baseline, though the list knew it already
-  assertEquals(feed.take(), ["died gone 9", "removed gone 9", "started web"]);
+  feed.say("die", "ran", code(9));
+  feed.say("destroy", "ran");
+  feed.say("start", "web"); // published after the baseline, although the list already contained it
+  assertEquals(feed.take(), ["died ran 9", "removed ran 9", "started web"]);
   assertEquals(feed.reconcileRequests, 0);
 });
 
@@ -283,7 +283,7 @@ Deno.test("a kill before the baseline still explains the exit after it", async (
   assertEquals(feed.take(), ["stopped web 143"]);
 });
 
-Deno.test("what ended before the first list is gone at once, although somebody asked for its end", async () => {
+Deno.test("a silent exit is applied at once, even after a kill that may be part of a stop", async () => {
   for (const signal of ["9", "15"]) {
     await using feed = new EngineFeed();
     const timeMs = feed.clock.now() - 1_000;
@@ -312,7 +312,7 @@ Deno.test("a container of the baseline gets its start from an inspect, silently,
   assertEquals(feed.take(), ["stopped web 137"]);
 });
 
-Deno.test("another engine is a new baseline and no mass removal", async () => {
+Deno.test("another engine has a new baseline, and nothing is published as removed", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -324,7 +324,7 @@ Deno.test("another engine is a new baseline and no mass removal", async () => {
   assertEquals(feed.tracker.registry.list().map((container) => container.name), ["other"]);
 });
 
-Deno.test("what happens during the inspect is believed rather than its older answer", async () => {
+Deno.test("an event during the inspect supersedes the inspect's answer", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -342,7 +342,7 @@ Deno.test("what happens during the inspect is believed rather than its older ans
   assertEquals(feed.clock.pendingTimers, 0);
 });
 
-Deno.test("what the stream tells within half a second is not inferred", async () => {
+Deno.test("what the stream reports within half a second is not inferred", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("create", "web");
@@ -392,7 +392,7 @@ Deno.test("reconcile inspects at most eight containers at once, and stops when i
   assertEquals(feed.inspected.length, 8);
 });
 
-Deno.test("a start of a running container asks for a new list, once it was seen to run", async () => {
+Deno.test("a start of a container that was seen running requests a new list", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -402,7 +402,7 @@ Deno.test("a start of a running container asks for a new list, once it was seen 
   assertEquals(feed.take(), ["started web", "started web"]);
 });
 
-Deno.test("the task id is known to events that follow the removal, of the last 1,024 containers", async () => {
+Deno.test("events after the removal still have the task id, for the last 1,024 removed containers", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   for (let i = 0; i < 1_030; i++) {
@@ -436,7 +436,7 @@ Deno.test("readSummary() reads Docker's and Podman's lists", () => {
   assertEquals(readSummary({ ...summaryOf("web"), Names: null }).name, "");
 });
 
-Deno.test("a container about which the engine is being asked is compared when it has answered", async () => {
+Deno.test("a container with an inspect under way is compared after the answer", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
@@ -448,7 +448,11 @@ Deno.test("a container about which the engine is being asked is compared when it
   feed.answer = (id) => feed.inspected.length === 1 ? slow.promise : inspectOf(id, facts);
   feed.say("die", "web", code(255));
   await feed.reconcile(list);
-  assertEquals([feed.take(), feed.reconcileRequests], [["started web"], 0], "nobody is asked in circles");
+  assertEquals(
+    [feed.take(), feed.reconcileRequests],
+    [["started web"], 0],
+    "no comparison is requested before the answer",
+  );
   assertEquals(feed.tracker.isCaughtUp, true);
   slow.resolve(inspectOf("web", facts));
   await feed.settle();
@@ -457,7 +461,7 @@ Deno.test("a container about which the engine is being asked is compared when it
   assertEquals([feed.take(), feed.reconcileRequests], [[], 1]);
 });
 
-Deno.test("what could not be compared is, once so many signals wait that nobody is asked any more", async () => {
+Deno.test("a delayed container is compared once too many changes wait and its inspect is abandoned", async () => {
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");

@@ -1,6 +1,6 @@
 /**
- * Containers that are made, started, paused, become unhealthy, and end in each of the ways, at random: what a daemon has to
- * tell of. It speaks to the engine alone, so it goes on while no daemon is there.
+ * Containers that are created, started and paused, become unhealthy, and end in every way, at random, so that a daemon has
+ * events to publish. The world talks only to the engine, so it continues while no daemon runs.
  */
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { eventually } from "../daemons/apex_process.ts";
@@ -10,10 +10,10 @@ import { randomOf } from "../random.ts";
 
 const NANO_PER_MS = 1e6;
 const PROBE_EVERY_MS = 40;
-/** So much that a subscriber which takes nothing fills the socket's buffers soon. */
+/** So long that the socket's buffers of a subscriber that does not read fill quickly. */
 const LONG_LABEL = "é".repeat(20_000);
 
-/** What may be done to a container that is in that state; more often what is there more often. */
+/** What may be done to a container in each state; repeated entries are more likely. */
 const DEEDS: Readonly<Record<string, readonly Deed[]>> = {
   created: ["start", "start", "start", "remove"],
   running: [
@@ -52,7 +52,7 @@ interface Health {
 
 export interface ContainerWorldOptions {
   readonly engine: TestEngine;
-  /** Of the containers that there are at once. */
+  /** One container of each name exists at a time. */
   readonly names: readonly string[];
   readonly seed: number;
 }
@@ -68,16 +68,16 @@ export class ContainerWorld implements Disposable {
     this.#driver = new ContainerDriver(options.engine.socketPath);
   }
 
-  /** It does nothing more, because it was told so or because something failed. */
+  /** Nothing more will be done, because `end` was called or something failed. */
   get isEnding(): boolean {
     return this.#isEnding;
   }
 
-  /** Goes on until it is ended; then there is no container any more. */
+  /** Runs until `end` is called; then removes all containers. */
   async run(): Promise<void> {
     try {
       const { names, seed } = this.#options;
-      await Promise.all(names.map((name, index) => this.#live(name, randomOf(seed * 100 + index))));
+      await Promise.all(names.map((name, index) => this.#keep(name, randomOf(seed * 100 + index))));
     } finally {
       this.end();
     }
@@ -88,7 +88,7 @@ export class ContainerWorld implements Disposable {
     this.#nextDeed.resolve();
   }
 
-  /** Resolves when the next deed is done, or there will be none. */
+  /** Resolves when the next deed is done, or none will follow. */
   async deed(): Promise<void> {
     if (!this.#isEnding) await this.#nextDeed.promise;
   }
@@ -97,7 +97,7 @@ export class ContainerWorld implements Disposable {
     this.#driver[Symbol.dispose]();
   }
 
-  async #live(name: string, random: () => number): Promise<void> {
+  async #keep(name: string, random: () => number): Promise<void> {
     let id: string | undefined;
     while (!this.#isEnding) {
       if (id === undefined) id = await this.#create(name, random);
@@ -135,7 +135,7 @@ export class ContainerWorld implements Disposable {
     try {
       await this.#do(deed, { id, name });
     } catch (error) {
-      // It may have ended by itself meanwhile.
+      // The container may have ended by itself.
       if (!(error instanceof ApexError)) throw error;
       return deed;
     }
@@ -168,7 +168,7 @@ export class ContainerWorld implements Disposable {
     }
   }
 
-  /** What the checks of containers of that name find from now on. */
+  /** Changes the result of the checks of containers of that name, and returns it. */
   async #flip(name: string): Promise<string> {
     const file = this.#healthFile(name);
     try {
@@ -181,7 +181,7 @@ export class ContainerWorld implements Disposable {
     }
   }
 
-  /** Or until it does not run. Undefined: anything but `starting`. One without a check is not waited for. */
+  /** Or until the container does not run or has no check. Undefined: any status except `starting`. */
   async #untilHealthIs(id: string, wanted: string | undefined): Promise<void> {
     await eventually(async () => {
       const { Status, Health } = (await this.#options.engine.inspect(id)).State;

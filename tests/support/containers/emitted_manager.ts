@@ -1,6 +1,6 @@
 /**
- * A container manager whose events a test emits by hand. Its registry is what the test puts into `records`; it has no
- * engine, so every operation fails, but for those that a test gives it.
+ * A container manager whose events a test emits by hand. Its registry contains what the test puts into `records`. It has no
+ * engine, so every operation fails, except those that a test sets.
  */
 import type { ManagerEvents } from "../../../src/containers/changes/container_events.ts";
 import type { ContainerManager } from "../../../src/containers/container_manager.ts";
@@ -24,7 +24,7 @@ type Operations = Pick<
 export class EmittedManager extends TypedEmitter<ManagerEvents> implements Operations {
   engineId: string | undefined = "engine-1";
   readonly instance = "0123456789abcdef";
-  /** Every container is this instance's, unless a test says otherwise. */
+  /** By default, every container belongs to this instance. */
   owns: (id: string) => boolean = () => true;
   records: ContainerRecord[] = [];
   isCaughtUp = true;
@@ -38,7 +38,7 @@ export class EmittedManager extends TypedEmitter<ManagerEvents> implements Opera
   stats: Operations["stats"] = noEngine;
   reportHealth: Operations["reportHealth"] = () => {};
 
-  /** @param report of a listener that threw; by default that fails the test */
+  /** @param report called for a listener that throws; by default the test fails */
   constructor(report: (error: unknown, name: string) => void = (error) => {
     throw error;
   }) {

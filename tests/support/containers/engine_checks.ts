@@ -1,4 +1,4 @@
-/** Checks of a ContainerManager's operations that hold on every engine, and what they do with containers. */
+/** Runs checks of a ContainerManager's operations on every engine, with helpers for their containers. */
 import type { ContainerSpec } from "../../../src/containers/operations/container_spec.ts";
 import type { LogsOptions } from "../../../src/engine/logs/container_logs.ts";
 import type { Clock } from "../../../src/platform/clock.ts";
@@ -7,13 +7,13 @@ import { TestEngine } from "../engines/embedded_engine.ts";
 import { within } from "../within.ts";
 import { OperatedManager } from "./operated_manager.ts";
 
-/** By what they hold. */
+/** By the property that they check. */
 export type Checks = Readonly<Record<string, (operated: OperatedManager) => Promise<void>>>;
 
 /** No container of a check runs this long. */
 export const ENDS_WITHIN_MS = 30_000;
 
-/** Containers on Docker need that network; the embedded engine takes it. */
+/** Docker in the tests needs this network; the embedded engine accepts it. */
 export const BASE = { image: "busybox:local", network: "none" } as const;
 export const SLEEPER = { ...BASE, cmd: ["sleep", "600"] } as const;
 
@@ -24,11 +24,11 @@ export function shell(script: string): ContainerSpec {
 export interface EngineChecks {
   readonly checks: Checks;
   readonly onDocker?: Checks;
-  /** Of a manager; the system's by default. */
+  /** The manager's clock. Default: the system's. */
   readonly clock?: () => Clock;
 }
 
-/** Makes a test of the checks for each engine; each check gets a manager of its own, and an engine without containers. */
+/** Registers a test per engine. Each check gets its own manager, and an engine without containers. */
 export async function testOnEngines(
   what: string,
   { checks, onDocker = {}, clock }: EngineChecks,
@@ -47,14 +47,14 @@ export async function testOnEngines(
   });
 }
 
-/** Creates and starts a container; its id. */
+/** Creates and starts a container. Returns its id. */
 export async function run({ manager }: OperatedManager, spec: ContainerSpec): Promise<string> {
   const { id } = await manager.create(spec);
   await manager.start(id);
   return id;
 }
 
-/** Starts a container and waits until its script has said `ready`. */
+/** Starts a container, and waits until its script has printed `ready`. */
 export async function runReady(operated: OperatedManager, spec: ContainerSpec): Promise<string> {
   const id = await run(operated, spec);
   const ready = async () => {
@@ -67,7 +67,7 @@ export async function runReady(operated: OperatedManager, spec: ContainerSpec): 
   return id;
 }
 
-/** What a container has said, each stream as one text. */
+/** The output of a container, one string per stream. */
 export async function said(
   { manager }: OperatedManager,
   { id, ...options }: LogsOptions & { id: string },

@@ -1,6 +1,6 @@
 /**
- * The whole bridge, fed by hand: a test plays the event follower and answers inspects, time moves when the test says
- * so. What the orchestrator emits is kept in its wire form.
+ * The whole bridge, fed by hand: a test takes the place of the event follower, answers inspects, and advances the clock.
+ * Collects what the orchestrator emits, in its wire form.
  */
 import type { ContainerLifecycleEvent } from "../../../src/containers/changes/container_events.ts";
 import { ContainerTracker } from "../../../src/containers/changes/container_tracker.ts";
@@ -18,12 +18,12 @@ import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { EmittedManager } from "./emitted_manager.ts";
 
-/** Answers one inspect; undefined: the container is gone. */
+/** Answers one inspect; undefined: no such container. */
 export type InspectAnswer = (
   id: string,
 ) => ContainerInspect | undefined | Promise<ContainerInspect | undefined>;
 
-/** The engine's time at which tests begin that do not replay a recording. */
+/** The engine's time at the start of tests that do not replay a recording. */
 export const T0_MS = Date.UTC(2026, 0, 1);
 
 export class EngineFeed implements AsyncDisposable {
@@ -35,11 +35,11 @@ export class EngineFeed implements AsyncDisposable {
   readonly lifecycle: ContainerLifecycleEvent[] = [];
   readonly inspected: string[] = [];
   reconcileRequests = 0;
-  /** Answers inspects; at first every container is gone. */
+  /** Answers inspects. At first, no container exists. */
   answer: InspectAnswer = () => undefined;
   readonly #kind: EngineKind;
   readonly #storage: Storage;
-  /** What the layers above know of the manager; a test may give it operations. */
+  /** The manager for the layers above; a test may set its operations. */
   readonly manager = new EmittedManager();
   readonly health: ContainerHealthMonitor;
 
@@ -92,22 +92,22 @@ export class EngineFeed implements AsyncDisposable {
     });
   }
 
-  /** Delivers one event; the answers to inspects that it causes come later, unless one awaits {@linkcode settle}. */
+  /** Delivers one event. The answers to its inspects arrive during {@linkcode settle}. */
   deliver(event: EngineEvent, silent = false): void {
     this.tracker.event(event, silent);
   }
 
-  /** An event now, at the clock's time. */
+  /** Delivers an event with the clock's time. */
   say(action: string, id: string, attributes: Record<string, string> = {}): void {
     this.deliver(engineEvent(action, id, { timeMs: this.clock.now(), attributes }));
   }
 
-  /** Lets every answer that is ready arrive. */
+  /** Waits until every available answer has arrived. */
   settle(): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, 0));
   }
 
-  /** Compares, and lets the time pass that differences are given to be told by the stream. */
+  /** Compares, and advances the time that the stream has to report differences. */
   async reconcile(containers: ContainerSummary[]): Promise<void> {
     const done = this.tracker.reconcile(containers, new AbortController().signal);
     await this.settle();
@@ -115,7 +115,7 @@ export class EngineFeed implements AsyncDisposable {
     await done;
   }
 
-  /** Short form of what was published, `died web 3`; `~` marks what is reconciled. Forgets it. */
+  /** Takes out what was published, in short form: `died web 3`; `~` marks reconciled events. */
   take(): string[] {
     return this.published.splice(0).map((event) => {
       if (!("containerName" in event)) throw new Error(`not a container event: ${event.type}`);
@@ -160,7 +160,7 @@ export function engineEvent(
   };
 }
 
-/** Times in milliseconds after {@linkcode T0_MS}. */
+/** Times are in milliseconds after {@linkcode T0_MS}. */
 export interface InspectFacts {
   readonly status?: string;
   readonly exitCode?: number;

@@ -1,4 +1,4 @@
-/** An engine that does what random numbers say with containers of a few names, and reports it as Docker does. */
+/** An engine that randomly changes containers of a few names, and reports the changes as Docker does. */
 import type { ContainerInspect, ContainerSummary } from "../../../src/engine/engine_types.ts";
 import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
 import { engineEvent, inspectOf, summaryOf, T0_MS } from "./engine_feed.ts";
@@ -19,11 +19,11 @@ export class ModelEngine {
   nowMs: number;
   readonly #random: () => number;
   readonly #containers = new Map<string, ModelContainer>();
-  /** For each removed container, a number between those of the containers created before and after that. */
+  /** For each removed container, a number between those of the containers created before and after the removal. */
   readonly #removed = new Map<string, number>();
-  /** Not taken yet. */
+  /** Events that were not taken yet. */
   #events: EngineEvent[] = [];
-  /** Said later than it happened: by then another container may have the name. */
+  /** Reported later than they happened: by then another container may have the name. */
   #late: (() => void)[] = [];
   #count = 0;
 
@@ -32,7 +32,7 @@ export class ModelEngine {
     this.nowMs = nowMs;
   }
 
-  /** Does one thing. */
+  /** Makes one change. */
   act(): void {
     this.nowMs += 1 + Math.floor(this.#random() * 40);
     if (this.#late.length > 0 && this.#random() < 0.5) return this.#late.shift()!();
@@ -47,7 +47,7 @@ export class ModelEngine {
     this.#remove(container);
   }
 
-  /** Says what it has left to say. */
+  /** Reports all late events. */
   finish(): void {
     for (const say of this.#late.splice(0)) {
       this.nowMs++;
@@ -55,7 +55,7 @@ export class ModelEngine {
     }
   }
 
-  /** What was said since the last time. */
+  /** Takes out the events since the last call. */
   take(): EngineEvent[] {
     return this.#events.splice(0);
   }
@@ -64,7 +64,7 @@ export class ModelEngine {
     return this.#containers.has(id);
   }
 
-  /** Whether the one was removed before the other was created. */
+  /** Whether container `id` was removed before container `before` was created. */
   hadEnded(id: string, { before }: { before: string }): boolean {
     const removed = this.#removed.get(id);
     return removed !== undefined && removed < Number(before.slice(1));
@@ -76,7 +76,7 @@ export class ModelEngine {
     );
   }
 
-  /** As a test compares it. */
+  /** The containers in the form that a test compares. */
   listed(): string[] {
     return [...this.#containers.values()].map(({ id, name, state }) => [id, name, state].join(" "));
   }

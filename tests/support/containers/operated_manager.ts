@@ -1,4 +1,4 @@
-/** A ContainerManager on an engine, for tests of its operations: what it emits is kept and can be waited for. */
+/** A ContainerManager on an engine, for tests of its operations. Collects what it emits, and can wait for it. */
 import {
   CONTAINER_EVENT_NAMES,
   type ContainerEvents,
@@ -21,7 +21,7 @@ const COMES_WITHIN_MS = 20_000;
 export class OperatedManager implements AsyncDisposable {
   readonly manager: ContainerManager;
   readonly client: EngineClient;
-  readonly told: ToldEvent[] = [];
+  readonly emitted: ToldEvent[] = [];
   readonly #waiting = new Set<() => void>();
 
   private constructor(socketPath: string, clock: Clock) {
@@ -30,7 +30,7 @@ export class OperatedManager implements AsyncDisposable {
     for (const name of CONTAINER_EVENT_NAMES) {
       if (name === "container:health") continue;
       this.manager.on(name, (event) => {
-        this.told.push({ name, event });
+        this.emitted.push({ name, event });
         for (const wake of this.#waiting) wake();
       });
     }
@@ -51,14 +51,14 @@ export class OperatedManager implements AsyncDisposable {
     return operated;
   }
 
-  /** Those that tell of a failure, as `stop container:stopped`. */
+  /** The published failures, as `stop container:stopped`. */
   get failures(): string[] {
-    return this.told.flatMap(({ name, event }) => event.success ? [] : [`${event.operation} ${name}`]);
+    return this.emitted.flatMap(({ name, event }) => event.success ? [] : [`${event.operation} ${name}`]);
   }
 
-  /** Of one container that succeeded, in short: `created`, `died 3`, `removed forced`. */
+  /** The events of one container without failures, in short form: `created`, `died 3`, `removed forced`. */
   of(containerName: string): string[] {
-    return this.told.filter(({ event }) => event.success && event.containerName === containerName)
+    return this.emitted.filter(({ event }) => event.success && event.containerName === containerName)
       .map(({ name, event }) => {
         const words = [name.replace("container:", "")];
         if ("exitCode" in event && event.exitCode !== undefined) words.push(String(event.exitCode));
@@ -69,7 +69,7 @@ export class OperatedManager implements AsyncDisposable {
 
   /** Waits for an event of a container, by {@linkcode of}'s short form. */
   async until(containerName: string, short: string | RegExp): Promise<void> {
-    const isIt = (told: string) => typeof short === "string" ? told === short : short.test(told);
+    const isIt = (event: string) => typeof short === "string" ? event === short : short.test(event);
     const came = Promise.withResolvers<void>();
     const wake = (): void => {
       if (this.of(containerName).some(isIt)) came.resolve();

@@ -1,6 +1,6 @@
 /**
- * The whole bridge on a real engine, from the manager to `ApexOrchestrator.on("container:*")`. What it publishes is kept
- * by container, in short form: `died 3`, `stopped 0 graceful`, `removed 3 reconciled`.
+ * The whole bridge on a real engine, from the manager to `ApexOrchestrator.on("container:*")`. Collects what it publishes by
+ * container, in short form: `died 3`, `stopped 0 graceful`, `removed 3 reconciled`.
  */
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
 import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
@@ -12,7 +12,7 @@ import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
 import { within } from "../within.ts";
 
-/** An engine on a busy machine needs seconds at most, and so does the longest back-off after a fault. */
+/** An engine on a busy machine needs some seconds, as does the longest backoff after a fault. */
 const COMES_WITHIN_MS = 20_000;
 
 export class RealBridge implements AsyncDisposable {
@@ -21,14 +21,14 @@ export class RealBridge implements AsyncDisposable {
   readonly #workspaces: WorkspaceManager;
   readonly #orchestrator: ApexOrchestrator;
   readonly #storage: Storage;
-  /** By the id, the name that a container had first. */
+  /** The first name of each container, by id. */
   readonly #names = new Map<string, string>();
   readonly #seen = new Map<string, string[]>();
   readonly #waiting = new Set<() => void>();
   #connections = 0;
   #losses = 0;
 
-  /** The client stays the test's to dispose. */
+  /** The caller disposes the client. */
   constructor(client: EngineClient) {
     this.#manager = new ContainerManager({ client, clock: systemClock, logger: silentLogger });
     this.#health = new ContainerHealthMonitor({ manager: this.#manager, logger: silentLogger });
@@ -51,7 +51,7 @@ export class RealBridge implements AsyncDisposable {
       this.wake();
     });
     this.#orchestrator.on("container:*", (event, name) => {
-      if (!event.success) throw new Error(`an operation failed that nobody asked for: ${event.error}`);
+      if (!event.success) throw new Error(`unexpected failure of an operation: ${event.error}`);
       const filed = this.#names.get(event.containerId) ?? event.containerName;
       this.#names.set(event.containerId, filed);
       const renamed = filed === event.containerName ? "" : ` as ${event.containerName}`;
@@ -69,12 +69,12 @@ export class RealBridge implements AsyncDisposable {
     return this.#losses;
   }
 
-  /** What was published of a container, oldest first, by the name it had first. */
+  /** The events of a container, oldest first, by its first name. */
   of(name: string): string[] {
     return this.#seen.get(name) ?? [];
   }
 
-  /** Waits until a container has so many events. */
+  /** Waits until a container has `count` events. */
   async until(name: string, count: number): Promise<void> {
     await this.untilTrue(
       () => this.of(name).length >= count,
@@ -91,7 +91,7 @@ export class RealBridge implements AsyncDisposable {
     await this.untilTrue(() => this.#losses >= times, `loss ${times} of the connection`);
   }
 
-  /** @param soFar for the message, when it does not come */
+  /** @param soFar for the error message */
   async untilTrue(isSo: () => boolean, what: string, soFar: () => string = () => "that"): Promise<void> {
     const became = Promise.withResolvers<void>();
     const wake = (): void => {
@@ -108,7 +108,7 @@ export class RealBridge implements AsyncDisposable {
     }
   }
 
-  /** Something that is waited for may be so now. */
+  /** Checks all waits again. */
   wake(): void {
     for (const wake of this.#waiting) wake();
   }

@@ -1,16 +1,16 @@
-/** Recordings of real engines' streams, with what has to become of them. */
+/** Recordings of real engines' streams, with the events that must be published for them. */
 import { type EngineEvent, parseEngineEvent } from "../../../src/engine/events/event_stream.ts";
 import type { InspectFacts } from "./engine_feed.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url);
 
-/** What inspects answer, where they matter; without an entry every container is gone by then. */
+/** The answers to inspects, where they matter. Without an entry, no container exists any longer. */
 export const ANSWERS: Readonly<Record<string, InspectFacts>> = {
   "docker-20.10.24/label-spoof": { status: "exited", exitCode: 5 },
   "docker-20.10.24/oom": { status: "exited", exitCode: 137, oomKilled: true },
 };
 
-/** Their names, `docker-20.10.24/oom` for example. */
+/** The names of all recordings, such as `docker-20.10.24/oom`. */
 export async function recordings(): Promise<string[]> {
   const names: string[] = [];
   const root = new URL("engine-events/", FIXTURES);
@@ -25,11 +25,11 @@ export async function recordings(): Promise<string[]> {
 
 export async function readRecording(recording: string): Promise<EngineEvent[]> {
   const text = await Deno.readTextFile(new URL(`engine-events/${recording}.jsonl`, FIXTURES));
-  // Probes' `exec_*` are left out by the parser already.
+  // The parser already drops the `exec_*` events of health checks.
   return text.trim().split("\n").map(parseEngineEvent).filter((event) => event !== undefined);
 }
 
-/** The lines that are published of it. */
+/** The lines that must be published. */
 export async function expectedOf(name: string): Promise<string> {
   return await Deno.readTextFile(new URL(`expected-events/${name}.jsonl`, FIXTURES));
 }

@@ -1,4 +1,4 @@
-/** A bridge fed by hand that is restarted on one database: each life goes on from what the last one left. */
+/** An {@linkcode EngineFeed} that is restarted on one database: each one resumes from the checkpoints of the last. */
 import { ContainerCheckpoints } from "../../../src/containers/reconcile/container_checkpoints.ts";
 import type { ContainerSummary, EngineKind } from "../../../src/engine/engine_types.ts";
 import type { EngineEvent } from "../../../src/engine/events/event_stream.ts";
@@ -9,26 +9,26 @@ import { openStorage } from "../../../src/storage/storage.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { EngineFeed, type InspectAnswer } from "./engine_feed.ts";
 
-export interface LifeOptions {
-  /** Of the database. */
+export interface RestartedFeedOptions {
+  /** Path of the database. */
   readonly path: string;
   readonly kind?: EngineKind;
   readonly engineId?: string;
-  /** The engine's time, and ours, when it begins. */
+  /** The engine's time, and apex's, at the start. */
   readonly nowMs: number;
   readonly containers?: readonly ContainerSummary[];
   readonly answer?: InspectAnswer;
 }
 
-export class Life implements AsyncDisposable {
+export class RestartedFeed implements AsyncDisposable {
   readonly feed: EngineFeed;
-  /** From where this life asks the engine to tell, ns. */
+  /** The `since` with which this run asks the engine for events, ns. */
   readonly sinceNano: number;
   readonly #engineId: string;
   readonly #follow: FollowMemory;
   readonly #stack: AsyncDisposableStack;
 
-  constructor(options: LifeOptions) {
+  constructor(options: RestartedFeedOptions) {
     const { path, kind = "docker", engineId = "engine-1", nowMs, containers = [], answer } = options;
     this.#engineId = engineId;
     this.#stack = new AsyncDisposableStack();
@@ -45,7 +45,7 @@ export class Life implements AsyncDisposable {
     this.#follow.completed();
   }
 
-  /** A connection after the one that was cut; then what the engine remembers of the time since. */
+  /** Reconnects, and then delivers the events that the engine remembers. */
   async reconnect(
     containers: readonly ContainerSummary[],
     remembered: readonly EngineEvent[],
@@ -56,14 +56,14 @@ export class Life implements AsyncDisposable {
     for (const event of remembered) if (event.timeNano >= sinceNano) await this.say(event);
   }
 
-  /** What the engine's stream says, once more where it did before. */
+  /** Delivers an event of the engine's stream, unless it is a repetition. */
   async say(event: EngineEvent): Promise<void> {
     const novelty = this.#follow.see(event);
     if (novelty !== "repeat") this.feed.deliver(event, novelty === "silent");
     await this.feed.settle();
   }
 
-  /** All that the engine remembers of what came before this life. */
+  /** Delivers the events that the engine remembers from before this run. */
   async replay(events: readonly EngineEvent[]): Promise<void> {
     for (const event of events) if (event.timeNano >= this.sinceNano) await this.say(event);
   }

@@ -1,4 +1,4 @@
-/** Every layer up to the orchestrator on a real engine, with what it tells kept by task in short form. */
+/** All layers up to the orchestrator, on a real engine. Collects the published events in short form. */
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
 import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
@@ -16,17 +16,17 @@ import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
 import { within } from "../within.ts";
 
-/** An engine on a busy machine needs seconds at most. */
+/** An engine on a busy machine needs some seconds. */
 const COMES_WITHIN_MS = 30_000;
 
 export interface TaskLayersOptions
   extends Pick<ApexOrchestratorOptions, "maxConcurrentTasks" | "stopTimeoutSeconds"> {
   readonly socketPath: string;
-  /** Of the database; in memory by default. */
+  /** Path of the database. Default: in memory. */
   readonly path?: string;
-  /** The id of the apex instance; by default the same for all. */
+  /** The id of the apex instance. Default: the same for all layers. */
   readonly instance?: string;
-  /** Of the orchestrator alone. */
+  /** The orchestrator's clock. */
   readonly clock?: Clock;
 }
 
@@ -37,10 +37,10 @@ export class TaskLayers implements AsyncDisposable {
   readonly workspaces: WorkspaceManager;
   readonly storage: Storage;
   readonly orchestrator: ApexOrchestrator;
-  /** Everything told, as `task:started t1`. */
+  /** Everything published, as `task:started t1`. */
   readonly seen: string[] = [];
   readonly taskEvents: TaskEvent[] = [];
-  /** What was logged as a warning or an error. */
+  /** Logged warnings and errors. */
   readonly complaints: string[] = [];
   readonly #byTask = new Map<string, string[]>();
   readonly #waiting = new Set<() => void>();
@@ -80,7 +80,7 @@ export class TaskLayers implements AsyncDisposable {
     }
   }
 
-  /** Follows the engine, and takes up what is stored; resolves when both is done. */
+  /** Follows the engine, and resumes the stored tasks. Resolves when both are done. */
   static async start(options: TaskLayersOptions): Promise<TaskLayers> {
     const layers = await TaskLayers.startWithoutAdopting(options);
     await within(COMES_WITHIN_MS, "adopt()", layers.orchestrator.adopt());
@@ -96,7 +96,7 @@ export class TaskLayers implements AsyncDisposable {
     return layers;
   }
 
-  /** Runs what `script` says in a shell. */
+  /** Runs a shell script. */
   run(script: string, spec: Partial<TaskSpec> = {}, options: RunTaskOptions = {}): TaskHandle {
     return this.orchestrator.runTask(
       { image: "busybox:local", network: "none", cmd: ["sh", "-c", script], ...spec },
@@ -104,7 +104,7 @@ export class TaskLayers implements AsyncDisposable {
     );
   }
 
-  /** The same, and its end. */
+  /** Runs a shell script, and waits for its end. */
   async runToEnd(script: string, spec: Partial<TaskSpec> = {}): Promise<Task> {
     return await this.endOf(this.run(script, spec));
   }
@@ -117,17 +117,17 @@ export class TaskLayers implements AsyncDisposable {
     return await within(COMES_WITHIN_MS, `the end of ${handle.taskId}`, handle.ended);
   }
 
-  /** Of a task of an earlier life, too. */
+  /** Also for a task of an earlier run. */
   async endOfId(taskId: string): Promise<Task> {
     return await within(COMES_WITHIN_MS, `the end of ${taskId}`, this.orchestrator.waitTask(taskId));
   }
 
-  /** What was told of a task, in order. */
+  /** The events of a task, in order. */
   of(taskId: string): string[] {
     return this.#byTask.get(taskId) ?? [];
   }
 
-  /** Waits until that was told of the task; what was told of it until then. */
+  /** Waits until that event of the task is published. Returns its events up to then. */
   async until(taskId: string, what: string): Promise<string[]> {
     await this.untilTrue(() => this.of(taskId).includes(what), () => `${what} of ${taskId}`);
     return this.of(taskId);
@@ -149,7 +149,7 @@ export class TaskLayers implements AsyncDisposable {
     }
   }
 
-  /** Does something with a task's container behind apex's back. */
+  /** Operates a task's container as another client of the engine. */
   async byHand(method: string, taskId: string, rest: string): Promise<void> {
     const id = this.orchestrator.getTask(taskId)?.containerId;
     const reply = await this.client.request(method, `/containers/${id}${rest}`, {
@@ -158,14 +158,14 @@ export class TaskLayers implements AsyncDisposable {
     await reply.text();
   }
 
-  /** Names of all containers that the engine has. */
+  /** The names of all containers of the engine. */
   async containerNames(): Promise<string[]> {
     return (await this.client.listContainers()).flatMap(({ Names }) => Names ?? []).map((name) =>
       name.slice(1)
     );
   }
 
-  /** Ends this life; running containers go on. May be called again. */
+  /** Disposes the layers. Running containers continue. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     await within(COMES_WITHIN_MS, "the end of the orchestrator", this.orchestrator.dispose());
     await this.workspaces[Symbol.asyncDispose]();
@@ -182,7 +182,7 @@ export class TaskLayers implements AsyncDisposable {
   }
 }
 
-/** All that is told of a task whose command ended by itself. */
+/** The events of a task whose command ends by itself. */
 export function storyOf(end: string): string[] {
   return [
     "task:created",
