@@ -76,7 +76,7 @@ export class ContainerManager implements AsyncDisposable {
     );
     this.#tracker = new ContainerTracker({
       emitter: this.#emitter,
-      inspect: (id, signal) => client.inspectContainer(id, signal),
+      inspect: (id, abort) => client.inspectContainer(id, abort),
       requestReconcile: () => this.#follower.requestReconcile(),
       checkpoints,
       clock,
@@ -201,13 +201,13 @@ export class ContainerManager implements AsyncDisposable {
   }
 
   /** The engine's description of a container. */
-  inspect(target: string, signal?: AbortSignal): Promise<InspectedContainer> {
-    return this.#questions.inspect(target, signal);
+  inspect(target: string, abort?: AbortSignal): Promise<InspectedContainer> {
+    return this.#questions.inspect(target, abort);
   }
 
   /** What a container uses now. */
-  stats(target: string, signal?: AbortSignal): Promise<ContainerStats> {
-    return this.#questions.stats(target, signal);
+  stats(target: string, abort?: AbortSignal): Promise<ContainerStats> {
+    return this.#questions.stats(target, abort);
   }
 
   /** Resolves when a container does not run. */
@@ -215,14 +215,14 @@ export class ContainerManager implements AsyncDisposable {
     return this.#questions.wait(target, options);
   }
 
-  /** The output of a container, past and future. To end the iteration while it waits for output, abort its signal. */
+  /** The output of a container, past and future. To end the iteration while it waits for output, use `abort`. */
   logs(target: string, options?: LogsOptions): AsyncIterable<LogChunk> {
     return this.#questions.logs(target, options);
   }
 
   /** Connects to a container's standard input. The caller disposes the connection. */
-  openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
-    return this.#questions.openInput(target, signal);
+  openInput(target: string, abort?: AbortSignal): Promise<AttachConnection> {
+    return this.#questions.openInput(target, abort);
   }
 
   /** Where the last lines of the output begin, for `start` of {@linkcode logs}; undefined if the engine cannot say. */

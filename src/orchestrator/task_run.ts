@@ -300,7 +300,7 @@ export class TaskRun implements Disposable {
     const { spec } = this.#record;
     const { containerId } = await this.#context.workspaces.create(workspaceSpecOf(spec), {
       pull: spec.pull,
-      signal,
+      abort: signal,
       onPullProgress: (progress) => {
         // A pull may take minutes: meanwhile the engine has time for others.
         this.#hasPulled = true;

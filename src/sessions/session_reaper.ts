@@ -121,7 +121,7 @@ export class SessionReaper {
     try {
       const timeoutSeconds = Math.ceil(killGraceMs / 1_000);
       // Sends the container's stop signal, SIGHUP, and SIGKILL when the grace is over.
-      const stopped = containers.stop(session.containerId, { timeoutSeconds, signal: abort })
+      const stopped = containers.stop(session.containerId, { timeoutSeconds, abort })
         .catch(ignoreNotFound);
       const timeoutMs = Math.min(HANGUP_MS, killGraceMs / 2);
       if (!await settlesWithin(stopped, { timeoutMs, clock })) await this.#terminate(session);

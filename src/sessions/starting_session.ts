@@ -100,7 +100,7 @@ export class StartingSession {
       const connection = await terminals.attach(containerId, abort);
       this.#started = { facts, connection };
       // The event may arrive before the reply.
-      await Promise.race([containers.start(containerId, { signal: abort }), this.#session.promise]);
+      await Promise.race([containers.start(containerId, { abort }), this.#session.promise]);
       const hasArrived = await settlesWithin(this.#session.promise, { timeoutMs: EVENT_WITHIN_MS, clock });
       if (!hasArrived) throw eventMissing(request.name);
       return await this.#session.promise;
@@ -115,7 +115,7 @@ export class StartingSession {
     const create = async (containerName: string): Promise<string> => {
       try {
         const spec = sessionContainer(request, { defaults, containerName });
-        return (await containers.create(spec, { signal: abort })).id;
+        return (await containers.create(spec, { abort })).id;
       } catch (error) {
         if (mayStillAppear(error)) this.#options.onAbandoned(containerName);
         throw error;

@@ -131,7 +131,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
       this.#registry.identify(entry, id);
       return toWorkspace(entry);
     } catch (error) {
-      const isUnclear = options.signal?.aborted === true || mayStillAppear(error);
+      const isUnclear = options.abort?.aborted === true || mayStillAppear(error);
       if (entry.containerId !== undefined || isUnclear) this.#cleanup.abandon(entry);
       else this.#registry.remove(entry);
       throw error;

@@ -215,10 +215,10 @@ Deno.test("a stop at the timeout that the engine refuses is tried again until it
 Deno.test("a task that is cancelled while its image is pulled ends, and has no container", async () => {
   await using script = new Script();
   const pulling = Promise.withResolvers<void>();
-  script.manager.create = (_spec, { signal, onPullProgress } = {}) => {
+  script.manager.create = (_spec, { abort, onPullProgress } = {}) => {
     onPullProgress?.({ image: "busybox", status: "Downloading" });
     pulling.resolve();
-    return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+    return new Promise((_, reject) => abort?.addEventListener("abort", () => reject(abort.reason)));
   };
   const statuses: string[] = [];
   const handle = script.orchestrator.runTask({ taskId: "t1", image: "busybox" }, {

@@ -83,7 +83,7 @@ export class ContainerOperations {
   }
 
   async create(spec: ContainerSpec, options: CreateOptions = {}): Promise<CreatedContainer> {
-    const { pull = "missing", signal: abort, onPullProgress } = options;
+    const { pull = "missing", abort, onPullProgress } = options;
     const subject = subjectOfSpec(spec);
     return await this.#attempt({ operation: "create", on: subject, abort }, async () => {
       const create = async (): Promise<CreateReply> => {
@@ -97,7 +97,7 @@ export class ContainerOperations {
           await this.#traits.lacksInit();
           return await create();
         });
-      const pullIt = () => this.pullImage(spec.image, { signal: abort, onProgress: onPullProgress });
+      const pullIt = () => this.pullImage(spec.image, { abort, onProgress: onPullProgress });
       if (pull === "always") await pullIt();
       const { Id: id, Warnings: warnings } = await createWithInit().catch(async (error: unknown) => {
         if (pull !== "missing" || !isMissingImage(error) || isImageId(spec.image)) throw error;
@@ -110,11 +110,11 @@ export class ContainerOperations {
     });
   }
 
-  async start(target: string, { signal: abort }: StartOptions = {}): Promise<void> {
+  async start(target: string, { abort }: StartOptions = {}): Promise<void> {
     await this.#post("start", target, { abort });
   }
 
-  async stop(target: string, { timeoutSeconds, signal: abort }: StopOptions = {}): Promise<void> {
+  async stop(target: string, { timeoutSeconds, abort }: StopOptions = {}): Promise<void> {
     await this.#post("stop", target, { ...withGrace(timeoutSeconds), abort });
   }
 
@@ -173,7 +173,7 @@ export class ContainerOperations {
     });
   }
 
-  async pullImage(image: string, { signal, onProgress }: PullImageOptions = {}): Promise<void> {
+  async pullImage(image: string, { abort, onProgress }: PullImageOptions = {}): Promise<void> {
     const { client, clock, logger } = this.#options;
     const guarded = (progress: PullProgress): void => {
       try {
@@ -182,7 +182,7 @@ export class ContainerOperations {
         logger.error(`a listener of the pull of ${image} failed: ${messageOf(error)}`);
       }
     };
-    await pullImage(client, image, { clock, abort: signal, onProgress: guarded });
+    await pullImage(client, image, { clock, abort, onProgress: guarded });
   }
 
   #post(operation: ContainerOperation, target: string, options: SendOptions = {}): Promise<void> {

@@ -17,7 +17,7 @@ import { describe, withContext } from "./operation_failure.ts";
 
 export interface WaitOptions {
   /** Ends the wait. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
 }
 
 /** The engine's whole description. The parts that apex reads are typed. */
@@ -34,34 +34,34 @@ export class ContainerQuestions {
     this.#clock = options.clock;
   }
 
-  async inspect(target: string, signal?: AbortSignal): Promise<InspectedContainer> {
-    const inspect = await this.#ask("inspect", target, (id) => this.#client.inspectContainer(id, signal));
+  async inspect(target: string, abort?: AbortSignal): Promise<InspectedContainer> {
+    const inspect = await this.#ask("inspect", target, (id) => this.#client.inspectContainer(id, abort));
     return { ...inspect };
   }
 
-  async stats(target: string, signal?: AbortSignal): Promise<ContainerStats> {
+  async stats(target: string, abort?: AbortSignal): Promise<ContainerStats> {
     const verb = "read the statistics of";
-    return await this.#ask(verb, target, (id) => askContainerStats(this.#client, id, signal));
+    return await this.#ask(verb, target, (id) => askContainerStats(this.#client, id, abort));
   }
 
-  async wait(target: string, { signal }: WaitOptions = {}): Promise<{ exitCode: number }> {
+  async wait(target: string, { abort }: WaitOptions = {}): Promise<{ exitCode: number }> {
     return await this.#ask("wait for", target, async (id) => {
       const { StatusCode }: { StatusCode: number } = await this.#client.requestJson(
         "POST",
         `/containers/${encodeURIComponent(id)}/wait`,
-        { timeoutMs: 0, abort: signal },
+        { timeoutMs: 0, abort },
       );
       return { exitCode: StatusCode };
     });
   }
 
   /** Connects to a container's standard input, without its output. Possible before the container's start. */
-  async openInput(target: string, signal?: AbortSignal): Promise<AttachConnection> {
+  async openInput(target: string, abort?: AbortSignal): Promise<AttachConnection> {
     return await this.#ask("attach to the input of", target, async (id) => {
-      const { apiVersion } = await this.#client.identify(signal);
+      const { apiVersion } = await this.#client.identify(abort);
       const { socketPath } = this.#client;
       const options = { socketPath, apiVersion, id, stdin: true, output: false };
-      return await attachContainer({ ...options, abort: signal, clock: this.#clock });
+      return await attachContainer({ ...options, abort, clock: this.#clock });
     });
   }
 

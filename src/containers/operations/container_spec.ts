@@ -97,7 +97,7 @@ export interface HealthcheckSpec {
 }
 
 export interface PullImageOptions {
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
@@ -108,7 +108,7 @@ export interface CreateOptions {
   /** Default: `missing`. */
   readonly pull?: PullPolicy | undefined;
   /** Ignored once the create request is sent: then the container may exist, and is returned. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
   readonly onPullProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
@@ -130,7 +130,7 @@ export interface FailureOptions {
 
 export interface StartOptions {
   /** Ends the wait. The engine still completes the operation. */
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
 }
 
 export interface RestartOptions {

@@ -107,7 +107,7 @@ Deno.test("create() does not create after an abort during the pull", async () =>
   await using engine = await Scripted.with(NO_IMAGE, PULLED, CREATED);
   const abort = new AbortController();
   const create = engine.manager.create({ image: "busybox", name: "web" }, {
-    signal: abort.signal,
+    abort: abort.signal,
     onPullProgress: () => abort.abort(new RangeError("enough")),
   });
   await assertRejects(() => create, RangeError, "enough");

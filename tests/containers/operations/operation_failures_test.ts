@@ -32,24 +32,24 @@ const CHECKS: Checks = {
       ...shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"),
       name: "abort",
     });
-    const signal = AbortSignal.abort(new RangeError("enough"));
+    const abort = AbortSignal.abort(new RangeError("enough"));
     const asks = [
-      () => manager.create({ ...SLEEPER, name: "abort-create" }, { signal }),
-      () => manager.start(id, { signal }),
-      () => manager.exec(id, ["true"], { abort: signal }),
-      () => manager.inspect(id, signal),
-      () => manager.stats(id, signal),
-      () => manager.wait(id, { signal }),
-      () => said(operated, { id, follow: true, abort: signal }),
-      () => manager.pullImage("busybox", { signal }),
+      () => manager.create({ ...SLEEPER, name: "abort-create" }, { abort }),
+      () => manager.start(id, { abort }),
+      () => manager.exec(id, ["true"], { abort }),
+      () => manager.inspect(id, abort),
+      () => manager.stats(id, abort),
+      () => manager.wait(id, { abort }),
+      () => said(operated, { id, follow: true, abort }),
+      () => manager.pullImage("busybox", { abort }),
     ];
     for (const ask of asks) await assertRejects(async () => void await ask(), RangeError, "enough");
     assertEquals(manager.find("abort-create"), undefined);
 
     const later = new AbortController();
     const waits = [
-      manager.stop(id, { timeoutSeconds: 600, signal: later.signal }),
-      manager.wait(id, { signal: later.signal }),
+      manager.stop(id, { timeoutSeconds: 600, abort: later.signal }),
+      manager.wait(id, { abort: later.signal }),
       manager.exec(id, ["sleep", "600"], { abort: later.signal }),
       said(operated, { id, follow: true, abort: later.signal }),
     ];
