@@ -1,4 +1,4 @@
-/** Sessions as people and scripts use them: the real program, at real terminals (of tmux) and at pipes. */
+/** Sessions from end to end: the real program, in real terminals (of tmux) and with pipes. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { eventually } from "../support/daemons/apex_process.ts";
 import { dockerAvailable } from "../support/engines/docker_engine.ts";
@@ -9,16 +9,16 @@ import { type TestTerminal, tmuxAvailable } from "../support/sessions/tmux.ts";
 const ENGINES: readonly SessionEngine[] = [
   "embedded",
   ...(await dockerAvailable() ? ["docker" as const] : []),
-  // The compiled binary is the same program: one real engine is enough for it.
+  // For the compiled binary one real engine is enough, because it is the same program.
   ...(Deno.env.get("APEX_BIN") === undefined && await podmanAvailable() ? ["podman" as const] : []),
 ];
 const ignore = !await tmuxAvailable();
 
-/** Colours, wide characters, and a cursor that is not at the end. */
+/** Output with colours, wide characters, and mouse modes. */
 const PICTURE = "printf '\\033[H\\033[2J\\033[1;31mred\\033[0m \\346\\227\\245\\346\\234\\254 " +
   "\\033[44mblue\\033[0m\\nline\\n\\033[?1000h\\033[?1006h'";
 
-/** Leaves with the default keys. */
+/** Detaches with the default keys. */
 async function leave(terminal: TestTerminal): Promise<void> {
   await terminal.press("C-Space", "C-q");
   await terminal.until(/status=0/);
@@ -26,7 +26,7 @@ async function leave(terminal: TestTerminal): Promise<void> {
 
 for (const kind of ENGINES) {
   Deno.test({
-    name: `a person works in a session on ${kind}, leaves it, and finds it as it was`,
+    name: `a session on ${kind} looks the same after a detach and another attach`,
     ignore,
     async fn() {
       await using rig = await SessionRig.start(kind);
@@ -81,7 +81,7 @@ for (const kind of ENGINES) {
   });
 
   Deno.test({
-    name: `a full-screen program on ${kind} is as it was after the daemon was killed`,
+    name: `a full-screen program on ${kind} looks the same after the daemon was killed`,
     ignore,
     async fn() {
       await using rig = await SessionRig.start(kind);
@@ -99,17 +99,17 @@ for (const kind of ENGINES) {
       await terminal.untilLook(before);
 
       await rig.killDaemon();
-      await terminal.until("the daemon went away");
-      // Not seen by the client, which waits, and to be seen by the program.
+      await terminal.until("lost the daemon");
+      // The waiting client must send the new size when it has attached again.
       await terminal.resize({ columns: 70, rows: 22 });
       await rig.startDaemon();
       await eventually(async () => (await rig.session("ed"))?.status === "attached", "attached again");
       await terminal.until(/^some text\nsecond\n(~\n){19}- \/tmp\/none .*$/);
       await terminal.type(":q!");
       await terminal.until(/^inside>$/m);
-      // Where vi had been drawn is what was there before it.
+      // The screen of vi is replaced by the screen before it.
       assert(!/some text|~/.test(await terminal.text()));
-      // To have vi draw anew, the terminal had another size for a moment.
+      // Right after the restart the terminal has another size for a moment, which makes vi redraw its screen.
       await eventually(async () => {
         await terminal.type("busybox stty size");
         return /22 70/.test(await terminal.text());
@@ -122,7 +122,7 @@ for (const kind of ENGINES) {
   });
 
   Deno.test({
-    name: `a prompt on ${kind} is still there after the daemon was killed`,
+    name: `a prompt on ${kind} is restored after the daemon was killed`,
     ignore,
     async fn() {
       await using rig = await SessionRig.start(kind);
@@ -139,11 +139,11 @@ for (const kind of ENGINES) {
     },
   });
 
-  // The rest is apex's own, whatever the engine: two of them are enough.
+  // The rest depends less on the engine: two engines are enough.
   if (kind === "podman") continue;
 
   Deno.test({
-    name: `the terminal is given back whatever ends the client of a session on ${kind}`,
+    name: `the terminal is restored however the client of a session on ${kind} ends`,
     ignore,
     async fn(t) {
       await using rig = await SessionRig.start(kind);
@@ -153,7 +153,7 @@ for (const kind of ENGINES) {
       const modesOn = "printf '\\033[?1000h\\033[?1049h\\033[?25l\\033[?2004hdrawn\\n'";
       const areOff = async () => /\d+x\d+ \d+,\d+ 1 0 0 0 1 0 0 0 0 0 0 0-23\n/.test(await terminal.look());
       const modesOff = async () => assert(await areOff(), await terminal.look());
-      const disorderOn =
+      const unusualStateOn =
         "printf '\\033[5;12r\\033[4h\\033[31;4m\\033[?6h\\033[5 q\\033[2Jdrawn\\n\\033(0'; busybox sleep 1000";
 
       await terminal.type("clear");
@@ -165,15 +165,15 @@ for (const kind of ENGINES) {
           await terminal.text(),
           /^inside>\napex: detached from session plain\nstatus=0\noutside>$/m,
         );
-        await rig.attach(terminal, "disorder");
-        await terminal.type(disorderOn);
+        await rig.attach(terminal, "unusual");
+        await terminal.type(unusualStateOn);
         await terminal.until(/drawn$/m);
         await leave(terminal);
         assertEquals(await terminal.settings(), settings);
         await modesOff();
         await terminal.type("clear");
         await terminal.untilLook(blank);
-        assertEquals((await rig.home.apex(["kill", "plain", "disorder"])).code, 0);
+        assertEquals((await rig.home.apex(["kill", "plain", "unusual"])).code, 0);
       });
       await t.step("SIGTERM of the client", async () => {
         await rig.attach(terminal, "a");
@@ -185,12 +185,12 @@ for (const kind of ENGINES) {
         await modesOff();
       });
       await t.step("SIGKILL of the client", async () => {
-        for (const modes of [modesOn, disorderOn]) {
+        for (const modes of [modesOn, unusualStateOn]) {
           await rig.attach(terminal, "b");
           await terminal.type(modes);
           await terminal.until(/drawn$/m);
           Deno.kill((await rig.session("b"))!.attachedPid!, "SIGKILL");
-          // The shell's prompt may come before that.
+          // The shell's prompt may appear before that.
           await eventually(async () => await restored() && await areOff(), "the terminal is as it was");
           await terminal.type("clear");
           await terminal.untilLook(blank);
@@ -203,7 +203,7 @@ for (const kind of ENGINES) {
         await eventually(restored, "the terminal is as it was");
         await eventually(async () => (await rig.session("b"))?.status === "detached", "detached");
       });
-      await t.step("another client, by force", async () => {
+      await t.step("a forced attach of another client", async () => {
         await rig.attach(terminal, "c");
         const other = await rig.terminal();
         await other.type(`clear; ${rig.attachLine("c")}`);
@@ -216,13 +216,13 @@ for (const kind of ENGINES) {
         await other.type("exit");
         await other.until("status=0");
       });
-      await t.step("an end of the session", async () => {
+      await t.step("the end of the session", async () => {
         await rig.attach(terminal, "d");
         assertEquals((await rig.home.apex(["kill", "d"])).code, 0);
         await terminal.until(/apex: session d was killed\nstatus=129$/m);
         assertEquals(await terminal.settings(), settings);
       });
-      await t.step("the daemon's end, and nobody waits for another", async () => {
+      await t.step("the end of the daemon, and Ctrl-C", async () => {
         await rig.attach(terminal, "e");
         await terminal.type(modesOn);
         await terminal.until(/drawn$/m);
@@ -233,7 +233,7 @@ for (const kind of ENGINES) {
         assertEquals(await terminal.settings(), settings);
         await modesOff();
       });
-      await t.step("the daemon's end, and the detach keys", async () => {
+      await t.step("the end of the daemon, and the detach keys", async () => {
         await rig.startDaemon();
         await rig.attach(terminal, "f");
         await rig.stopDaemon();
@@ -241,7 +241,7 @@ for (const kind of ENGINES) {
         await leave(terminal);
         assertEquals(await terminal.settings(), settings);
       });
-      await t.step("the daemon's end, and that of the session meanwhile", async () => {
+      await t.step("the end of the daemon, and then of the session", async () => {
         await rig.startDaemon();
         await rig.attach(terminal, "g");
         const { containerId } = (await rig.session("g"))!;
@@ -254,7 +254,7 @@ for (const kind of ENGINES) {
           /apex: session g ended while no daemon was connected; .* is unknown\nstatus=125/,
         );
         assertEquals(await terminal.settings(), settings);
-        // The others go on, each without a client.
+        // The other sessions continue without a client.
         await rig.untilLeft(["a", "b", "e", "f"]);
         assertEquals((await rig.list()).map(({ name }) => name).sort(), ["a", "b", "e", "f"]);
       });
@@ -263,21 +263,21 @@ for (const kind of ENGINES) {
 }
 
 for (const kind of ENGINES) {
-  Deno.test(`apex attach on ${kind} works as a pipe, in the background, and until its time is over`, async () => {
+  Deno.test(`apex attach on ${kind} works with pipes, in the background, and with a time to live`, async () => {
     await using rig = await SessionRig.start(kind);
     using events = await rig.events();
     assertEquals(await rig.attachPiped(["-b", "bg", "--", "cat"]), { code: 0, stdout: "", stderr: "" });
     const ignored = "apex: session bg already exists; ignored options for a new one: ";
-    const { code: status, stderr: told } = await rig.attachPiped(["-b", "bg", "--image", "x", "--", "ls"]);
+    const { code: status, stderr: warning } = await rig.attachPiped(["-b", "bg", "--image", "x", "--", "ls"]);
     assertEquals(status, 0);
-    assertMatch(told, new RegExp(`^${ignored}--image, (--network, )?--env, the command\n$`));
+    assertMatch(warning, new RegExp(`^${ignored}--image, (--network, )?--env, the command\n$`));
     assertEquals(await rig.home.apex(["attach", "-b", "bg"]), { code: 0, stdout: "", stderr: "" });
     const [session] = JSON.parse((await rig.home.apex(["list", "--json"])).stdout);
     assertEquals([session.name, session.status, session.image], ["bg", "detached", rig.image]);
     const { stdout: table } = await rig.home.apex(["list"]);
     assertMatch(table, new RegExp(`^bg +detached +${rig.image} +\\S+ +\\S+ ago +-$`, "m"));
 
-    // What is piped in is typed, and the end of it is no end of the session.
+    // Piped input is typed into the session, and its end does not end the session.
     const piped = rig.pipe("echo 'echo one-$((40 + 2)); exit 5' | apex attach $ARGS pipe -- sh");
     await using _piped = piped;
     const { code, stdout, stderr } = await piped.finished();
@@ -285,7 +285,7 @@ for (const kind of ENGINES) {
     assertMatch(stdout, /one-42\r\n/);
 
     await using timed = rig.spawnAttach(["--ttl", "1s500ms", "timed", "--", "sleep", "600"]);
-    await eventually(async () => (await rig.session("timed")) !== undefined, "it is there");
+    await eventually(async () => (await rig.session("timed")) !== undefined, "the session exists");
     const { createdAt, expiresAt } = (await rig.session("timed"))!;
     assertEquals(Date.parse(expiresAt!) - Date.parse(createdAt), 1_500);
     const end = await timed.finished();
@@ -301,22 +301,22 @@ for (const kind of ENGINES) {
     ]);
   });
 
-  // As above.
+  // As above, two engines are enough.
   if (kind === "podman") continue;
 
-  Deno.test(`apex detach and apex kill on ${kind} do what they can, and name the rest`, async () => {
+  Deno.test(`apex detach and apex kill on ${kind} report unknown sessions and handle the others`, async () => {
     await using rig = await SessionRig.start(kind);
     using events = await rig.events();
     await using one = rig.spawnAttach(["one", "--", "sh", "-c", "echo up; exec cat"]);
     await eventually(() => one.stdoutSoFar.includes("up"), "it is attached");
     assertEquals((await rig.attachPiped(["-b", "two", "--", "cat"])).code, 0);
-    const no = (what: string, name: string) =>
+    const noSuch = (what: string, name: string) =>
       `apex: cannot ${what} session "${name}": no such session (see: apex list)\n`;
 
-    assertEquals(await rig.home.apex(["detach", "nobody", "one", "none"]), {
+    assertEquals(await rig.home.apex(["detach", "unknown", "one", "none"]), {
       code: 4,
       stdout: "",
-      stderr: no("detach", "nobody") + no("detach", "none"),
+      stderr: noSuch("detach", "unknown") + noSuch("detach", "none"),
     });
     assertEquals((await one.finished()).code, 0);
     const idle = await rig.home.apex(["detach", "one"]);
@@ -328,7 +328,7 @@ for (const kind of ENGINES) {
     assertEquals(await rig.home.apex(["kill", "one", "two"]), {
       code: 4,
       stdout: "",
-      stderr: no("kill", "two"),
+      stderr: noSuch("kill", "two"),
     });
     await rig.untilLeft([]);
     assertEquals(
@@ -341,7 +341,7 @@ for (const kind of ENGINES) {
     assertEquals(removals.map(({ forced }) => forced), [false, false]);
   });
 
-  Deno.test(`apex attach on ${kind} refuses what makes no sense with 125, and leaves nothing`, async () => {
+  Deno.test(`apex attach on ${kind} exits with 125 for invalid arguments, and creates nothing`, async () => {
     await using rig = await SessionRig.start(kind);
     using events = await rig.events();
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
@@ -353,14 +353,14 @@ for (const kind of ENGINES) {
       [["--cmd", "sh 'x", "x"], /has an unclosed '/],
       [["--cmd", "sh", "x", "--", "sh"], /--cmd/],
       [["--restore", "all", "x"], /--restore: invalid restore mode "all"/],
-      [["-v", "nonsense", "x"], /nonsense/],
+      [["-v", "not-a-mount", "x"], /not-a-mount/],
       [["--no-init", "x", "--", "/no/such/program"], /\/no\/such\/program/],
       ...(kind === "docker" ? [[["--image", "no-such-image:1", "x"], /no-such-image:1/] as const] : []),
     ];
-    for (const [args, said] of cases) {
+    for (const [args, message] of cases) {
       const { code, stderr, stdout } = await rig.attachPiped(args);
       assertEquals([code, stdout], [125, ""], args.join(" "));
-      assertMatch(stderr, said);
+      assertMatch(stderr, message);
       assertMatch(stderr, /^apex: [^\n]+\n$/);
     }
     assertEquals(await rig.list(), []);
@@ -370,7 +370,7 @@ for (const kind of ENGINES) {
 }
 
 Deno.test(
-  "a key in the configuration leaves a session, and so does one on the command line",
+  "detach keys can be configured, and given on the command line",
   { ignore },
   async () => {
     await using rig = await SessionRig.start("embedded", 'detach_keys = "Ctrl-] d"\n');
@@ -378,7 +378,7 @@ Deno.test(
     await rig.attach(terminal, "keys");
     await terminal.press("C-Space", "C-q", "C-]", "Enter");
     await terminal.type("echo one");
-    // What is typed ahead of the prompt is echoed before it.
+    // Input that is typed before the prompt is echoed before it.
     await terminal.until(/^(inside> )?one$/m);
     await terminal.press("C-]", "d");
     await terminal.until("status=0");
@@ -389,7 +389,7 @@ Deno.test(
   },
 );
 
-Deno.test("among 50 sessions one that floods and one whose client is stopped hurt nobody", async () => {
+Deno.test("among 50 sessions, one that floods and one whose client is stopped do not slow down the others", async () => {
   await using rig = await SessionRig.start("embedded");
   await using clients = new AsyncDisposableStack();
   const attach = (name: string, command: string) => {
@@ -410,7 +410,7 @@ Deno.test("among 50 sessions one that floods and one whose client is stopped hur
     const startMs = performance.now();
     assertEquals((await rig.list()).length, 50);
     assert(performance.now() - startMs < QUICK_MS, "list is quick");
-    // It takes nothing: its session goes on without it.
+    // The stopped client reads nothing, so its session continues without it.
     await eventually(async () => (await rig.session("stopped"))?.status === "detached", "it was dropped");
     assertEquals((await rig.home.apex(["kill", "stopped", "flood"])).code, 0);
     assertEquals((await rig.list()).length, 48);
@@ -423,5 +423,5 @@ Deno.test("among 50 sessions one that floods and one whose client is stopped hur
   assertMatch(stderr, /did not read the session's output; session stopped continues/);
 });
 
-/** What a person hardly notices, on a machine that does other things too. */
+/** A delay that a person would hardly notice, on a busy machine. */
 const QUICK_MS = 1_000;
