@@ -1,10 +1,11 @@
 import { MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
-import type { ContainerSpec, Mount, PortMapping } from "../containers/operations/container_spec.ts";
+import type { ContainerSpec, TaskContainerSpec } from "../containers/operations/container_spec.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import type { RestoreMode } from "../protocol/session_messages.ts";
 
-/** A client's request. The fields from `ttlMs` on describe a new session; for an existing session they are ignored. */
-export interface AttachRequest {
+/** A client's request. `ttlMs` and the fields of {@linkcode TaskContainerSpec} are ignored if the session exists. */
+export interface AttachRequest extends Partial<Pick<TaskContainerSpec, ContainerField>> {
   readonly name: string;
   /** Detaches another client that is attached. */
   readonly force?: boolean;
@@ -16,21 +17,11 @@ export interface AttachRequest {
   readonly restore?: RestoreMode;
   /** The time to live: this long after its creation the session is killed. */
   readonly ttlMs?: number;
-  readonly image?: string;
-  readonly cmd?: readonly string[];
-  readonly network?: string;
-  readonly workdir?: string;
-  readonly user?: string;
-  readonly env?: Readonly<Record<string, string>>;
-  /** Labels in addition to those of apex, which take precedence. */
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly ports?: readonly PortMapping[];
-  readonly mounts?: readonly Mount[];
-  /** A directory of the host, mounted at `/workspace`, which then is the working directory. */
-  readonly projectDir?: string;
-  /** Whether the engine's init runs as process 1; by default it does if the engine has one. */
-  readonly init?: boolean;
 }
+
+type ContainerField =
+  | ("image" | "cmd" | "network" | "workdir" | "user" | "env" | "labels" | "ports" | "mounts")
+  | ("projectDir" | "init");
 
 /** Defaults for fields that a request leaves out. */
 export interface SessionDefaults {
@@ -70,28 +61,22 @@ export function sessionContainer(
   options: { readonly defaults: SessionDefaults; readonly containerName: string },
 ): ContainerSpec {
   const { defaults, containerName } = options;
-  const { mounts, projectDir, ports, workdir, user, network } = request;
+  const { name, image, mounts, projectDir, ports, workdir, user, network, labels, env, ttlMs } = request;
   // The default command is for the default image. Another image runs its own command.
-  const cmd = request.cmd ?? (request.image === undefined ? defaults.cmd : undefined);
+  const cmd = request.cmd ?? (image === undefined ? defaults.cmd : undefined);
   return {
-    image: request.image ?? defaults.image,
+    ...definedFields({ cmd, mounts, projectDir, ports, workdir, user, network }),
+    image: image ?? defaults.image,
     name: containerName,
     tty: true,
     openStdin: true,
     labels: {
-      ...request.labels,
+      ...labels,
       [MANAGED_LABEL]: "true",
-      [SESSION_LABEL]: request.name,
-      ...(request.ttlMs !== undefined && { [TTL_LABEL]: String(request.ttlMs) }),
+      [SESSION_LABEL]: name,
+      ...(ttlMs !== undefined && { [TTL_LABEL]: String(ttlMs) }),
     },
-    env: { ...request.env, [NAME_VARIABLE]: request.name },
-    ...(cmd !== undefined && { cmd }),
-    ...(mounts !== undefined && { mounts }),
-    ...(projectDir !== undefined && { projectDir }),
-    ...(ports !== undefined && { ports }),
-    ...(workdir !== undefined && { workdir }),
-    ...(user !== undefined && { user }),
-    ...(network !== undefined && { network }),
+    env: { ...env, [NAME_VARIABLE]: name },
     // An interactive shell ignores SIGTERM. SIGHUP ends it, as when a terminal is closed.
     stopSignal: "SIGHUP",
     // As process 1, a shell without a handler would ignore SIGHUP, too.
