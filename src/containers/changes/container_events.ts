@@ -164,13 +164,7 @@ export interface ContainerHealthReport extends ContainerEventBase, HealthDetails
 }
 
 /** What {@linkcode ContainerManager} emits, by name. */
-export interface ManagerEvents {
-  "container:created": ContainerEvents["container:created"];
-  "container:started": ContainerEvents["container:started"];
-  "container:stopped": ContainerEvents["container:stopped"];
-  "container:died": ContainerEvents["container:died"];
-  "container:removed": ContainerEvents["container:removed"];
-  "container:operation_failed": ContainerEvents["container:operation_failed"];
+export interface ManagerEvents extends Omit<ContainerEvents, "container:health"> {
   "container:lifecycle": ContainerLifecycleEvent;
   /** The health monitor makes `container:health` of it. */
   "health:report": ContainerHealthReport;

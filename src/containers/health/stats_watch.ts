@@ -2,16 +2,25 @@
  * The watch on what containers use, for those without a health check of the engine. A container over a limit in N checks
  * in a row is unhealthy, and healthy again after the first check within its limits. A check that fails says nothing about
  * the container, and is repeated after the interval.
+ *
+ * Each container has its own interval, and at most one check under way. The watch owns the timers and the checks, and ends
+ * both.
  */
 import type { ContainerStats } from "../../engine/container_stats.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { healthStatus } from "../changes/normalize_event.ts";
 import type { ContainerManager } from "../container_manager.ts";
-import { CheckSchedule } from "./check_schedule.ts";
 import type { HealthWatchLimits } from "./health_watch_options.ts";
+
+/** Concurrent checks of all containers: fast for hundreds of them, and a small load for the engine. */
+const MAX_CONCURRENT = 8;
+
+/** Longest time for one check. */
+const CHECK_TIMEOUT_MS = 10_000;
 
 export interface StatsWatchOptions {
   readonly manager: Pick<ContainerManager, "inspect" | "stats">;
@@ -39,26 +48,28 @@ export interface StatsCheck extends CheckedHealth {
 }
 
 interface Watched {
+  readonly id: string;
   /** The limits that differ for this container. */
   readonly ownLimits: Partial<HealthWatchLimits>;
+  readonly dropped: AbortController;
   health: CheckedHealth;
   /** The container is known to have no checks of its own. */
   isFit: boolean;
+  /** Cancels the wait for the next check; undefined while that is due or under way. */
+  cancelTimer?: (() => void) | undefined;
 }
 
 export class StatsWatch implements AsyncDisposable {
   readonly #options: StatsWatchOptions;
-  readonly #schedule: CheckSchedule;
   readonly #watched = new Map<string, Watched>();
+  /** Contains each container at most once. */
+  #due: Watched[] = [];
+  readonly #checks = new Set<Promise<void>>();
   #limits: HealthWatchLimits;
 
   constructor(limits: HealthWatchLimits, options: StatsWatchOptions) {
     this.#limits = limits;
     this.#options = options;
-    this.#schedule = new CheckSchedule({
-      check: (id, abort) => this.#check(id, abort),
-      clock: options.clock,
-    });
   }
 
   has(id: string): boolean {
@@ -68,47 +79,93 @@ export class StatsWatch implements AsyncDisposable {
   /** The first check is made as soon as possible. */
   add(id: string, ownLimits: Partial<HealthWatchLimits>): void {
     if (this.#watched.has(id)) return;
-    this.#watched.set(id, { ownLimits, health: { failingStreak: 0 }, isFit: false });
-    this.#schedule.add(id, ownLimits.intervalMs ?? this.#limits.intervalMs);
+    const health = { failingStreak: 0 };
+    const watched: Watched = { id, ownLimits, dropped: new AbortController(), health, isFit: false };
+    this.#watched.set(id, watched);
+    this.#enqueue(watched);
   }
 
   drop(id: string): void {
+    const watched = this.#watched.get(id);
+    if (watched === undefined) return;
     this.#watched.delete(id);
-    this.#schedule.drop(id);
+    watched.cancelTimer?.();
+    watched.dropped.abort();
+    this.#due = this.#due.filter((each) => each !== watched);
   }
 
   /** Replaces the limits of all containers, except those that differ for one of them. */
   setLimits(limits: HealthWatchLimits): void {
+    const isNewInterval = this.#limits.intervalMs !== limits.intervalMs;
     this.#limits = limits;
-    for (const [id, { ownLimits }] of this.#watched) {
-      this.#schedule.add(id, ownLimits.intervalMs ?? limits.intervalMs);
+    for (const watched of this.#watched.values()) {
+      const { cancelTimer, ownLimits } = watched;
+      if (isNewInterval && ownLimits.intervalMs === undefined && cancelTimer !== undefined) {
+        this.#arm(watched);
+      }
     }
   }
 
   /** Drops all containers, and waits for the checks under way. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#watched.clear();
-    await this.#schedule[Symbol.asyncDispose]();
+    for (const id of [...this.#watched.keys()]) this.drop(id);
+    await Promise.all(this.#checks);
   }
 
-  async #check(id: string, abort: AbortSignal): Promise<void> {
-    const watched = this.#watched.get(id);
-    // By the time of an answer, the container may have been dropped, and even added again.
-    const isWatched = (): boolean => watched !== undefined && this.#watched.get(id) === watched;
-    if (watched === undefined) return;
-    const { manager, logger, onUnfit } = this.#options;
+  #enqueue(watched: Watched): void {
+    this.#due.push(watched);
+    this.#checkNext();
+  }
+
+  #checkNext(): void {
+    while (this.#checks.size < MAX_CONCURRENT) {
+      const watched = this.#due.shift();
+      if (watched === undefined) return;
+      const check = this.#check(watched);
+      this.#checks.add(check);
+      void check.finally(() => {
+        this.#checks.delete(check);
+        if (this.#isWatched(watched)) this.#arm(watched);
+        this.#checkNext();
+      });
+    }
+  }
+
+  #arm(watched: Watched): void {
+    watched.cancelTimer?.();
+    watched.cancelTimer = this.#options.clock.after(this.#limitsOf(watched).intervalMs, () => {
+      watched.cancelTimer = undefined;
+      this.#enqueue(watched);
+    });
+  }
+
+  /** By the time of an answer, a container may have been dropped, and even added again. */
+  #isWatched(watched: Watched): boolean {
+    return this.#watched.get(watched.id) === watched;
+  }
+
+  #limitsOf({ ownLimits }: Watched): HealthWatchLimits {
+    return { ...this.#limits, ...ownLimits };
+  }
+
+  /** Never rejects. */
+  async #check(watched: Watched): Promise<void> {
+    const { id } = watched;
+    const { manager, clock, logger, onUnfit } = this.#options;
+    using deadline = new Deadline(CHECK_TIMEOUT_MS, { clock, abort: watched.dropped.signal });
+    const abort = deadline.abortSignal;
     try {
       const isFit = watched.isFit || await this.#hasNoChecks(id, abort);
-      if (!isWatched()) return;
+      if (!this.#isWatched(watched)) return;
       watched.isFit = isFit;
       if (!isFit) {
         this.drop(id);
         return onUnfit(id);
       }
       const stats = await manager.stats(id, abort);
-      if (isWatched()) this.#conclude(id, watched, stats);
+      if (this.#isWatched(watched)) this.#conclude(watched, stats);
     } catch (error) {
-      if (!isWatched()) return;
+      if (!this.#isWatched(watched)) return;
       if (error instanceof ApexError && error.code === "not_found") {
         this.drop(id);
         onUnfit(id);
@@ -118,12 +175,12 @@ export class StatsWatch implements AsyncDisposable {
     }
   }
 
-  #conclude(id: string, watched: Watched, stats: ContainerStats): void {
+  #conclude(watched: Watched, stats: ContainerStats): void {
     const before = watched.health;
-    const limits = { ...this.#limits, ...watched.ownLimits };
+    const limits = this.#limitsOf(watched);
     const over = overLimit(stats, limits);
     watched.health = afterCheck(before, over !== undefined, limits.failureThreshold);
-    this.#options.onCheck(id, {
+    this.#options.onCheck(watched.id, {
       ...watched.health,
       ...(over !== undefined && { over }),
       isChange: watched.health.status !== before.status,
