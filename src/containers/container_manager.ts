@@ -89,13 +89,16 @@ export class ContainerManager implements AsyncDisposable {
       logger,
       ...(checkpoints !== undefined && { recall: (engineId: string) => checkpoints.recall(engineId) }),
     });
-    const targets = new ContainerTargets((nameOrId) => this.#tracker.registry.known(nameOrId));
+    const { ownActions, registry } = this.#tracker;
+    const targets = new ContainerTargets((nameOrId) => registry.known(nameOrId));
     this.#operations = new ContainerOperations({
       client,
       targets,
       emitter: this.#emitter,
-      expectRemoval: (id, forced) => this.#tracker.expectRemoval(id, forced),
-      expectKill: (id, signal) => this.#tracker.expectKill(id, signal),
+      expectRemoval: (id, forced) => ownActions.expectRemoval(id, forced),
+      // For an unknown container, no change would end the note.
+      expectKill: (id, signal) =>
+        registry.get(id) === undefined ? () => {} : ownActions.expectKill(id, signal),
       clock,
       logger,
     });

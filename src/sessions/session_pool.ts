@@ -11,8 +11,7 @@
  * - Kill, exit, removal: the end of the container ends the session. Its container belongs to `SessionReaper` from then on.
  * - Restart of the daemon: sessions outlive it. `SessionAdoption` finds them when the next daemon connects to the engine.
  */
-import type { ContainerEvents } from "../containers/changes/container_events.ts";
-import { ForwardingSet } from "../containers/forwarding.ts";
+import { type ContainerEvents, ForwardingSet } from "../containers/changes/container_events.ts";
 import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";

@@ -1,5 +1,5 @@
+import type { ContainerEventSource } from "../containers/changes/container_events.ts";
 import type { ContainerManager } from "../containers/container_manager.ts";
-import type { ContainerEventSource } from "../containers/forwarding.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { SessionStore } from "../storage/session_store.ts";

@@ -1,5 +1,5 @@
+import type { ContainerEventSource } from "../containers/changes/container_events.ts";
 import type { ContainerManager } from "../containers/container_manager.ts";
-import type { ContainerEventSource } from "../containers/forwarding.ts";
 import type { ContainerSpec } from "../containers/operations/container_spec.ts";
 
 /** Where a task runs: its container, and the directory of this machine that the container sees. */

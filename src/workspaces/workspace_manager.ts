@@ -1,6 +1,10 @@
-import type { ContainerEventName, ContainerEvents } from "../containers/changes/container_events.ts";
+import {
+  type ContainerEventName,
+  type ContainerEvents,
+  type ContainerEventSource,
+  ForwardingSet,
+} from "../containers/changes/container_events.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
-import { type ContainerEventSource, ForwardingSet } from "../containers/forwarding.ts";
 import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { createUnderFreeName } from "../containers/operations/container_name.ts";
 import type { CreateOptions } from "../containers/operations/container_spec.ts";

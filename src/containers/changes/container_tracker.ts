@@ -7,6 +7,8 @@
  * 3. The {@linkcode NameHandover} holds it while the previous owner of the container's name is unpublished.
  * 4. The container's {@linkcode ContainerLifecycle} holds it behind an inspect or an exit verdict.
  * 5. The {@linkcode ChangePublisher} updates the registry and publishes it, in one synchronous block.
+ *
+ * (This file is long because connecting, comparing and catching up share the same few fields.)
  */
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../engine/engine_types.ts";
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
@@ -15,7 +17,6 @@ import type { ConnectedInfo, FollowHandlers } from "../../engine/events/followed
 import { ApexError } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { signalNumber } from "../../platform/signals.ts";
 import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import type { ContainerFacts } from "../container_record.ts";
@@ -55,8 +56,8 @@ export interface WatchedHealth {
 
 export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   readonly registry: ContainerRegistry;
+  readonly ownActions = new OwnActions();
   readonly #options: ContainerTrackerOptions;
-  readonly #ownActions = new OwnActions();
   readonly #names: NameHandover;
   readonly #inspects: InspectRetryQueue;
   readonly #context: LifecycleContext;
@@ -88,7 +89,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#context = {
       publisher: new ChangePublisher({
         emitter,
-        ownActions: this.#ownActions,
+        ownActions: this.ownActions,
         onRemoved: ({ id }) => this.registry.bury(id),
         onImpossible: ({ name }, what) => {
           logger.debug(`container ${name} ${what}: the engine's stream has lost an event`);
@@ -113,20 +114,6 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   /** What happened while the engine was not connected has been published. */
   get isCaughtUp(): boolean {
     return this.#isCaughtUp;
-  }
-
-  /** apex removes that container now. The returned function withdraws the note. */
-  expectRemoval(id: string, forced: boolean): () => void {
-    return this.#ownActions.expectRemoval(id, forced);
-  }
-
-  /** apex sends that signal, in any spelling, now. The returned function withdraws the note. */
-  expectKill(id: string, signal: string): () => void {
-    const number = signalNumber(signal);
-    // Podman's kill events contain no signal, and no verdict waits for them.
-    const isUseful = this.#engine !== undefined && stopFollowsDie(this.#engine.kind);
-    if (number === undefined || !isUseful || this.registry.get(id) === undefined) return () => {};
-    return this.#ownActions.expectKill(id, number);
   }
 
   /** Submits what apex's own watch found about a container's health. */
@@ -244,7 +231,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   /** The one door for changes, from the stream, from reconciling, and from the health watch. */
   #submit(container: ContainerLifecycle, change: ContainerChange): void {
     if (this.#isStopped) return;
-    this.#names.submit(container, this.#ownActions.mark(change));
+    this.#names.submit(container, this.ownActions.mark(change));
     this.#save(container); // a change that waits is saved too, because the engine will not repeat it
   }
 
@@ -311,7 +298,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
 
   #forgetAll(): void {
     this.#names.clear();
-    this.#ownActions.clear();
+    this.ownActions.clear();
     this.registry.clear();
   }
 

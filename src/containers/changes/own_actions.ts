@@ -4,8 +4,9 @@
  *
  * Of several kills with the same signal only their number matters. A note ends with the engine's `kill`, with its
  * request if that fails, or with the run that it was meant for. Without a note (after a restart of apex, say) a kill
- * counts as a client's: its exit is published later, and still correct.
+ * counts as a client's: its exit is published later, and still correct. Podman's `kill` has no signal, so no note matches it.
  */
+import { signalNumber } from "../../platform/signals.ts";
 import type { ContainerChange } from "./container_change.ts";
 
 /** No `kill` of the run before follows these: the engine reports a kill before the end that it leads to. */
@@ -21,9 +22,10 @@ export class OwnActions {
   /** By the container's full id; several clients may have asked for the removal. */
   readonly #removals = new Map<string, readonly Removal[]>();
 
-  /** apex sends that signal now. The returned function withdraws the note. */
-  expectKill(id: string, signal: number): () => void {
-    return note(this.#kills, id, { signal });
+  /** apex sends that signal, in any spelling, now. The returned function withdraws the note. */
+  expectKill(id: string, signal: string): () => void {
+    const number = signalNumber(signal);
+    return number === undefined ? () => {} : note(this.#kills, id, { signal: number });
   }
 
   /** apex removes that container now. The returned function withdraws the note. */

@@ -10,9 +10,8 @@ import { delayUnlessAborted, settlesWithin } from "../../platform/async/wait.ts"
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { exitCodeOfSignal } from "../../platform/signals.ts";
-import type { ContainerEvents } from "../changes/container_events.ts";
+import type { ContainerEvents, ContainerEventSource } from "../changes/container_events.ts";
 import type { ContainerManager } from "../container_manager.ts";
-import type { ContainerEventSource } from "../forwarding.ts";
 import type { RemoveOptions } from "./container_spec.ts";
 
 /** {@linkcode ContainerManager}, as far as a removal needs it. */

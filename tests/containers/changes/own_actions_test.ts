@@ -89,7 +89,7 @@ for (const { name, engine = "docker", steps, atOnce, later = [] } of SCENARIOS) 
     await using feed = new EngineFeed(engine);
     feed.connect();
     for (const step of steps) {
-      if ("own" in step) feed.tracker.expectKill("web", step.own);
+      if ("own" in step) feed.tracker.ownActions.expectKill("web", step.own);
       else feed.say(step[0], "web", step[1]);
       await feed.settle();
     }
@@ -104,15 +104,15 @@ Deno.test("own kills: a failed request withdraws one kill, and no other", async 
   await using feed = new EngineFeed();
   feed.connect();
   feed.say("start", "web");
-  const withdraw = feed.tracker.expectKill("web", "TERM");
-  feed.tracker.expectKill("web", "TERM");
+  const withdraw = feed.tracker.ownActions.expectKill("web", "TERM");
+  feed.tracker.ownActions.expectKill("web", "TERM");
   withdraw();
   withdraw();
   feed.say("kill", "web", TERM);
   feed.say("die", "web", code(0));
   assertEquals(feed.take(), ["started web", "died web 0"]);
   feed.say("start", "web");
-  feed.tracker.expectKill("web", "TERM")();
+  feed.tracker.ownActions.expectKill("web", "TERM")();
   feed.say("kill", "web", TERM);
   feed.say("die", "web", code(0));
   assertEquals(feed.take(), ["started web"], "it may be a stop");
@@ -134,7 +134,7 @@ Deno.test("own kills: after a restart of apex", async (t) => {
         {
           await using run = new RestartedFeed({ path, nowMs: T0_MS });
           await run.say(seen[0]!);
-          run.feed.tracker.expectKill("web", "TERM");
+          run.feed.tracker.ownActions.expectKill("web", "TERM");
           if (hasSeenKill) await run.say(seen[1]!);
           assertEquals(run.feed.take(), ["started web"]);
         }
