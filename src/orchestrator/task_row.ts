@@ -1,5 +1,5 @@
 /** Between a task as the orchestrator has it and its row. */
-import type { StoredTask } from "../storage/task_rows.ts";
+import type { StoredTask } from "../storage/task_store.ts";
 import type { Task, TaskReason, TaskState } from "./task.ts";
 import type { StopCause } from "./task_end.ts";
 import type { NamedTaskSpec } from "./task_spec.ts";

@@ -245,7 +245,7 @@ export class TaskRunner implements AsyncDisposable {
     }
     const { spec, cleanupPending } = run.record;
     const isLeft = hasEnded && !cleanupPending && isKept(cleanupPolicyOf(spec), state);
-    if (isLeft && containerId !== undefined) this.#options.store.kept.add(containerId);
+    if (isLeft && containerId !== undefined) this.#options.store.kept.save({ containerId });
     const current = this.#living.get(taskId) ?? this.#leaving.get(taskId) ?? run;
     const record = current === run ? run.record : { ...run.record, cleanupPending: false };
     this.#options.store.save(rowOf(record));

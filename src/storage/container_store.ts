@@ -1,20 +1,54 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Database, RowWriter } from "./database.ts";
-import type { SqliteConnection, SqlRow } from "./sqlite_connection.ts";
+import type { SqliteConnection } from "./sqlite_connection.ts";
+import { RowMapping } from "./table.ts";
 
-/** Engines whose containers are remembered, the followed one included; of more, the longest not followed is forgotten. */
+/** The row of a container, as far as its changes are published. Times are the engine's, in nanoseconds since the Unix epoch. */
+export interface StoredContainer {
+  /** The engine's full id. */
+  readonly id: string;
+  readonly name: string;
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `removed`: remembered for events that may still follow. */
+  readonly state: string;
+  readonly health?: string;
+  readonly exitCode?: number;
+  readonly createdAtNano?: number;
+  readonly startedAtNano?: number;
+  readonly finishedAtNano?: number;
+  /** Whatever else the caller needs to continue; plain JSON. */
+  readonly details: unknown;
+}
+
+/** The row of an engine. */
+export interface StoredEngine {
+  /** Stable across restarts of the engine. */
+  readonly engineId: string;
+  /** The engine's time in nanoseconds: events from then on are published. */
+  readonly baselineNano: number;
+}
+
+/** Engines that are remembered, including the followed one. The engine that was followed longest ago is forgotten. */
 const MAX_ENGINES = 8;
 
-const UPSERT = `
-  INSERT INTO containers (engine_id, container_id, name, image, labels, state, health, exit_code, created_nano,
-    started_nano, finished_nano, details)
-  VALUES (:engine_id, :container_id, :name, :image, :labels, :state, :health, :exit_code, :created_nano,
-    :started_nano, :finished_nano, :details)
-  ON CONFLICT (engine_id, container_id) DO UPDATE SET name = excluded.name, state = excluded.state,
-    health = excluded.health, exit_code = excluded.exit_code, created_nano = excluded.created_nano,
-    started_nano = excluded.started_nano, finished_nano = excluded.finished_nano, details = excluded.details`;
-
-const DELETE = "DELETE FROM containers WHERE engine_id = :engine_id AND container_id = :container_id";
+const CONTAINERS = new RowMapping<StoredContainer>({
+  table: "containers",
+  key: ["engine_id", "container_id"],
+  columns: {
+    id: ["container_id", "text"],
+    name: ["name", "text"],
+    image: ["image", "text"],
+    labels: ["labels", "json"],
+    state: ["state", "text"],
+    health: ["health", "text"],
+    exitCode: ["exit_code", "number"],
+    createdAtNano: ["created_nano", "number"],
+    startedAtNano: ["started_nano", "number"],
+    finishedAtNano: ["finished_nano", "number"],
+    details: ["details", "json"],
+  },
+});
 
 const DELETE_ALL = "DELETE FROM containers WHERE engine_id = :engine_id";
 
@@ -24,29 +58,21 @@ const UPSERT_ENGINE = `
 
 const OLD_ENGINES = "SELECT engine_id FROM engines ORDER BY followed_ms DESC LIMIT -1 OFFSET :kept";
 
-/** An engine as its row holds it. */
-export interface StoredEngine {
-  /** Stable over restarts of the engine. */
-  readonly engineId: string;
-  /** Its own time, ns, from which on its events are news. */
-  readonly baselineNano: number;
-}
-
 /**
- * The containers of the followed engine, as far as they have been told of, and those of engines that were followed before.
- * A row changes in the block in which the change is told, and is written in the transaction of that event. What is written
- * is what the container is at the block's end, so many changes in one block cost one row.
+ * The containers of the followed engine, and those of engines that were followed before. The engine repeats its events after
+ * a crash of the daemon, so rows wait for the end of the turn, and are committed with the events that are about them. What is
+ * written is the container's state at that moment, so many changes in one turn cost one row.
  */
 export class ContainerStore implements RowWriter {
   readonly #database: Database;
   readonly #clock: Clock;
   #engine: StoredEngine | undefined;
-  /** Makes the row of each container of the followed engine. */
-  #rows = new Map<string, () => StoredContainer>();
-  /** Containers whose row on disk is not what it should be. */
+  /** By id, the function that creates the row of each container of the followed engine. */
+  readonly #rows = new Map<string, () => StoredContainer>();
+  /** Containers whose row on disk is outdated. */
   readonly #unwritten = new Set<string>();
   #isEngineUnwritten = false;
-  /** The containers on disk are not those to go on from. */
+  /** The rows on disk are those of an earlier engine with this id. */
   #isOutdated = false;
 
   constructor({ database, clock }: { database: Database; clock: Clock }) {
@@ -58,27 +84,22 @@ export class ContainerStore implements RowWriter {
   /** Undefined for an engine that was never followed, or is forgotten. */
   engine(engineId: string): StoredEngine | undefined {
     this.#database.flush();
-    const [row] = this.#database.read(
-      (connection) =>
-        connection.rows("SELECT baseline_nano FROM engines WHERE engine_id = :engine", { engine: engineId }),
-      [],
-    );
+    const sql = "SELECT baseline_nano FROM engines WHERE engine_id = :engine";
+    const [row] = this.#database.read((connection) => connection.rows(sql, { engine: engineId }), []);
     return row === undefined ? undefined : { engineId, baselineNano: Number(row.baseline_nano) };
   }
 
-  /** Those of one engine, removed ones too, in the order in which they became known. */
+  /** The containers of one engine, including removed ones, in the order in which apex first saw them. */
   ofEngine(engineId: string): StoredContainer[] {
     this.#database.flush();
+    const sql = "SELECT * FROM containers WHERE engine_id = :engine ORDER BY number";
     return this.#database.read(
-      (connection) =>
-        connection.rows("SELECT * FROM containers WHERE engine_id = :engine ORDER BY number", {
-          engine: engineId,
-        }).map(readContainer),
+      (connection) => connection.rows(sql, { engine: engineId }).map((row) => CONTAINERS.fromSql(row)),
       [],
     );
   }
 
-  /** That engine is followed from here on. @param options.isNew what is known of its containers counts no more */
+  /** Stores the containers of this engine from now on. @param options.isNew delete the rows that exist for it */
   follow(engine: StoredEngine, options: { readonly isNew: boolean }): void {
     this.#database.flush();
     this.#engine = engine;
@@ -89,55 +110,53 @@ export class ContainerStore implements RowWriter {
     this.#database.changed(this);
   }
 
-  /** @param row called when it is written, again and again, with what the container then is */
+  /** @param row called each time the row is written; returns the container's current state */
   save(containerId: string, row: () => StoredContainer): void {
-    this.#rows.set(containerId, row);
-    this.#unwritten.add(containerId);
-    this.#database.changed(this, { isRepeatable: true });
+    this.keep(containerId, row);
+    this.#changed(containerId);
   }
 
-  /** The row is as {@linkcode ContainerStore.ofEngine} told it: `row` is for later. */
+  /** Like {@linkcode ContainerStore.save} for a container whose row on disk is current. */
   keep(containerId: string, row: () => StoredContainer): void {
     this.#rows.set(containerId, row);
   }
 
   remove(containerId: string): void {
-    if (!this.#rows.delete(containerId)) return;
-    this.#unwritten.add(containerId);
-    this.#database.changed(this, { isRepeatable: true });
+    if (this.#rows.delete(containerId)) this.#changed(containerId);
   }
 
-  /** For the database. */
   writeRows(connection: SqliteConnection): void {
     if (this.#engine === undefined) return;
     const { engineId, baselineNano } = this.#engine;
     if (this.#isOutdated) connection.run(DELETE_ALL, { engine_id: engineId });
     if (this.#isEngineUnwritten) {
-      const followedMs = this.#clock.now();
       connection.run(UPSERT_ENGINE, {
         engine_id: engineId,
         baseline_nano: baselineNano,
-        followed_ms: followedMs,
+        followed_ms: this.#clock.now(),
       });
       forgetOldEngines(connection);
     }
     for (const id of this.#unwritten) {
       const row = this.#rows.get(id)?.();
-      if (row === undefined) connection.run(DELETE, { engine_id: engineId, container_id: id });
-      else connection.run(UPSERT, { engine_id: engineId, ...parametersOf(row) });
+      if (row === undefined) connection.run(CONTAINERS.delete, { engine_id: engineId, container_id: id });
+      else connection.run(CONTAINERS.upsert, { engine_id: engineId, ...CONTAINERS.toSql(row) });
     }
   }
 
-  /** For the database. */
   rowsWritten(): void {
     this.#unwritten.clear();
     this.#isEngineUnwritten = this.#isOutdated = false;
   }
 
-  /** For the database. */
   databaseReplaced(): void {
     for (const id of this.#rows.keys()) this.#unwritten.add(id);
     this.#isEngineUnwritten = this.#engine !== undefined;
+  }
+
+  #changed(containerId: string): void {
+    this.#unwritten.add(containerId);
+    this.#database.changed(this, { isRepeatable: true });
   }
 }
 
@@ -147,60 +166,4 @@ function forgetOldEngines(connection: SqliteConnection): void {
     connection.run(DELETE_ALL, { engine_id });
     connection.run("DELETE FROM engines WHERE engine_id = :engine_id", { engine_id });
   }
-}
-
-function parametersOf(container: StoredContainer): SqlRow {
-  return {
-    container_id: container.id,
-    name: container.name,
-    image: container.image,
-    labels: JSON.stringify(container.labels),
-    state: container.state,
-    health: container.health ?? null,
-    exit_code: container.exitCode ?? null,
-    created_nano: container.createdAtNano ?? null,
-    started_nano: container.startedAtNano ?? null,
-    finished_nano: container.finishedAtNano ?? null,
-    details: JSON.stringify(container.details),
-  };
-}
-
-function readContainer(row: SqlRow): StoredContainer {
-  const nano = (column: string): number | undefined =>
-    typeof row[column] === "number" ? row[column] : undefined;
-  const exitCode = nano("exit_code");
-  const createdAtNano = nano("created_nano");
-  const startedAtNano = nano("started_nano");
-  const finishedAtNano = nano("finished_nano");
-  return {
-    id: String(row.container_id),
-    name: String(row.name),
-    image: String(row.image),
-    labels: JSON.parse(String(row.labels)),
-    state: String(row.state),
-    ...(typeof row.health === "string" && { health: row.health }),
-    ...(exitCode !== undefined && { exitCode }),
-    ...(createdAtNano !== undefined && { createdAtNano }),
-    ...(startedAtNano !== undefined && { startedAtNano }),
-    ...(finishedAtNano !== undefined && { finishedAtNano }),
-    details: JSON.parse(String(row.details)),
-  };
-}
-
-/** One container as its row holds it: as far as it has been told of. Times are the engine's, ns since the Unix epoch. */
-export interface StoredContainer {
-  /** The engine's full id. */
-  readonly id: string;
-  readonly name: string;
-  readonly image: string;
-  readonly labels: Readonly<Record<string, string>>;
-  /** `removed`: remembered for events that may follow. */
-  readonly state: string;
-  readonly health?: string;
-  readonly exitCode?: number;
-  readonly createdAtNano?: number;
-  readonly startedAtNano?: number;
-  readonly finishedAtNano?: number;
-  /** Whatever else is needed to go on from here; plain JSON, and its writer's affair. */
-  readonly details: unknown;
 }

@@ -142,9 +142,11 @@ export class Database implements Disposable {
 
   /**
    * Writes all changed rows now, in one transaction. False when they remain unwritten: the database tries again later.
-   * Options as for {@linkcode Database.write}.
+   * @param options.including a writer that has rows and has not called {@linkcode Database.changed}
+   * @param options.isDurable as for {@linkcode Database.write}
    */
-  writeChanges(options: { isDurable?: boolean } = {}): boolean {
+  writeChanges({ including, ...options }: { including?: RowWriter; isDurable?: boolean } = {}): boolean {
+    if (including !== undefined && !this.#isClosed) this.#changedWriters.add(including);
     if (this.#changedWriters.size === 0) return true;
     // The second attempt is for a new database that replaced the old one.
     for (let attempt = 0; attempt < 2; attempt++) {
@@ -189,6 +191,16 @@ export class Database implements Disposable {
       this.#fail(error);
       return fallback;
     }
+  }
+
+  /** The size of the database, and what of it is free. */
+  pages(): { readonly bytes: number; readonly freeBytes: number; readonly freePages: number } {
+    return this.read((connection) => {
+      const pragma = (name: string): number => Number(connection.rows(`PRAGMA ${name}`)[0]?.[name] ?? 0);
+      const pageBytes = pragma("page_size");
+      const freePages = pragma("freelist_count");
+      return { bytes: pragma("page_count") * pageBytes, freeBytes: freePages * pageBytes, freePages };
+    }, { bytes: 0, freeBytes: 0, freePages: 0 });
   }
 
   /** Tries once more to write what is unwritten, and closes the file. Idempotent. */

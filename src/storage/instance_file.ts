@@ -1,14 +1,13 @@
 /**
- * The id of an apex instance: 16 random hex digits, by which it knows the containers that it created. It has a file of
- * its own, not a row in the database: that is moved aside when it is damaged, and its daemon would then disown containers
- * that run.
+ * The id of an apex instance: 16 random hex digits, by which apex recognizes the containers that it created. It has a file of
+ * its own because a damaged database is moved aside, and apex would then no longer own its running containers.
  */
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { randomHex } from "../platform/random_hex.ts";
 
 const ID_BYTES = 8;
 const CONTENT = /^[0-9a-f]{16}\n?$/;
-/** A larger file is none of ours, and is not read. */
+/** A larger file was not written by apex, and is not read. */
 const MAX_FILE_BYTES = 64;
 
 export function newInstanceId(): string {
@@ -16,10 +15,10 @@ export function newInstanceId(): string {
 }
 
 /**
- * Reads the id from the file, creating it (0600) with a new id when it does not exist. The caller holds the lock of its
+ * Reads the id from the file, creating the file (0600) with a new id when it does not exist. The caller holds the lock of the
  * directory.
  *
- * @throws {ApexError} `failed` for a file that holds no id: a new one would disown the containers of this instance
+ * @throws {ApexError} `failed` when the file contains no id: a new id would disown the containers of this instance
  */
 export async function loadInstanceId(path: string): Promise<string> {
   let info: Deno.FileInfo;
@@ -30,18 +29,18 @@ export async function loadInstanceId(path: string): Promise<string> {
     return await create(path);
   }
   if (!info.isFile) throw damaged(path, "it is not a regular file");
-  if (info.size > MAX_FILE_BYTES) throw damaged(path, "it does not hold 16 hex digits");
+  if (info.size > MAX_FILE_BYTES) throw damaged(path, "it does not contain 16 hex digits");
   let text: string;
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
     throw unusable(path, error);
   }
-  if (!CONTENT.test(text)) throw damaged(path, "it does not hold 16 hex digits");
+  if (!CONTENT.test(text)) throw damaged(path, "it does not contain 16 hex digits");
   return text.trimEnd();
 }
 
-/** Whole or not at all, also when the machine loses its power. */
+/** Creates the whole file or nothing, even if the machine loses its power. */
 async function create(path: string): Promise<string> {
   const id = newInstanceId();
   const temporary = `${path}.new`;
@@ -62,7 +61,7 @@ function damaged(path: string, why: string): ApexError {
   return new ApexError(
     "failed",
     `cannot read the id of this apex instance from ${path}: ${why} (restore the file, or remove it to start as a new ` +
-      "instance, which does not own the containers of the old one)",
+      "instance that does not own the existing containers)",
   );
 }
 

@@ -1,6 +1,6 @@
 /**
- * What is in the database, as the steps that lead there: step `n` turns version `n` into version `n + 1`. A step that was
- * published is never changed; what comes later is a new step at the end.
+ * The schema of the database as a list of migrations: step `n` turns version `n` into version `n + 1`. A published step is
+ * never changed; a later change is a new step at the end.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -39,7 +39,7 @@ export const MIGRATIONS: readonly string[] = [
     expires_ms INTEGER
   ) WITHOUT ROWID;
   `,
-  // An index of rowids: with `task_id` it gives the events of one task in order.
+  // The index contains rowids, so it returns the events of one task in order.
   `
   CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
@@ -58,7 +58,7 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (engine_id, time_nano, container_id, action)
   ) WITHOUT ROWID;
   `,
-  // In the order of `number` they became known.
+  // `number` is the order in which apex first saw the containers.
   `
   CREATE TABLE engines (
     engine_id TEXT PRIMARY KEY,
@@ -84,7 +84,7 @@ export const MIGRATIONS: readonly string[] = [
   `,
   "ALTER TABLE sessions ADD COLUMN recent_output BLOB",
   "CREATE TABLE kept_containers (container_id TEXT PRIMARY KEY) WITHOUT ROWID",
-  // A task id may be used again: one row for each run.
+  // A task id can be used again: one row for each run.
   `
   CREATE TABLE task_runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -118,7 +118,7 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE tasks ADD COLUMN request_id TEXT;
   ALTER TABLE tasks ADD COLUMN output_awaited INTEGER NOT NULL DEFAULT 0;
   `,
-  // In the order of `number` they were kept; it and `size` are indexed because the records are long.
+  // `number` is the order in which outputs were kept. It is indexed with `size` because the records are long.
   `
   CREATE TABLE task_outputs (
     number INTEGER PRIMARY KEY,
@@ -137,5 +137,5 @@ export const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** Version of a database on which every step was done. */
+/** The version of a database after all steps. */
 export const SCHEMA_VERSION = MIGRATIONS.length;

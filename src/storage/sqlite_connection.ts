@@ -1,36 +1,36 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
-/** A path that is no file: the database is gone with its connection. */
+/** The path of a database without a file, which exists as long as its connection. */
 export const IN_MEMORY = ":memory:";
 
-/** Somebody who looks into the file may hold it for so long while it is opened. */
+/** How long opening waits for another process that has locked the file. */
 const OPEN_TIMEOUT_MS = 2_000;
 
-/** And so long later: it holds up the event loop, but a write that is refused costs the event log its epoch. */
+/** The same for each statement. Waiting blocks the event loop, but a refused write costs the event log its epoch. */
 const BUSY_TIMEOUT_MS = 100;
 
-/** Four times the usual: an event's place in the index by task may be anywhere. */
+/** Four times the default, because inserts into the index by task have no locality. */
 const CACHE_KIB = 8_000;
 
-/** A value of a column, or of a parameter. */
+/** The value of a column or of a parameter. */
 export type SqlValue = string | number | null | Uint8Array;
 
 /** A row, by column name. */
 export type SqlRow = Readonly<Record<string, SqlValue>>;
 
 /**
- * One open database file and its prepared statements, each prepared once. Every method throws SQLite's own error, which
- * `sqlite_failure.ts` reads.
+ * One open database file, and its prepared statements. Every method throws SQLite's own error, which
+ * {@linkcode sqliteFailureOf} interprets.
  */
 export class SqliteConnection implements Disposable {
-  /** Of the file, or {@linkcode IN_MEMORY}. */
+  /** Path of the file, or {@linkcode IN_MEMORY}. */
   readonly path: string;
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #isClosed = false;
 
-  /** Opens the file, creating it (0600) if need be, and brings its tables up to date. */
+  /** Opens the file, creating it (0600) when it does not exist, and migrates its tables. */
   constructor(path: string) {
     if (path !== IN_MEMORY) makePrivate(path);
     this.path = path;
@@ -43,22 +43,22 @@ export class SqliteConnection implements Disposable {
     }
   }
 
-  /** @param sql a constant: each text is kept with its prepared statement */
-  run(sql: string, parameters: Readonly<Record<string, SqlValue>> = {}): { readonly changes: number } {
+  /** @param sql a constant: the connection keeps a prepared statement for each text */
+  run(sql: string, parameters: SqlRow = {}): { readonly changes: number } {
     return { changes: Number(this.#statement(sql).run(parameters).changes) };
   }
 
-  rows(sql: string, parameters: Readonly<Record<string, SqlValue>> = {}): SqlRow[] {
+  rows(sql: string, parameters: SqlRow = {}): SqlRow[] {
     return this.#statement(sql).all(parameters) as SqlRow[];
   }
 
-  /** A statement for many rows: called with the values of its `?`s, in their order. */
+  /** Returns a function that runs the statement with the values of its `?`s, in order. For many rows. */
   prepared(sql: string): (...values: SqlValue[]) => void {
     const statement = this.#statement(sql);
     return (...values) => void statement.run(...values);
   }
 
-  /** All that `work` changes, or nothing of it when it throws. `isDurable`: it outlives a power failure. */
+  /** Commits everything that `work` changes, or nothing when it throws. `isDurable`: a power failure does not undo it. */
   transaction(work: () => void, { isDurable = false } = {}): void {
     if (isDurable) this.#database.exec("PRAGMA synchronous=FULL");
     try {
@@ -75,7 +75,7 @@ export class SqliteConnection implements Disposable {
     }
   }
 
-  /** May be called again. */
+  /** Idempotent. */
   [Symbol.dispose](): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -90,12 +90,12 @@ export class SqliteConnection implements Disposable {
   }
 
   #prepareFile(): void {
-    // By pragma, because Deno 2.4 ignores the constructor's option. Only here is it worth while to wait for another reader.
+    // A pragma, because Deno 2.4 ignores the option of the constructor.
     this.#database.exec(`PRAGMA busy_timeout=${OPEN_TIMEOUT_MS}`);
-    // Works only before the first table is made.
+    // Has an effect only before the first table is created.
     this.#database.exec("PRAGMA auto_vacuum=INCREMENTAL");
     this.#database.exec("PRAGMA journal_mode=WAL");
-    // A crash of apex loses nothing, one of the machine at most the last commits.
+    // A crash of apex loses no commit; a crash of the machine may lose the last ones.
     this.#database.exec("PRAGMA synchronous=NORMAL");
     this.#database.exec(`PRAGMA cache_size=-${CACHE_KIB}`);
     this.#migrate();
@@ -107,11 +107,11 @@ export class SqliteConnection implements Disposable {
     const [row] = this.#database.prepare("SELECT value FROM meta WHERE key = 'schema_version'").all();
     const version = Number(row?.value ?? 0);
     if (!Number.isSafeInteger(version) || version < 0) {
-      throw new DamageError(`its schema has the version ${JSON.stringify(row?.value)}`);
+      throw new DamageError(`its schema version ${JSON.stringify(row?.value)} is invalid`);
     }
     if (version > SCHEMA_VERSION) {
       throw new NewerSchemaError(
-        `its schema has version ${version}, and this apex knows ${SCHEMA_VERSION} at most`,
+        `its schema has version ${version}, and this version of apex supports versions up to ${SCHEMA_VERSION}`,
       );
     }
     if (version === SCHEMA_VERSION) return;
@@ -127,46 +127,44 @@ export class SqliteConnection implements Disposable {
     try {
       this.#database.exec("ROLLBACK");
     } catch (error) {
-      // A full disk and some other errors have rolled back already; what matters is the first error.
+      // SQLite has already rolled back after a full disk and some other errors. The first error is the one to report.
       if (!(error instanceof Error && error.message.includes("no transaction is active"))) throw error;
     }
   }
 }
 
-/** SQLite gives its -wal and -shm files the permissions of the file itself. */
+/** SQLite gives the -wal and -shm files the permissions of the database file. */
 function makePrivate(path: string): void {
   Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 }).close();
   Deno.chmodSync(path, 0o600);
 }
 
-/** What a failed statement means for the database file. SQLite's messages are all that `node:sqlite` passes on. */
-
-/** The file was written by a later version of apex, whose tables this one does not know. */
+/** A later version of apex wrote the file, with tables that this version does not know. */
 export class NewerSchemaError extends Error {
   override readonly name: string = "NewerSchemaError";
 }
 
-/** What is in the file is nothing that apex has written. The message says what, for after "it cannot be used, ". */
+/** The file contains something that apex cannot have written. */
 export class DamageError extends Error {
   override readonly name: string = "DamageError";
 }
 
 /**
- * `damaged`: the file is no database, or not a whole one; a new one must be begun. `newer`: a new one must be begun too.
- * `refused`: the file is all right as far as anyone knows, but it cannot be written or read now (full disk, no permission,
- * locked by somebody).
+ * What a failed statement says about the file. `damaged`, `newer`: the file cannot be used, and a new one must be created.
+ * `refused`: it cannot be read or written now (full disk, no permission, locked by another process).
  */
 export type SqliteFailure = "damaged" | "newer" | "refused";
 
+/** `node:sqlite` passes on nothing but SQLite's messages. */
 const DAMAGE = /file is not a database|malformed|no such (table|column)|has no column/;
 
-/** Undefined for what neither SQLite nor the file system said: a mistake in the program. */
+/** Undefined when the error comes from neither SQLite nor the file system: a defect of the program. */
 export function sqliteFailureOf(error: unknown): SqliteFailure | undefined {
   if (error instanceof NewerSchemaError) return "newer";
-  // A value that was written as JSON and is none any more.
+  // SyntaxError: a JSON column does not contain JSON.
   if (error instanceof DamageError || error instanceof SyntaxError) return "damaged";
   if (!(error instanceof Error) || !("code" in error)) return undefined;
-  // A whole number that no double holds: none was written.
+  // An integer that a double cannot represent, which apex never writes.
   if (error.code === "ERR_OUT_OF_RANGE") return "damaged";
   return error.code === "ERR_SQLITE_ERROR" && DAMAGE.test(error.message) ? "damaged" : "refused";
 }

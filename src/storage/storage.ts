@@ -1,5 +1,3 @@
-import type { Clock } from "../platform/clock.ts";
-import type { Logger } from "../platform/logger.ts";
 import { ContainerStore } from "./container_store.ts";
 import { Database } from "./database.ts";
 import { EngineEventStore } from "./journal/engine_event_store.ts";
@@ -9,72 +7,56 @@ import { SessionStore } from "./session_store.ts";
 import { TaskOutputs } from "./task_outputs.ts";
 import { TaskStore } from "./task_store.ts";
 
-/**
- * What apex keeps on disk: one SQLite file. Rows that change in one block are written in one transaction at its end, with
- * the events of the block where there is a journal.
- */
+/** Everything that apex keeps on disk: one SQLite file, and a store for each kind of row in it. */
 export class Storage implements Disposable {
-  /** Rows of tasks. */
   readonly tasks: TaskStore;
-  /** What tasks wrote whose containers are gone. */
+  /** The output of tasks whose containers were removed. */
   readonly outputs: TaskOutputs;
-  /** Rows of sessions. */
   readonly sessions: SessionStore;
-  /** Rows of containers, as far as they were told of, by engine. */
+  /** The containers whose changes are published, by engine. */
   readonly containers: ContainerStore;
-  /** Engine events that were dealt with. */
+  /** The engine events that are processed. */
   readonly engineEvents: EngineEventStore;
+  readonly #options: DatabaseOptions;
   readonly #database: Database;
-  readonly #path: string;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
   #journal: EventJournal | undefined;
 
   constructor(options: DatabaseOptions) {
-    this.#database = new Database(options);
-    this.#path = options.path;
-    this.#clock = options.clock;
-    this.#logger = options.logger;
-    this.tasks = new TaskStore({ database: this.#database });
-    this.outputs = new TaskOutputs({ database: this.#database });
-    this.sessions = new SessionStore({ database: this.#database });
-    this.containers = new ContainerStore({ database: this.#database, clock: options.clock });
-    this.engineEvents = new EngineEventStore({ database: this.#database });
+    this.#options = options;
+    const database = this.#database = new Database(options);
+    this.tasks = new TaskStore(database);
+    this.outputs = new TaskOutputs(database);
+    this.sessions = new SessionStore(database);
+    this.containers = new ContainerStore({ database, clock: options.clock });
+    this.engineEvents = new EngineEventStore(database);
   }
 
-  /** How the file stands now. */
   get status(): StorageStatus {
     return this.#database.status;
   }
 
-  /** What the database takes, without what SQLite keeps beside it for a while. */
+  /** The size of the database, without the -wal and -shm files. */
   get bytes(): number {
-    return this.#database.read((connection) => {
-      const pragma = (name: string): number => Number(connection.rows(`PRAGMA ${name}`)[0]?.[name] ?? 0);
-      return pragma("page_count") * pragma("page_size");
-    }, 0);
+    return this.#database.pages().bytes;
   }
 
-  /** The journal of events, for the event log; to be opened once. It is closed with the storage. */
+  /** Opens the journal of events for the event log. The storage closes it. @throws {TypeError} when called twice */
   openJournal(options: JournalOptions = {}): EventJournal {
     if (this.#journal !== undefined) throw new TypeError("Cannot open the journal twice");
-    this.#journal = new EventJournal({
+    return this.#journal = new EventJournal({
       ...options,
+      ...this.#options,
       database: this.#database,
       exemptBytes: () => this.outputs.bytes,
-      path: this.#path,
-      clock: this.#clock,
-      logger: this.#logger,
     });
-    return this.#journal;
   }
 
-  /** Writes what has changed, now; false when it could not be written, and is tried again later. */
+  /** Commits the events that wait and all changed rows now. False when rows remain unwritten; the database tries again later. */
   flush(): boolean {
     return this.#database.flush();
   }
 
-  /** Writes what has changed, and closes the file. May be called again. */
+  /** Writes what has changed, and closes the file. Idempotent. */
   [Symbol.dispose](): void {
     this.#journal?.[Symbol.dispose]();
     this.#database[Symbol.dispose]();
@@ -82,8 +64,8 @@ export class Storage implements Disposable {
 }
 
 /**
- * Opens the database at `path`, creating it (0600) if need be; `:memory:` keeps everything in memory. It never fails: a
- * file that cannot be used is moved aside, and where none can be made, `status` and the log say so and memory is used.
+ * Opens the database at `path`, creating it (0600) when it does not exist; `:memory:` has no file. It does not fail: a file
+ * that cannot be used is moved aside, and where no file can be created the storage is in memory. `status` and the log say so.
  */
 export function openStorage(options: DatabaseOptions): Storage {
   return new Storage(options);

@@ -1,23 +1,53 @@
 import type { Database, RowWriter } from "./database.ts";
-import type { SqliteConnection } from "./sqlite_connection.ts";
-import { parametersOf, readTask, type StoredTask, UPSERT_TASK } from "./task_rows.ts";
+import type { SqliteConnection, SqlRow } from "./sqlite_connection.ts";
+import { RowMapping, SmallTable } from "./table.ts";
 
-/** Ended tasks that are kept; the longest ended go first. */
+/** The row of one run of a task id. Times are in milliseconds since the Unix epoch. */
+export interface StoredTask {
+  readonly taskId: string;
+  /** Counts the runs of this id from 1. */
+  readonly run: number;
+  /** `pending`, `running`, `completed`, `failed` or `cancelled`; the first two have not ended. */
+  readonly state: string;
+  readonly reason?: string;
+  readonly exitCode?: number;
+  readonly error?: string;
+  /** The engine that runs it. */
+  readonly engineId?: string;
+  readonly containerId?: string;
+  readonly workspacePath?: string;
+  readonly createdAtMs: number;
+  readonly startedAtMs?: number;
+  /** Present exactly when it has ended. */
+  readonly endedAtMs?: number;
+  /** Why it is being stopped, once a stop was requested. */
+  readonly stopCause?: string;
+  /** Its container is still to be removed or kept. */
+  readonly cleanupPending: boolean;
+  /** The client's id of the request that started it. */
+  readonly requestId?: string;
+  /** A client has not received all of its output yet. */
+  readonly outputAwaited: boolean;
+  /** The task's specification; any JSON value, which the store does not interpret. */
+  readonly spec: unknown;
+}
+
+/** Ended tasks that are kept. Those that ended longest ago are deleted first. */
 export const MAX_ENDED_TASKS = 10_000;
 
-/** Runs of one task id that are kept: an id that is used every minute must not push all other tasks out. */
+/** Runs of one task id that are kept: an id that is used every minute must not displace all other tasks. */
 export const MAX_RUNS = 10;
 
-/** So many ended tasks are saved between two looks at how many there are. */
+/** Ended tasks that are saved between two prunings. */
 const PRUNE_EVERY = 64;
 
-/** Rows deleted at once: more would hold up the event loop for milliseconds. */
+/** Rows deleted at once: more would block the event loop for milliseconds. */
 const PRUNE_STEP = 400;
 
-/** Pages given back to the file system after a step of deleting. */
+/** Pages given back to the file system after each step of pruning. */
 const VACUUM = "PRAGMA incremental_vacuum(100)";
 
-/** The longest ended beyond those that are kept, but none whose container is still to be dealt with. */
+/** Deletes the tasks that ended longest ago, except those whose container is still to be cleaned up. */
 const PRUNE = `
   DELETE FROM tasks WHERE cleanup_pending = 0 AND seq IN (
     SELECT seq FROM tasks WHERE ended_ms IS NOT NULL
@@ -26,41 +56,69 @@ const PRUNE = `
 const PRUNE_RUNS = `
   DELETE FROM tasks WHERE task_id = :task_id AND run <= :run AND ended_ms IS NOT NULL AND cleanup_pending = 0`;
 
-const LAST_RUN = "SELECT max(run) AS run FROM tasks WHERE task_id = :id";
+const UNFINISHED =
+  "SELECT * FROM tasks WHERE ended_ms IS NULL OR cleanup_pending = 1 ORDER BY created_ms, seq";
 
-/** Of each task id the last run, where that has ended. */
+/** The last run of each task id whose last run has ended. */
 const ENDED = `
   SELECT * FROM tasks AS task WHERE ended_ms IS NOT NULL
     AND run = (SELECT max(run) FROM tasks WHERE task_id = task.task_id)
   ORDER BY created_ms DESC, seq DESC`;
 
+const TASKS = new RowMapping<StoredTask>({
+  table: "tasks",
+  key: ["task_id", "run"],
+  columns: {
+    taskId: ["task_id", "text"],
+    run: ["run", "number"],
+    state: ["state", "text"],
+    reason: ["reason", "text"],
+    exitCode: ["exit_code", "number"],
+    error: ["error", "text"],
+    engineId: ["engine_id", "text"],
+    containerId: ["container_id", "text"],
+    workspacePath: ["workspace_path", "text"],
+    createdAtMs: ["created_ms", "number"],
+    startedAtMs: ["started_ms", "number"],
+    endedAtMs: ["ended_ms", "number"],
+    stopCause: ["stop_cause", "text"],
+    cleanupPending: ["cleanup_pending", "flag"],
+    requestId: ["request_id", "text"],
+    outputAwaited: ["output_awaited", "flag"],
+    spec: ["spec", "json"],
+  },
+});
+
 /**
- * The tasks' rows, one for each run of a task id. The runs of one id are numbered from 1 on; the last one is the task that
- * the id names; the earlier ones remain readable. What cannot be written (a full disk) stays in memory, is reported like the
- * rest, and is written as soon as that works again. Every call is synchronous: a task's row changes in the block in which
- * its event is told, and is written in that event's transaction.
+ * The tasks, one row for each run of a task id. A task id names its last run; earlier runs remain readable. Every call is
+ * synchronous. A row is committed at the end of its block, together with the events of the block. While the database refuses
+ * writes, unwritten rows stay in memory and are returned like the others.
  */
 export class TaskStore implements RowWriter {
-  /** Containers that tasks were to leave behind. */
-  readonly kept: KeptContainers;
+  /** The containers that tasks left behind on request, though the task may be forgotten, or its id used again. */
+  readonly kept: SmallTable<{ readonly containerId: string }>;
   readonly #database: Database;
-  /** Saved, but not written, by task id and run; oldest first. */
+  /** By task id and run, oldest first. */
   readonly #unwritten = new Map<string, StoredTask>();
-  /** By task id, the last run that is not written. */
+  /** By task id, its last unwritten run. */
   readonly #lastUnwritten = new Map<string, number>();
-  /** The rows that a new database must have: those of tasks that are not over. By task id and run. */
+  /** By task id and run, the tasks that have not ended or are not cleaned up. A new database gets their rows. */
   readonly #unfinished = new Map<string, StoredTask>();
   #endedSincePrune = 0;
 
-  constructor({ database }: { database: Database }) {
+  constructor(database: Database) {
     this.#database = database;
-    this.kept = new KeptContainers({ database });
+    this.kept = new SmallTable<{ readonly containerId: string }>(database, {
+      table: "kept_containers",
+      key: "containerId",
+      columns: { containerId: ["container_id", "text"] },
+    });
     database.join(this);
-    for (const task of this.#readUnfinished()) this.#unfinished.set(keyOf(task), task);
+    for (const task of this.#read(UNFINISHED)) this.#unfinished.set(keyOf(task), task);
     this.#prune();
   }
 
-  /** Puts the row of that run into its place. */
+  /** Inserts or replaces the row of this run. */
   save(task: StoredTask): void {
     const key = keyOf(task);
     if (isUnfinished(task)) this.#unfinished.set(key, task);
@@ -76,26 +134,18 @@ export class TaskStore implements RowWriter {
   get(taskId: string, run: number | undefined = this.lastRun(taskId)): StoredTask | undefined {
     if (run === undefined) return undefined;
     const key = keyOf({ taskId, run });
-    const unwritten = this.#unwritten.get(key) ?? this.#unfinished.get(key);
-    if (unwritten !== undefined) return unwritten;
-    const sql = "SELECT * FROM tasks WHERE task_id = :id AND run = :run";
-    return this.#database.read(
-      (connection) => connection.rows(sql, { id: taskId, run }).map(readTask)[0],
-      undefined,
-    );
+    return this.#unwritten.get(key) ?? this.#unfinished.get(key) ??
+      this.#read("SELECT * FROM tasks WHERE task_id = :id AND run = :run", { id: taskId, run })[0];
   }
 
-  /** The number of the last run of that task id; undefined when there is none. */
+  /** The number of the task id's last run; undefined when no run exists. */
   lastRun(taskId: string): number | undefined {
-    const unwritten = this.#lastUnwritten.get(taskId) ?? 0;
-    const written = this.#database.read(
-      (connection) => connection.rows(LAST_RUN, { id: taskId })[0]?.run,
-      null,
-    );
-    return Math.max(unwritten, Number(written ?? 0)) || undefined;
+    const sql = "SELECT max(run) AS run FROM tasks WHERE task_id = :id";
+    const written = this.#database.read((connection) => connection.rows(sql, { id: taskId })[0]?.run, null);
+    return Math.max(this.#lastUnwritten.get(taskId) ?? 0, Number(written ?? 0)) || undefined;
   }
 
-  /** The runs of that task id that are kept, the last one first. */
+  /** The runs of the task id that still exist, the last one first. */
   runs(taskId: string): StoredTask[] {
     const last = this.lastRun(taskId) ?? 0;
     const runs: StoredTask[] = [];
@@ -106,14 +156,14 @@ export class TaskStore implements RowWriter {
     return runs;
   }
 
-  /** Those that have not ended, and those whose container is still to be dealt with; in the order of their creation. */
+  /** The tasks that have not ended or are not cleaned up, in the order of their creation. */
   unfinished(): StoredTask[] {
     return [...this.#unfinished.values()].sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
-  /** The task ids whose last run has ended, each with that; the newest (by creation) first. */
+  /** The last run of each task id whose last run has ended, in the reverse order of creation. */
   ended(): StoredTask[] {
-    const written = this.#database.read((connection) => connection.rows(ENDED).map(readTask), []);
+    const written = this.#read(ENDED);
     if (this.#unwritten.size === 0) return written;
     const isLast = ({ taskId, run }: StoredTask): boolean => run >= (this.#lastUnwritten.get(taskId) ?? 0);
     const unwritten = [...this.#unwritten.values()].reverse()
@@ -122,23 +172,20 @@ export class TaskStore implements RowWriter {
       .sort((a, b) => b.createdAtMs - a.createdAtMs);
   }
 
-  /** For the database. */
   writeRows(connection: SqliteConnection): void {
     for (const task of this.#unwritten.values()) {
-      connection.run(UPSERT_TASK, parametersOf(task));
+      connection.run(TASKS.upsert, TASKS.toSql(task));
       if (task.run > MAX_RUNS) {
         connection.run(PRUNE_RUNS, { task_id: task.taskId, run: task.run - MAX_RUNS });
       }
     }
   }
 
-  /** For the database. */
   rowsWritten(): void {
     this.#unwritten.clear();
     this.#lastUnwritten.clear();
   }
 
-  /** For the database. */
   databaseReplaced(): void {
     for (const task of this.#unfinished.values()) {
       if (!this.#unwritten.has(keyOf(task))) this.#addUnwritten(task);
@@ -151,7 +198,7 @@ export class TaskStore implements RowWriter {
     this.#lastUnwritten.set(taskId, Math.max(run, this.#lastUnwritten.get(taskId) ?? 0));
   }
 
-  /** The number of tasks that are not over is bounded where they are run. */
+  /** Drops the oldest ended tasks. The orchestrator bounds the number of unfinished ones. */
   #boundUnwritten(): void {
     for (const task of this.#unwritten.values()) {
       if (this.#unwritten.size <= MAX_ENDED_TASKS) return;
@@ -172,78 +219,19 @@ export class TaskStore implements RowWriter {
     } while (isWritten && deleted === PRUNE_STEP);
   }
 
-  #readUnfinished(): StoredTask[] {
-    const sql = "SELECT * FROM tasks WHERE ended_ms IS NULL OR cleanup_pending = 1 ORDER BY created_ms, seq";
-    return this.#database.read((connection) => connection.rows(sql).map(readTask), []);
+  #read(sql: string, parameters: SqlRow = {}): StoredTask[] {
+    return this.#database.read(
+      (connection) => connection.rows(sql, parameters).map((row) => TASKS.fromSql(row)),
+      [],
+    );
   }
 }
 
-/** A task id has no `@`. */
+/** A task id contains no `@`. */
 function keyOf({ taskId, run }: Pick<StoredTask, "taskId" | "run">): string {
   return `${taskId}@${run}`;
 }
 
 function isUnfinished(task: StoredTask): boolean {
   return task.endedAtMs === undefined || task.cleanupPending;
-}
-
-/**
- * The containers that their tasks were to leave behind, by id: the tasks themselves may be forgotten, or their ids used
- * again. Every call is synchronous, and what it changes is written in the transaction of its block.
- */
-export class KeptContainers implements RowWriter {
-  readonly #database: Database;
-  readonly #ids: Set<string>;
-  /** Those whose row on disk is not what it should be. */
-  readonly #unwritten = new Set<string>();
-
-  constructor({ database }: { database: Database }) {
-    this.#database = database;
-    database.join(this);
-    const rows = database.read(
-      (connection) => connection.rows("SELECT container_id FROM kept_containers"),
-      [],
-    );
-    this.#ids = new Set(rows.map((row) => String(row.container_id)));
-  }
-
-  has(containerId: string): boolean {
-    return this.#ids.has(containerId);
-  }
-
-  add(containerId: string): void {
-    if (this.#ids.has(containerId)) return;
-    this.#ids.add(containerId);
-    this.#changed(containerId);
-  }
-
-  /** It is gone. Does nothing for one that was not kept. */
-  remove(containerId: string): void {
-    if (this.#ids.delete(containerId)) this.#changed(containerId);
-  }
-
-  /** For the database. */
-  writeRows(connection: SqliteConnection): void {
-    for (const id of this.#unwritten) {
-      const sql = this.#ids.has(id)
-        ? "INSERT OR IGNORE INTO kept_containers (container_id) VALUES (:id)"
-        : "DELETE FROM kept_containers WHERE container_id = :id";
-      connection.run(sql, { id });
-    }
-  }
-
-  /** For the database. */
-  rowsWritten(): void {
-    this.#unwritten.clear();
-  }
-
-  /** For the database. */
-  databaseReplaced(): void {
-    for (const id of this.#ids) this.#unwritten.add(id);
-  }
-
-  #changed(containerId: string): void {
-    this.#unwritten.add(containerId);
-    this.#database.changed(this);
-  }
 }

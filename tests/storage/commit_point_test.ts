@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { StoredContainer } from "../../src/storage/container_store.ts";
-import type { StoredTask } from "../../src/storage/task_rows.ts";
+import type { StoredTask } from "../../src/storage/task_store.ts";
 import { JournaledLog, killedAt, settled, taskEvent } from "../support/daemons/journaled_log.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
@@ -65,6 +65,18 @@ Deno.test("the first event of a turn is committed at once, the others with their
   await settled();
   assertEquals(run.journal.headSeq, 3);
   assertEquals(await afterKill(path), { events: 3, containers: 1, engineEvents: 1 });
+});
+
+Deno.test("events that follow one another by a microtask share a transaction", async () => {
+  await using dir = await TempDir.make();
+  await using run = await openFollowing(dir.join("a.db"));
+  for (let n = 0; n < 100; n++) {
+    run.log.append(taskEvent("a"));
+    await undefined;
+  }
+  assertEquals(run.journal.headSeq, 1);
+  await settled();
+  assertEquals(run.journal.headSeq, 100);
 });
 
 Deno.test("a task's row is committed at the end of its block, together with everything that waits", async () => {

@@ -1,8 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { openStorage, type Storage } from "../../src/storage/storage.ts";
-import type { StoredTask } from "../../src/storage/task_rows.ts";
-import { MAX_RUNS } from "../../src/storage/task_store.ts";
+import { MAX_RUNS, type StoredTask } from "../../src/storage/task_store.ts";
 import { holdLock } from "../support/daemons/journaled_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";

@@ -17,7 +17,7 @@ import { encodeLine, enlarged } from "../../protocol/jsonl.ts";
 import { EventFilter } from "../../storage/journal/event_filter.ts";
 import type { EventJournal, SeqRange } from "../../storage/journal/event_journal.ts";
 import type { StoredEvent } from "../../storage/journal/event_rows.ts";
-import { historyInOrder, isEvent } from "../../storage/journal/history.ts";
+import { history, isEvent } from "../../storage/journal/history.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
 import type { StreamReply } from "../control_socket/control_server.ts";
 
@@ -85,7 +85,7 @@ export class EventRequests implements AsyncDisposable {
         const { signal } = channel;
         const lines = new HistoryLines(channel);
         const options = definedFields({ sinceMs, untilMs, limit, filter: filterOf(request) });
-        for await (const past of historyInOrder(journal, { ...options, signal })) {
+        for await (const past of history(journal, { ...options, abort: signal })) {
           await (isEvent(past) ? lines.send(past) : lines.gap(past, journal.epoch));
         }
         await lines.end();

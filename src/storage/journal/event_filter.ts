@@ -1,4 +1,4 @@
-/** What an event is about, as far as filters ask. */
+/** The fields of an event that filters examine. */
 export interface EventFacts {
   readonly type: string;
   readonly taskId: string | undefined;
@@ -7,23 +7,23 @@ export interface EventFacts {
 }
 
 export interface EventFilterOptions {
-  /** Globs of types, `container.*` for example; `*` stands for any text. One that matches is enough; all by default. */
+  /** Globs of types, such as `container.*`; `*` matches any text. One of them must match; all types match by default. */
   readonly types?: readonly string[];
   readonly taskId?: string;
-  /** The exact name of a container, or a prefix of its id ({@linkcode MIN_ID_PREFIX} digits at least). */
+  /** The exact name of a container, or a prefix of its id of at least {@linkcode MIN_ID_PREFIX} digits. */
   readonly container?: string;
 }
 
-/** Shorter, it is a name: `db` must not match every 256th container. */
+/** A shorter text is a name: `db` must not match every 256th container. */
 export const MIN_ID_PREFIX = 4;
 
-/** Chooses events. What is asked of types, task and container must all be so. */
+/** Selects events. An event must match the types, the task and the container. */
 export class EventFilter {
-  /** Of its options: queries find the rows of one task by an index. */
+  /** Public for queries, which find the rows of one task with an index. */
   readonly taskId: string | undefined;
   readonly #types: readonly RegExp[] | undefined;
   readonly #container: string | undefined;
-  /** The types that there are: few, so none is matched twice. */
+  /** By type: only a few types exist, so each is matched once. */
   readonly #verdicts = new Map<string, boolean>();
 
   constructor({ types, taskId, container }: EventFilterOptions) {
@@ -56,7 +56,7 @@ export class EventFilter {
 }
 
 function globOf(glob: string): RegExp {
-  // A run of stars is one: else the match could take exponential time.
+  // Consecutive stars are one star: otherwise matching could take exponential time.
   const parts = glob.split(/\*+/).map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(`^${parts.join(".*")}$`);
 }

@@ -1,21 +1,30 @@
 /**
- * The statements on the `events` table. Each one takes a bounded number of rows and of bytes, because it holds up the event
- * loop: whoever wants more calls again.
+ * The statements on the `events` table. Each call blocks the event loop, so it reads or deletes a bounded number of rows and
+ * bytes; a caller that wants more calls again.
  */
 import { DamageError, type SqliteConnection, type SqlRow, type SqlValue } from "../sqlite_connection.ts";
 import type { EventFacts } from "./event_filter.ts";
 
-/** No event has a greater number: there is room for a million a second for a century. */
-export const MAX_SEQ = 2 ** 52;
+/** One line of the event log, as the journal writes it. */
+export interface JournalLine {
+  readonly seq: number;
+  readonly type: string;
+  readonly taskId: string | undefined;
+  readonly containerId: string | undefined;
+  /** The whole event with its newline. */
+  readonly bytes: Uint8Array;
+}
 
-/** Beyond it is no date. */
-const MAX_TIME_MS = 8.64e15;
+/** One event of the journal. */
+export interface StoredEvent extends EventFacts {
+  readonly seq: number;
+  /** When it was published, in milliseconds since the Unix epoch; never less than for the event before it. */
+  readonly timeMs: number;
+  /** The whole event without a newline. An earlier version of apex wrote session events without fields. */
+  readonly line: Uint8Array;
+}
 
-const OPENING_BRACE = 0x7b;
-const CLOSING_BRACE = 0x7d;
-const NEWLINE = 0x0a;
-
-/** How much one call may read. One event is always read, whatever its size. */
+/** How much one call may read. It always reads one event, whatever its size. */
 export interface ChunkOptions {
   readonly maxRows: number;
   readonly maxBytes: number;
@@ -23,17 +32,27 @@ export interface ChunkOptions {
   readonly taskId?: string | undefined;
 }
 
-const INSERT =
-  "INSERT INTO events (seq, time_ms, type, task_id, container_id, line) VALUES (?, ?, ?, ?, ?, ?)";
+/** The greatest `seq`: enough for a million events a second for a century. */
+export const MAX_SEQ = 2 ** 52;
+
+/** The greatest time of a `Date`. */
+const MAX_TIME_MS = 8.64e15;
+
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+const NEWLINE = 0x0a;
+const NAME_FIELD = '"containerName":';
+const decoder = new TextDecoder();
 
 const COLUMNS = "seq, time_ms, type, task_id, container_id, line";
+const INSERT = `INSERT INTO events (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`;
 
 const AFTER = { where: "seq > :from", order: "ASC", fit: "max", first: "min" };
 const BEFORE = { where: "seq < :from", order: "DESC", fit: "min", first: "max" };
 
 type Direction = typeof AFTER;
 
-/** Where a chunk ends: `length` of a blob does not read it. */
+/** Finds the end of a chunk. SQLite does not read a blob for its `length`. */
 const endSql = ({ where, order, fit, first }: Direction, task: string): string => `
   SELECT ${fit}(CASE WHEN total <= :bytes THEN seq END) AS fit, ${first}(seq) AS first FROM (
     SELECT seq, sum(bytes) OVER (ORDER BY seq ${order}) AS total FROM (
@@ -45,7 +64,7 @@ const chunkSql = ({ order, where }: Direction, task: string): string => `
 
 const BY_TASK = "AND task_id = :task";
 
-/** Each text once: the connection keeps a prepared statement for each. */
+/** Constants, because the connection keeps a prepared statement for each text. */
 const SQL = {
   after: { end: endSql(AFTER, ""), chunk: chunkSql(AFTER, "") },
   before: { end: endSql(BEFORE, ""), chunk: chunkSql(BEFORE, "") },
@@ -53,7 +72,11 @@ const SQL = {
   taskBefore: { end: endSql(BEFORE, BY_TASK), chunk: chunkSql(BEFORE, BY_TASK) },
 } as const;
 
-/** Adds rows, the next `seq` first. */
+/** Selects the oldest rows, but never the newest of all. */
+const OLDEST = `time_ms < :before AND seq < (SELECT max(seq) FROM events)
+  AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT :rows)`;
+
+/** Inserts rows, in ascending order of `seq`. */
 export function insertEvents(
   connection: SqliteConnection,
   { lines, timeMs }: { lines: readonly JournalLine[]; timeMs: number },
@@ -64,25 +87,25 @@ export function insertEvents(
   }
 }
 
-/** The next events after `seq`, the oldest first. */
+/** The next events after `seq`, oldest first. @throws {DamageError} */
 export function eventsAfter(
   connection: SqliteConnection,
-  { seq, ...options }: ChunkOptions & { readonly seq: number },
+  options: ChunkOptions & { readonly seq: number },
 ): StoredEvent[] {
-  return chunk(connection, options.taskId === undefined ? SQL.after : SQL.taskAfter, { ...options, seq });
+  return chunk(connection, options.taskId === undefined ? SQL.after : SQL.taskAfter, options);
 }
 
-/** The last events before `seq`, the newest first. */
+/** The last events before `seq`, newest first. @throws {DamageError} */
 export function eventsBefore(
   connection: SqliteConnection,
-  { seq, ...options }: ChunkOptions & { readonly seq: number },
+  options: ChunkOptions & { readonly seq: number },
 ): StoredEvent[] {
-  return chunk(connection, options.taskId === undefined ? SQL.before : SQL.taskBefore, { ...options, seq });
+  return chunk(connection, options.taskId === undefined ? SQL.before : SQL.taskBefore, options);
 }
 
-/** The `seq` of the oldest and of the newest row; undefined when there is none. @throws {DamageError} */
+/** The `seq` of the oldest and of the newest row; undefined when the table is empty. @throws {DamageError} */
 export function eventRange(connection: SqliteConnection): { oldest: number; newest: number } | undefined {
-  // Two subqueries: for both at once SQLite would read the whole table.
+  // Two subqueries, because SQLite reads the whole table to compute both at once.
   const [row] = connection.rows(
     "SELECT (SELECT min(seq) FROM events) AS oldest, (SELECT max(seq) FROM events) AS newest",
   );
@@ -90,28 +113,26 @@ export function eventRange(connection: SqliteConnection): { oldest: number; newe
   return { oldest: seqOf(row.oldest), newest: seqOf(row.newest) };
 }
 
-/** The `seq` of the newest row before `seq`; undefined when there is none. */
+/** The `seq` of the newest row before `seq`; undefined when no row exists. @throws {DamageError} */
 export function newestBefore(connection: SqliteConnection, seq: number): number | undefined {
   const [row] = connection.rows("SELECT max(seq) AS newest FROM events WHERE seq < :seq", { seq });
   return row === undefined || row.newest === null ? undefined : seqOf(row.newest);
 }
 
-/** When the first event with that `seq` or a greater one was published. @throws {DamageError} */
+/** When the first event with this `seq` or a greater one was published. @throws {DamageError} */
 export function timeAt(connection: SqliteConnection, seq: number): number | undefined {
-  const [row] = connection.rows(
-    "SELECT time_ms FROM events WHERE seq >= :seq ORDER BY seq LIMIT 1",
-    { seq },
-  );
+  const sql = "SELECT time_ms FROM events WHERE seq >= :seq ORDER BY seq LIMIT 1";
+  const [row] = connection.rows(sql, { seq });
   return row === undefined ? undefined : timeOf(row.time_ms);
 }
 
-/** The `seq` of the first event that was published at `timeMs` or later; one past the newest when there is none. */
+/** The `seq` of the first event that was published at `timeMs` or later; one past the newest when no such event exists. */
 export function firstSeqAt(connection: SqliteConnection, timeMs: number): number {
   const range = eventRange(connection);
   if (range === undefined) return 1;
   let low = range.oldest;
   let high = range.newest + 1;
-  // Times never fall, so halving finds it without an index of times.
+  // Times never decrease, so a binary search works without an index of times.
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     if ((timeAt(connection, middle) ?? Infinity) < timeMs) low = middle + 1;
@@ -120,13 +141,10 @@ export function firstSeqAt(connection: SqliteConnection, timeMs: number): number
   return low;
 }
 
-const OLDEST = `time_ms < :before AND seq < (SELECT max(seq) FROM events)
-  AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT :rows)`;
-
 /**
- * Deletes the oldest rows: `maxRows` at most, only those published before `beforeMs`, never the newest. Notes when the last
- * of them was published.
- * @returns how many it were
+ * Deletes the oldest rows, at most `maxRows`, that were published before `beforeMs`, but never the newest row. Stores when the
+ * last deleted one was published.
+ * @returns how many rows it deleted
  */
 export function deleteOldest(
   connection: SqliteConnection,
@@ -141,7 +159,7 @@ export function deleteOldest(
   return connection.run(`DELETE FROM events WHERE ${OLDEST}`, which).changes;
 }
 
-/** When the newest of the events was published that were deleted for their age, or for their number; undefined: none was. */
+/** When the newest of the events was published that {@linkcode deleteOldest} has deleted; undefined when it has deleted none. */
 export function lastDeletedMs(connection: SqliteConnection): number | undefined {
   const [row] = connection.rows("SELECT value FROM meta WHERE key = 'deleted_ms'");
   return row === undefined ? undefined : timeOf(Number(row.value));
@@ -159,91 +177,56 @@ function chunk(
   return connection.rows(sql.chunk, { from: seq, to, ...task }).map(readEvent);
 }
 
-/** @throws {DamageError} for a row that was not written so: whoever reads relies on what is here */
+/** @throws {DamageError} for a row that apex cannot have written: readers rely on the types and on the format of the line */
 function readEvent(row: SqlRow): StoredEvent {
   const { seq, type, task_id: taskId, container_id: containerId, line } = row;
   if (
     typeof type !== "string" || !isTextOrNull(taskId) || !isTextOrNull(containerId) || !isObjectLine(line)
   ) {
-    throw new DamageError(`its event number ${seq} is none`);
+    throw new DamageError(`event number ${seq} is invalid`);
   }
-  return new StoredEvent({
+  return {
     seq: seqOf(seq),
     timeMs: timeOf(row.time_ms),
     type,
     taskId: taskId ?? undefined,
     containerId: containerId ?? undefined,
+    // Parsed only when a filter asks for it, so it has no column.
+    get containerName() {
+      return containerNameIn(line);
+    },
     line,
-  });
+  };
 }
 
 function seqOf(value: SqlValue | undefined): number {
   if (Number.isInteger(value) && Number(value) > 0 && Number(value) <= MAX_SEQ) return Number(value);
-  throw new DamageError(`it has an event with the number ${value}`);
+  throw new DamageError(`an event has the number ${value}`);
 }
 
 function timeOf(value: SqlValue | undefined): number {
   if (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_TIME_MS) return Number(value);
-  throw new DamageError(`it has an event of the time ${value}`);
+  throw new DamageError(`an event has the time ${value}`);
 }
 
 function isTextOrNull(value: SqlValue | undefined): value is string | null {
   return value === null || typeof value === "string";
 }
 
-/** One line that may be a JSON object: to parse each would make resuming several times as slow. */
+/** Checks the ends of the line only: parsing each line would make resuming several times slower. */
 function isObjectLine(value: SqlValue | undefined): value is Uint8Array {
   return value instanceof Uint8Array && value.length > 2 && value[0] === OPENING_BRACE &&
     value.at(-1) === CLOSING_BRACE && !value.includes(NEWLINE);
 }
 
-/** One line of the event log, as it goes into the journal. */
-export interface JournalLine {
-  readonly seq: number;
-  readonly type: string;
-  readonly taskId: string | undefined;
-  readonly containerId: string | undefined;
-  /** The whole event with its newline. */
-  readonly bytes: Uint8Array;
-}
-
-const NAME_FIELD = '"containerName":';
-const decoder = new TextDecoder();
-
-/** One event of the journal. */
-export class StoredEvent implements EventFacts {
-  readonly seq: number;
-  /** When it was published, in milliseconds since the Unix epoch; never less than that of the event before. */
-  readonly timeMs: number;
-  readonly type: string;
-  readonly taskId: string | undefined;
-  readonly containerId: string | undefined;
-  /** The whole event without a newline; of a session's, an earlier version wrote the type alone. */
-  readonly line: Uint8Array;
-
-  constructor(fields: Omit<StoredEvent, "containerName">) {
-    this.seq = fields.seq;
-    this.timeMs = fields.timeMs;
-    this.type = fields.type;
-    this.taskId = fields.taskId;
-    this.containerId = fields.containerId;
-    this.line = fields.line;
-  }
-
-  /** Looked up in the line: it has no column, because nearly nobody asks. */
-  get containerName(): string | undefined {
-    const text = decoder.decode(this.line);
-    if (!text.includes(NAME_FIELD)) return undefined;
-    const containerName = nameIn(text);
-    return typeof containerName === "string" ? containerName : undefined;
-  }
-}
-
-function nameIn(text: string): unknown {
+function containerNameIn(line: Uint8Array): string | undefined {
+  const text = decoder.decode(line);
+  if (!text.includes(NAME_FIELD)) return undefined;
   try {
-    return JSON.parse(text).containerName;
+    const { containerName } = JSON.parse(text);
+    return typeof containerName === "string" ? containerName : undefined;
   } catch (error) {
-    // Damage within the line, which nobody has looked for: it names no container.
+    // Damage within the line, which nothing has checked.
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }

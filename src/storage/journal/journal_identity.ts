@@ -1,36 +1,36 @@
 /**
- * Which epoch the journal's numbers belong to, and what that depends on: the rows in `meta`, and beside the database a
- * mark, a file that is there exactly while the journal takes all that is told. The mark is a file of its own because it
- * must go when nothing can be written, on a full disk above all.
+ * Decides to which epoch the journal's numbers belong. That depends on rows of the `meta` table, and on a mark: a file beside
+ * the database that exists exactly while the journal writes every published event. The mark is a file because it must be
+ * removed when nothing can be written, above all on a full disk.
  */
 import * as v from "valibot";
 import { randomHex } from "../../platform/random_hex.ts";
 import { DamageError, IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import { eventRange, MAX_SEQ, timeAt } from "./event_rows.ts";
 
-/** Epochs of the past whose cursors can still be placed. */
+/** Past epochs whose cursors are still understood. */
 const MAX_PAST_EPOCHS = 32;
 
-/** What is stored of the journal's identity. */
+/** The stored identity of the journal. */
 export interface JournalIdentity {
   /** 16 hex digits. */
   readonly epoch: string;
-  /** Of the machine's start in which the daemon last wrote; undefined where the system tells none. */
+  /** The boot of the machine in which the daemon last wrote; undefined where the system does not identify boots. */
   readonly bootId?: string;
   /** The daemon ended in order. */
   readonly isClean: boolean;
   /** Every event of this epoch is journaled. */
   readonly isJournaled: boolean;
-  /** From this `seq` on there is no hole: what is older is history, and nothing to resume from. */
+  /** The oldest `seq` to resume from: no later event is missing. Older events are history only. */
   readonly floorSeq: number;
-  /** Earlier epochs, and the last `seq` that their numbering shares with the one after; oldest first. */
+  /** By earlier epoch, the last `seq` that its numbering shares with the epoch after it; oldest first. */
   readonly pastEpochs: ReadonlyMap<string, number>;
 }
 
 const flagSchema = v.optional(v.picklist(["0", "1"]), "0");
 const seqSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_SEQ));
 
-/** Rows of `meta`, by key. */
+/** The rows of `meta`, by key. */
 const metaSchema = v.object({
   epoch: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
   boot_id: v.optional(v.string(), ""),
@@ -43,7 +43,7 @@ const metaSchema = v.object({
   ),
 });
 
-/** What an earlier life left: nothing in a new database. */
+/** What an earlier daemon left; empty for a new database. */
 export interface Past {
   readonly stored?: JournalIdentity | undefined;
   readonly range?: ReturnType<typeof eventRange>;
@@ -61,7 +61,7 @@ export function readPast(connection: SqliteConnection): Past {
   };
 }
 
-/** Undefined in a new database. @throws {DamageError} for what was not written so */
+/** Undefined in a new database. @throws {DamageError} when apex cannot have written what is stored */
 function readIdentity(connection: SqliteConnection): JournalIdentity | undefined {
   const rows = connection.rows("SELECT key, value FROM meta");
   const values = new Map(rows.map(({ key, value }) => [key, value]));
@@ -70,7 +70,7 @@ function readIdentity(connection: SqliteConnection): JournalIdentity | undefined
   if (!parsed.success) {
     const [issue] = parsed.issues;
     throw new DamageError(
-      `its record of the journal is invalid (${v.getDotPath(issue)}: ${issue.message})`,
+      `the record of the journal is invalid (${v.getDotPath(issue)}: ${issue.message})`,
     );
   }
   const { epoch, boot_id, is_clean, is_journaled, floor_seq, past_epochs } = parsed.output;
@@ -98,22 +98,22 @@ export function writeIdentity(connection: SqliteConnection, identity: JournalIde
   }
 }
 
-/** What a life of the daemon finds when it begins. */
+/** What a daemon finds when it starts. */
 export interface JournalStart {
   readonly bootId: string | undefined;
-  /** It will journal what it tells. */
+  /** It will journal its events. */
   readonly isJournaled: boolean;
-  /** Of the last event that is known. */
+  /** `seq` of the last known event. */
   readonly headSeq: number;
-  /** The {@linkcode JournalMark} is there. */
+  /** The {@linkcode JournalMark} exists. */
   readonly isMarked: boolean;
-  /** There was a database, which could not be used. */
+  /** A database existed that could not be used. */
   readonly hasLostPast: boolean;
 }
 
 /**
- * What this life is, after the one that `stored` tells of. Where events may be missing, its floor leaves out one number
- * after `headSeq`: a hole that readers are told of.
+ * The identity of this daemon's journal, after the identity that an earlier daemon stored. When events may be missing, the
+ * floor skips one number after `headSeq`, so that subscribers get a gap record.
  */
 export function nextIdentity(
   stored: JournalIdentity | undefined,
@@ -124,7 +124,7 @@ export function nextIdentity(
     const wasOne = isMarked || hasLostPast;
     return { ...mine, epoch: newEpoch(), floorSeq: headSeq + (wasOne ? 2 : 1), pastEpochs: new Map() };
   }
-  // Events may have been told that are not here: what is here is before them.
+  // Later events may have been published that are not in the journal.
   const hasHole = !stored.isJournaled || !isMarked;
   const isSure = stored.isClean || (stored.bootId !== undefined && stored.bootId === bootId);
   if (isJournaled && isSure && !hasHole) return { ...stored, ...mine };
@@ -136,7 +136,7 @@ export function nextIdentity(
   };
 }
 
-/** The same epochs and one more; the oldest are forgotten. */
+/** Returns the epochs with one more, without the oldest beyond the limit. */
 export function withPastEpoch(
   epochs: ReadonlyMap<string, number>,
   [epoch, lastSeq]: readonly [string, number],
@@ -149,7 +149,7 @@ export function newEpoch(): string {
   return randomHex(8);
 }
 
-/** Another one after each start of the machine; undefined where there is none (outside Linux). */
+/** Identifies the boot of the machine; undefined outside Linux. */
 export function readBootId(): string | undefined {
   try {
     return Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
@@ -159,48 +159,37 @@ export function readBootId(): string | undefined {
   }
 }
 
-/** The file that says that the journal beside it has no hole. */
+/** The file whose existence says that no event is missing from the journal. */
 export class JournalMark {
-  /** Undefined: beside a database in memory there is none. */
+  /** Undefined for a database in memory, which has no mark. */
   readonly #path: string | undefined;
 
-  /** @param databasePath the mark is beside it */
   constructor(databasePath: string) {
     this.#path = databasePath === IN_MEMORY ? undefined : `${databasePath}-journaled`;
   }
 
   get exists(): boolean {
-    if (this.#path === undefined) return false;
+    return this.#access((path) => Deno.statSync(path).isFile) ?? false;
+  }
+
+  /** If it cannot be created, the next daemon begins a new epoch: safe, though not necessary. */
+  set(): void {
+    this.#access((path) => Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close());
+  }
+
+  /** If it cannot be removed, the file system is not writable, and the next daemon finds it so too. */
+  clear(): void {
+    this.#access((path) => Deno.removeSync(path));
+  }
+
+  /** Undefined when the file system refuses. Deno gives each of its own errors a code. */
+  #access<T>(work: (path: string) => T): T | undefined {
+    if (this.#path === undefined) return undefined;
     try {
-      return Deno.statSync(this.#path).isFile;
+      return work(this.#path);
     } catch (error) {
-      if (isOfFileSystem(error)) return false;
+      if (error instanceof Error && "code" in error) return undefined;
       throw error;
     }
   }
-
-  /** Where it cannot be set, the next start begins a new epoch: safe, though not needed. */
-  set(): void {
-    if (this.#path === undefined) return;
-    try {
-      Deno.openSync(this.#path, { write: true, create: true, mode: 0o600 }).close();
-    } catch (error) {
-      if (!isOfFileSystem(error)) throw error;
-    }
-  }
-
-  /** Where it cannot be cleared, the file system is not writable at all, and then not by the next start either. */
-  clear(): void {
-    if (this.#path === undefined) return;
-    try {
-      Deno.removeSync(this.#path);
-    } catch (error) {
-      if (!isOfFileSystem(error)) throw error;
-    }
-  }
-}
-
-/** What the system said, and no mistake in the program: Deno gives each of its own errors a code. */
-function isOfFileSystem(error: unknown): boolean {
-  return error instanceof Error && "code" in error;
 }

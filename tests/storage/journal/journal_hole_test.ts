@@ -151,7 +151,7 @@ Deno.test("a database that is gone at the start is a warning and a gap; the firs
     {
       await using life = new JournaledLog(path, { isKept });
       assertEquals([life.warnings.length, life.errors.length], [1, 0]);
-      assertMatch(life.warnings[0]!, /a\.db is gone/);
+      assertMatch(life.warnings[0]!, /a\.db was removed/);
       await tell(life, 1);
       if (!isKept) continue;
       assertEquals(await pastOf(life.journal), ["1-1", "2"]);

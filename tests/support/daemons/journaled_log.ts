@@ -4,7 +4,7 @@ import { EventLog, type EventLogOptions } from "../../../src/eventlog/event_log.
 import { silentLogger } from "../../../src/platform/logger.ts";
 import type { WireEvent } from "../../../src/protocol/wire_event.ts";
 import type { EventJournal, JournalOptions } from "../../../src/storage/journal/event_journal.ts";
-import { historyInOrder, type HistoryInOrderOptions, isEvent } from "../../../src/storage/journal/history.ts";
+import { history, type HistoryOptions, isEvent } from "../../../src/storage/journal/history.ts";
 import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import { FakeClock } from "../fake_clock.ts";
 
@@ -57,9 +57,9 @@ export function withRaw(path: string, sql: string): void {
 }
 
 /** The past as text: `4` for an event, `5-7` for a gap. */
-export async function pastOf(journal: EventJournal, options: HistoryInOrderOptions = {}): Promise<string[]> {
+export async function pastOf(journal: EventJournal, options: HistoryOptions = {}): Promise<string[]> {
   const past: string[] = [];
-  for await (const each of historyInOrder(journal, options)) {
+  for await (const each of history(journal, options)) {
     past.push(isEvent(each) ? String(each.seq) : `${each.first}-${each.last}`);
   }
   return past;
