@@ -1,20 +1,20 @@
 /**
- * Makes the single binary: bundles first, so that only what is used gets embedded, then compiles the bundle.
- * `deno task compile [OUTPUT]` writes `build/apex` by default. `$DENORT_BIN` names the runtime to embed where
- * `deno compile` cannot fetch its own.
+ * Builds the single binary. `deno task compile [OUTPUT]` writes `build/apex` by default. The program is bundled first, so that
+ * only the code in use is embedded, and then the bundle is compiled. `$DENORT_BIN` is the runtime to embed if `deno compile`
+ * cannot download it.
  *
- * All of it happens in a temporary directory beside OUTPUT. Only a binary that starts is moved to OUTPUT; otherwise
- * nothing is left, and a binary from before stays as it was.
+ * The build runs in a temporary directory beside OUTPUT. Only a binary that starts is moved to OUTPUT. If a step fails, no
+ * file remains, and an existing binary is not changed.
  */
 import { basename, dirname, join, resolve } from "@std/path/posix";
 
-/** A step failed; it has printed why itself. */
+/** A step has failed, and has printed the reason. */
 class StepError extends Error {
   override readonly name = "StepError";
 }
 
 const output = resolve(Deno.args[0] ?? "build/apex");
-// An interrupted step fails, and so the directory is removed.
+// An interrupted step fails, and then the directory is removed.
 const interrupted = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   Deno.addSignalListener(signal, () => interrupted.abort());
@@ -38,15 +38,15 @@ async function compile(): Promise<void> {
       "compile",
       "--quiet",
       "--no-config",
-      "--no-code-cache", // it would lie in a predictable file below /tmp
+      "--no-code-cache", // The cache would be a predictable file below /tmp.
       "--no-prompt",
-      // It runs what it is asked to, so less would promise what it cannot keep; and /proc is only read with all.
+      // The binary runs any program that its user names, so fewer permissions protect nothing. Reading /proc requires all.
       "--allow-all",
       "--output",
       binary,
       bundle,
     );
-    // A runtime of another version embeds without complaint, and then does not start.
+    // A runtime of another version is embedded without an error, but the binary does not start.
     const isWhole = await succeeds(binary, "--version");
     if (!isWhole) {
       const runtime = Deno.env.get("DENORT_BIN");

@@ -1,12 +1,12 @@
-/** Keeps the documentation of the embedding API from getting worse. */
+/** Checks the documentation of the embedding API. */
 import { assertLessOrEqual } from "@std/assert";
 
 const ROOT = new URL("../", import.meta.url);
 
-/** Complaints of `deno doc --lint` about the embedding API. Lower it when it gets better. */
+/** The number of problems that `deno doc --lint` may report. Lower it when there are fewer. */
 const MAX_COMPLAINTS = 198;
 
-Deno.test("deno doc --lint complains no more than before", async () => {
+Deno.test("deno doc --lint reports no more problems than before", async () => {
   const { stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["doc", "--lint", "src/orchestrator/mod.ts"],
     cwd: ROOT,

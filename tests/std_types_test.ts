@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 
-/** `src/std.d.ts` says what the @std modules export; nothing else would notice if they did not. */
+/** Checks that the @std modules export what `src/std.d.ts` declares, which the type checker cannot do. */
 const declarations = await Deno.readTextFile(new URL("../src/std.d.ts", import.meta.url));
 const modules = [...declarations.matchAll(/^declare module "([^"]+)" \{\n([^]*?)^\}/gm)];
 

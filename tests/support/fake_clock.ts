@@ -1,14 +1,14 @@
 /**
- * A clock that stands still until a test moves it. It implements {@linkcode Clock}, so whatever takes its clock by
- * constructor can be tested without waiting:
+ * A clock that stands still until a test advances it. Everything that takes a {@linkcode Clock} can be tested with it without
+ * waiting:
  *
  * ```ts
  * const clock = new FakeClock();
  * const part = new Part({ clock });
- * clock.advance(30_000); // runs, in order of their due time, all timers that fall due meanwhile
+ * clock.advance(30_000); // runs all timers that are due by then, in order of their due times
  * ```
  *
- * Callbacks run synchronously inside `advance`; promises that they settle are seen after the next `await`.
+ * Callbacks run synchronously inside `advance`. Promises that they settle take effect after the next `await`.
  */
 import type { Clock } from "../../src/platform/clock.ts";
 
@@ -19,10 +19,10 @@ interface Timer {
 
 export class FakeClock implements Clock {
   #nowMs: number;
-  /** In order of setting, which is also the order of running among equal due times. */
+  /** In the order in which they were set, which decides between timers with the same due time. */
   readonly #timers = new Set<Timer>();
 
-  /** @param startMs where it stands at first; by default 2026-01-01T00:00:00Z. */
+  /** @param startMs the time at first, by default 2026-01-01T00:00:00Z */
   constructor(startMs: number = Date.UTC(2026, 0, 1)) {
     this.#nowMs = startMs;
   }
@@ -37,12 +37,12 @@ export class FakeClock implements Clock {
     return () => void this.#timers.delete(timer);
   }
 
-  /** How many timers are set: a part that was disposed must leave none. */
+  /** How many timers are set. Disposed objects must leave none. */
   get pendingTimers(): number {
     return this.#timers.size;
   }
 
-  /** Moves the time on by `ms`, stopping at each timer that falls due, also those set on the way. */
+  /** Advances the time by `ms`, and runs each timer at its due time, including those that are set on the way. */
   advance(ms: number): void {
     const endMs = this.#nowMs + ms;
     for (let timer = this.#earliest(endMs); timer !== undefined; timer = this.#earliest(endMs)) {

@@ -1,4 +1,4 @@
-/** The imports of the project's own TypeScript files, as a graph. */
+/** The imports of the project's TypeScript files, as a graph. */
 import { dirname, join } from "@std/path/posix";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -6,11 +6,11 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 /** One import of one file. */
 export interface Import {
   readonly file: string;
-  /** A path from the root for a file of the project, or the specifier of a package. */
+  /** The path of a file of the project, relative to its root; or the specifier of a package. */
   readonly target: string;
 }
 
-/** TypeScript files of a directory, as paths from the root; without declarations. */
+/** Returns the TypeScript files of a directory, as paths relative to the root, without declaration files. */
 export async function typescriptFiles(directory: string): Promise<string[]> {
   const files: string[] = [];
   for await (const entry of Deno.readDir(join(ROOT, directory))) {
@@ -21,7 +21,7 @@ export async function typescriptFiles(directory: string): Promise<string[]> {
   return files;
 }
 
-/** The imports of a file: static and dynamic, of types and of values, and re-exports. */
+/** Returns the imports of a file: static and dynamic ones, of types and of values, and re-exports. */
 export function importsOf(file: string, text: string): Import[] {
   const specifiers = text.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"([^"]+)"/gm);
   return [...specifiers].map(([, specifier = ""]) => {
@@ -29,19 +29,19 @@ export function importsOf(file: string, text: string): Import[] {
   });
 }
 
-/** All imports of these files. */
+/** Returns all imports of these files. */
 export async function importsIn(files: readonly string[]): Promise<Import[]> {
   const imports: Import[] = [];
   for (const file of files) imports.push(...importsOf(file, await Deno.readTextFile(join(ROOT, file))));
   return imports;
 }
 
-/** Whether an import leads to a file of the project. */
+/** Returns whether the target of an import is a file of the project. */
 export function isProjectFile(target: string): boolean {
   return target === "main.ts" || /^(src|tests)\//.test(target);
 }
 
-/** The sets of files that import one another in a circle (strongly connected components, by Tarjan's algorithm). */
+/** Returns the sets of files that import one another in a circle: strongly connected components, by Tarjan's algorithm. */
 export function circles(imports: readonly Import[]): string[][] {
   const graph = Map.groupBy(imports, ({ file }) => file);
   const order = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** Numbers from 0 to below 1 that are the same everywhere for the same seed (Mulberry32). */
+/** Returns a generator of pseudo-random numbers, 0 ≤ x < 1. The same seed gives the same numbers (Mulberry32). */
 export function randomOf(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,6 +1,6 @@
 import { TempDir } from "./temp_dir.ts";
 
-/** A file system of 1 MiB, to be filled. */
+/** A file system of 1 MiB, for tests that fill a disk. */
 export class SmallDisk implements AsyncDisposable {
   readonly path: string;
 
@@ -23,7 +23,7 @@ export class SmallDisk implements AsyncDisposable {
   }
 }
 
-/** Whether this machine lets us have a small file system. */
+/** Returns whether the test may mount a file system. */
 export async function canMount(): Promise<boolean> {
   await using dir = await TempDir.make();
   try {

@@ -1,4 +1,4 @@
-/** A directory of its own for one test, gone afterwards. Short, because Unix socket paths hold little. */
+/** A directory for one test, removed by disposal. Its path is short, because the paths of Unix sockets are limited. */
 export class TempDir implements AsyncDisposable {
   readonly path: string;
 

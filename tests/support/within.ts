@@ -1,6 +1,7 @@
 /**
- * The same promise, with an end to waiting: a test that hangs says nothing, one that fails says what it waited for.
- * @param what for the message: "dockerd's end"
+ * Returns `promise` with a time limit, so that a test that would hang fails instead.
+ * @param what what the test waits for, for the message: "the end of dockerd"
+ * @throws when the limit is over; else as `promise`
  */
 export async function within<T>(limitMs: number, what: string, promise: PromiseLike<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
