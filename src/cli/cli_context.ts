@@ -19,6 +19,13 @@ export interface BaseContext {
   readonly onSignal: (name: VerbSignal, listener: () => void) => () => void;
 }
 
+/** What a verb gets that asks the daemon. */
+export interface VerbOptions {
+  readonly sockets: SocketPaths;
+  /** Print JSON instead of a table. */
+  readonly json?: boolean | undefined;
+}
+
 export interface CliContext extends BaseContext {
   /**
    * Refuses a daemon that this verb must not use, or warns about it (see `daemon_check.ts`). It has been called before a

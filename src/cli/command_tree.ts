@@ -10,6 +10,7 @@ import {
   type CommandUnknownOpts,
   InvalidArgumentError,
   Option,
+  type OptionValues,
   type OutputConfiguration,
 } from "@commander-js/extra-typings";
 import { ApexError } from "../platform/apex_error.ts";
@@ -26,22 +27,14 @@ import { RUN_FAILED_STATUS, StatusError } from "./output/exit_status.ts";
 
 export type { DaemonFlags };
 
-export interface EngineFlags extends DaemonFlags {
-  /** The path of its socket. */
-  readonly listen?: string | undefined;
-  /** The directory for its containers. */
-  readonly dir?: string | undefined;
-}
-
-export interface ForegroundFlags extends DaemonFlags {
-  /** The path of the log; set by a client that starts the daemon in the background. */
-  readonly backgroundLog?: string | undefined;
-}
-
 /** The verbs that run something themselves instead of asking the daemon. */
 export interface Actions {
-  daemon(flags: ForegroundFlags): Promise<void>;
-  engine(flags: EngineFlags): Promise<void>;
+  /** @param flags with `backgroundLog`, the path of the log, if a client starts the daemon in the background */
+  daemon(flags: DaemonFlags & { readonly backgroundLog?: string | undefined }): Promise<void>;
+  /** @param flags with the path of its socket, and the directory for its containers */
+  engine(
+    flags: DaemonFlags & { readonly listen?: string | undefined; readonly dir?: string | undefined },
+  ): Promise<void>;
   demo(flags: DaemonFlags): Promise<void>;
 }
 
@@ -100,26 +93,11 @@ const STATUS_VERBS = [...COMMAND_VERBS, "wait"];
 /** The verbs that end or remove something: they are never suggested for a typo. */
 const DESTRUCTIVE_VERBS = ["cancel", "clean", "kill", "restart", "stop"];
 
-/** Options that several verbs have. */
+const PULL_POLICIES = ["missing", "always", "never"] as const;
+
+/** Options that several verbs have; see also {@linkcode withContainerOptions}. */
 const OPTIONS = {
   json: new Option("--json", "print a JSON array with all fields"),
-  image: new Option("--image <IMAGE>", "image to use instead of the configured one"),
-  network: new Option("--network <MODE>", "none, host, bridge, or the name of a network"),
-  env: new Option("-e, --env <KEY=VALUE>", "set a variable; KEY alone copies it from here").argParser(
-    collect,
-  ),
-  envFile: new Option("--env-file <FILE>", "read variables from a file").argParser(collect),
-  label: new Option("--label <KEY=VALUE>", "add a label to the container").argParser(collect),
-  publish: new Option("-p, --publish <PORT>", "publish a port: [[IP:]HOSTPORT:]PORT[/udp]").argParser(
-    collect,
-  ),
-  volume: new Option("-v, --volume <SOURCE:TARGET>", "mount a directory or volume; append :ro for read-only")
-    .argParser(collect),
-  workdir: new Option("-w, --workdir <DIR>", "working directory in the container"),
-  user: new Option("-u, --user <USER>", "user: NAME, UID or UID:GID"),
-  mount: new Option("--mount", "mount the current directory at /workspace, and work there"),
-  init: new Option("--init", "run an init process as PID 1 (the default if the engine has one)"),
-  noInit: new Option("--no-init", "run the command itself as PID 1"),
   type: new Option("--type <PATTERN>", "select events by type, such as container.*; repeatable")
     .argParser(collect),
   task: new Option("--task <TASK>", "select the events of a task"),
@@ -149,7 +127,7 @@ class CommandTree {
       ...context,
       checkDaemon: (sockets) => this.#daemonCheck?.check(sockets) ?? Promise.resolve(),
     };
-    this.program = new Command("apex")
+    this.program = describe(new Command("apex"), help.PROGRAM)
       .configureOutput(output)
       .description(
         "Run commands in containers, keep terminal sessions, and stream every container event as JSON.",
@@ -173,8 +151,7 @@ class CommandTree {
           verb.error("error: an argument is empty (is a variable not set?)");
         }
         await this.#checkDaemon(verb);
-      })
-      .addHelpText("after", help.PROGRAM_HELP);
+      });
     this.#addTaskVerbs();
     this.#addSessionVerbs();
     this.#addContainerVerbs();
@@ -216,38 +193,24 @@ class CommandTree {
   }
 
   #addTaskVerbs(): void {
-    const context = this.#context;
     const { program } = this;
+    const context = this.#context;
     program.commandsGroup("Tasks:");
 
-    describe(program.command("run"), "run a command in a new container", help.RUN_HELP)
+    withContainerOptions(describe(program.command("run"), help.RUN))
       .usage("[OPTIONS] [--] COMMAND [ARG...]")
       .argument("[COMMAND...]")
       .passThroughOptions()
       .option("--task <TASK>", "id of the task (default: a random one)")
-      .addOption(OPTIONS.image)
-      .addOption(OPTIONS.network)
-      .addOption(OPTIONS.env)
-      .addOption(OPTIONS.envFile)
-      .addOption(OPTIONS.label)
-      .addOption(OPTIONS.publish)
-      .addOption(OPTIONS.volume)
-      .addOption(OPTIONS.workdir)
-      .addOption(OPTIONS.user)
       .option("--entrypoint <COMMAND>", "entrypoint to use instead of the image's")
       .option("--gpus <GPUS>", "GPUs to add: all, a number, or device=ID[,ID...]")
       .option("--cpus <NUMBER>", "maximum number of CPUs")
       .option("--memory <SIZE>", "maximum amount of memory")
       .option("--pids <NUMBER>", "maximum number of processes")
       .option("--timeout <DURATION>", "stop the task after this time")
-      .addOption(OPTIONS.mount)
-      .addOption(OPTIONS.init)
-      .addOption(OPTIONS.noInit)
       .option("-i, --interactive", "pass standard input to the command")
       .addOption(
-        new Option("--pull <WHEN>", "when to pull the image (default: missing)").choices(
-          ["missing", "always", "never"] as const,
-        ),
+        new Option("--pull <WHEN>", "when to pull the image (default: missing)").choices(PULL_POLICIES),
       )
       .option("--rm", "remove the container when the task has ended (the default)")
       .addOption(new Option("-t, --tty", "refused: see apex attach").hideHelp())
@@ -260,19 +223,15 @@ class CommandTree {
         this.#exitStatus = await run(context, { flags, command: words });
       });
 
-    describe(program.command("tasks"), "list tasks", help.TASKS_HELP)
+    describe(program.command("tasks"), help.TASKS)
       .option("--all", "include tasks that have ended")
       .addOption(OPTIONS.json)
-      .action(async ({ all = false, json = false }, command) => {
+      .action(async (flags, command) => {
         const { tasks } = await import("./commands/tasks.ts");
-        await tasks(context, { sockets: this.#sockets(command), all, json });
+        await tasks(context, { sockets: this.#sockets(command), ...flags });
       });
 
-    describe(
-      program.command("wait"),
-      "wait until tasks or containers end, or meet a condition",
-      help.WAIT_HELP,
-    )
+    describe(program.command("wait"), help.WAIT)
       .argument("<TARGET...>")
       .addOption(
         new Option("--for <CONDITION>", "condition to wait for (default: exit)").choices(WAIT_CONDITIONS),
@@ -285,14 +244,14 @@ class CommandTree {
         this.#exitStatus = await wait(context, { sockets: this.#sockets(command), targets, flags });
       });
 
-    describe(program.command("cancel"), "cancel tasks, pending or running", help.CANCEL_HELP)
+    describe(program.command("cancel"), help.CANCEL)
       .argument("<TASK...>")
       .action(async (tasks, _, command) => {
         const { cancel } = await import("./commands/tasks.ts");
         this.#exitStatus = await cancel(context, { sockets: this.#sockets(command), tasks });
       });
 
-    describe(program.command("logs"), "print the output of a task or container", help.LOGS_HELP)
+    describe(program.command("logs"), help.LOGS)
       .argument("<TARGET>")
       .option("-f, --follow", "continue until it ends")
       .option("--tail <NUMBER>", "number of lines to start with (default: all)")
@@ -303,70 +262,42 @@ class CommandTree {
         await logs(context, { sockets: this.#sockets(command), target, flags });
       });
 
-    const workspacesCommand = describe(
-      program.command("workspaces"),
-      "list or remove the containers of tasks",
-      help.WORKSPACES_HELP,
-    )
+    const workspacesCommand = describe(program.command("workspaces"), help.WORKSPACES)
       .usage("[OPTIONS] [clean]")
       .option("--all", "include those of other apex instances")
       .addOption(OPTIONS.json)
       .enablePositionalOptions()
       .commandsGroup("Verbs:")
-      .action(async ({ all = false, json = false }, command) => {
+      .action(async (flags, command) => {
         const { workspaces } = await import("./commands/workspaces.ts");
-        await workspaces(context, { sockets: this.#sockets(command), json, all });
+        await workspaces(context, { sockets: this.#sockets(command), ...flags });
       });
 
-    describe(
-      workspacesCommand.command("clean"),
-      "remove orphaned or named workspaces",
-      help.WORKSPACES_CLEAN_HELP,
-    )
+    describe(workspacesCommand.command("clean"), help.WORKSPACES_CLEAN)
       .argument("[WORKSPACE...]")
       .option("--instance <ID>", "remove workspaces of another apex instance, even running ones")
       .option("--yes", "do not ask for confirmation")
-      .action(async (names, { yes = false, instance }, command) => {
+      .action(async (names, flags, command) => {
         const { workspacesClean } = await import("./commands/workspaces.ts");
-        const options = { sockets: this.#sockets(command), names, yes, instance };
+        const options = { sockets: this.#sockets(command), names, ...flags };
         this.#exitStatus = await workspacesClean(context, options);
       });
   }
 
   #addSessionVerbs(): void {
-    const context = this.#context;
     const { program } = this;
+    const context = this.#context;
     program.commandsGroup("Sessions:");
 
-    describe(
-      program.command("attach"),
-      "attach this terminal to a session in a container, creating the session if needed",
-      help.ATTACH_HELP,
-    )
-      .summary("attach to a session, or create one")
+    withContainerOptions(describe(program.command("attach"), help.ATTACH))
       .usage("[OPTIONS] SESSION [-- COMMAND [ARG...]]")
       .argument("<SESSION>")
       .argument("[COMMAND...]")
       .option("-f, --force", "detach another client that is attached")
       .option("-b, --background", "create the session, and do not attach")
       .option("--ttl <DURATION>", "kill the session this long after its creation")
-      .addOption(OPTIONS.image)
       .option("--cmd <COMMAND>", "command line to run instead of the configured one")
-      .addOption(OPTIONS.network)
-      .addOption(OPTIONS.env)
-      .addOption(OPTIONS.envFile)
-      .addOption(OPTIONS.label)
-      .addOption(OPTIONS.publish)
-      .addOption(OPTIONS.volume)
-      .addOption(OPTIONS.workdir)
-      .addOption(OPTIONS.user)
-      .addOption(OPTIONS.mount)
-      .addOption(OPTIONS.init)
-      .addOption(OPTIONS.noInit)
-      .option(
-        "--restore <MODE>",
-        "earlier output to show first: screen, lines=N or none (default in a pipe: none)",
-      )
+      .option("--restore <MODE>", "earlier output to show: screen, lines=N or none (default in a pipe: none)")
       .option("--detach-keys <KEYS>", "keys that detach (default: Ctrl-Space Ctrl-q)")
       .action(async (name, words, options, command) => {
         const { attach, misplacedWords } = await import("./commands/attach.ts");
@@ -376,21 +307,21 @@ class CommandTree {
         this.#exitStatus = await attach(context, { flags, name, command: words });
       });
 
-    describe(program.command("list"), "list sessions", help.LIST_HELP)
+    describe(program.command("list"), help.LIST)
       .addOption(OPTIONS.json)
-      .action(async ({ json = false }, command) => {
+      .action(async (flags, command) => {
         const { list } = await import("./commands/sessions.ts");
-        await list(context, { sockets: this.#sockets(command), json });
+        await list(context, { sockets: this.#sockets(command), ...flags });
       });
 
-    describe(program.command("detach"), "detach the clients of sessions, which continue", help.DETACH_HELP)
+    describe(program.command("detach"), help.DETACH)
       .argument("[SESSION...]")
       .action(async (names, _, command) => {
         const { detach } = await import("./commands/sessions.ts");
         this.#exitStatus = await detach(context, { sockets: this.#sockets(command), names });
       });
 
-    describe(program.command("kill"), "end sessions", help.KILL_HELP)
+    describe(program.command("kill"), help.KILL)
       .argument("[SESSION...]")
       .action(async (names, _, command) => {
         const { kill } = await import("./commands/sessions.ts");
@@ -399,16 +330,11 @@ class CommandTree {
   }
 
   #addContainerVerbs(): void {
-    const context = this.#context;
     const { program } = this;
+    const context = this.#context;
     program.commandsGroup("Containers:");
 
-    describe(
-      program.command("events"),
-      "print events as they happen, one JSON object per line (see EVENTS.md)",
-      help.EVENTS_HELP,
-    )
-      .summary("print events as they happen")
+    describe(program.command("events"), help.EVENTS)
       .addOption(OPTIONS.type)
       .addOption(OPTIONS.task)
       .addOption(OPTIONS.container)
@@ -428,7 +354,7 @@ class CommandTree {
         this.#exitStatus = await events(context, { flags });
       });
 
-    describe(program.command("history"), "print events of the past, oldest first", help.HISTORY_HELP)
+    describe(program.command("history"), help.HISTORY)
       .addOption(OPTIONS.type)
       .addOption(OPTIONS.task)
       .addOption(OPTIONS.container)
@@ -441,18 +367,14 @@ class CommandTree {
         await history(context, { sockets: this.#sockets(command), flags });
       });
 
-    describe(program.command("ps"), "list containers of the engine, running or not", help.PS_HELP)
+    describe(program.command("ps"), help.PS)
       .addOption(OPTIONS.json)
-      .action(async ({ json = false }, command) => {
+      .action(async (flags, command) => {
         const { ps } = await import("./commands/containers.ts");
-        await ps(context, { sockets: this.#sockets(command), json });
+        await ps(context, { sockets: this.#sockets(command), ...flags });
       });
 
-    describe(
-      program.command("inspect"),
-      "print all details of tasks or containers as JSON",
-      help.INSPECT_HELP,
-    )
+    describe(program.command("inspect"), help.INSPECT)
       .argument("<TARGET...>")
       .action(async (targets, _, command) => {
         const { inspect } = await import("./commands/containers.ts");
@@ -461,15 +383,11 @@ class CommandTree {
   }
 
   #addDaemonVerbs(): void {
-    const context = this.#context;
     const { program } = this;
+    const context = this.#context;
     program.commandsGroup("Daemon:");
 
-    describe(
-      program.command("daemon"),
-      "run the daemon, in the foreground or in the background",
-      help.DAEMON_HELP,
-    )
+    describe(program.command("daemon"), help.DAEMON)
       .option("-d, --detach", "start it in the background; return when it is connected to its engine")
       .addOption(OPTIONS.noJournal)
       .addOption(new Option("--background-log <PATH>").hideHelp())
@@ -480,31 +398,27 @@ class CommandTree {
         await startInBackground(context, flags);
       });
 
-    describe(program.command("stop"), "stop the daemon; tasks and sessions continue", help.STOP_HELP)
+    describe(program.command("stop"), help.STOP)
       .action(async (_, command) => {
         const { stop } = await import("./commands/daemon.ts");
         await stop(context, this.#sockets(command));
       });
 
-    describe(
-      program.command("restart"),
-      "stop the daemon, and start it again in the background",
-      help.RESTART_HELP,
-    )
+    describe(program.command("restart"), help.RESTART)
       .addOption(OPTIONS.noJournal)
-      .action(async ({ journal }, command) => {
+      .action(async (flags, command) => {
         const { restart } = await import("./commands/daemon.ts");
-        await restart(context, { ...this.#flagsOf(command), journal });
+        await restart(context, { ...this.#flagsOf(command), ...flags });
       });
 
     describe(program.command("status"), "show daemon status")
       .option("--json", "print a JSON object")
-      .action(async ({ json = false }, command) => {
+      .action(async (flags, command) => {
         const { status } = await import("./commands/daemon.ts");
-        await status(context, { sockets: this.#sockets(command), json });
+        await status(context, { sockets: this.#sockets(command), ...flags });
       });
 
-    describe(program.command("engine"), "run the embedded engine in the foreground", help.ENGINE_HELP)
+    describe(program.command("engine"), help.ENGINE)
       .option("--listen <PATH>", "its socket (default: engine.socket beside the daemon's)")
       .option("--dir <DIR>", "directory for its containers (default: in the state directory)")
       .action((_, command) => this.#actions.engine(this.#flagsOf(command)));
@@ -522,25 +436,49 @@ class CommandTree {
         about.help();
       });
 
-    describe(program.command("demo"), "show how apex works; needs nothing installed", help.DEMO_HELP)
+    describe(program.command("demo"), help.DEMO)
       .action((_, command) => this.#actions.demo(this.#flagsOf(command)));
 
     describe(program.command("version"), "print the version")
       .option("--json", "print a JSON object: apex, control protocol, runtime, platform")
-      .action(async ({ json = false }) => {
+      .action(async (flags) => {
         const { version } = await import("./commands/daemon.ts");
-        await version(this.#context, { json });
+        await version(this.#context, flags);
       });
   }
 }
 
-/** Gives a verb its texts. @param what an imperative, such as `list tasks` */
-function describe<T extends CommandUnknownOpts>(command: T, what: string, details = ""): T {
-  command.summary(what).description(`${what[0]?.toUpperCase()}${what.slice(1)}.`).addHelpText(
-    "after",
-    details,
-  );
+/** Gives a verb its help text, whose first line is the summary. */
+function describe<T extends CommandUnknownOpts>(command: T, text: string): T {
+  const [summary = "", ...details] = text.split("\n");
+  command.summary(summary).description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+    .addHelpText("after", details.join("\n"));
   return command;
+}
+
+/** Adds the options that describe a new container. */
+// deno-lint-ignore explicit-module-boundary-types -- only commander can infer the type of the options
+function withContainerOptions<
+  Args extends unknown[],
+  Opts extends OptionValues,
+  GlobalOpts extends OptionValues,
+>(
+  command: Command<Args, Opts, GlobalOpts>,
+) {
+  const list = <Flags extends string>(flags: Flags, text: string) =>
+    new Option(flags, text).argParser(collect);
+  return command.option("--image <IMAGE>", "image to use instead of the configured one")
+    .option("--network <MODE>", "none, host, bridge, or the name of a network")
+    .addOption(list("-e, --env <KEY=VALUE>", "set a variable; KEY alone copies it from here"))
+    .addOption(list("--env-file <FILE>", "read variables from a file"))
+    .addOption(list("--label <KEY=VALUE>", "add a label to the container"))
+    .addOption(list("-p, --publish <PORT>", "publish a port: [[IP:]HOSTPORT:]PORT[/udp]"))
+    .addOption(list("-v, --volume <SOURCE:TARGET>", "mount a directory or volume; append :ro for read-only"))
+    .option("-w, --workdir <DIR>", "working directory in the container")
+    .option("-u, --user <USER>", "user: NAME, UID or UID:GID")
+    .option("--mount", "mount the current directory at /workspace, and work there")
+    .option("--init", "run an init process as PID 1 (the default if the engine has one)")
+    .option("--no-init", "run the command itself as PID 1");
 }
 
 /** Adds to a verb what all verbs have, and the shared options that affect it. The program itself takes all of them. */

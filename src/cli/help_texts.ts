@@ -1,6 +1,11 @@
-/** The parts of the help that follow the options: explanations and examples, at most 80 columns wide. */
+/**
+ * The help texts of the verbs, at most 80 columns wide. The first line is the summary, which `apex --help` lists. The rest
+ * follows the options in the help of the verb: explanations and examples.
+ */
 
-export const PROGRAM_HELP = `
+export const PROGRAM =
+  `run commands in containers, keep terminal sessions, and stream every container event as JSON
+
 Exit status:
   0    success
   1    failure
@@ -20,7 +25,8 @@ Get started:
 
 Run 'apex help VERB' for more information on a verb.`;
 
-export const DAEMON_HELP = `
+export const DAEMON = `run the daemon, in the foreground or in the background
+
 Engines:
   auto        DOCKER_HOST, DOCKER_CONTEXT, the current Docker context, then the
               default sockets of Docker and Podman (the default)
@@ -38,11 +44,13 @@ Examples:
   apex daemon
   apex daemon -d --engine podman`;
 
-export const STOP_HELP = `
+export const STOP = `stop the daemon; tasks and sessions continue
+
 Tasks and sessions continue. The next daemon finds them, and publishes the
 events that it has missed. The exit status is 3 if no daemon is running.`;
 
-export const RESTART_HELP = `
+export const RESTART = `stop the daemon, and start it again in the background
+
 Tasks and sessions continue, and clients that reconnect resume. The options
 given here override those that the daemon was started with. If no daemon is
 running, one is started.
@@ -51,7 +59,8 @@ Examples:
   apex restart                             after an update of apex
   apex restart --engine podman             to follow another engine`;
 
-export const EVENTS_HELP = `
+export const EVENTS = `print events as they happen, one JSON object per line
+
 Without options, prints the bare stream of events. Exits with 0 when the daemon
 shuts down, or when the reader of the output closes it; with 6 when the stream
 breaks off, because the reader was too slow or the daemon was killed.
@@ -70,7 +79,8 @@ Examples:
   # Wait for a container of a task to exit, or find an exit of the last hour:
   apex events --type container.died --task build-7 --since 1h --limit 1`;
 
-export const HISTORY_HELP = `
+export const HISTORY = `print events of the past, oldest first
+
 --since and --until select events by the time of their publication
 ("publishedAt"), which may be later than that of the event ("timestamp"). Times
 are 10m, "10m ago", 2025-01-31, "2025-01-31 12:00" or 2025-01-31T12:00:00Z;
@@ -83,12 +93,14 @@ Examples:
   apex history --type container.died --since 2025-01-31 --until 2025-02-01
   apex history --type container.died --json | jq -r .containerName`;
 
-export const PS_HELP = `
+export const PS = `list the containers of the engine, running or not
+
 Examples:
   apex ps
   apex ps --json | jq -r '.[] | select(.state == "running") | .name'`;
 
-export const RUN_HELP = `
+export const RUN = `run a command in a new container
+
 Options end at the command, or at --. SIGINT (Ctrl-C) and SIGTERM are forwarded
 to the command; a second SIGINT kills it. If apex run itself is killed, the task
 continues (see: apex wait, apex logs, apex cancel). If the daemon goes away,
@@ -121,12 +133,14 @@ Examples:
   tar c src | apex run -i --image node:22 -- sh -c 'tar x && ls src'
   id=$(apex run -d -- sleep 60); apex wait "$id"; echo "status $?"`;
 
-export const TASKS_HELP = `
+export const TASKS = `list tasks
+
 Examples:
   apex tasks
   apex tasks --all --json | jq -r '.[] | select(.reason == "oom") | .taskId'`;
 
-export const CANCEL_HELP = `
+export const CANCEL = `cancel tasks, pending or running
+
 Prints the id of each cancelled task when it has ended. Unknown ids are
 reported, and the other tasks are still cancelled; the exit status is then 4.
 Only tasks of this apex are cancelled, not containers of other programs that
@@ -136,7 +150,8 @@ Examples:
   apex cancel build-7
   apex tasks --json | jq -r '.[].taskId' | xargs apex cancel`;
 
-export const WAIT_HELP = `
+export const WAIT = `wait until tasks or containers end, or meet a condition
+
 TARGET is the id of a task, one run of a task (build-7@1), or the name or id of
 a container, which need not have been created by apex.
 
@@ -164,7 +179,8 @@ Examples:
   apex wait --for healthy --timeout 1m db cache
   apex wait --any worker-1 worker-2`;
 
-export const LOGS_HELP = `
+export const LOGS = `print the output of a task or container
+
 TARGET is the id of a task, one run of a task, or the name or id of a container:
 build-7 is the latest run of that task id, build-7@1 the first, and build-7@-1
 the one before the latest. If the container of a task was removed, prints the
@@ -179,7 +195,8 @@ Examples:
   apex logs build-7@-1
   apex logs --since 10m --timestamps web`;
 
-export const INSPECT_HELP = `
+export const INSPECT = `print all details of tasks or containers as JSON
+
 TARGET is the id of a task, one run of a task (build-7@1, build-7@-1), or the
 name or id of a container. Each element of the JSON array has the fields
   engine     the container, as the engine reports it
@@ -192,7 +209,8 @@ Examples:
   apex inspect build-7 | jq '.[0].task'
   apex inspect web | jq -r '.[0].engine.NetworkSettings.IPAddress'`;
 
-export const WORKSPACES_HELP = `
+export const WORKSPACES = `list or remove the containers of tasks
+
 A workspace is a container that apex has created for a task. An orphan is a
 workspace of this apex instance whose task the daemon does not know; to remove
 orphans, use apex workspaces clean. An instance is a state directory with its
@@ -204,7 +222,8 @@ Examples:
   apex workspaces --all
   apex workspaces --json | jq -r '.[] | select(.orphaned) | .containerName'`;
 
-export const WORKSPACES_CLEAN_HELP = `
+export const WORKSPACES_CLEAN = `remove orphaned or named workspaces
+
 WORKSPACE is the name or id of a container, or the id of its task. Asks for
 confirmation; without a terminal, --yes is required. Prints the name of each
 removed container.
@@ -218,7 +237,8 @@ Examples:
   apex workspaces clean --yes apex-task-build-7
   apex workspaces clean --instance 9f86d081884c7d65`;
 
-export const ATTACH_HELP = `
+export const ATTACH = `attach to a session, or create one
+
 If no session SESSION exists, it is created with the given options. To detach,
 press Ctrl-Space Ctrl-q. The session continues, as it does when this terminal is
 closed, the connection is lost, or the daemon is killed. Without a terminal,
@@ -234,12 +254,14 @@ Examples:
   apex attach -b build -e CI=1 --cmd 'sh -c "make; exec sh"'
   apex attach -f dev                       from another terminal`;
 
-export const LIST_HELP = `
+export const LIST = `list sessions
+
 Examples:
   apex list
   apex list --json | jq -r '.[] | select(.status == "detached") | .name'`;
 
-export const DETACH_HELP = `
+export const DETACH = `detach the clients of sessions, which continue
+
 Without a name, detaches the session in which apex runs ($APEX_SESSION_NAME).
 Unknown names are reported, and the other sessions are still detached; the exit
 status is then 4.
@@ -247,7 +269,8 @@ status is then 4.
 Examples:
   apex detach dev`;
 
-export const KILL_HELP = `
+export const KILL = `end sessions
+
 Sends SIGHUP, as a closed terminal does, which ends an idle shell at once. Sends
 SIGTERM after one second, and SIGKILL after the grace period (kill_grace in the
 configuration, 10s by default). Returns when the sessions have ended.
@@ -260,12 +283,14 @@ Examples:
   apex kill dev
   apex list --json | jq -r '.[].name' | xargs apex kill`;
 
-export const ENGINE_HELP = `
+export const ENGINE = `run the embedded engine in the foreground
+
 Serves the Docker Engine API on a Unix socket, with local processes as
 containers. It isolates nothing: containers can do whatever you can. A daemon
 with --engine embedded starts it by itself.`;
 
-export const DEMO_HELP = `
+export const DEMO = `show how apex works; needs nothing installed
+
 Starts a temporary daemon with the embedded engine, runs containers that
 succeed, fail, are killed, are stopped and become unhealthy, prints and explains
 their events, and cleans up.`;

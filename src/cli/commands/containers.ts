@@ -1,20 +1,14 @@
 /** `apex ps` and `apex inspect`. */
 import { green, red, yellow } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
-import type { SocketPaths } from "../../platform/directories.ts";
 import { formatDuration } from "../../platform/durations.ts";
 import type { ContainerResult } from "../../protocol/control.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { eachTarget, otherTargetsNote } from "../connection/targets.ts";
 import { formatTable, printable } from "../output/table.ts";
 
-export interface PsOptions {
-  readonly sockets: SocketPaths;
-  readonly json: boolean;
-}
-
 /** `apex ps`: prints the containers of the engine, newest first. */
-export async function ps(context: CliContext, { sockets, json }: PsOptions): Promise<void> {
+export async function ps(context: CliContext, { sockets, json }: VerbOptions): Promise<void> {
   const { stdout, stderr } = context;
   const { containers, engine } = await request(sockets.controlSocket, "containers.list", {});
   if (engine === "disconnected") {
@@ -59,23 +53,18 @@ function createdMs({ createdAt }: ContainerResult): number {
   return createdAt === undefined ? 0 : Date.parse(createdAt);
 }
 
-export interface InspectOptions {
-  readonly sockets: SocketPaths;
-  /** Each a task's id, or a container's name or id. */
-  readonly targets: readonly string[];
-}
-
 /** The daemon asks its engine, which may be busy. */
 const INSPECT_TIMEOUT_MS = 30_000;
 
 /**
  * `apex inspect`: prints one JSON array of `{engine, container, task}`.
  *
+ * @param targets each a task's id, or a container's name or id
  * @returns the exit status
  */
 export async function inspect(
   { stdout, stderr }: CliContext,
-  { sockets, targets }: InspectOptions,
+  { sockets, targets }: VerbOptions & { readonly targets: readonly string[] },
 ): Promise<number> {
   const { results, exitStatus } = await eachTarget(targets, {
     failure: "cannot inspect",

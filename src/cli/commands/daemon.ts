@@ -6,7 +6,7 @@ import { ApexError } from "../../platform/apex_error.ts";
 import { type Paths, resolvePaths, type SocketPaths } from "../../platform/directories.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import { daemonArguments, type DaemonFlags } from "../args/daemon_flags.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { printBriefStatus, printStatus } from "../output/status_table.ts";
 import { printable } from "../output/table.ts";
 
@@ -56,13 +56,8 @@ export async function stop({ stderr }: CliContext, sockets: SocketPaths): Promis
   await stderr.print(`apex: stopped the daemon (pid ${stopped.pid}); tasks and sessions continue`);
 }
 
-export interface StatusOptions {
-  readonly sockets: SocketPaths;
-  readonly json: boolean;
-}
-
 /** `apex status`: prints the status of the daemon, which may have another version than this client. */
-export async function status(context: CliContext, { sockets, json }: StatusOptions): Promise<void> {
+export async function status(context: CliContext, { sockets, json }: VerbOptions): Promise<void> {
   const { stdout, stderr } = context;
   const result = await daemonStatus(sockets.controlSocket);
   const client = { version: VERSION, protocol: PROTOCOL_VERSION };
@@ -73,7 +68,7 @@ export async function status(context: CliContext, { sockets, json }: StatusOptio
 }
 
 /** `apex version`: prints the version of this program, whether or not a daemon runs. */
-export async function version({ stdout }: CliContext, { json }: { readonly json: boolean }): Promise<void> {
+export async function version({ stdout }: CliContext, { json }: Pick<VerbOptions, "json">): Promise<void> {
   if (!json) return await stdout.print(`apex ${VERSION}`);
   const { os, arch } = Deno.build;
   const facts = { version: VERSION, protocol: PROTOCOL_VERSION, deno: Deno.version.deno, os, arch };

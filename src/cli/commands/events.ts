@@ -5,10 +5,6 @@ import type { EventFlags } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
 import { printWaitingNote, withDaemon } from "../connection/with_daemon.ts";
 
-export interface EventsOptions {
-  readonly flags: EventFlags;
-}
-
 /**
  * `apex events`. Without flags it copies the events socket to stdout, byte by byte and at once; with any flag it opens an
  * extended subscription. Starts a daemon if none runs.
@@ -17,7 +13,10 @@ export interface EventsOptions {
  * @throws {ApexError} `stream_cut` if the stream breaks off; `timeout`; `no_daemon`; `usage`
  * @throws {OutputClosedError} if the reader of stdout has closed it
  */
-export async function events(context: CliContext, { flags }: EventsOptions): Promise<number> {
+export async function events(
+  context: CliContext,
+  { flags }: { readonly flags: EventFlags },
+): Promise<number> {
   if (SUBSCRIPTION_FLAGS.some((name) => flags[name] !== undefined)) {
     // Imported here, because it needs the schemas, which the bare stream does not.
     const { subscribedEvents } = await import("./subscribed_events.ts");

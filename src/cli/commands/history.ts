@@ -1,9 +1,8 @@
 import { ApexError } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
-import type { SocketPaths } from "../../platform/directories.ts";
 import { type FilterFlags, filterParams, warnOfUnknownTypes } from "../args/event_flags.ts";
 import { limitOf, pointInTime } from "../args/flag_values.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { containerNames, readPast } from "../connection/past_events.ts";
 import { HISTORY_HEADINGS, historyRow, type PastEvent, pastEvents } from "../output/history_row.ts";
 import { formatTable } from "../output/table.ts";
@@ -15,11 +14,6 @@ export interface HistoryFlags extends FilterFlags {
   readonly json?: true | undefined;
 }
 
-export interface HistoryOptions {
-  readonly sockets: SocketPaths;
-  readonly flags: HistoryFlags;
-}
-
 /** Few people read a longer table. */
 const DEFAULT_ROWS = 100;
 
@@ -29,7 +23,10 @@ const DEFAULT_ROWS = 100;
  * @throws {ApexError} `usage`, `no_daemon`; `failed` if the daemon keeps no journal; `stream_cut` if the history is
  * incomplete; `protocol` for an invalid line
  */
-export async function history(context: CliContext, { sockets, flags }: HistoryOptions): Promise<void> {
+export async function history(
+  context: CliContext,
+  { sockets, flags }: VerbOptions & { readonly flags: HistoryFlags },
+): Promise<void> {
   const { stdout, stderr, now } = context;
   const { json = false } = flags;
   const given = flags.limit === undefined ? undefined : limitOf(flags.limit);

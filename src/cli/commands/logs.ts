@@ -3,10 +3,9 @@ import { type ControlStream, openStream } from "../../client/control_stream.ts";
 import { logErrorOf } from "../../client/frame_payloads.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import { formatByteSize } from "../../platform/byte_size.ts";
-import type { SocketPaths } from "../../platform/directories.ts";
 import type { Frame } from "../../protocol/frames.ts";
 import { pointInTime } from "../args/flag_values.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { resumedFrames } from "../connection/reconnect.ts";
 import { otherTargetsNote } from "../connection/targets.ts";
 
@@ -19,8 +18,7 @@ export interface LogsFlags {
   readonly timestamps?: true | undefined;
 }
 
-export interface LogsOptions {
-  readonly sockets: SocketPaths;
+export interface LogsOptions extends VerbOptions {
   readonly target: string;
   readonly flags: LogsFlags;
 }

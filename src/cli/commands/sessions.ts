@@ -3,20 +3,14 @@ import { green } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
 import { notifyIfSlow } from "../../platform/async/wait.ts";
-import type { SocketPaths } from "../../platform/directories.ts";
 import { formatDuration } from "../../platform/durations.ts";
 import type { SessionNamesResult, SessionResult } from "../../protocol/session_messages.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { failureText } from "../connection/targets.ts";
 import { formatTable, printable } from "../output/table.ts";
 
-export interface ListOptions {
-  readonly sockets: SocketPaths;
-  readonly json: boolean;
-}
-
 /** `apex list`: prints the sessions, oldest first. */
-export async function list({ stdout, now }: CliContext, { sockets, json }: ListOptions): Promise<void> {
+export async function list({ stdout, now }: CliContext, { sockets, json }: VerbOptions): Promise<void> {
   const { sessions } = await request(sockets.controlSocket, "sessions.list", {});
   const oldestFirst = sessions.toSorted((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt));
   if (json) return await stdout.print(JSON.stringify(oldestFirst, null, 2));
@@ -41,8 +35,7 @@ function row(
   ];
 }
 
-export interface NamedSessionsOptions {
-  readonly sockets: SocketPaths;
+export interface NamedSessionsOptions extends VerbOptions {
   /** Empty: the session in which this process runs. */
   readonly names: readonly string[];
 }

@@ -1,22 +1,22 @@
 /** `apex tasks` and `apex cancel`. */
 import { green, red, yellow } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
-import type { SocketPaths } from "../../platform/directories.ts";
 import { formatDuration } from "../../platform/durations.ts";
 import type { TaskResult } from "../../protocol/control.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { eachTarget } from "../connection/targets.ts";
 import { formatTable, printable } from "../output/table.ts";
 
-export interface TasksOptions {
-  readonly sockets: SocketPaths;
+export interface TasksOptions extends VerbOptions {
   /** Include the tasks that have ended. */
-  readonly all: boolean;
-  readonly json: boolean;
+  readonly all?: boolean | undefined;
 }
 
 /** `apex tasks`: prints the tasks, newest first. */
-export async function tasks(context: CliContext, { sockets, all, json }: TasksOptions): Promise<void> {
+export async function tasks(
+  context: CliContext,
+  { sockets, all = false, json }: TasksOptions,
+): Promise<void> {
   const { stdout } = context;
   const { tasks } = await request(sockets.controlSocket, "tasks.list", { all });
   if (json) return await stdout.print(JSON.stringify(tasks, null, 2));
@@ -71,11 +71,6 @@ function durationOf({ startedAt, endedAt }: TaskResult, nowMs: number): string {
   return formatDuration((endedAt === undefined ? nowMs : Date.parse(endedAt)) - Date.parse(startedAt));
 }
 
-export interface CancelOptions {
-  readonly sockets: SocketPaths;
-  readonly tasks: readonly string[];
-}
-
 /** A task has the daemon's `stop_timeout` to end, which may be long. */
 const CANCEL_TIMEOUT_MS = 600_000;
 
@@ -86,7 +81,7 @@ const CANCEL_TIMEOUT_MS = 600_000;
  */
 export async function cancel(
   { stdout, stderr }: CliContext,
-  { sockets, tasks }: CancelOptions,
+  { sockets, tasks }: VerbOptions & { readonly tasks: readonly string[] },
 ): Promise<number> {
   const { exitStatus } = await eachTarget(tasks, {
     failure: "cannot cancel task",

@@ -2,12 +2,11 @@ import { openStream } from "../../client/control_stream.ts";
 import { type WaitEnd, waitEndOf } from "../../client/frame_payloads.ts";
 import { ApexError, EXIT_STATUS, messageOf } from "../../platform/apex_error.ts";
 import { runAt, systemClock } from "../../platform/clock.ts";
-import type { SocketPaths } from "../../platform/directories.ts";
 import { parseDuration } from "../../platform/durations.ts";
 import type { ControlResultOf } from "../../protocol/control.ts";
 import type { WaitCondition } from "../../protocol/wait_condition.ts";
 import { positive } from "../args/flag_values.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { type Opening, resumedFrames } from "../connection/reconnect.ts";
 import { exitStatusOf, explainEnd, StatusError, toStatusError } from "../output/exit_status.ts";
 import { printable } from "../output/table.ts";
@@ -21,8 +20,7 @@ export interface WaitFlags {
   readonly timeout?: string | undefined;
 }
 
-export interface WaitOptions {
-  readonly sockets: SocketPaths;
+export interface WaitOptions extends VerbOptions {
   readonly targets: readonly string[];
   readonly flags: WaitFlags;
 }

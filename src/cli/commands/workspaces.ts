@@ -2,17 +2,14 @@
 import { yellow } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
-import type { SocketPaths } from "../../platform/directories.ts";
 import { formatDuration } from "../../platform/durations.ts";
 import { NO_INSTANCE, type WorkspaceResult } from "../../protocol/control.ts";
-import type { CliContext } from "../cli_context.ts";
+import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { formatTable, printable } from "../output/table.ts";
 
-export interface WorkspacesOptions {
-  readonly sockets: SocketPaths;
-  readonly json: boolean;
+export interface WorkspacesOptions extends VerbOptions {
   /** Include those of other apex instances. */
-  readonly all: boolean;
+  readonly all?: boolean | undefined;
 }
 
 /** `apex workspaces`: prints the containers that apex has created for tasks, orphans included. */
@@ -55,12 +52,11 @@ function ownerOf({ orphaned, kept, foreign }: WorkspaceResult): string {
   return orphaned ? "none (orphan)" : kept ? "none (kept)" : "task";
 }
 
-export interface WorkspacesCleanOptions {
-  readonly sockets: SocketPaths;
+export interface WorkspacesCleanOptions extends VerbOptions {
   /** Names or ids of containers, or ids of tasks; empty: all orphans. A kept container has to be named. */
   readonly names: readonly string[];
   /** Do not ask for confirmation. */
-  readonly yes: boolean;
+  readonly yes?: boolean | undefined;
   /** The apex instance whose containers to remove; that of the daemon by default. */
   readonly instance?: string | undefined;
 }
@@ -77,7 +73,7 @@ const CLEAN_TIMEOUT_MS = 600_000;
  */
 export async function workspacesClean(context: CliContext, options: WorkspacesCleanOptions): Promise<number> {
   const { stdin, stdout, stderr } = context;
-  const { sockets: { controlSocket }, names, yes, instance } = options;
+  const { sockets: { controlSocket }, names, yes = false, instance } = options;
   if (!yes && !stdin.isTerminal) {
     throw new ApexError("usage", "cannot ask for confirmation without a terminal; add --yes to skip it");
   }
