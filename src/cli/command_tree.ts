@@ -29,12 +29,10 @@ export type { DaemonFlags };
 
 /** The verbs that run something themselves instead of asking the daemon. */
 export interface Actions {
-  /** @param flags with `backgroundLog`, the path of the log, if a client starts the daemon in the background */
+  /** @param flags `backgroundLog`: the path of the log, set by a client that starts the daemon in the background */
   daemon(flags: DaemonFlags & { readonly backgroundLog?: string | undefined }): Promise<void>;
-  /** @param flags with the path of its socket, and the directory for its containers */
-  engine(
-    flags: DaemonFlags & { readonly listen?: string | undefined; readonly dir?: string | undefined },
-  ): Promise<void>;
+  /** @param flags `listen`: the path of its socket; `dir`: the directory for its containers */
+  engine(flags: DaemonFlags & { readonly [F in "listen" | "dir"]?: string | undefined }): Promise<void>;
   demo(flags: DaemonFlags): Promise<void>;
 }
 
@@ -108,20 +106,19 @@ const OPTIONS = {
 /** The commander program, built for one command line. */
 class CommandTree {
   readonly program: Command;
+  exitStatus = 0;
+  /** Whether the verb exits with the status of a command. */
+  passesStatusOn = false;
   readonly #args: readonly string[];
-  readonly #base: BaseContext;
   readonly #context: CliContext;
   readonly #actions: Actions;
   #daemonCheck: DaemonCheck | undefined;
-  #exitStatus = 0;
-  #passesStatusOn = false;
 
   constructor(
     { context, actions, args }: RunOptions & { readonly args: readonly string[] },
     output: OutputConfiguration,
   ) {
     this.#args = args;
-    this.#base = context;
     this.#actions = actions;
     this.#context = {
       ...context,
@@ -129,9 +126,6 @@ class CommandTree {
     };
     this.program = describe(new Command("apex"), help.PROGRAM)
       .configureOutput(output)
-      .description(
-        "Run commands in containers, keep terminal sessions, and stream every container event as JSON.",
-      )
       .usage("[OPTIONS] VERB")
       .version(`apex ${VERSION}`, "--version", "print the version")
       .helpOption("-h, --help", "print help")
@@ -143,7 +137,7 @@ class CommandTree {
       // The options of a verb are its own: `-v` of `run` differs from that of `apex`.
       .enablePositionalOptions()
       .hook("preSubcommand", (_, verb) => {
-        this.#passesStatusOn = STATUS_VERBS.includes(verb.name());
+        this.passesStatusOn = STATUS_VERBS.includes(verb.name());
       })
       .hook("preAction", async (_, verb) => {
         // The arguments of a command may be empty, names may not.
@@ -161,15 +155,6 @@ class CommandTree {
     finishCommand(this.program);
   }
 
-  get exitStatus(): number {
-    return this.#exitStatus;
-  }
-
-  /** Whether the verb exits with the status of a command. */
-  get passesStatusOn(): boolean {
-    return this.#passesStatusOn;
-  }
-
   #flagsOf(command: CommandUnknownOpts): DaemonFlags {
     return { ...this.program.opts(), ...command.opts() };
   }
@@ -183,11 +168,11 @@ class CommandTree {
     if (use !== "changes" && use !== "reads") return;
     const { DaemonCheck } = await import("./connection/daemon_check.ts");
     const flags = this.#flagsOf(verb);
-    this.#daemonCheck = new DaemonCheck({ context: this.#base, flags, isChange: use === "changes" });
+    this.#daemonCheck = new DaemonCheck({ context: this.#context, flags, isChange: use === "changes" });
     try {
       await this.#daemonCheck.check(this.#sockets(verb));
     } catch (error) {
-      const wraps = this.#passesStatusOn && error instanceof Error;
+      const wraps = this.passesStatusOn && error instanceof Error;
       throw wraps ? new StatusError(RUN_FAILED_STATUS, error) : error;
     }
   }
@@ -220,7 +205,7 @@ class CommandTree {
       .action(async (words, options, command) => {
         const { run } = await import("./commands/run.ts");
         const flags = { ...this.#flagsOf(command), ...options };
-        this.#exitStatus = await run(context, { flags, command: words });
+        this.exitStatus = await run(context, { flags, command: words });
       });
 
     describe(program.command("tasks"), help.TASKS)
@@ -241,14 +226,14 @@ class CommandTree {
       .option("--timeout <DURATION>", "exit with 124 after this time")
       .action(async (targets, flags, command) => {
         const { wait } = await import("./commands/wait.ts");
-        this.#exitStatus = await wait(context, { sockets: this.#sockets(command), targets, flags });
+        this.exitStatus = await wait(context, { sockets: this.#sockets(command), targets, flags });
       });
 
     describe(program.command("cancel"), help.CANCEL)
       .argument("<TASK...>")
       .action(async (tasks, _, command) => {
         const { cancel } = await import("./commands/tasks.ts");
-        this.#exitStatus = await cancel(context, { sockets: this.#sockets(command), tasks });
+        this.exitStatus = await cancel(context, { sockets: this.#sockets(command), tasks });
       });
 
     describe(program.command("logs"), help.LOGS)
@@ -280,7 +265,7 @@ class CommandTree {
       .action(async (names, flags, command) => {
         const { workspacesClean } = await import("./commands/workspaces.ts");
         const options = { sockets: this.#sockets(command), names, ...flags };
-        this.#exitStatus = await workspacesClean(context, options);
+        this.exitStatus = await workspacesClean(context, options);
       });
   }
 
@@ -304,7 +289,7 @@ class CommandTree {
         const misplaced = misplacedWords(this.#args, { name, command: words });
         if (misplaced !== undefined) command.error(`error: ${misplaced}`);
         const flags = { ...this.#flagsOf(command), ...options };
-        this.#exitStatus = await attach(context, { flags, name, command: words });
+        this.exitStatus = await attach(context, { flags, name, command: words });
       });
 
     describe(program.command("list"), help.LIST)
@@ -318,14 +303,14 @@ class CommandTree {
       .argument("[SESSION...]")
       .action(async (names, _, command) => {
         const { detach } = await import("./commands/sessions.ts");
-        this.#exitStatus = await detach(context, { sockets: this.#sockets(command), names });
+        this.exitStatus = await detach(context, { sockets: this.#sockets(command), names });
       });
 
     describe(program.command("kill"), help.KILL)
       .argument("[SESSION...]")
       .action(async (names, _, command) => {
         const { kill } = await import("./commands/sessions.ts");
-        this.#exitStatus = await kill(context, { sockets: this.#sockets(command), names });
+        this.exitStatus = await kill(context, { sockets: this.#sockets(command), names });
       });
   }
 
@@ -351,7 +336,7 @@ class CommandTree {
       .action(async (options, command) => {
         const { events } = await import("./commands/events.ts");
         const flags = { ...this.#flagsOf(command), ...options };
-        this.#exitStatus = await events(context, { flags });
+        this.exitStatus = await events(context, { flags });
       });
 
     describe(program.command("history"), help.HISTORY)
@@ -378,7 +363,7 @@ class CommandTree {
       .argument("<TARGET...>")
       .action(async (targets, _, command) => {
         const { inspect } = await import("./commands/containers.ts");
-        this.#exitStatus = await inspect(context, { sockets: this.#sockets(command), targets });
+        this.exitStatus = await inspect(context, { sockets: this.#sockets(command), targets });
       });
   }
 
@@ -456,17 +441,11 @@ function describe<T extends CommandUnknownOpts>(command: T, text: string): T {
   return command;
 }
 
-/** Adds the options that describe a new container. */
-// deno-lint-ignore explicit-module-boundary-types -- only commander can infer the type of the options
-function withContainerOptions<
-  Args extends unknown[],
-  Opts extends OptionValues,
-  GlobalOpts extends OptionValues,
->(
-  command: Command<Args, Opts, GlobalOpts>,
+/** Adds the options that describe a new container. Only commander can infer the type of the result. */
+function withContainerOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(
+  command: Command<A, O, G>,
 ) {
-  const list = <Flags extends string>(flags: Flags, text: string) =>
-    new Option(flags, text).argParser(collect);
+  const list = <F extends string>(flags: F, text: string) => new Option(flags, text).argParser(collect);
   return command.option("--image <IMAGE>", "image to use instead of the configured one")
     .option("--network <MODE>", "none, host, bridge, or the name of a network")
     .addOption(list("-e, --env <KEY=VALUE>", "set a variable; KEY alone copies it from here"))

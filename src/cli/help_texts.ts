@@ -7,16 +7,10 @@ export const PROGRAM =
   `run commands in containers, keep terminal sessions, and stream every container event as JSON
 
 Exit status:
-  0    success
-  1    failure
-  2    invalid usage or configuration
-  3    no daemon is running
-  4    no such task, session or container
-  5    busy or conflict
-  6    the event stream broke off
-  124  timeout
-  125  run, attach, wait: failure of apex itself (else the command's status)
-  130  interrupted
+  0 success, 1 failure, 2 invalid usage, 3 no daemon is running, 4 not found,
+  5 busy or conflict, 6 the event stream broke off, 124 timeout, 130 interrupted;
+  run, attach and wait exit with the status of the command, and with 125 for a
+  failure of apex itself
 
 Get started:
   apex demo                   see how it works; nothing needs to be installed

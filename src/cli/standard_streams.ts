@@ -33,11 +33,7 @@ export class OutputClosedError extends Error {
 }
 
 /** The part of `Deno.stdout` and `Deno.stderr` that {@linkcode openOutput} uses. */
-export interface OutputStream {
-  writeSync(bytes: Uint8Array): number;
-  write(bytes: Uint8Array): Promise<number>;
-  isTerminal(): boolean;
-}
+export type OutputStream = Pick<typeof Deno.stdout, "writeSync" | "write" | "isTerminal">;
 
 /** @param env reads an environment variable */
 export function openOutput(stream: OutputStream, env: (name: string) => string | undefined): Output {
@@ -82,10 +78,7 @@ export interface Input {
 }
 
 /** The part of `Deno.stdin` that {@linkcode openInput} uses. */
-export interface InputStream {
-  read(buffer: Uint8Array): Promise<number | null>;
-  isTerminal(): boolean;
-}
+export type InputStream = Pick<typeof Deno.stdin, "read" | "isTerminal">;
 
 export function openInput(stream: InputStream): Input {
   return {

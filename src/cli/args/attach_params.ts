@@ -56,20 +56,9 @@ export function attachParamsOf(
   };
 }
 
+// deno-fmt-ignore
 const CREATION_FLAGS = [
-  "ttl",
-  "image",
-  "network",
-  "cmd",
-  "workdir",
-  "user",
-  "env",
-  "envFile",
-  "label",
-  "publish",
-  "volume",
-  "mount",
-  "init",
+  "ttl", "image", "network", "cmd", "workdir", "user", "env", "envFile", "label", "publish", "volume", "mount", "init",
 ] as const satisfies readonly (keyof AttachFlags)[];
 
 /** The given options that only take effect when the session is created. */

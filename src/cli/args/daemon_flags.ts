@@ -41,26 +41,11 @@ export function daemonArguments(
 export type DaemonUse = "changes" | "reads" | "controls";
 
 /** Verbs that are missing here connect to no daemon. */
-const USES: Readonly<Record<string, DaemonUse>> = {
-  "run": "changes",
-  "tasks": "reads",
-  "wait": "reads",
-  "cancel": "changes",
-  "logs": "reads",
-  "workspaces": "reads",
-  "workspaces clean": "changes",
-  "attach": "changes",
-  "list": "reads",
-  "detach": "changes",
-  "kill": "changes",
-  "events": "reads",
-  "history": "reads",
-  "ps": "reads",
-  "inspect": "reads",
-  "status": "controls",
-  "stop": "controls",
-  "restart": "controls",
-};
+const USES: readonly (readonly [DaemonUse, readonly string[]])[] = [
+  ["changes", ["run", "cancel", "workspaces clean", "attach", "detach", "kill"]],
+  ["reads", ["tasks", "wait", "logs", "workspaces", "list", "events", "history", "ps", "inspect"]],
+  ["controls", ["status", "stop", "restart"]],
+];
 
 /** The verbs that start a daemon if none runs. */
 const STARTING = ["run", "attach", "events"];
@@ -69,7 +54,7 @@ const CONFIGURING = [...STARTING, "daemon", "restart", "engine"];
 
 /** @param verb its words after `apex`, such as `workspaces clean` */
 export function daemonUse(verb: string): DaemonUse | undefined {
-  return USES[verb];
+  return USES.find(([, verbs]) => verbs.includes(verb))?.[0];
 }
 
 /** `log`: `--verbose` and `--log-level`. `daemonize`: `--daemonize` and `--no-daemonize`. */

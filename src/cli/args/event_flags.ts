@@ -44,26 +44,20 @@ export interface FilterParams {
   container?: string;
 }
 
-/** The parsed flags of `apex events`. */
-export interface EventOptions {
+/** The flags of `apex events`, parsed. */
+export interface EventOptions
+  extends Pick<EventFlags, "snapshot" | "reconnect" | "cursorFile" | "timeout" | "seq" | "failOnGap"> {
   readonly filter: FilterParams;
   readonly after: Cursor | undefined;
   readonly sinceMs: number | undefined;
-  readonly wantsSnapshot: boolean;
-  readonly reconnects: boolean;
-  readonly cursorFile: string | undefined;
   readonly limit: number | undefined;
-  /** As written, for messages. */
-  readonly timeout: string | undefined;
   readonly timeoutMs: number | undefined;
-  readonly showsCursors: boolean;
-  readonly failsOnGap: boolean;
   readonly heartbeatMs: number | undefined;
 }
 
 /** @throws {ApexError} `usage`, naming the flag and its value */
 export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptions {
-  const { after, since, cursorFile, timeout, heartbeat } = flags;
+  const { after, since, snapshot, reconnect, cursorFile, limit, timeout, seq, failOnGap, heartbeat } = flags;
   if (after !== undefined && since !== undefined) {
     throw new ApexError("usage", "--after and --since cannot be combined");
   }
@@ -71,17 +65,12 @@ export function eventOptions(flags: EventFlags, { now }: CliContext): EventOptio
     throw new ApexError("usage", "--cursor-file: the file name is empty (is a variable not set?)");
   }
   return {
+    ...{ snapshot, reconnect, cursorFile, timeout, seq, failOnGap },
     filter: filterParams(flags),
     after: after === undefined ? undefined : cursorOf(after),
     sinceMs: since === undefined ? undefined : pointInTime("--since", since, now()),
-    wantsSnapshot: flags.snapshot ?? false,
-    reconnects: flags.reconnect ?? false,
-    cursorFile,
-    limit: flags.limit === undefined ? undefined : limitOf(flags.limit),
-    timeout,
+    limit: limit === undefined ? undefined : limitOf(limit),
     timeoutMs: timeout === undefined ? undefined : positive("--timeout", timeout, parseDuration),
-    showsCursors: flags.seq ?? false,
-    failsOnGap: flags.failOnGap ?? false,
     heartbeatMs: heartbeat === undefined ? undefined : heartbeatOf(heartbeat),
   };
 }

@@ -121,17 +121,11 @@ async function stay(first: AttachedSession, { context, keys, params, sockets }: 
   }
 }
 
-interface AttachedAgain {
-  readonly session: AttachedSession;
-  /** The terminal size in the request. */
-  readonly requested: TerminalSize;
-}
-
-/** Undefined if no daemon comes in time, or the user leaves. */
+/** The session, and the terminal size in the request. Undefined if no daemon comes in time, or the user leaves. */
 async function attachAgain(
   params: AttachParams,
   { context, sockets, view }: Pick<Stay, "context" | "sockets"> & { readonly view: SessionConsole },
-): Promise<AttachedAgain | undefined> {
+): Promise<{ readonly session: AttachedSession; readonly requested: TerminalSize } | undefined> {
   try {
     return await reconnect(async () => {
       const requested = view.size;
@@ -147,13 +141,10 @@ async function attachAgain(
     if (view.isLeaving) return undefined;
     if (!(error instanceof ApexError)) throw error;
     if (error.code === "stream_cut") return undefined;
-    throw error.code === "not_found" ? endedUnseen(params.name, error) : error;
+    if (error.code !== "not_found") throw error;
+    const message = `session ${params.name} ended while no daemon was connected; its exit status is unknown`;
+    throw new ApexError("not_found", message, { cause: error });
   }
-}
-
-function endedUnseen(name: string, cause: ApexError): ApexError {
-  const message = `session ${name} ended while no daemon was connected; its exit status is unknown`;
-  return new ApexError("not_found", message, { cause });
 }
 
 /** Leaving cancels the request, but not the attached session: from that the daemon detaches this client in order. */

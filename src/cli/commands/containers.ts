@@ -14,6 +14,7 @@ export async function ps(context: CliContext, { sockets, json }: VerbOptions): P
   if (engine === "disconnected") {
     await stderr.print("apex: the engine does not answer; this is its last known state (see: apex status)");
   }
+  const createdMs = ({ createdAt }: ContainerResult) => createdAt === undefined ? 0 : Date.parse(createdAt);
   const newestFirst = containers.toSorted((a, b) => createdMs(b) - createdMs(a));
   if (json) return await stdout.print(JSON.stringify(newestFirst, null, 2));
   const rows = newestFirst.map((container) => row(container, context));
@@ -47,10 +48,6 @@ function colorOf({ state, exitCode, health }: ContainerResult): (text: string) =
   if (health === "unhealthy" || (state === "exited" && exitCode !== undefined && exitCode !== 0)) return red;
   if (state === "running") return green;
   return state === "paused" || state === "restarting" ? yellow : (text) => text;
-}
-
-function createdMs({ createdAt }: ContainerResult): number {
-  return createdAt === undefined ? 0 : Date.parse(createdAt);
 }
 
 /** The daemon asks its engine, which may be busy. */

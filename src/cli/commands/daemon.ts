@@ -1,6 +1,6 @@
 /** The verbs that concern the daemon itself: `apex daemon --detach`, `restart`, `stop`, `status`; and `apex version`. */
 import { type DaemonStatus, daemonStatus, versionSkew } from "../../client/daemon_status.ts";
-import { startDaemon } from "../../client/start_daemon.ts";
+import { startDaemon, type StartDaemonOptions } from "../../client/start_daemon.ts";
 import { stopDaemon, type StoppedDaemon } from "../../client/stop_daemon.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import { type Paths, resolvePaths, type SocketPaths } from "../../platform/directories.ts";
@@ -84,13 +84,10 @@ async function stopIfAny(sockets: SocketPaths): Promise<StoppedDaemon | undefine
   }
 }
 
-interface Start {
-  readonly paths: Pick<Paths, "controlSocket" | "stateDir">;
-  readonly flags: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-async function start({ selfCommand, stdout }: CliContext, options: Start): Promise<void> {
+async function start(
+  { selfCommand, stdout }: CliContext,
+  options: Omit<StartDaemonOptions, "selfCommand">,
+): Promise<void> {
   const { controlSocket } = options.paths;
   const { pid, isOurs } = await startDaemon({ selfCommand, ...options });
   if (!isOurs) {

@@ -33,20 +33,10 @@ export async function events(
 }
 
 /** Each of these flags requires an extended subscription. */
+// deno-fmt-ignore
 const SUBSCRIPTION_FLAGS = [
-  "type",
-  "task",
-  "container",
-  "after",
-  "since",
-  "snapshot",
-  "reconnect",
-  "cursorFile",
-  "limit",
-  "timeout",
-  "seq",
-  "failOnGap",
-  "heartbeat",
+  "type", "task", "container", "after", "since", "snapshot", "reconnect", "cursorFile", "limit", "timeout", "seq",
+  "failOnGap", "heartbeat",
 ] as const satisfies readonly (keyof EventFlags)[];
 
 async function copy(stream: EventStream, { stdout }: CliContext, sockets: SocketPaths): Promise<void> {

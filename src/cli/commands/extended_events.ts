@@ -59,7 +59,7 @@ export class ExtendedEvents implements Disposable {
     if (cursorFile !== undefined) this.#file = new CursorFile(cursorFile, { clock });
     this.#cursor = this.#file?.read() ?? options.after;
     this.#left = options.limit ?? Infinity;
-    this.#isSnapshotDue = options.wantsSnapshot;
+    this.#isSnapshotDue = options.snapshot ?? false;
     // Signals and timers must work while the reader is paused.
     const isInterruptible = cursorFile !== undefined || timeoutMs !== undefined;
     if (isInterruptible) this.#printer = new LinePrinter({ output: context.stdout, abort, clock });
@@ -100,7 +100,7 @@ export class ExtendedEvents implements Disposable {
     while (true) {
       const end = await this.#copy(stream);
       if (end === "limit" || this.#left === 0) return;
-      if (!this.#options.reconnects) {
+      if (!this.#options.reconnect) {
         if (end === "shutdown") return;
         throw this.#brokenOff(sockets, end);
       }
@@ -142,7 +142,7 @@ export class ExtendedEvents implements Disposable {
   }
 
   async #printEvents(events: readonly EventLine[]): Promise<void> {
-    const epoch = this.#options.showsCursors ? this.#epoch : undefined;
+    const epoch = this.#options.seq ? this.#epoch : undefined;
     const maxBytes = this.#printer === undefined ? Infinity : ATOMIC_BYTES;
     for (const { bytes, count, seq } of printedEvents(events, { epoch, maxBytes })) {
       await this.#print(bytes, () => {
@@ -169,7 +169,7 @@ export class ExtendedEvents implements Disposable {
       case "stream.gap": {
         const { from, to, reason } = record;
         await this.#print(line, () => this.#printed(cursorIn(to)));
-        if (!this.#options.failsOnGap) return;
+        if (!this.#options.failOnGap) return;
         const missing = `events after ${from}, up to ${to}, are missing: ${gapReason(reason)}`;
         throw new ApexError("stream_cut", `${missing} (--fail-on-gap)`);
       }

@@ -39,7 +39,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
       return await withDaemon((sockets) => printer.open(sockets), { context, flags });
     } catch (error) {
       const isMissing = error instanceof ApexError && error.code === "no_daemon";
-      if (!(isMissing && options.reconnects)) throw error;
+      if (!(isMissing && options.reconnect)) throw error;
       return await printer.waitForDaemon(sockets, error);
     }
   };

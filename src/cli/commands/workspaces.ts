@@ -113,17 +113,14 @@ export async function workspacesClean(context: CliContext, options: WorkspacesCl
   return status === 0 && result.failed.length > 0 ? EXIT_STATUS.failed : status;
 }
 
-interface Selection {
-  readonly chosen: readonly WorkspaceResult[];
-  /** Names that match none of them. */
-  readonly unknown: readonly string[];
-}
-
-/** All orphans, or all containers of the instance; or those that are named. Kept containers have to be named. */
+/**
+ * All orphans, or all containers of the instance; or those that are named. Kept containers have to be named. `unknown` are
+ * the names that match none of them.
+ */
 function select(
   workspaces: readonly WorkspaceResult[],
   { names, instance }: Pick<WorkspacesCleanOptions, "names" | "instance">,
-): Selection {
+): { readonly chosen: readonly WorkspaceResult[]; readonly unknown: readonly string[] } {
   const candidates = instance === undefined
     ? workspaces
     : workspaces.filter(({ foreign, instance: id = foreign ? NO_INSTANCE : undefined }) => id === instance);

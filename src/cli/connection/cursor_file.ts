@@ -35,8 +35,9 @@ export class CursorFile implements Disposable {
   read(): Cursor | undefined {
     let text: string | undefined;
     try {
-      const { path, mode } = regularFile(this.#path);
-      text = mode === undefined ? "" : readShortText(path);
+      const { path, mode, size } = regularFile(this.#path);
+      if (mode === undefined) return undefined;
+      text = size > MAX_FILE_BYTES ? undefined : Deno.readTextFileSync(path).trim();
     } catch (cause) {
       if (cause instanceof ApexError) {
         throw new ApexError(cause.code, `${FLAG} ${this.#path}: ${cause.message}`, { cause });
@@ -100,19 +101,6 @@ export class CursorFile implements Disposable {
   }
 }
 
-/** The trimmed text; undefined for a file that is too long to hold a cursor. */
-function readShortText(path: string): string | undefined {
-  using file = Deno.openSync(path);
-  const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
-  let length = 0;
-  while (length < buffer.length) {
-    const count = file.readSync(buffer.subarray(length));
-    if (count === null) break;
-    length += count;
-  }
-  return length > MAX_FILE_BYTES ? undefined : new TextDecoder().decode(buffer.subarray(0, length)).trim();
-}
-
 function replaceFile(name: string, text: string): void {
   const { path, mode } = regularFile(name);
   // In the same directory, because a rename cannot cross file systems.
@@ -144,6 +132,7 @@ interface RegularFile {
   readonly path: string;
   /** The permission bits; undefined if the file does not exist yet. */
   readonly mode: number | undefined;
+  readonly size: number;
 }
 
 /** As many symbolic links as Linux follows. */
@@ -167,10 +156,11 @@ function regularFile(path: string): RegularFile {
     if (unlessNotFound(() => Deno.statSync(dirname(end))) === undefined) {
       throw new ApexError("usage", "its directory does not exist");
     }
-    return { path: end, mode: undefined };
+    return { path: end, mode: undefined, size: 0 };
   }
   if (!info.isFile) throw new ApexError("usage", `it is ${kindOf(info)}, not a regular file`);
-  return { path: Deno.realPathSync(path), mode: info.mode === null ? undefined : info.mode & PERMISSIONS };
+  const { mode, size } = info;
+  return { path: Deno.realPathSync(path), mode: mode === null ? undefined : mode & PERMISSIONS, size };
 }
 
 /** The target of a dangling link, or the path of a missing file. */

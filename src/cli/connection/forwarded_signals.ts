@@ -23,7 +23,7 @@ export class ForwardedSignals implements AsyncDisposable {
   readonly #options: ForwardedSignalsOptions;
   readonly #abandoned = new AbortController();
   readonly #disposed = new AbortController();
-  readonly #sending = new Set<Promise<void>>();
+  readonly #sending = new Set<Promise<unknown>>();
   readonly #stopListening: (() => void)[];
   #taskId: string | undefined;
   #isRunning = false;
@@ -99,21 +99,15 @@ export class ForwardedSignals implements AsyncDisposable {
   }
 
   #track(failure: string, work: (abort: AbortSignal) => Promise<unknown>): void {
-    const sending = this.#attempt(failure, work).finally(() => this.#sending.delete(sending));
-    this.#sending.add(sending);
-  }
-
-  async #attempt(failure: string, work: (abort: AbortSignal) => Promise<unknown>): Promise<void> {
     const abort = this.#disposed.signal;
-    try {
-      await work(abort);
-    } catch (error) {
+    const sending = work(abort).catch(async (error) => {
       if (abort.aborted) return;
       if (!(error instanceof ApexError)) throw error;
       // The task has ended, and its end is about to arrive.
       if (error.code === "conflict" || error.code === "not_found") return;
       const text = failureText(failure, { target: this.#taskId ?? "", error });
       await this.#options.context.stderr.print(`apex: ${text}`);
-    }
+    }).finally(() => this.#sending.delete(sending));
+    this.#sending.add(sending);
   }
 }

@@ -6,14 +6,13 @@ import { ApexError } from "../../platform/apex_error.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { type PastEvent, pastEvents } from "../output/history_row.ts";
 
-export interface ReadPastOptions {
+interface ReadPastOptions {
   readonly params: Parameters<typeof openLines<"events.history">>[2];
-  /** Receives one or more whole lines: events, and gaps between them. */
   readonly take: (lines: Uint8Array) => Promise<void> | void;
 }
 
 /**
- * Requests events of the past, oldest first.
+ * Requests events of the past, oldest first. Calls `take` with one or more whole lines: events, and gaps between them.
  *
  * @throws {ApexError} the daemon's own error; `no_daemon`; `stream_cut` when the history is incomplete
  */

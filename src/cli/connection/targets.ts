@@ -13,22 +13,17 @@ export interface EachTargetOptions<T> {
   readonly work: (target: string) => Promise<T>;
 }
 
-export interface EachTargetResult<T> {
-  /** In the order of the targets, without those that failed. */
-  readonly results: T[];
-  /** 4 if a target does not exist, else the status of the first failure, or 0. */
-  readonly exitStatus: number;
-}
-
 /**
  * Does the same for each target, concurrently. Failures are printed on stderr, and do not affect the other targets.
  *
+ * @returns the results in the order of the targets, without those that failed; and the exit status: 4 if a target does not
+ * exist, else that of the first failure, or 0
  * @throws {ApexError} `no_daemon`, once
  */
 export async function eachTarget<T>(
   targets: readonly string[],
   { failure, stderr, work }: EachTargetOptions<T>,
-): Promise<EachTargetResult<T>> {
+): Promise<{ readonly results: T[]; readonly exitStatus: number }> {
   const distinct = [...new Set(targets)];
   const outcomes = new Map<string, { readonly result: T } | ApexError>();
   const waiting = distinct.values();

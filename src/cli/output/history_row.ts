@@ -5,19 +5,14 @@ import { printable } from "./table.ts";
 
 export const HISTORY_HEADINGS = ["TIME", "EVENT", "CONTAINER", "TASK", "DETAILS"];
 
-/** An event from the journal, with any fields. */
-export interface PastEvent {
-  readonly type: string;
-  readonly publishedAt?: string;
-  readonly timestamp?: string;
-  readonly [field: string]: unknown;
-}
-
 const PAST_EVENT = v.looseObject({
   type: v.string(),
   publishedAt: v.exactOptional(v.string()),
   timestamp: v.exactOptional(v.string()),
 });
+
+/** An event from the journal, with any fields. */
+export type PastEvent = Readonly<v.InferOutput<typeof PAST_EVENT>>;
 
 /** @param lines whole lines of a history @throws {ApexError} `protocol` for a line that is not an event */
 export function pastEvents(lines: Uint8Array): PastEvent[] {

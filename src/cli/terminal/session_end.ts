@@ -66,14 +66,11 @@ export async function reportSessionEnd(
 }
 
 function exitNote({ reason }: SessionExit, name: string): string | undefined {
-  switch (reason) {
-    case "exit":
-      return undefined;
-    case "killed":
-      return `session ${name} was killed`;
-    case "ttl":
-      return `session ${name} has reached the end of its lifetime (--ttl)`;
-    case "removed":
-      return `the container of session ${name} was removed`;
-  }
+  const notes: Readonly<Record<SessionExit["reason"], string | undefined>> = {
+    exit: undefined,
+    killed: `session ${name} was killed`,
+    ttl: `session ${name} has reached the end of its lifetime (--ttl)`,
+    removed: `the container of session ${name} was removed`,
+  };
+  return notes[reason];
 }
