@@ -4,7 +4,7 @@
  */
 import { MAX_EVENT_BYTES } from "../protocol/jsonl.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
-import { LineChunks } from "./line_stream.ts";
+import { LineChunks } from "./line_chunks.ts";
 
 /**
  * How a stream of events ended. `shutdown`: the daemon ended and took its socket away first. `cut`: the socket's path is

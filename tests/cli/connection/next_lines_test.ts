@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { nextLines } from "../../../src/cli/connection/next_lines.ts";
-import { LineChunks, LineStream } from "../../../src/client/line_stream.ts";
+import { LineChunks } from "../../../src/client/line_chunks.ts";
+import { LineStream } from "../../../src/client/line_stream.ts";
 import type { Clock } from "../../../src/platform/clock.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { within } from "../../support/within.ts";
