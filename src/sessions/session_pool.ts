@@ -11,7 +11,11 @@
  * - Kill, exit, removal: the end of the container ends the session. Its container belongs to `SessionReaper` from then on.
  * - Restart of the daemon: sessions outlive it. `SessionAdoption` finds them when the next daemon connects to the engine.
  */
-import { type ContainerEvents, ForwardingSet } from "../containers/changes/container_events.ts";
+import type {
+  ContainerEvents,
+  ManagerEventName,
+  ManagerEvents,
+} from "../containers/changes/container_events.ts";
 import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
@@ -60,7 +64,7 @@ const FAREWELL_MS = 1_000;
 export class SessionPool implements AsyncDisposable {
   readonly #options: SessionPoolOptions;
   readonly #emitter: TypedEmitter<SessionEvents>;
-  readonly #listeners = new ForwardingSet();
+  readonly #listeners = new DisposableStack();
   readonly #registry: SessionRegistry;
   readonly #reaper: SessionReaper;
   readonly #adoption: SessionAdoption;
@@ -71,8 +75,6 @@ export class SessionPool implements AsyncDisposable {
   readonly #stopping = new AbortController();
   /** Work in the background, for which disposal waits. */
   readonly #background = new Set<Promise<void>>();
-  readonly #onConnected = (): void => this.#inBackground(this.#adoption.connected());
-  readonly #onCaughtUp = (): void => this.#inBackground(this.#adoption.caughtUp());
   #disposing: Promise<void> | undefined;
 
   constructor(options: SessionPoolOptions) {
@@ -94,16 +96,21 @@ export class SessionPool implements AsyncDisposable {
     this.#reaper = reaper;
     this.#adoption = new SessionAdoption({ ...options, registry, reaper, abort });
     this.#abandoned = new AbandonedContainers(clock);
-    this.#listeners.add(containers, "container:created", (event) => this.#onCreated(event));
-    this.#listeners.add(containers, "container:started", (event) => this.#onStarted(event));
-    const onEnded = (event: EndEvent): void => this.#onEnded(event, { isRemoved: false });
-    this.#listeners.add<"container:stopped">(containers, "container:stopped", onEnded);
-    this.#listeners.add<"container:died">(containers, "container:died", onEnded);
-    // Matters only for a session whose container's end was not reported.
-    const onRemoved = (event: EndEvent): void => this.#onEnded(event, { isRemoved: true });
-    this.#listeners.add<"container:removed">(containers, "container:removed", onRemoved);
-    containers.on("engine:connected", this.#onConnected);
-    containers.on("engine:caught-up", this.#onCaughtUp);
+    const listen = <Name extends ManagerEventName>(
+      name: Name,
+      listener: ListenerOf<ManagerEvents, Name>,
+    ): void => {
+      containers.on(name, listener);
+      this.#listeners.defer(() => containers.off(name, listener));
+    };
+    listen("container:created", (event) => this.#onCreated(event));
+    listen("container:started", (event) => this.#onStarted(event));
+    for (const name of ["container:stopped", "container:died", "container:removed"] as const) {
+      // A removal matters only for a session whose container's end was not reported.
+      listen(name, (event) => this.#onEnded(event, { isRemoved: name === "container:removed" }));
+    }
+    listen("engine:connected", () => this.#inBackground(this.#adoption.connected()));
+    listen("engine:caught-up", () => this.#inBackground(this.#adoption.caughtUp()));
   }
 
   /**
@@ -176,14 +183,10 @@ export class SessionPool implements AsyncDisposable {
     throw new ApexError("engine", message);
   }
 
-  on<Name extends keyof SessionEvents>(name: Name, listener: ListenerOf<SessionEvents, Name>): this {
+  /** Adds a listener. The returned function removes it. */
+  on<Name extends keyof SessionEvents>(name: Name, listener: ListenerOf<SessionEvents, Name>): () => void {
     this.#emitter.on(name, listener);
-    return this;
-  }
-
-  off<Name extends keyof SessionEvents>(name: Name, listener: ListenerOf<SessionEvents, Name>): this {
-    this.#emitter.off(name, listener);
-    return this;
+    return () => this.#emitter.off(name, listener);
   }
 
   /**
@@ -207,8 +210,6 @@ export class SessionPool implements AsyncDisposable {
     this.#stopping.abort(ending);
     for (const starting of this.#starting.values()) starting.fail(ending);
     this.#listeners[Symbol.dispose]();
-    this.#options.containers.off("engine:connected", this.#onConnected);
-    this.#options.containers.off("engine:caught-up", this.#onCaughtUp);
     this.#abandoned[Symbol.dispose]();
     const sessions = this.#registry.list();
     for (const session of sessions) session.cancelExpiry();

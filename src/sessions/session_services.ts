@@ -1,4 +1,3 @@
-import type { ContainerEventSource } from "../containers/changes/container_events.ts";
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -21,20 +20,9 @@ export type TerminalAccess = Pick<
 >;
 
 /** The part of {@linkcode ContainerManager} that sessions use. */
-export type SessionContainers =
-  & Pick<
-    ContainerManager,
-    "create" | "start" | "stop" | "kill" | "remove" | "inspect" | "find" | "list" | "owns" | "isCaughtUp"
-  >
-  & ContainerEventSource<"container:created">
-  & ContainerEventSource<"container:started">
-  & ContainerEventSource<"container:stopped">
-  & ContainerEventSource<"container:died">
-  & ContainerEventSource<"container:removed">
-  & EngineConnectionSource;
+export type SessionContainers = Pick<
+  ContainerManager,
+  Operation | "find" | "list" | "owns" | "isCaughtUp" | "on" | "off"
+>;
 
-/** Emits when apex has connected to the engine, and when it has published what happened before that. */
-interface EngineConnectionSource {
-  on(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
-  off(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
-}
+type Operation = "create" | "start" | "stop" | "kill" | "remove" | "inspect";

@@ -16,7 +16,7 @@ import type {
 import type { TaskEvents } from "../../orchestrator/task_events.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { WireEvent } from "../../protocol/wire_event.ts";
-import { SESSION_EVENT_NAMES, type SessionEvent, type SessionEvents } from "../../sessions/session.ts";
+import { SESSION_EVENT_NAMES, type SessionEvents } from "../../sessions/session.ts";
 import type { SessionPool } from "../../sessions/session_pool.ts";
 import type { WorkspaceEvent, WorkspaceEvents } from "../../workspaces/workspace.ts";
 
@@ -74,11 +74,9 @@ function presumedKind({ embedded, socketPath }: EngineAddress): EngineKind {
 
 /** Appends each event of a session to the log, in the synchronous block of the change. Disposing ends that. */
 export function publishSessions({ log, sessions }: { log: EventLog; sessions: SessionPool }): Disposable {
-  const subscriptions = SESSION_EVENT_NAMES.map((name) => {
-    const append = (event: SessionEvent): void => void log.append(toWireEvent(name, event));
-    sessions.on(name, append);
-    return () => sessions.off(name, append);
-  });
+  const subscriptions = SESSION_EVENT_NAMES.map((name) =>
+    sessions.on(name, (event) => void log.append(toWireEvent(name, event)))
+  );
   return {
     [Symbol.dispose]() {
       for (const end of subscriptions.splice(0)) end();
