@@ -8,8 +8,8 @@
  * append costs the same for one subscriber as for ten thousand, and no publisher waits for a subscriber. `CommitPoint` in
  * `database.ts` says when a commit happens.
  *
- * When the journal cannot write (full disk, damaged file), the log publishes anyway: the journal starts a new epoch, which
- * tells subscribers that older cursors are not continuous with it.
+ * When the journal cannot write (full disk, damaged file), the log publishes anyway: the journal starts a new epoch, by
+ * which subscribers see that older cursors are not continuous with it.
  *
  * The log owns its subscriptions, and each subscription owns its connection. {@linkcode EventLog.close} ends them all; it
  * does not close the journal, which belongs to the storage. One timer disconnects subscribers that do not read. It runs only

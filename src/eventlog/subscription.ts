@@ -40,7 +40,7 @@ export interface Feed {
   advance(bytes: number): void;
   /** Why it has ended, once `next` returns nothing more. */
   readonly end: CloseReason | undefined;
-  /** The log has evicted what comes next: only the rest of the current line remains. */
+  /** The log has evicted the next lines: only the rest of the current line remains. */
   readonly isLeftBehind: boolean;
   /** Ends as soon as it has returned everything that was appended. */
   finish(): void;

@@ -60,8 +60,8 @@ const OLD_ENGINES = "SELECT engine_id FROM engines ORDER BY followed_ms DESC LIM
 
 /**
  * The containers of the followed engine, and those of engines that were followed before. The engine repeats its events after
- * a crash of the daemon, so rows wait for the end of the turn, and are committed with the events that are about them. What is
- * written is the container's state at that moment, so many changes in one turn cost one row.
+ * a crash of the daemon, so rows wait for the end of the turn, and are committed with the events that are about them. Each row
+ * contains the container's state at the time of the commit, so a turn writes one row for any number of changes.
  */
 export class ContainerStore implements RowWriter {
   readonly #database: Database;

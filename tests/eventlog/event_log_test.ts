@@ -10,15 +10,15 @@ import { readText, SocketPairs } from "../support/sessions/socket_pairs.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const MIB = 1024 * 1024;
-/** More than a Unix socket's buffers take on any Linux at its defaults. */
+/** More than the buffers of a Unix socket hold on any Linux with default settings. */
 const MORE_THAN_A_SOCKET_HOLDS = MIB;
 
-/** The next turn of the event loop, in which writes to sockets with room have been made. */
+/** Resolves in the next turn of the event loop, when writes to sockets with free buffers are done. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-/** Appends in blocks of a turn each, as publishers do, until `bytes` were appended. */
+/** Appends blocks of events, one in each turn, until `bytes` are appended. */
 async function appendBytes(log: EventLog, bytes: number, lineBytes = 4_096): Promise<string> {
   let text = "";
   const event = eventOfBytes(lineBytes);
@@ -113,14 +113,14 @@ Deno.test("EventLog delivers random lines, bursts and reading rhythms byte by by
       const subscriptions = readers.map(({ server }) => log.subscribe({ connection: server }));
       for (let burst = 0; burst < 150; burst++) {
         for (let n = Math.floor(random() * 12); n >= 0; n--) {
-          // Now and then one longer than a segment, or than a write.
+          // Sometimes a line longer than a segment or a write.
           const length = random() < 0.02 ? random() * 90_000 : random() * 900;
           const event = eventOf("aé🎉\n".repeat(length / 4));
           log.append(event);
           for (const index of expected.keys()) expected[index] += lineOf(event);
         }
         if (random() < 0.7) await nextTurn();
-        // Each begins to read at another time; the last only at the end.
+        // Each reader starts at a different time, the last one at the end.
         if (burst % 40 === 39 && texts.length < 2) texts.push(readText(readers[texts.length]!.client));
       }
       while (texts.length < readers.length) texts.push(readText(readers[texts.length]!.client));
@@ -130,7 +130,7 @@ Deno.test("EventLog delivers random lines, bursts and reading rhythms byte by by
   }
 });
 
-Deno.test("EventLog ends a subscriber that the log has left behind at a line's end, and touches no other", async () => {
+Deno.test("EventLog ends a subscriber that fell behind at the end of a line, and affects no other", async () => {
   await using pairs = await SocketPairs.open();
   await using log = new EventLog({ clock: new FakeClock() });
   const slow = await pairs.pair();
@@ -149,7 +149,7 @@ Deno.test("EventLog ends a subscriber that the log has left behind at a line's e
   assertEquals([log.stats().subscribersDropped, log.stats().subscribers], [1, 0]);
 });
 
-Deno.test("EventLog keeps 4 MiB in memory, however far a subscriber is behind", async () => {
+Deno.test("EventLog keeps 4 MiB in memory, however far behind a subscriber is", async () => {
   await using pairs = await SocketPairs.open();
   await using log = new EventLog({ clock: new FakeClock() });
   const { server } = await pairs.pair();
@@ -160,7 +160,7 @@ Deno.test("EventLog keeps 4 MiB in memory, however far a subscriber is behind", 
   subscription.close();
 });
 
-Deno.test("EventLog cuts one that takes no byte for 30 s, not before, and looks only while somebody is busy", async () => {
+Deno.test("EventLog disconnects a subscriber that reads nothing for 30 s, and has a timer only while a subscriber is busy", async () => {
   await using pairs = await SocketPairs.open();
   const clock = new FakeClock();
   await using log = new EventLog({ clock });
@@ -185,7 +185,7 @@ Deno.test("EventLog cuts one that takes no byte for 30 s, not before, and looks 
   assert(await quickText === expected);
 });
 
-Deno.test("EventLog gives one that was left behind 30 s for its line, even if it takes a byte now and then", async () => {
+Deno.test("EventLog gives a subscriber that fell behind 30 s for its last line, even when it reads a byte now and then", async () => {
   const clock = new FakeClock();
   await using log = new EventLog({ clock });
   const ended: CloseReason[] = [];
@@ -206,36 +206,36 @@ Deno.test("EventLog gives one that was left behind 30 s for its line, even if it
   take.reject(new Deno.errors.BrokenPipe("the test is over"));
 });
 
-Deno.test("EventLog forgets a subscriber that hung up at the next write", async () => {
+Deno.test("EventLog removes a subscriber that has disconnected at the next write", async () => {
   await using pairs = await SocketPairs.open();
   await using log = new EventLog({ clock: new FakeClock() });
   const { server, client } = await pairs.pair();
   const over = Promise.withResolvers<CloseReason>();
   log.subscribe({ connection: server, onClose: over.resolve });
   client.close();
-  log.append(eventOf("unheard"));
+  log.append(eventOf("unread"));
   assertEquals(await over.promise, "gone");
   assertEquals([log.stats().subscribers, log.stats().subscribersDropped], [0, 0]);
 });
 
-Deno.test("EventLog.close() delivers what is pending, is idempotent, and takes no subscriber after", async () => {
+Deno.test("EventLog.close() delivers pending events, is idempotent, and accepts no later subscriber", async () => {
   await using pairs = await SocketPairs.open();
   const clock = new FakeClock();
   const log = new EventLog({ clock });
   const { server, client } = await pairs.pair();
   log.subscribe({ connection: server });
-  log.append(eventOf("last words"));
+  log.append(eventOf("last"));
   const [text] = await Promise.all([readText(client), log.close(), log.close()]);
-  assertEquals(text, lineOf(eventOf("last words")));
+  assertEquals(text, lineOf(eventOf("last")));
   const late = await pairs.pair();
   log.subscribe({ connection: late.server });
   assertEquals(await readText(late.client), "");
-  assertEquals(log.append(eventOf("to nobody")), 2);
+  assertEquals(log.append(eventOf("without a subscriber")), 2);
   await log[Symbol.asyncDispose]();
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("EventLog.close() cuts those that have not drained in time", async () => {
+Deno.test("EventLog.close() disconnects subscribers that have not read everything in time", async () => {
   await using pairs = await SocketPairs.open();
   const log = new EventLog({ clock: systemClock });
   const { server, client } = await pairs.pair();

@@ -7,14 +7,14 @@ import { StreamTaker } from "../support/daemons/stream_taker.ts";
 import { eventOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
-/** A mistake in what makes a subscriber's stream. */
+/** A defect in the code that creates a subscriber's stream. */
 class BrokenFilter extends EventFilter {
   override matches(): boolean {
     throw new TypeError("broken");
   }
 }
 
-Deno.test("a subscriber whose events cannot be had is closed and told of; the others go on", async () => {
+Deno.test("EventLog closes a subscriber whose feed throws, logs the error, and serves the others", async () => {
   const errors: string[] = [];
   const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
   await using log = new EventLog({ clock: new FakeClock(), logger });

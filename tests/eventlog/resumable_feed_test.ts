@@ -22,13 +22,13 @@ import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 
 const EPOCH = "00000000000000aa";
-/** Little enough for a test to fill it. */
+/** Small enough for a test to fill. */
 const SMALL = { segmentBytes: 4_096, retainedBytes: 16_384 };
 
 const numbers = (first: number, last: number): number[] =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-/** Appends in blocks of 10, each in a turn of its own. */
+/** Appends blocks of 10 events, one in each turn. */
 async function append(log: EventLog, count: number, bytes = 250): Promise<void> {
   for (let n = 0; n < count; n++) {
     log.append(eventOfBytes(bytes));
@@ -37,7 +37,7 @@ async function append(log: EventLog, count: number, bytes = 250): Promise<void> 
   await settled();
 }
 
-Deno.test("an extended subscriber is told where the log stands, then each event with its number", async () => {
+Deno.test("a resumable subscriber gets the head of the log, then each event with its number", async () => {
   await using pairs = await SocketPairs.open();
   await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, lastSeq: 7 });
   log.append(eventOf("before"));
@@ -55,40 +55,40 @@ Deno.test("an extended subscriber is told where the log stands, then each event 
   ]);
 });
 
-Deno.test("an extended subscriber resumes after its cursor, from memory and from the journal", async () => {
+Deno.test("a resumable subscriber resumes after its cursor, from memory and from the journal", async () => {
   await using dir = await TempDir.make();
-  await using life = new JournaledLog(dir.join("a.db"), { log: SMALL });
-  await append(life.log, 500);
-  assert(life.log.stats().oldestSeq > 400);
+  await using daemon = new JournaledLog(dir.join("a.db"), { log: SMALL });
+  await append(daemon.log, 500);
+  assert(daemon.log.stats().oldestSeq > 400);
   for (const seq of [0, 1, 250, 439, 499, 500]) {
     const taker = new StreamTaker();
-    life.log.subscribeResumable({ connection: taker, after: { epoch: life.log.epoch, seq } });
-    life.log.append(eventOf("now"));
+    daemon.log.subscribeResumable({ connection: taker, after: { epoch: daemon.log.epoch, seq } });
+    daemon.log.append(eventOf("now"));
     await settled(20);
-    const { headSeq } = life.log.stats();
+    const { headSeq } = daemon.log.stats();
     assertEquals(taker.seqs, numbers(seq + 1, headSeq), `after ${seq}`);
     assertEquals(taker.records.map(({ type }) => type), ["stream.hello"]);
   }
 });
 
-Deno.test("an extended subscriber that stops taking reads on from the journal, and holds up nobody", async () => {
+Deno.test("a resumable subscriber that has stopped reading continues from the journal, and delays no other", async () => {
   await using dir = await TempDir.make();
-  await using life = new JournaledLog(dir.join("a.db"), { log: SMALL });
+  await using daemon = new JournaledLog(dir.join("a.db"), { log: SMALL });
   const slow = new StreamTaker();
   const quick = new StreamTaker();
-  for (const connection of [slow, quick]) life.log.subscribeResumable({ connection });
-  await append(life.log, 10);
+  for (const connection of [slow, quick]) daemon.log.subscribeResumable({ connection });
+  await append(daemon.log, 10);
   slow.stall();
-  await append(life.log, 2_000);
+  await append(daemon.log, 2_000);
   assertEquals(quick.seqs, numbers(1, 2_010));
   assert(slow.seqs.length < 100);
   slow.goOn();
   await settled(100);
   assertEquals(slow.seqs, numbers(1, 2_010));
-  assertEquals([slow.records.length, life.log.stats().subscribersDropped], [1, 0]);
+  assertEquals([slow.records.length, daemon.log.stats().subscribersDropped], [1, 0]);
 });
 
-Deno.test("what neither memory nor journal has any more is told as a gap with its exact range", async () => {
+Deno.test("events that neither memory nor the journal has are reported as a gap with its exact range", async () => {
   await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, ...SMALL });
   const slow = new StreamTaker();
   log.subscribeResumable({ connection: slow });
@@ -103,18 +103,18 @@ Deno.test("what neither memory nor journal has any more is told as a gap with it
   assertEquals([gap.reason, gap.to], ["evicted", `${EPOCH}:${oldestSeq - 1}`]);
   const from = Number(gap.from.split(":")[1]);
   assertEquals(slow.seqs, [...numbers(1, from), ...numbers(oldestSeq, 510)]);
-  // It stands where the loss is.
+  // The gap is at the place of the missing events.
   assertEquals(slow.lines.findIndex(({ type }) => type === "stream.gap"), 1 + from);
 });
 
-Deno.test("a cursor of the journal's past is a gap up to the oldest event that is kept", async () => {
+Deno.test("a cursor before the oldest event of the journal is a gap up to that event", async () => {
   await using dir = await TempDir.make();
   const clock = new FakeClock();
-  await using life = new JournaledLog(dir.join("a.db"), { clock, maxAgeMs: 60_000, log: SMALL });
-  await append(life.log, 300);
+  await using daemon = new JournaledLog(dir.join("a.db"), { clock, maxAgeMs: 60_000, log: SMALL });
+  await append(daemon.log, 300);
   clock.advance(300_000);
-  await append(life.log, 5);
-  assertEquals(life.journal.status.oldestSeq, 300);
+  await append(daemon.log, 5);
+  assertEquals(daemon.journal.status.oldestSeq, 300);
   await using next = new JournaledLog(killedAt(dir.join("a.db"), dir.join("b.db")), { clock });
   const { epoch } = next.log;
   const taker = new StreamTaker();
@@ -126,7 +126,7 @@ Deno.test("a cursor of the journal's past is a gap up to the oldest event that i
   assertEquals(taker.seqs, numbers(300, 305));
 });
 
-Deno.test("a cursor from the future is a gap to the head, one of an unknown epoch a gap to the oldest", async () => {
+Deno.test("a cursor after the head is a gap to the head, and one of an unknown epoch a gap to the oldest event", async () => {
   await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, lastSeq: 10 });
   await append(log, 5);
   const resume = async (after: string): Promise<StreamTaker> => {
@@ -148,7 +148,7 @@ Deno.test("a cursor from the future is a gap to the head, one of an unknown epoc
   assertEquals(foreign.seqs, numbers(11, 16));
 });
 
-Deno.test("a cursor of an epoch before this one loses only what the epochs do not share", async () => {
+Deno.test("a cursor of an earlier epoch loses only the events that the epochs do not share", async () => {
   await using dir = await TempDir.make();
   await using first = new JournaledLog(dir.join("a.db"), { bootId: "one" });
   await append(first.log, 20);
@@ -169,16 +169,16 @@ Deno.test("a cursor of an epoch before this one loses only what the epochs do no
   }
 });
 
-Deno.test("resumeCursor() refuses what is no cursor, and says what one is", () => {
+Deno.test("resumeCursor() refuses an invalid cursor, and describes a valid one", () => {
   const error = assertThrows(() => resumeCursor("yesterday"), ApexError, 'invalid cursor "yesterday"');
   assert(error instanceof ApexError && error.code === "usage");
 });
 
-Deno.test("filters choose by type, task and container, and the cursor goes on under them", async () => {
+Deno.test("filters select by type, task and container, and the cursor advances over skipped events", async () => {
   await using dir = await TempDir.make();
   const clock = new FakeClock();
-  await using life = new JournaledLog(dir.join("a.db"), { clock, log: SMALL });
-  const { log } = life;
+  await using daemon = new JournaledLog(dir.join("a.db"), { clock, log: SMALL });
+  const { log } = daemon;
   const takers = new Map(
     [
       { types: ["container.*"] },
@@ -211,7 +211,7 @@ Deno.test("filters choose by type, task and container, and the cursor goes on un
     [],
   ];
   assertEquals([...takers.values()].map(({ seqs }) => seqs), expected);
-  // The same from the journal.
+  // The same events from the journal.
   const late = new Map([...takers.keys()].map((options) => [options, new StreamTaker()]));
   subscribe(late, 0);
   await settled(200);
@@ -223,7 +223,7 @@ Deno.test("filters choose by type, task and container, and the cursor goes on un
   }
 });
 
-Deno.test("a heartbeat comes when nothing else was sent for so long, and only then", async () => {
+Deno.test("a heartbeat is sent when nothing else was sent for the interval, and only then", async () => {
   const clock = new FakeClock();
   await using log = new EventLog({ clock, epoch: EPOCH });
   const taker = new StreamTaker();
@@ -242,7 +242,7 @@ Deno.test("a heartbeat comes when nothing else was sent for so long, and only th
   await settled();
   assertEquals(await after(999), []);
   assertEquals(await after(1), [`stream.heartbeat ${EPOCH}:1`]);
-  // One that takes nothing has one heartbeat waiting, not many.
+  // A subscriber that reads nothing has one heartbeat waiting.
   taker.stall();
   await after(1_000);
   await after(10_000);
@@ -254,20 +254,20 @@ Deno.test("a heartbeat comes when nothing else was sent for so long, and only th
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("a limit ends the stream after so many events with a word, wherever they come from", async () => {
+Deno.test("a limit ends the stream with a record after that number of events, from memory and from the journal", async () => {
   await using dir = await TempDir.make();
-  await using life = new JournaledLog(dir.join("a.db"), { log: SMALL });
-  await append(life.log, 300);
+  await using daemon = new JournaledLog(dir.join("a.db"), { log: SMALL });
+  await append(daemon.log, 300);
   for (const seq of [0, 298]) {
     const taker = new StreamTaker();
     const ended = Promise.withResolvers<CloseReason>();
-    life.log.subscribeResumable({
+    daemon.log.subscribeResumable({
       connection: taker,
-      after: { epoch: life.log.epoch, seq },
+      after: { epoch: daemon.log.epoch, seq },
       limit: 5,
       onClose: ended.resolve,
     });
-    await append(life.log, 20);
+    await append(daemon.log, 20);
     assertEquals(await within(5_000, "its end", ended.promise), "finished");
     assertEquals(taker.seqs, numbers(seq + 1, seq + 5));
     assertEquals(taker.lines.at(-1), { type: "stream.bye", reason: "limit" });
@@ -275,7 +275,7 @@ Deno.test("a limit ends the stream after so many events with a word, wherever th
   }
 });
 
-Deno.test("EventLog.close() gives an extended subscriber what is pending, and says why it ends", async () => {
+Deno.test("EventLog.close() sends a resumable subscriber pending events, then the reason of the end", async () => {
   await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH });
   const [idle, busy] = [new StreamTaker(), new StreamTaker()];
   for (const connection of [idle, busy]) log.subscribeResumable({ connection });
@@ -291,7 +291,7 @@ Deno.test("EventLog.close() gives an extended subscriber what is pending, and sa
   }
 });
 
-Deno.test("an extended subscriber that takes no byte for 30 s is cut, though it were only at its first line", async () => {
+Deno.test("a resumable subscriber that reads nothing for 30 s is disconnected, even at its first line", async () => {
   const clock = new FakeClock();
   await using log = new EventLog({ clock });
   const taker = new StreamTaker();
@@ -305,15 +305,15 @@ Deno.test("an extended subscriber that takes no byte for 30 s is cut, though it 
   assertEquals([ended, log.stats().subscribersDropped], [["stalled"], 1]);
 });
 
-Deno.test("a journal that fails while they listen renames the cursors of extended subscribers, and loses nothing", async () => {
+Deno.test("a journal that fails changes the epoch of resumable subscribers, and they miss no event", async () => {
   await using dir = await TempDir.make();
-  await using life = new JournaledLog(dir.join("a.db"));
-  const { log } = life;
+  await using daemon = new JournaledLog(dir.join("a.db"));
+  const { log } = daemon;
   const old = log.epoch;
   const taker = new StreamTaker();
   log.subscribeResumable({ connection: taker });
   await append(log, 20);
-  // Somebody else in the middle of a write: ours is refused.
+  // Another process is in the middle of a write, so ours is refused.
   using files = new DisposableStack();
   const other = files.adopt(new DatabaseSync(dir.join("a.db")), (database) => database.close());
   other.exec("BEGIN IMMEDIATE");
@@ -322,7 +322,7 @@ Deno.test("a journal that fails while they listen renames the cursors of extende
   assertEquals(taker.seqs, numbers(1, headSeq));
   const [, gap, ...more] = taker.records;
   assert(gap?.type === "stream.gap" && more.length === 0);
-  const seq = life.journal.lastSharedSeq(old);
+  const seq = daemon.journal.lastSharedSeq(old);
   assertEquals([headSeq, seq], [25, 20]);
   assertEquals(gap, {
     type: "stream.gap",
@@ -332,7 +332,7 @@ Deno.test("a journal that fails while they listen renames the cursors of extende
   });
 });
 
-Deno.test("every record is as its schema says", async () => {
+Deno.test("every record matches its schema", async () => {
   const clock = new FakeClock();
   await using log = new EventLog({ clock, epoch: EPOCH });
   const taker = new StreamTaker();

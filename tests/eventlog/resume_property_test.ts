@@ -1,6 +1,6 @@
 /**
- * The promise of cursors, over random courses of publishing, stalling, hanging up, resuming, and killing the daemon: what
- * a subscriber got over all of its streams is what the journal holds, line by line, once each and in order.
+ * The guarantee of cursors, under random sequences of publishing, stalling, disconnecting, resuming, and killing the daemon:
+ * all streams of a subscriber together contain every event of the journal exactly once, in order.
  */
 import { assert, assertEquals } from "@std/assert";
 import { resumeCursor } from "../../src/eventlog/resumable_feed.ts";
@@ -21,7 +21,7 @@ import { randomOf } from "../support/random.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const STEPS = 250;
-/** Little, so that who stalls for some steps has left memory. */
+/** So small that a subscriber that stalls for some steps falls behind memory. */
 const SMALL = { segmentBytes: 2_048, retainedBytes: 8_192 };
 const ALL = { maxRows: 1_000_000, maxBytes: 1e9 };
 const HEARTBEAT_MS = 1_000;
@@ -34,13 +34,13 @@ const FILTERS = [
   { container: "web" },
 ];
 
-/** One subscriber over its whole life: it knows nothing but what its streams told it. */
+/** A subscriber that resumes again and again. It knows only what its streams contained. */
 class Consumer {
   readonly filter: EventFilter;
-  /** As text: each with its number. */
+  /** The events as text, with their numbers. */
   readonly events: string[] = [];
   readonly gaps: StreamLine[] = [];
-  /** What came before is none of its. */
+  /** Where its first stream started. */
   firstCursor: string | undefined;
   #cursor: string | undefined;
   #taker: StreamTaker | undefined;
@@ -54,9 +54,9 @@ class Consumer {
     return this.#taker !== undefined;
   }
 
-  connect(life: JournaledLog, maxBytes: () => number): void {
+  connect(daemon: JournaledLog, maxBytes: () => number): void {
     this.#taker = new StreamTaker(maxBytes);
-    this.#subscription = life.log.subscribeResumable({
+    this.#subscription = daemon.log.subscribeResumable({
       connection: this.#taker,
       filter: this.filter,
       heartbeatMs: HEARTBEAT_MS,
@@ -72,7 +72,7 @@ class Consumer {
     this.#taker?.goOn();
   }
 
-  /** Hangs up, or sees the daemon die: only whole lines count. */
+  /** Disconnects, or the daemon was killed: only whole lines count. */
   disconnect(): void {
     let epoch = "";
     for (const [index, line] of this.#taker!.lines.entries()) {
@@ -109,7 +109,7 @@ async function run(seed: number, dir: TempDir): Promise<void> {
   const options = () => ({ clock, log: SMALL, bootId: `boot ${boots}` });
   await using stack = new AsyncDisposableStack();
   let path = dir.join(`${seed}-${lives}.db`);
-  let life = stack.use(new JournaledLog(path, options()));
+  let daemon = stack.use(new JournaledLog(path, options()));
   const consumers = FILTERS.map((filter) => new Consumer(new EventFilter(filter)));
   const maxBytes = (): number => random() < 0.3 ? random() * 300 : Infinity;
   const some = (): Consumer => consumers[Math.floor(random() * consumers.length)]!;
@@ -117,7 +117,7 @@ async function run(seed: number, dir: TempDir): Promise<void> {
     const action = random();
     if (action < 0.55) {
       for (let n = random() * 40; n > 0; n--) {
-        life.log.append(randomEvent(random));
+        daemon.log.append(randomEvent(random));
         if (random() < 0.2) await settled(1);
       }
     } else if (action < 0.65) some().stall();
@@ -126,26 +126,26 @@ async function run(seed: number, dir: TempDir): Promise<void> {
     else if (action < 0.98) {
       const consumer = some();
       if (consumer.isConnected) consumer.disconnect();
-      else consumer.connect(life, maxBytes);
+      else consumer.connect(daemon, maxBytes);
     } else {
-      // Mid-block as often as not: what was appended last is lost, and was seen by nobody.
+      // Often within a block: the last events are lost, and no subscriber has seen them.
       if (random() < 0.3) boots++;
-      const killed = life;
+      const killed = daemon;
       path = killedAt(path, dir.join(`${seed}-${++lives}.db`));
       for (const consumer of consumers) if (consumer.isConnected) consumer.disconnect();
-      life = stack.use(new JournaledLog(path, options()));
-      // The dead one's file is another by now.
+      daemon = stack.use(new JournaledLog(path, options()));
+      // The killed daemon's file is a copy by now.
       await killed[Symbol.asyncDispose]();
     }
     if (random() < 0.5) await settled(1);
   }
   for (const consumer of consumers) {
-    if (!consumer.isConnected) consumer.connect(life, maxBytes);
+    if (!consumer.isConnected) consumer.connect(daemon, maxBytes);
     consumer.goOn();
   }
   await settled(500);
-  const journaled = life.journal.read({ afterSeq: 0, ...ALL })!;
-  assertEquals(journaled.length, life.log.stats().headSeq);
+  const journaled = daemon.journal.read({ afterSeq: 0, ...ALL })!;
+  assertEquals(journaled.length, daemon.log.stats().headSeq);
   for (const consumer of consumers) {
     consumer.disconnect();
     const first = Number(consumer.firstCursor?.split(":")[1]) + 1;
@@ -153,7 +153,7 @@ async function run(seed: number, dir: TempDir): Promise<void> {
       .filter((event) => event.seq >= first && consumer.filter.matches(event))
       .map(({ seq, line }) => `{"seq":${seq},${new TextDecoder().decode(line).slice(1)}`);
     assertEquals(consumer.events, expected);
-    // An epoch that ended with the machine's end, but nothing is missing.
+    // The epoch ended with the reboot, but no event is missing.
     for (const { reason, from, to } of consumer.gaps) {
       assertEquals([reason, String(to).split(":")[1]], ["epoch", String(from).split(":")[1]]);
     }
@@ -161,7 +161,7 @@ async function run(seed: number, dir: TempDir): Promise<void> {
   assert(lives > 0 && journaled.length > 1_000, "a course that proves little");
 }
 
-Deno.test("whoever resumes by cursor gets every event once, in order, whatever happens between", async (t) => {
+Deno.test("a subscriber that resumes by cursor gets every event exactly once, in order, whatever happens in between", async (t) => {
   await using dir = await TempDir.make();
   for (let seed = 1; seed <= 12; seed++) await t.step(`seed ${seed}`, () => run(seed, dir));
 });

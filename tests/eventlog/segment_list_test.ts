@@ -8,7 +8,7 @@ function append(segments: SegmentList, event: WireEvent): void {
   segments.append(JSON.stringify(event), event);
 }
 
-Deno.test("SegmentList.append() gives a line longer than a segment one of its own", () => {
+Deno.test("SegmentList.append() creates a segment for a line that is longer than a segment", () => {
   const segments = new SegmentList({ firstSeq: 1, segmentBytes: 1_000 });
   const long = eventOf("é".repeat(2_000));
   for (const event of [eventOfBytes(200), long, eventOfBytes(200)]) append(segments, event);
@@ -31,7 +31,7 @@ Deno.test("SegmentList.unpublished() yields each line once, across segments", ()
   assertEquals(seen, Array.from({ length: 19 }, (_, n) => n + 5));
 });
 
-Deno.test("SegmentList.evict() drops the oldest ones down to the limit, and keeps the last whatever its size", () => {
+Deno.test("SegmentList.evict() drops the oldest segments down to the limit, and keeps the last one", () => {
   const segments = new SegmentList({ firstSeq: 1, segmentBytes: 1_000 });
   const { oldest } = segments;
   for (let n = 0; n < 40; n++) append(segments, eventOfBytes(250));
@@ -44,7 +44,7 @@ Deno.test("SegmentList.evict() drops the oldest ones down to the limit, and keep
   assertStrictEquals(segments.oldest, segments.tail);
 });
 
-Deno.test("LogCursor sees nothing before it is published, and falls off only where lines are lost to it", () => {
+Deno.test("LogCursor.peek() returns published bytes only, and isEvicted is true only when lines are lost", () => {
   const segments = new SegmentList({ firstSeq: 1, segmentBytes: 1_000 });
   const cursor = LogCursor.atHead(segments);
   append(segments, eventOfBytes(500));
@@ -56,7 +56,7 @@ Deno.test("LogCursor sees nothing before it is published, and falls off only whe
   const behind = LogCursor.atHead(segments);
   cursor.advance(1_000);
   segments.evict(1_000);
-  // It had read the evicted segment to its end.
+  // It has read the evicted segment to its end.
   assertEquals([cursor.isEvicted, cursor.peek(9_999)?.length], [false, 500]);
   cursor.advance(100);
   for (let n = 0; n < 2; n++) append(segments, eventOfBytes(900));

@@ -11,7 +11,7 @@ function segmentOf(sizes: readonly number[], capacityBytes = 10_000): Segment {
   return segment;
 }
 
-Deno.test("Segment.append() refuses a line of which only the newline does not fit", () => {
+Deno.test("Segment.append() refuses a line when only its newline does not fit", () => {
   const event = eventOfBytes(200);
   const segment = new Segment({ number: 0, firstSeq: 1, capacityBytes: 199 });
   assertEquals(segment.append(JSON.stringify(event), event), false);
@@ -20,7 +20,7 @@ Deno.test("Segment.append() refuses a line of which only the newline does not fi
   assertEquals(new TextDecoder().decode(exact.bytes), lineOf(event));
 });
 
-Deno.test("Segment.append() refuses a character that fits in part only", () => {
+Deno.test("Segment.append() refuses a line whose last character fits only in part", () => {
   const event = eventOf("ééé");
   const bytes = new TextEncoder().encode(lineOf(event)).length;
   const segment = new Segment({ number: 0, firstSeq: 1, capacityBytes: bytes - 1 });
@@ -28,8 +28,8 @@ Deno.test("Segment.append() refuses a character that fits in part only", () => {
   assertEquals(segment.length, 0);
 });
 
-Deno.test("Segment.append() takes a line whole or not at all, whatever room there is", () => {
-  // Often enough for the runtime's optimised encoding, which in Deno 2.4 is wrong about what it has read.
+Deno.test("Segment.append() appends the whole line or nothing, for every size of the rest", () => {
+  // Often enough to reach the runtime's optimized encoder, which misreports in Deno 2.4 what it has read.
   for (let length = 0; length < 250; length++) {
     const event = eventOf("é".repeat(length));
     const json = JSON.stringify(event);
@@ -45,7 +45,7 @@ Deno.test("Segment.append() takes a line whole or not at all, whatever room ther
   }
 });
 
-Deno.test("Segment.lineEnd() is the end of the line that the offset has reached", () => {
+Deno.test("Segment.lineEnd() returns the end of the line that contains the byte before the offset", () => {
   const segment = segmentOf([200, 300, 250]);
   const table = [[0, 0], [1, 200], [199, 200], [200, 200], [201, 500], [500, 500], [501, 750], [
     750,
@@ -54,7 +54,7 @@ Deno.test("Segment.lineEnd() is the end of the line that the offset has reached"
   for (const [offset, end] of table) assertEquals(segment.lineEnd(offset), end, `offset ${offset}`);
 });
 
-Deno.test("Segment.linesFrom() yields index and bytes of each line from there on, beyond its first index size", () => {
+Deno.test("Segment.linesFrom() yields the fields and bytes of each line from the offset on, after the index has grown", () => {
   const count = 5_000;
   const segment = new Segment({ number: 3, firstSeq: 7, capacityBytes: 1024 * 1024 });
   for (let n = 0; n < count; n++) {

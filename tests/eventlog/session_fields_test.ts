@@ -1,4 +1,4 @@
-/** A session event is its type alone on a bare stream, and has all of its fields everywhere else. */
+/** A session event consists of its type on a bare stream, and has all of its fields everywhere else. */
 import { assert, assertEquals } from "@std/assert";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import { JournaledLog, settled, taskEvent, withRaw } from "../support/daemons/journaled_log.ts";
@@ -17,7 +17,7 @@ const created: WireEvent = {
 
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-Deno.test("a session event has its fields on the extended stream and in the journal, and none on the bare one", async () => {
+Deno.test("a session event has its fields on the resumable stream and in the journal, and none on the bare stream", async () => {
   await using dir = await TempDir.make();
   await using run = new JournaledLog(dir.join("a.db"));
   const [bare, extended] = [new StreamTaker(), new StreamTaker()];
@@ -79,7 +79,7 @@ Deno.test("a session event of an earlier version is read as it was written", asy
   ]);
 });
 
-Deno.test("the fields of session events count as the log's memory, and go with it", async () => {
+Deno.test("the fields of session events count for the log's memory, and are evicted with it", async () => {
   await using dir = await TempDir.make();
   await using run = new JournaledLog(dir.join("a.db"), { log: SMALL });
   const empty = run.log.stats().memoryBytes;
@@ -92,6 +92,6 @@ Deno.test("the fields of session events count as the log's memory, and go with i
     run.log.append(eventOfBytes(1_000));
     await settled(1);
   }
-  // No more than one segment, as full as it can be, is kept beyond the limit.
+  // At most one full segment is kept beyond the limit.
   assert(run.log.stats().memoryBytes <= SMALL.retainedBytes + 2 * SMALL.segmentBytes);
 });

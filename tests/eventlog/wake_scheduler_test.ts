@@ -4,7 +4,7 @@ import { EventLog } from "../../src/eventlog/event_log.ts";
 import { eventOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
-Deno.test("WakeScheduler start 128 subscribers a turn, in order, though none of their writes ever completes", async () => {
+Deno.test("WakeScheduler wakes 128 subscribers in each turn, in order, even when none of their writes completes", async () => {
   await using log = new EventLog({ clock: new FakeClock() });
   const started: number[] = [];
   const stalled = Promise.withResolvers<number>();
@@ -16,7 +16,7 @@ Deno.test("WakeScheduler start 128 subscribers a turn, in order, though none of 
     log.subscribe({ connection: { write, close: () => {} } });
   }
   log.append(eventOf("one"));
-  // The flush is a microtask.
+  // The commit is a microtask.
   await Promise.resolve();
   const seen = [started.length];
   for (let turn = 0; turn < 3; turn++) {

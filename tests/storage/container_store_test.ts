@@ -5,7 +5,7 @@ import { openStorage, type Storage } from "../../src/storage/storage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-/** Of the size that real ones have. */
+/** A realistic time. */
 const T0 = 1.8e18;
 
 const open = (path: string, nowMs = 0): Storage =>
@@ -26,7 +26,7 @@ const FULL: StoredContainer = {
 };
 const BARE: StoredContainer = { id: "c2", name: "b", image: "i", labels: {}, state: "created", details: {} };
 
-Deno.test("ContainerStore keeps every field of a container over a restart, in the order of their coming", async () => {
+Deno.test("ContainerStore keeps every field of a container across a restart, in the order of first saving", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   {
@@ -46,7 +46,7 @@ Deno.test("ContainerStore keeps every field of a container over a restart, in th
   assertEquals(storage.containers.ofEngine("E"), [{ ...BARE, name: "renamed" }, FULL]);
 });
 
-Deno.test("ContainerStore writes what a container is at the end of the block, whatever it was in it", async () => {
+Deno.test("ContainerStore writes the state that a container has when it is committed", async () => {
   await using dir = await TempDir.make();
   using storage = open(dir.join("apex.db"));
   let state = "created";
@@ -56,7 +56,7 @@ Deno.test("ContainerStore writes what a container is at the end of the block, wh
   assertEquals(storage.containers.ofEngine("E").map((row) => row.state), ["running"]);
 });
 
-Deno.test("ContainerStore keeps engines apart, and forgets the one that was followed longest ago", async () => {
+Deno.test("ContainerStore separates engines, and forgets the one that was followed longest ago", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   for (let index = 0; index < 9; index++) {
@@ -70,7 +70,7 @@ Deno.test("ContainerStore keeps engines apart, and forgets the one that was foll
   assertEquals(storage.containers.ofEngine("E8"), [BARE]);
 });
 
-Deno.test("ContainerStore forgets what it knew of an engine that is begun anew", async () => {
+Deno.test("ContainerStore .follow() deletes the rows of an engine that is new", async () => {
   await using dir = await TempDir.make();
   using storage = open(dir.join("apex.db"));
   storage.containers.follow({ engineId: "E", baselineNano: T0 }, { isNew: true });

@@ -26,7 +26,7 @@ const keysOf = (database: Database): unknown[] =>
     key
   );
 
-Deno.test("Database makes a private file with a schema version, and keeps what is written", async () => {
+Deno.test("Database creates a private file with a schema version, and keeps what is written", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   {
@@ -48,7 +48,7 @@ Deno.test("Database makes a private file with a schema version, and keeps what i
   assertEquals(pragmas, ["wal", 1, 100, 2]);
 });
 
-Deno.test("Database.write() writes all or nothing, and throws what is a mistake of the program", () => {
+Deno.test("Database.write() writes all or nothing, and rethrows a defect of the program", () => {
   using database = open(IN_MEMORY);
   const mistake = new TypeError("a mistake");
   assertThrows(
@@ -63,10 +63,13 @@ Deno.test("Database.write() writes all or nothing, and throws what is a mistake 
   assertEquals(keysOf(database), ["schema_version"]);
 });
 
-Deno.test("a file that is no database is moved aside, and a new one begins", async () => {
+Deno.test("Database moves a file aside that is not a database, and creates a new one", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
-  await Deno.writeTextFile(path, "this is no database, and long enough to be seen as none ".repeat(20));
+  await Deno.writeTextFile(
+    path,
+    "this is not a database, and long enough to be recognized as such ".repeat(20),
+  );
   using database = open(path);
   assert(addMeta(database, "a"));
   assertEquals(database.status.state, "ok");
@@ -75,7 +78,7 @@ Deno.test("a file that is no database is moved aside, and a new one begins", asy
   assertEquals(names(dir), ["apex.db", "apex.db-shm", "apex.db-wal", "apex.db.corrupt-20260203T040506.007Z"]);
 });
 
-Deno.test("a database of a later apex is moved aside", async () => {
+Deno.test("Database moves the file of a later version of apex aside", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   {
@@ -88,7 +91,7 @@ Deno.test("a database of a later apex is moved aside", async () => {
   assert(addMeta(database, "a"));
 });
 
-Deno.test("a database whose pages are damaged is moved aside when that is noticed", async () => {
+Deno.test("Database moves a file with damaged pages aside when it reads one of them", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   {
@@ -96,7 +99,7 @@ Deno.test("a database whose pages are damaged is moved aside when that is notice
     for (let i = 0; i < 2_000; i++) addMeta(database, `key ${i}`);
   }
   const bytes = await Deno.readFile(path);
-  // All pages but the first, which is all that opening reads.
+  // All pages except the first, which is the only one that opening reads.
   await Deno.writeFile(path, bytes.fill(0xA5, 4_096));
   using database = open(path);
   assertEquals(keysOf(database).length <= 1, true);
@@ -105,7 +108,7 @@ Deno.test("a database whose pages are damaged is moved aside when that is notice
   assertEquals(names(dir).some((name) => name.startsWith("apex.db.corrupt-")), true);
 });
 
-Deno.test("where no file can be made, the database is in memory, and says so once", async () => {
+Deno.test("Database is in memory and logs that once when no file can be created", async () => {
   await using dir = await TempDir.make();
   using database = open(dir.join("no/such/directory/apex.db"));
   for (const key of ["a", "b"]) assert(addMeta(database, key));
@@ -114,7 +117,7 @@ Deno.test("where no file can be made, the database is in memory, and says so onc
   assertMatch(database.errors[0] ?? "", /keeps nothing on disk/);
 });
 
-Deno.test("a write that is refused is reported, said once, and over when one succeeds", async () => {
+Deno.test("Database is degraded from a refused write to the next successful one, and logs that once", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   using database = open(path);
@@ -132,7 +135,7 @@ Deno.test("a write that is refused is reported, said once, and over when one suc
   assertEquals(database.status, { state: "ok" });
 });
 
-Deno.test("what was refused is tried again by itself, though nobody has anything to write", async () => {
+Deno.test("Database tries again after a refused write, even when no writer has rows", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   const clock = new FakeClock();
@@ -147,25 +150,25 @@ Deno.test("what was refused is tried again by itself, though nobody has anything
   assertEquals([database.status, database.isRefused, clock.pendingTimers], [{ state: "ok" }, false, 0]);
 });
 
-Deno.test("a refused step of tidying up does not leave an idle journal degraded", async () => {
+Deno.test("Database recovers from a refused pruning step while the journal is idle", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path);
-  const { epoch } = life.journal;
+  await using daemon = new JournaledLog(path);
+  const { epoch } = daemon.journal;
   {
     using _lock = holdLock(path);
-    life.clock.advance(60_000);
-    assertEquals(life.storage.status.state, "degraded");
+    daemon.clock.advance(60_000);
+    assertEquals(daemon.storage.status.state, "degraded");
   }
-  life.clock.advance(RETRY_MS);
-  assertEquals([life.storage.status, life.journal.status.state, life.journal.epoch], [
+  daemon.clock.advance(RETRY_MS);
+  assertEquals([daemon.storage.status, daemon.journal.status.state, daemon.journal.epoch], [
     { state: "ok" },
     "on",
     epoch,
   ]);
 });
 
-Deno.test("a database in memory, for want of a file, does not become well by a write", () => {
+Deno.test("Database in place of an unusable file stays degraded after a successful write", () => {
   using database = open("/no/such/directory/apex.db");
   database.read((connection) => connection.rows("PRAGMA max_page_count=1"), []);
   assertEquals(
@@ -178,7 +181,7 @@ Deno.test("a database in memory, for want of a file, does not become well by a w
   assertEquals(database.status.state, "degraded");
 });
 
-Deno.test("a file that is deleted or replaced is told of once, in the status until it is back", async () => {
+Deno.test("Database.checkFile() reports a deleted or replaced file once in the log, and in the status until it is back", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   using database = open(path);
@@ -195,7 +198,7 @@ Deno.test("a file that is deleted or replaced is told of once, in the status unt
   assertEquals([database.checkFile(), database.status], [undefined, { state: "ok" }]);
 });
 
-Deno.test("a full disk refuses writes, and loses nothing that was written", () => {
+Deno.test("Database keeps what was written when a full disk refuses a write", () => {
   using database = open(IN_MEMORY);
   assert(addMeta(database, "before"));
   database.read((connection) => connection.rows("PRAGMA max_page_count=1"), []);

@@ -3,7 +3,7 @@ import { ApexError } from "../../src/platform/apex_error.ts";
 import { loadInstanceId } from "../../src/storage/instance_file.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-Deno.test("loadInstanceId() creates an id once, in a file of its user's alone, and reads it from then on", async () => {
+Deno.test("loadInstanceId() creates an id in a private file, and reads it afterwards", async () => {
   await using dir = await TempDir.make();
   const id = await loadInstanceId(dir.join("instance"));
   assertMatch(id, /^[0-9a-f]{16}$/);
@@ -13,14 +13,14 @@ Deno.test("loadInstanceId() creates an id once, in a file of its user's alone, a
   assertNotEquals(await loadInstanceId(dir.join("other")), id);
 });
 
-Deno.test("loadInstanceId() starts over where the first creation was cut short", async () => {
+Deno.test("loadInstanceId() starts over when the first creation was interrupted", async () => {
   await using dir = await TempDir.make();
-  await Deno.writeTextFile(dir.join("instance.new"), "0123456789abcdef, and more than there will be");
+  await Deno.writeTextFile(dir.join("instance.new"), "0123456789abcdef, and more text than the new file has");
   const id = await loadInstanceId(dir.join("instance"));
   assertEquals(await Deno.readTextFile(dir.join("instance")), `${id}\n`);
 });
 
-Deno.test("loadInstanceId() refuses a file that holds no id, and leaves it as it is", async (t) => {
+Deno.test("loadInstanceId() refuses a file without an id, and does not change it", async (t) => {
   const damages: Record<string, (path: string) => Promise<void>> = {
     "is empty": (path) => Deno.writeTextFile(path, ""),
     "holds other letters": (path) => Deno.writeTextFile(path, "0123456789ABCDEF\n"),
@@ -46,7 +46,7 @@ Deno.test("loadInstanceId() refuses a file that holds no id, and leaves it as it
   }
 });
 
-Deno.test("loadInstanceId() names the file where it cannot be created", async () => {
+Deno.test("loadInstanceId() names the file when it cannot be created", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("none/instance");
   const error = await assertRejects(() => loadInstanceId(path), ApexError, path);

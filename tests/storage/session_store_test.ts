@@ -45,7 +45,7 @@ Deno.test("SessionStore keeps rows across a restart, each under its container", 
   assertEquals(storage.sessions.ofEngine("another").map(({ containerId }) => containerId), ["c4"]);
 });
 
-Deno.test("SessionStore writes later what the database refuses now", async () => {
+Deno.test("SessionStore keeps rows that the database refuses, and writes them later", async () => {
   await using temp = await TempDir.make();
   const path = temp.join("apex.db");
   const clock = new FakeClock();
@@ -53,7 +53,7 @@ Deno.test("SessionStore writes later what the database refuses now", async () =>
   storage.sessions.save(DEV);
   assert(storage.flush());
   {
-    // Somebody else holds the lock: every write is refused.
+    // Another process holds the lock, so every write is refused.
     using blocker = new Blocker(path);
     storage.sessions.save({ ...DEV, containerId: "c2" });
     storage.sessions.remove("c1");
@@ -69,7 +69,7 @@ Deno.test("SessionStore writes later what the database refuses now", async () =>
   assertEquals(clock.pendingTimers, 0);
 });
 
-/** Holds the database's write lock. */
+/** Another process that holds the write lock of the database. */
 class Blocker implements Disposable {
   readonly #database: DatabaseSync;
 

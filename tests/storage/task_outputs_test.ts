@@ -30,7 +30,7 @@ function output(size: number): { records: Uint8Array; isCut: boolean } {
   return { records: new Uint8Array(size).fill(7), isCut: true };
 }
 
-Deno.test("TaskOutputs gives back what was kept last of each run, and nothing else", async () => {
+Deno.test("TaskOutputs.get() returns the output that was kept last for a run", async () => {
   await using dir = await TempDir.make();
   {
     using storage = open(dir.join("apex.db"));
@@ -43,13 +43,13 @@ Deno.test("TaskOutputs gives back what was kept last of each run, and nothing el
   assertEquals([storage.outputs.get({ taskId: "b", run: 1 }), storage.outputs.bytes], [undefined, 10]);
 });
 
-Deno.test("an output goes with its task's row", () => {
+Deno.test("TaskOutputs deletes an output together with its task's row", () => {
   using storage = open();
   for (let run = 1; run <= MAX_RUNS + 2; run++) {
     storage.tasks.save(ended("a", run));
     storage.flush();
     storage.outputs.keep({ taskId: "a", run }, output(1), limits);
-    // As when its cleanup is noted: the row stays, and so does the output.
+    // As after the cleanup: the row is updated, and the output stays.
     storage.tasks.save(ended("a", run));
     storage.flush();
   }
@@ -58,7 +58,7 @@ Deno.test("an output goes with its task's row", () => {
   assertEquals(storage.outputs.bytes, MAX_RUNS);
 });
 
-Deno.test("beyond the total the oldest outputs go, but not the newest, however large", () => {
+Deno.test("TaskOutputs discards the oldest outputs beyond the total, but never the newest", () => {
   using storage = open();
   const keep = (run: number, size: number) =>
     storage.outputs.keep({ taskId: "a", run }, output(size), { maxTotalBytes: 25 });
@@ -70,7 +70,7 @@ Deno.test("beyond the total the oldest outputs go, but not the newest, however l
   assertEquals([sizes(), storage.outputs.bytes], [[0, 0, 0, 1_000], 1_000]);
 });
 
-Deno.test("an output that cannot be written is not kept in memory instead", async () => {
+Deno.test("TaskOutputs.keep() returns false when it cannot write, and keeps nothing in memory", async () => {
   await using dir = await TempDir.make();
   using storage = open(dir.join("apex.db"));
   {
@@ -80,14 +80,14 @@ Deno.test("an output that cannot be written is not kept in memory instead", asyn
   assertEquals(storage.outputs.get({ taskId: "a", run: 1 }), undefined);
 });
 
-Deno.test("the journal's limit does not count outputs: they push no event out", async () => {
+Deno.test("outputs do not count for the journal's limit: they displace no event", async () => {
   await using dir = await TempDir.make();
   const clock = new FakeClock();
   using storage = open(dir.join("apex.db"), clock);
   const journal = storage.openJournal({ maxBytes: 4 * MIB });
   const bytes = new TextEncoder().encode('{"type":"container.started"}\n');
   const line = { type: "container.started", taskId: undefined, containerId: undefined, bytes };
-  // The newest is never forgotten.
+  // The newest event is never deleted.
   journal.commit([{ ...line, seq: 1 }, { ...line, seq: 2 }]);
   storage.outputs.keep({ taskId: "a", run: 1 }, output(8 * MIB), limits);
   clock.advance(120_000);

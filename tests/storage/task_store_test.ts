@@ -30,7 +30,7 @@ const ended = (taskId: string, createdAtMs: number): StoredTask =>
 
 const idsOf = (tasks: StoredTask[]): string[] => tasks.map(({ taskId }) => taskId);
 
-Deno.test("TaskStore keeps every field of a task over a restart", async () => {
+Deno.test("TaskStore keeps every field of a task across a restart", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   const full: StoredTask = {
@@ -65,7 +65,7 @@ Deno.test("TaskStore keeps every field of a task over a restart", async () => {
   assertEquals(idsOf(storage.tasks.ended()), ["full"]);
 });
 
-Deno.test("TaskStore has one row for each run of a task id, and the id names the last one", async () => {
+Deno.test("TaskStore has one row for each run of a task id, and get() returns the last run", async () => {
   await using dir = await TempDir.make();
   for (const path of [":memory:", dir.join("apex.db")]) {
     using storage = open(path);
@@ -78,7 +78,7 @@ Deno.test("TaskStore has one row for each run of a task id, and the id names the
       write();
       assertEquals(idsOf(tasks.unfinished()), ["a"]);
       assertEquals(idsOf(tasks.ended()), ["b"]);
-      // Late, as when the container of the earlier run has been dealt with.
+      // Late, as when the container of the earlier run is removed after the new run has started.
       tasks.save(ended("a", 1));
       write();
       assertEquals([tasks.get("a")?.run, tasks.get("a", 1)?.state, tasks.lastRun("a")], [2, "completed", 2]);
@@ -92,7 +92,7 @@ Deno.test("TaskStore has one row for each run of a task id, and the id names the
   }
 });
 
-Deno.test("TaskStore keeps a bounded number of runs of one task id, the last ones", () => {
+Deno.test("TaskStore keeps a bounded number of the last runs of one task id", () => {
   using storage = open(":memory:");
   const { tasks } = storage;
   tasks.save(ended("other", 0));
@@ -104,7 +104,7 @@ Deno.test("TaskStore keeps a bounded number of runs of one task id, the last one
   assertEquals([tasks.get("a", 5), tasks.get("other")?.run], [undefined, 1]);
 });
 
-Deno.test("a database from before runs keeps its tasks, each as the first run of its id", async () => {
+Deno.test("migration turns each task of an old database into the first run of its id", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   withRaw(
@@ -124,7 +124,7 @@ Deno.test("a database from before runs keeps its tasks, each as the first run of
   assertEquals([storage.status.error, storage.tasks.get("b")?.run], [undefined, 2]);
 });
 
-Deno.test("TaskStore keeps the newest ended tasks, and each that has not ended", () => {
+Deno.test("TaskStore keeps the newest ended tasks, and every task that has not ended", () => {
   using storage = open(":memory:");
   storage.tasks.save(task("old but alive", 0));
   storage.tasks.save({ ...ended("old but dirty", 0), cleanupPending: true });
@@ -140,7 +140,7 @@ Deno.test("TaskStore keeps the newest ended tasks, and each that has not ended",
   assertEquals(idsOf(storage.tasks.unfinished()), ["old but alive", "old but dirty"]);
 });
 
-Deno.test("TaskStore tells of what could not be written, and writes it when that works again", async () => {
+Deno.test("TaskStore returns tasks that could not be written, and writes them when the database recovers", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   const clock = new FakeClock();
@@ -167,7 +167,7 @@ Deno.test("TaskStore tells of what could not be written, and writes it when that
   assertEquals(idsOf(reader.tasks.unfinished()), ["c", "a"]);
 });
 
-Deno.test("TaskStore tries once more at its disposal, and leaves no timer", async () => {
+Deno.test("Storage tries to write once more when it is disposed, and leaves no timer", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   const clock = new FakeClock();
@@ -185,7 +185,7 @@ Deno.test("TaskStore tries once more at its disposal, and leaves no timer", asyn
   assertEquals(idsOf(reader.tasks.unfinished()), ["a"]);
 });
 
-Deno.test("a database that turns out to be damaged is begun anew with the tasks that are not over", async () => {
+Deno.test("a new database that replaces a damaged one gets the unfinished tasks", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   using storage = open(path);
@@ -205,7 +205,7 @@ Deno.test("a database that turns out to be damaged is begun anew with the tasks 
   assertEquals(idsOf(reader.tasks.ended()), []);
 });
 
-Deno.test("a row whose description is no JSON any more is damage, too", async () => {
+Deno.test("a row with an invalid JSON column is treated as damage", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   {

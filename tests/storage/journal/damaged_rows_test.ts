@@ -1,4 +1,4 @@
-/** Files that SQLite finds whole, with something in them that apex never wrote: a flipped bit, or a stranger. */
+/** Files that SQLite can read, with contents that apex never wrote: a flipped bit, or another program. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { EventFilter } from "../../../src/storage/journal/event_filter.ts";
@@ -9,12 +9,12 @@ import { eventOf } from "../../support/daemons/wire_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-/** So little that all but the newest is read from the journal. */
+/** So small that all but the newest events are read from the journal. */
 const SMALL = { segmentBytes: 2_048, retainedBytes: 4_096 };
 
-async function tell(life: JournaledLog, count: number): Promise<void> {
+async function publish(daemon: JournaledLog, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
-    life.log.append(taskEvent(`t${n}`));
+    daemon.log.append(taskEvent(`t${n}`));
     await settled(1);
   }
 }
@@ -35,44 +35,44 @@ for (
     "time_ms = 9e18",
   ]
 ) {
-  Deno.test(`an event row with ${damage} is damage: who reads it is told of a gap, and the log goes on`, async () => {
+  Deno.test(`an event row with ${damage} is damage: its reader gets a gap, and the log continues`, async () => {
     await using dir = await TempDir.make();
     const path = dir.join("a.db");
-    await using life = new JournaledLog(path, { log: SMALL });
-    await tell(life, 100);
-    const { epoch } = life.journal;
+    await using daemon = new JournaledLog(path, { log: SMALL });
+    await publish(daemon, 100);
+    const { epoch } = daemon.journal;
     withRaw(path, `UPDATE events SET ${damage} WHERE seq = 20`);
     const taker = new StreamTaker();
-    life.log.subscribeResumable({ connection: taker, after: { epoch, seq: 10 } });
+    daemon.log.subscribeResumable({ connection: taker, after: { epoch, seq: 10 } });
     await settled(20);
-    await tell(life, 3);
+    await publish(daemon, 3);
     await settled(20);
-    assertEquals([life.errors.length, life.storage.status.state, taker.isClosed], [1, "ok", false]);
-    assertMatch(life.errors[0]!, /cannot use the database .*moved to .*corrupt-/);
+    assertEquals([daemon.errors.length, daemon.storage.status.state, taker.isClosed], [1, "ok", false]);
+    assertMatch(daemon.errors[0]!, /cannot use the database .*moved to .*corrupt-/);
     const [, gap] = taker.records;
     assert(gap?.type === "stream.gap");
     assertEquals(gap.from, `${epoch}:10`);
-    // What memory has, and what came later.
+    // The events in memory, and later ones.
     assertEquals(
       taker.seqs,
       Array.from({ length: taker.seqs.length }, (_, n) => 104 - taker.seqs.length + n),
     );
     assert(taker.seqs.length > 3);
     for (const options of [{}, { sinceMs: 0 }]) {
-      assertEquals(await pastOf(life.journal, options), ["1-100", "101", "102", "103"]);
+      assertEquals(await pastOf(daemon.journal, options), ["1-100", "101", "102", "103"]);
     }
   });
 }
 
-Deno.test("a line that is no JSON inside belongs to no container, and ends nobody's stream", async () => {
+Deno.test("a line with invalid JSON matches no container filter, and ends no stream", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path, { log: SMALL });
-  await tell(life, 100);
+  await using daemon = new JournaledLog(path, { log: SMALL });
+  await publish(daemon, 100);
   withRaw(path, `UPDATE events SET line = cast('{"containerName":"web}' AS BLOB) WHERE seq = 20`);
   const filter = new EventFilter({ container: "web" });
-  assertEquals(await pastOf(life.journal, { filter }), []);
-  assertEquals(life.errors, []);
+  assertEquals(await pastOf(daemon.journal, { filter }), []);
+  assertEquals(daemon.errors, []);
 });
 
 for (
@@ -93,39 +93,39 @@ for (
     ["UPDATE events SET time_ms = 'x' WHERE seq = 3", /time x/],
   ] as const
 ) {
-  Deno.test(`a file in which someone has said ${damage} is moved aside at the start, with one loud line`, async () => {
+  Deno.test(`a file after ${damage} is moved aside at the start, and logged once`, async () => {
     await using dir = await TempDir.make();
     const path = dir.join("a.db");
     let epoch: string;
     {
-      await using life = new JournaledLog(path);
-      ({ epoch } = life.journal);
-      await tell(life, 3);
+      await using daemon = new JournaledLog(path);
+      ({ epoch } = daemon.journal);
+      await publish(daemon, 3);
     }
     withRaw(path, damage);
-    await using life = new JournaledLog(path);
-    assertNotEquals(life.journal.epoch, epoch);
-    assertEquals([life.errors.length, life.warnings.length], [1, 0]);
-    assertMatch(life.errors[0]!, what);
-    assertMatch(life.errors[0]!, /moved to/);
-    life.log.append(eventOf("next"));
+    await using daemon = new JournaledLog(path);
+    assertNotEquals(daemon.journal.epoch, epoch);
+    assertEquals([daemon.errors.length, daemon.warnings.length], [1, 0]);
+    assertMatch(daemon.errors[0]!, what);
+    assertMatch(daemon.errors[0]!, /moved to/);
+    daemon.log.append(eventOf("next"));
     await settled();
-    assertEquals([life.storage.status.state, life.journal.status.state], ["ok", "on"]);
-    assertEquals(await pastOf(life.journal, { sinceMs: 0 }), ["1-1", "2"]);
+    assertEquals([daemon.storage.status.state, daemon.journal.status.state], ["ok", "on"]);
+    assertEquals(await pastOf(daemon.journal, { sinceMs: 0 }), ["1-1", "2"]);
   });
 }
 
-Deno.test("a time of deletion that is none is damage, noticed when it is asked for", async () => {
+Deno.test("an invalid time of deletion is damage that is found when it is read", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path);
-  await tell(life, 3);
+  await using daemon = new JournaledLog(path);
+  await publish(daemon, 3);
   withRaw(path, "INSERT INTO meta VALUES ('deleted_ms', 'x')");
-  assert(Number.isSafeInteger(life.journal.seqBefore(0)));
-  assertEquals(life.errors.length, 1);
+  assert(Number.isSafeInteger(daemon.journal.seqBefore(0)));
+  assertEquals(daemon.errors.length, 1);
 });
 
-Deno.test("whoever only keeps rows is not held up by a number that no double holds", async () => {
+Deno.test("TaskStore works with a database that contains a number that no double can represent", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
   const options = { path, clock: new FakeClock(), logger: silentLogger };

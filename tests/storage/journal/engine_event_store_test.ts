@@ -4,14 +4,14 @@ import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-/** Of the size that real ones have: more than an integer of SQLite's binding can be. */
+/** A realistic time: larger than the integers of SQLite's binding. */
 const T0 = 1.8e18;
 const SECOND = 1e9;
 
 const open = (path: string): Storage => openStorage({ path, clock: new FakeClock(), logger: silentLogger });
 const event = (timeNano: number, action = "die", containerId = "c1") => ({ timeNano, containerId, action });
 
-Deno.test("EngineEventStore remembers the last seconds of each engine over a restart, once each", async () => {
+Deno.test("EngineEventStore remembers the last seconds of each engine across a restart, each event once", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("apex.db");
   {
@@ -30,7 +30,7 @@ Deno.test("EngineEventStore remembers the last seconds of each engine over a res
     event(T0 + 2 * SECOND),
   ]);
   assertEquals(storage.engineEvents.recent("F"), [event(T0)]);
-  // What is that old cannot come again.
+  // Events of that age cannot come again.
   storage.engineEvents.note("E", event(T0 + 9.5 * SECOND));
   assertEquals(storage.engineEvents.recent("E").map(({ timeNano }) => timeNano - T0), [
     2 * SECOND,
@@ -38,7 +38,7 @@ Deno.test("EngineEventStore remembers the last seconds of each engine over a res
   ]);
 });
 
-Deno.test("EngineEventStore keeps what an engine can repeat, and no more", () => {
+Deno.test("EngineEventStore keeps only the events that an engine can repeat", () => {
   using storage = open(":memory:");
   for (let n = 0; n < 5_000; n++) {
     storage.engineEvents.note("E", event(T0 + n * SECOND / 100));

@@ -32,13 +32,13 @@ const CASES: readonly [EventFilterOptions, boolean][] = [
   [{ types: ["task.*"], taskId: "t1", container: "web" }, false],
 ];
 
-Deno.test("EventFilter.matches() wants type, task and container, each as it was asked for", () => {
+Deno.test("EventFilter.matches() requires type, task and container", () => {
   for (const [options, expected] of CASES) {
     assertEquals(new EventFilter(options).matches(EVENT), expected, JSON.stringify(options));
   }
 });
 
-Deno.test("EventFilter.matches() finds no task and no container in an event that has none", () => {
+Deno.test("EventFilter.matches() is false for a task or container filter when the event has none", () => {
   const event = {
     type: "session.created",
     taskId: undefined,
@@ -53,7 +53,7 @@ Deno.test("EventFilter.matches() finds no task and no container in an event that
   ]);
 });
 
-Deno.test("EventFilter.matches() takes no time over a glob of many stars", () => {
+Deno.test("EventFilter.matches() is fast with a glob of many stars", () => {
   const filter = new EventFilter({ types: [`${"*".repeat(200)}x`, `${"*a".repeat(12)}b`] });
   assertEquals(filter.matches({ ...EVENT, type: "a".repeat(24) }), false);
 });

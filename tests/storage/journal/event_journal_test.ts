@@ -26,7 +26,7 @@ const seqsOf = (journal: EventJournal, afterSeq = 0): number[] =>
   journal.read({ afterSeq, ...ALL })!.map(({ seq }) => seq);
 const textOf = (line: Uint8Array): string => new TextDecoder().decode(line);
 
-Deno.test("EventJournal goes on with number and epoch after an end in order, and after a kill", async () => {
+Deno.test("EventJournal continues number and epoch after an orderly exit and after a kill", async () => {
   await using dir = await TempDir.make();
   await using first = new JournaledLog(dir.join("a.db"));
   assertMatch(first.journal.epoch, /^[0-9a-f]{16}$/);
@@ -36,7 +36,7 @@ Deno.test("EventJournal goes on with number and epoch after an end in order, and
   assertEquals([second.journal.epoch, second.journal.headSeq], [first.journal.epoch, 3]);
   second.journal.commit(linesOf(4, 5));
   await second[Symbol.asyncDispose]();
-  // In order, another start of the machine changes nothing either.
+  // After an orderly exit, a reboot changes nothing either.
   await using third = new JournaledLog(dir.join("b.db"), { bootId: "another" });
   assertEquals([third.journal.epoch, third.journal.headSeq], [first.journal.epoch, 5]);
   assertEquals(seqsOf(third.journal), [1, 2, 3, 4, 5]);
@@ -48,7 +48,7 @@ Deno.test("EventJournal goes on with number and epoch after an end in order, and
   ]);
 });
 
-Deno.test("EventJournal begins a new epoch after a kill in an earlier start of the machine, and places its cursors", async () => {
+Deno.test("EventJournal begins a new epoch after a kill before a reboot, and understands the old cursors", async () => {
   await using dir = await TempDir.make();
   await using first = new JournaledLog(dir.join("a.db"), { bootId: "one" });
   first.journal.commit(linesOf(1, 3));
@@ -61,16 +61,16 @@ Deno.test("EventJournal begins a new epoch after a kill in an earlier start of t
   assertEquals(second.journal.lastSharedSeq("0123456789abcdef"), undefined);
 });
 
-Deno.test("rows of state are committed with the events of their block, all or nothing", async () => {
+Deno.test("rows of state are committed with the events of their block, or neither is", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path);
+  await using daemon = new JournaledLog(path);
   using files = new DisposableStack();
   const other = files.adopt(new DatabaseSync(path), (database) => database.close());
   const rows = (): unknown[] =>
     other.prepare("SELECT task_id FROM tasks ORDER BY seq").all().map(({ task_id }) => task_id);
   const save = (taskId: string): void =>
-    life.storage.tasks.save({
+    daemon.storage.tasks.save({
       taskId,
       run: 1,
       state: "pending",
@@ -81,28 +81,28 @@ Deno.test("rows of state are committed with the events of their block, all or no
     });
   // In either order.
   save("before");
-  life.log.append(taskEvent("a"));
+  daemon.log.append(taskEvent("a"));
   save("after");
   await settled();
-  assertEquals([rows(), seqsOf(life.journal)], [["before", "after"], [1]]);
-  // A stranger takes the next number: the event cannot be written, so its row must not be either.
+  assertEquals([rows(), seqsOf(daemon.journal)], [["before", "after"], [1]]);
+  // Another program takes the next number: the event cannot be written, so the row must not be written either.
   other.exec("INSERT INTO events VALUES (2, 0, 'x', NULL, NULL, x'')");
   save("refused");
-  life.log.append(taskEvent("b"));
+  daemon.log.append(taskEvent("b"));
   await settled();
-  assertEquals([rows(), life.journal.status.state], [["before", "after"], "failed"]);
-  // Tried again without the event, and so written.
-  life.clock.advance(RETRY_MS);
+  assertEquals([rows(), daemon.journal.status.state], [["before", "after"], "failed"]);
+  // Tried again without the event, and written.
+  daemon.clock.advance(RETRY_MS);
   assertEquals(rows(), ["before", "after", "refused"]);
 });
 
-Deno.test("a row with which no event comes is written right after its block", async () => {
+Deno.test("a row without an event is written right after its block", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path);
+  await using daemon = new JournaledLog(path);
   using files = new DisposableStack();
   const other = files.adopt(new DatabaseSync(path), (database) => database.close());
-  life.storage.tasks.save({
+  daemon.storage.tasks.save({
     taskId: "t",
     run: 1,
     state: "pending",
@@ -117,11 +117,11 @@ Deno.test("a row with which no event comes is written right after its block", as
   assertEquals(count(), 1);
 });
 
-Deno.test("a commit that is refused begins a new epoch, and the journal goes on behind the hole when it can", async () => {
+Deno.test("EventJournal begins a new epoch when a commit is refused, and continues after the hole when it can write", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path);
-  const { journal, clock } = life;
+  await using daemon = new JournaledLog(path);
+  const { journal, clock } = daemon;
   journal.commit(linesOf(1, 3));
   const { epoch } = journal;
   {
@@ -130,23 +130,23 @@ Deno.test("a commit that is refused begins a new epoch, and the journal goes on 
     const failedEpoch = journal.epoch;
     assertNotEquals(failedEpoch, epoch);
     assertEquals([journal.status.state, journal.headSeq, journal.lastSharedSeq(epoch)], ["failed", 5, 3]);
-    assertEquals([life.storage.status.state, life.errors.length], ["degraded", 1]);
+    assertEquals([daemon.storage.status.state, daemon.errors.length], ["degraded", 1]);
     journal.commit(linesOf(6, 6));
     clock.advance(RETRY_MS);
-    assertEquals([journal.epoch, journal.status.state, life.errors.length], [failedEpoch, "failed", 1]);
-    // What is there can still be read.
+    assertEquals([journal.epoch, journal.status.state, daemon.errors.length], [failedEpoch, "failed", 1]);
+    // The existing events can still be read.
     assertEquals([seqsOf(journal), journal.covers(2), journal.covers(4)], [[1, 2, 3], true, false]);
   }
   const { epoch: current } = journal;
   clock.advance(RETRY_MS);
-  assertEquals([journal.status, life.storage.status.state], [
+  assertEquals([journal.status, daemon.storage.status.state], [
     { state: "on", oldestSeq: 7, newestSeq: 6 },
     "ok",
   ]);
   clock.advance(1);
   journal.commit(linesOf(7, 8));
   assertEquals([journal.epoch, journal.covers(3), journal.covers(7)], [current, false, true]);
-  // The hole may be of that time, and of the time before.
+  // The missing events may have been published at that time or before.
   assertEquals([journal.lastHole, journal.seqBefore(clock.now())], [{ first: 4, last: 6 }, 3]);
   journal.commit(linesOf(9, 9));
   clock.advance(1);
@@ -155,56 +155,56 @@ Deno.test("a commit that is refused begins a new epoch, and the journal goes on 
   assertEquals([next.journal.epoch, next.journal.headSeq, next.journal.status.oldestSeq], [current, 9, 7]);
 });
 
-Deno.test("numbers that were told while nothing could be written are not given again", async () => {
+Deno.test("numbers that were published while nothing could be written are not used again", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path);
+  await using daemon = new JournaledLog(path);
   {
     using _lock = holdLock(path);
-    life.journal.commit(linesOf(1, 50));
+    daemon.journal.commit(linesOf(1, 50));
   }
-  life.clock.advance(RETRY_MS);
+  daemon.clock.advance(RETRY_MS);
   await using next = new JournaledLog(killedAt(path, dir.join("b.db")));
-  assertEquals([next.journal.epoch, next.journal.headSeq], [life.journal.epoch, 50]);
+  assertEquals([next.journal.epoch, next.journal.headSeq], [daemon.journal.epoch, 50]);
 });
 
-Deno.test("EventJournal begins a new epoch after a life whose last events could not be written", async () => {
+Deno.test("EventJournal begins a new epoch after a run whose last events could not be written", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
-  await using life = new JournaledLog(path);
-  life.journal.commit(linesOf(1, 3));
-  const { epoch } = life.journal;
+  await using daemon = new JournaledLog(path);
+  daemon.journal.commit(linesOf(1, 3));
+  const { epoch } = daemon.journal;
   const lock = holdLock(path);
-  life.journal.commit(linesOf(4, 4));
+  daemon.journal.commit(linesOf(4, 4));
   await using next = new JournaledLog(killedAt(path, dir.join("b.db")));
   lock[Symbol.dispose]();
-  assertEquals([epoch, life.journal.epoch].includes(next.journal.epoch), false);
+  assertEquals([epoch, daemon.journal.epoch].includes(next.journal.epoch), false);
   assertEquals([next.journal.lastSharedSeq(epoch), next.journal.covers(3)], [3, false]);
 });
 
-Deno.test("EventJournal that is not wanted keeps nothing, gives each life an epoch, and says so to the next", async () => {
+Deno.test("EventJournal that is off writes nothing, begins an epoch for each run, and leaves a gap for the next", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
   const epochs = new Set<string>();
   for (const isKept of [true, false, false, true]) {
-    await using life = new JournaledLog(path, { isKept });
-    const { journal } = life;
+    await using daemon = new JournaledLog(path, { isKept });
+    const { journal } = daemon;
     assertEquals(journal.status.state, isKept ? "on" : "off");
     const head = journal.headSeq;
     journal.commit(linesOf(head + 1, head + 2));
     assertEquals(journal.headSeq, head + 2);
     epochs.add(journal.epoch);
-    // Between a life that told what it did not keep and the next is a number that nothing has.
+    // One number is skipped after a run that did not journal its events.
     if (epochs.size === 4) assertEquals([seqsOf(journal), journal.covers(2)], [[1, 2, 5, 6], false]);
     if (epochs.size === 4) assertEquals(journal.lastHole, { first: 3, last: 4 });
   }
   assertEquals(epochs.size, 4);
 });
 
-Deno.test("EventJournal.read() gives at most so many rows and bytes, but always one, and those of a task alone", async () => {
+Deno.test("EventJournal.read() returns a bounded number of rows and bytes, at least one row, and only rows of the task", async () => {
   await using dir = await TempDir.make();
-  await using life = new JournaledLog(dir.join("a.db"));
-  const { journal } = life;
+  await using daemon = new JournaledLog(dir.join("a.db"));
+  const { journal } = daemon;
   journal.commit([...linesOf(1, 5), ...linesOf(6, 6, `,"x":"${"x".repeat(5_000)}"`), ...linesOf(7, 9)]);
   const read = (
     afterSeq: number,
@@ -220,11 +220,11 @@ Deno.test("EventJournal.read() gives at most so many rows and bytes, but always 
   assertEquals(back, [7, 6, 5]);
 });
 
-Deno.test("EventJournal forgets what is older than the limit, in steps of under 500 rows, but not the newest", async () => {
+Deno.test("EventJournal deletes events older than the limit in steps of under 500 rows, but not the newest", async () => {
   await using dir = await TempDir.make();
   const clock = new FakeClock();
-  await using life = new JournaledLog(dir.join("a.db"), { clock, maxAgeMs: HOUR_MS });
-  const { journal } = life;
+  await using daemon = new JournaledLog(dir.join("a.db"), { clock, maxAgeMs: HOUR_MS });
+  const { journal } = daemon;
   const beganMs = clock.now();
   journal.commit(linesOf(1, 3_000));
   assertEquals(journal.seqBefore(beganMs), 0);
@@ -241,37 +241,37 @@ Deno.test("EventJournal forgets what is older than the limit, in steps of under 
     before = oldestSeq;
   }
   assertEquals(seqsOf(journal)[0], 3_001);
-  // Some of what was told then is gone; all of what was told after it is here.
+  // Some events of that time are deleted; all later ones exist.
   assertEquals([beganMs - 1, beganMs, beganMs + 1].map((ms) => journal.seqBefore(ms)), [0, 0, 3_000]);
   assertEquals(journal.lastHole, undefined);
   clock.advance(2 * HOUR_MS);
   assertEquals([seqsOf(journal), journal.headSeq], [[3_010], 3_010]);
 });
 
-Deno.test("EventJournal keeps its size, and gives space back", async () => {
+Deno.test("EventJournal keeps within its size limit, and gives space back to the file system", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("a.db");
   const clock = new FakeClock();
   const maxBytes = 4 * 1024 * 1024;
-  await using life = new JournaledLog(path, { clock, maxBytes });
-  const { journal } = life;
+  await using daemon = new JournaledLog(path, { clock, maxBytes });
+  const { journal } = daemon;
   for (let first = 1; first < 100_000; first += 1_000) {
     journal.commit(linesOf(first, first + 999, `,"x":"${"x".repeat(200)}"`));
   }
   clock.advance(30_000);
   const kept = 100_000 - journal.status.oldestSeq;
   assert(kept > 8_000 && kept < 20_000, `${kept} are kept`);
-  await life[Symbol.asyncDispose]();
+  await daemon[Symbol.asyncDispose]();
   const { size } = await Deno.stat(path);
   assert(size < maxBytes * 1.6, `${size} bytes`);
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("EventJournal finds numbers by time, though the clock was set back", async () => {
+Deno.test("EventJournal.firstSeqAt() works after the clock was set back", async () => {
   await using dir = await TempDir.make();
   const clock = new FakeClock(1_000_000);
-  await using life = new JournaledLog(dir.join("a.db"), { clock });
-  const { journal } = life;
+  await using daemon = new JournaledLog(dir.join("a.db"), { clock });
+  const { journal } = daemon;
   assertEquals(journal.firstSeqAt(0), 1);
   journal.commit(linesOf(1, 10));
   clock.advance(1_000);
@@ -283,7 +283,7 @@ Deno.test("EventJournal finds numbers by time, though the clock was set back", a
     11,
     21,
   ]);
-  await life[Symbol.asyncDispose]();
+  await daemon[Symbol.asyncDispose]();
   await using later = new JournaledLog(dir.join("a.db"), { clock: new FakeClock(5) });
   later.journal.commit(linesOf(21, 21));
   assertEquals(later.journal.firstSeqAt(1_001_000), 11);
@@ -291,53 +291,53 @@ Deno.test("EventJournal finds numbers by time, though the clock was set back", a
 
 for (
   const [damage, change] of [
-    ["is no database", (bytes: Uint8Array) => bytes.fill(0x41)],
+    ["is not a database", (bytes: Uint8Array) => bytes.fill(0x41)],
     ["has damaged pages", (bytes: Uint8Array) => bytes.fill(0xA5, 4_096)],
     ["is cut off", (bytes: Uint8Array) => bytes.subarray(0, bytes.length / 2)],
   ] as const
 ) {
-  Deno.test(`a database that ${damage} costs its past, not the daemon`, async () => {
+  Deno.test(`a database that ${damage} loses its history, and the daemon continues`, async () => {
     await using dir = await TempDir.make();
     const path = dir.join("a.db");
     let epoch: string;
     {
-      await using life = new JournaledLog(path);
-      ({ epoch } = life.journal);
-      for (let first = 1; first < 2_000; first += 100) life.journal.commit(linesOf(first, first + 99));
+      await using daemon = new JournaledLog(path);
+      ({ epoch } = daemon.journal);
+      for (let first = 1; first < 2_000; first += 100) daemon.journal.commit(linesOf(first, first + 99));
     }
     await Deno.writeFile(path, change(await Deno.readFile(path)));
-    await using life = new JournaledLog(path);
-    const { journal, log } = life;
-    // A damaged page may be noticed only when it is read or written.
+    await using daemon = new JournaledLog(path);
+    const { journal, log } = daemon;
+    // SQLite may find a damaged page only when it reads or writes it.
     for (let n = 0; n < 3; n++) log.append(eventOf(`event ${n}`));
     await settled();
     journal.read({ afterSeq: 0, ...ALL });
     log.append(eventOf("last"));
     await settled();
     assertNotEquals(journal.epoch, epoch);
-    assertEquals([journal.status.state, life.errors.length], ["on", 1]);
+    assertEquals([journal.status.state, daemon.errors.length], ["on", 1]);
     assertEquals(seqsOf(journal).at(-1), journal.headSeq);
-    assertMatch(life.errors[0]!, /moved to/);
+    assertMatch(daemon.errors[0]!, /moved to/);
   });
 }
 
-Deno.test("where no database can be made, the log goes on without a journal, and says so", async () => {
+Deno.test("the log continues without a journal, and reports that, when no database can be created", async () => {
   await using dir = await TempDir.make();
-  await using life = new JournaledLog(dir.join("no/such/directory/a.db"));
-  assertEquals(life.log.append(eventOf("one")), 1);
+  await using daemon = new JournaledLog(dir.join("no/such/directory/a.db"));
+  assertEquals(daemon.log.append(eventOf("one")), 1);
   await settled();
-  assertEquals([life.journal.status.state, life.storage.status.state], ["failed", "degraded"]);
-  assertEquals([seqsOf(life.journal), life.errors.length, life.journal.headSeq], [[], 1, 1]);
+  assertEquals([daemon.journal.status.state, daemon.storage.status.state], ["failed", "degraded"]);
+  assertEquals([seqsOf(daemon.journal), daemon.errors.length, daemon.journal.headSeq], [[], 1, 1]);
 });
 
 Deno.test({
-  name: "a full disk costs the journal its epoch, and space brings it back",
+  name: "EventJournal fails on a full disk, and continues when space is free again",
   ignore: !await canMount(),
   fn: async () => {
     await using dir = await TempDir.make();
     await using disk = await SmallDisk.mount(dir.join("disk"));
-    await using life = new JournaledLog(`${disk.path}/a.db`);
-    const { journal } = life;
+    await using daemon = new JournaledLog(`${disk.path}/a.db`);
+    const { journal } = daemon;
     const { epoch } = journal;
     await Deno.writeFile(`${disk.path}/ballast`, new Uint8Array(512 * 1024));
     let seq = 1;
@@ -347,16 +347,16 @@ Deno.test({
       seq += 10;
     }
     assertNotEquals(journal.epoch, epoch);
-    assertMatch(life.storage.status.error!, /full|disk I\/O/);
+    assertMatch(daemon.storage.status.error!, /full|disk I\/O/);
     assertEquals(seqsOf(journal).at(-1), seq - 11);
     journal.commit(linesOf(seq, seq));
     await Deno.remove(`${disk.path}/ballast`);
-    life.clock.advance(RETRY_MS);
+    daemon.clock.advance(RETRY_MS);
     journal.commit(linesOf(seq + 1, seq + 1));
-    assertEquals([journal.status, life.storage.status.state], [
+    assertEquals([journal.status, daemon.storage.status.state], [
       { state: "on", oldestSeq: seq + 1, newestSeq: seq + 1 },
       "ok",
     ]);
-    assertEquals(life.errors.length, 1);
+    assertEquals(daemon.errors.length, 1);
   },
 });

@@ -15,7 +15,7 @@ export interface JournaledLogOptions extends JournalOptions {
   readonly log?: Partial<EventLogOptions>;
 }
 
-/** An event log with its journal, as one life of the daemon has them. */
+/** An event log with its journal, as one run of the daemon has them. */
 export class JournaledLog implements AsyncDisposable {
   readonly clock: FakeClock;
   readonly errors: string[] = [];
@@ -42,14 +42,14 @@ export class JournaledLog implements AsyncDisposable {
   }
 }
 
-/** Somebody else in the middle of a write: whoever wants to write is refused. */
+/** Another process in the middle of a write: every other write is refused. */
 export function holdLock(path: string): Disposable {
   const database = new DatabaseSync(path);
   database.exec("BEGIN IMMEDIATE");
   return { [Symbol.dispose]: () => database.close() };
 }
 
-/** What nobody but a stranger, or a flipped bit, does to the file. */
+/** Changes the file as another program, or a flipped bit, does. */
 export function withRaw(path: string, sql: string): void {
   const database = new DatabaseSync(path);
   database.exec(sql);
@@ -66,8 +66,8 @@ export async function pastOf(journal: EventJournal, options: HistoryOptions = {}
 }
 
 /**
- * What is on the disk when the daemon is killed now, under another name: its next life opens that. Synchronous, because what
- * is not committed yet must not be.
+ * Copies what is on the disk as if the daemon was killed now. The next run opens the copy. Synchronous, so that nothing is
+ * committed in the meantime.
  */
 export function killedAt(from: string, to: string): string {
   for (const suffix of ["", "-wal", "-journaled"]) {
@@ -80,14 +80,14 @@ export function killedAt(from: string, to: string): string {
   return to;
 }
 
-/** After what is due in this turn of the event loop and the next: microtasks, wake lanes, writes that need no waiting. */
+/** Resolves after microtasks, commits, wakes, and writes to free buffers are done. */
 export async function settled(turns = 3): Promise<void> {
   for (let turn = 0; turn < turns; turn++) {
     await new Promise<void>((resolve) => void setImmediate(resolve));
   }
 }
 
-/** A task's event that tells its number by its text. */
+/** An event of a task. */
 export function taskEvent(taskId: string): WireEvent {
   return { type: "task.started", taskId, timestamp: TIMESTAMP, containerId: `${taskId}-container` };
 }

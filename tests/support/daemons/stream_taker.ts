@@ -1,14 +1,14 @@
 import type { SubscriberConnection } from "../../../src/eventlog/subscription.ts";
 import type { StreamRecord } from "../../../src/protocol/event_messages.ts";
 
-/** One event of an extended stream, or one of its records. */
+/** An event of a resumable stream, or a stream record. */
 export interface StreamLine {
   readonly seq?: number;
   readonly type: string;
   readonly [field: string]: unknown;
 }
 
-/** A subscriber in this process: it takes what it is written, as much at once as it likes, and can stop taking. */
+/** A subscriber in this process. It accepts any part of a write, and can stop accepting. */
 export class StreamTaker implements SubscriberConnection {
   readonly #maxBytes: () => number;
   readonly #decoder = new TextDecoder();
@@ -17,7 +17,7 @@ export class StreamTaker implements SubscriberConnection {
   #isClosed = false;
   #stalled: PromiseWithResolvers<void> | undefined;
 
-  /** @param maxBytes taken of a write; asked each time */
+  /** @param maxBytes the most that it accepts of a write; called for each write */
   constructor(maxBytes: () => number = () => Infinity) {
     this.#maxBytes = maxBytes;
   }
@@ -46,7 +46,7 @@ export class StreamTaker implements SubscriberConnection {
     return this.lines.filter(({ type }) => type.startsWith("stream.")) as unknown as StreamRecord[];
   }
 
-  /** Takes nothing until {@linkcode StreamTaker.goOn}. */
+  /** Accepts nothing until {@linkcode StreamTaker.goOn}. */
   stall(): void {
     this.#stalled ??= Promise.withResolvers();
   }
