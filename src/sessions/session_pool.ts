@@ -11,11 +11,7 @@
  * - Kill, exit, removal: the end of the container ends the session. Its container belongs to `SessionReaper` from then on.
  * - Restart of the daemon: sessions outlive it. `SessionAdoption` finds them when the next daemon connects to the engine.
  */
-import type {
-  ContainerEvents,
-  ManagerEventName,
-  ManagerEvents,
-} from "../containers/changes/container_events.ts";
+import type { ManagerEventName, ManagerEvents } from "../containers/changes/container_events.ts";
 import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
@@ -54,7 +50,7 @@ export interface AttachedSession {
   readonly containerId: string;
 }
 
-type EndEvent = ContainerEvents["container:stopped" | "container:died" | "container:removed"];
+type EndEvent = ManagerEvents["container:stopped" | "container:died" | "container:removed"];
 
 /** A client that attaches right after the daemon's start waits for the first adoption instead of failing. */
 const READY_WITHIN_MS = 2_000;
@@ -246,14 +242,14 @@ export class SessionPool implements AsyncDisposable {
   }
 
   /** Removes a container that was created after its session was given up. */
-  #onCreated(event: ContainerEvents["container:created"]): void {
+  #onCreated(event: ManagerEvents["container:created"]): void {
     // Another instance may have taken the name.
     if (!event.success || !this.#options.containers.owns(event.containerId)) return;
     if (!this.#abandoned.take(event.containerName)) return;
     this.#inBackground(this.#reaper.remove(event.containerId));
   }
 
-  #onStarted(event: ContainerEvents["container:started"]): void {
+  #onStarted(event: ManagerEvents["container:started"]): void {
     if (!event.success) return;
     this.#startingIn(event.containerId)?.become(({ facts, connection }, { request, client }) => {
       this.#starting.delete(request.name);
