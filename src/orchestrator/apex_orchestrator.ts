@@ -1,6 +1,10 @@
 import { CONTAINER_EVENT_NAMES } from "../containers/changes/container_events.ts";
+import { ApexError } from "../platform/apex_error.ts";
+import { Semaphore } from "../platform/async/semaphore.ts";
+import { settlesWithin } from "../platform/async/wait.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
+import { signalNumber } from "../platform/signals.ts";
 import type { TaskStore } from "../storage/task_store.ts";
 import type {
   WorkspaceManager,
@@ -8,43 +12,43 @@ import type {
   WorkspaceManagerEvents,
 } from "../workspaces/workspace_manager.ts";
 import {
-  type AnyContainerListener,
-  type AnyTaskListener,
   OrchestratorEmitter,
   type OrchestratorEventName,
   type OrchestratorEvents,
   type OrchestratorListener,
+  type OrchestratorListenerName,
 } from "./orchestrator_events.ts";
-import type { Task, TaskSpec } from "./task.ts";
-import type { FollowTaskOptions, RunTaskOptions, TaskHandle } from "./task_handle.ts";
-import { TaskRunner } from "./task_runner.ts";
+import { resumeTasks } from "./resume_tasks.ts";
+import type { FollowTaskOptions, RunTaskOptions, Task, TaskHandle, TaskSpec } from "./task.ts";
+import { exitOfCode, exitOfDeath, exitOfStop } from "./task_end.ts";
+import { recordOf } from "./task_record.ts";
+import { handleOf, noSuchTask, TaskRegistry } from "./task_registry.ts";
+import { TaskRun, type TaskRunContext } from "./task_run.ts";
+import { namedTaskSpec } from "./task_spec.ts";
 
-export type {
-  AnyContainerEvent,
-  AnyContainerListener,
-  AnyTaskListener,
-  OrchestratorEventName,
-  OrchestratorEvents,
-} from "./orchestrator_events.ts";
-export type { FollowTaskOptions, RunTaskOptions, TaskHandle } from "./task_handle.ts";
-
-/** What an {@linkcode ApexOrchestrator} is built from; all of it stays its owner's to dispose. */
+/** What an {@linkcode ApexOrchestrator} is built from. The caller disposes all of it. */
 export interface ApexOrchestratorOptions {
   readonly workspaces: WorkspaceManager;
-  /** Where tasks are kept: `openStorage(…).tasks`. */
+  /** Where tasks are stored: `openStorage(…).tasks`. */
   readonly store: TaskStore;
   readonly logger?: Logger;
   readonly clock?: Clock;
-  /** Further ones wait for their turn. Default: no limit. */
+  /** Further tasks are queued. Default: no limit. */
   readonly maxConcurrentTasks?: number;
-  /** Grace between SIGTERM and SIGKILL of a task that is cancelled or runs for too long. Default: 10. */
+  /** From SIGTERM to SIGKILL, for tasks that are cancelled or run longer than their timeout. Default: 10. */
   readonly stopTimeoutSeconds?: number;
 }
 
 const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
 
+/** With more concurrent requests, the engine slows down until its replies come too late. */
+const MAX_ENGINE_REQUESTS = 16;
+
+/** How long disposal waits for the engine's replies. The next process finds out the rest. */
+const DISPOSE_WITHIN_MS = 5_000;
+
 /**
- * The top layer of the bridge, which runs tasks, and what programs that embed apex talk to:
+ * The top layer of the bridge. It runs tasks, and is the API for programs that embed apex:
  *
  * ```ts
  * orchestrator.on("container:died", (event) => console.log(event.containerName, event.exitCode));
@@ -53,173 +57,264 @@ const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
  * console.log((await ended).state);
  * ```
  *
- * A task's events follow from its container's, each right behind the one it follows from. Listeners of an event's own
- * name are called before those of `container:*` and `task:*`. One that throws is logged and harms nobody else.
+ * A task's event follows directly after the container event that causes it. Listeners of an event's own name are called
+ * before those of `container:*` and `task:*`. A listener that throws is logged, and does not affect the others.
  */
 export class ApexOrchestrator implements AsyncDisposable {
   readonly #events: OrchestratorEmitter;
-  readonly #runner: TaskRunner;
-  /** Takes the listeners off the layer below. */
+  readonly #tasks: TaskRegistry;
+  readonly #context: TaskRunContext;
+  readonly #store: TaskStore;
+  /** The runs of an earlier process, until they are resumed. */
+  readonly #stored: TaskRun[];
+  /** Work in the background, for which disposal waits. */
+  readonly #background = new Set<Promise<void>>();
+  readonly #disposal = new AbortController();
+  /** Removes the listeners from the layer below. */
   readonly #undo: (() => void)[] = [];
+  #disposed: Promise<void> | undefined;
 
   constructor(options: ApexOrchestratorOptions) {
     const { workspaces, store, logger = silentLogger, clock = systemClock } = options;
     const { maxConcurrentTasks = Infinity, stopTimeoutSeconds = DEFAULT_STOP_TIMEOUT_SECONDS } = options;
+    this.#store = store;
     this.#events = new OrchestratorEmitter(logger);
-    this.#runner = new TaskRunner({
+    this.#tasks = new TaskRegistry({ store, emit: (name, event) => this.#events.emit(name, event) });
+    this.#context = {
       workspaces,
-      store,
-      logger,
       clock,
-      maxConcurrentTasks,
+      logger,
       stopTimeoutSeconds,
-      emit: (name, event) => this.#events.emit(name, event),
-    });
+      taskSlots: new Semaphore(maxConcurrentTasks),
+      engineSlots: new Semaphore(MAX_ENGINE_REQUESTS),
+      disposal: this.#disposal.signal,
+      onChange: (run, event) => this.#tasks.changed(run, event),
+      track: (work) => this.#track(work),
+    };
+    this.#stored = store.unfinished().map((row) =>
+      new TaskRun({ record: recordOf(row), context: this.#context })
+    );
+    for (const run of this.#stored) this.#tasks.load(run);
     for (const name of [...CONTAINER_EVENT_NAMES, "workspace-created", "workspace-cleaned"] as const) {
       this.#forward(workspaces, name);
     }
   }
 
   /**
-   * Accepts a task; its `task:created` is told before this returns. It runs as soon as its turn comes, and its container
-   * is removed when it has ended, unless the task says otherwise. With the `requestId` of a task of that id that was
-   * accepted before, it begins none and gives that one.
+   * Accepts a task, and emits its `task:created` before this returns. The task starts as soon as it has a slot. When it has
+   * ended, its container is removed, unless the task says otherwise. If a task with that id was accepted before with the same
+   * `requestId`, no task begins, and the handle is that task's.
    *
-   * @throws {ApexError} `usage` for a value that makes no sense, `conflict` when a task of that id has not ended, `busy`
-   *   when far too many wait
+   * @throws {ApexError} `usage` for an invalid value; `conflict` if a task with that id has not ended; `busy` if too many
+   *   tasks have not ended
    */
   runTask(spec: TaskSpec, options: RunTaskOptions = {}): TaskHandle {
-    return this.#runner.run(spec, options);
+    if (this.#disposal.signal.aborted) throw new Error("Cannot run a task on a disposed orchestrator");
+    const { onPullProgress, onInput, requestId, holdCleanup } = options;
+    const { clock, workspaces: { engineId } } = this.#context;
+    const named = namedTaskSpec(spec, (id) => this.#tasks.has(id));
+    const { taskId, image, cmd = [], projectDir } = named;
+    const begun = requestId === undefined ? undefined : this.#tasks.follow(taskId, options);
+    if (begun !== undefined) return begun;
+    this.#tasks.checkIsFree(taskId);
+    const run = new TaskRun({
+      ...(onPullProgress !== undefined && { onPullProgress }),
+      ...(onInput !== undefined && { onInput }),
+      record: {
+        task: {
+          taskId,
+          run: this.#tasks.nextRun(taskId),
+          state: "pending",
+          image,
+          cmd,
+          ...(projectDir !== undefined && { workspacePath: projectDir }),
+          createdAt: new Date(clock.now()),
+        },
+        spec: named,
+        cleanupPending: false,
+        // Without the request's id, a client cannot ask for this task again.
+        outputAwaited: holdCleanup !== undefined && requestId !== undefined,
+        ...(requestId !== undefined && { requestId }),
+        ...(engineId !== undefined && { engineId }),
+      },
+      context: this.#context,
+      predecessor: this.#tasks.leavingRun(taskId),
+    });
+    if (holdCleanup !== undefined) run.cleanup.addReader(holdCleanup, { returns: requestId !== undefined });
+    this.#tasks.add(run);
+    run.accept();
+    run.enqueue();
+    return handleOf(run);
   }
 
   /**
-   * A task that was accepted before, in an earlier life perhaps; for one that has ended, its end.
-   *
+   * Follows a task that was accepted before, perhaps by an earlier process.
    * @throws {ApexError} `not_found`
    */
   followTask(taskId: string, options: FollowTaskOptions = {}): TaskHandle {
-    return this.#runner.follow(taskId, options);
+    return this.#tasks.follow(taskId, options) ?? noSuchTask(taskId, "wait for");
   }
 
   /**
-   * Ends a task, wherever it stands, and resolves with its end. If its command ended by itself at the same moment, there
-   * still is only this one end.
+   * Ends a task in any state. Resolves with its end. If its command exits at the same moment, the task still has only one
+   * end.
    *
-   * @throws {ApexError} `not_found`; `conflict` when it had ended; whatever the engine says when it refuses to stop it
+   * @throws {ApexError} `not_found`; `conflict` if the task has ended; and what the engine says if it refuses to stop it
    */
-  cancelTask(taskId: string): Promise<Task> {
-    return this.#runner.cancel(taskId);
+  async cancelTask(taskId: string): Promise<Task> {
+    return checkEnded(await this.#tasks.expectActive(taskId, "cancel").cancel());
   }
 
   /**
-   * Sends a signal, `SIGINT` for example, to the task's command.
-   *
-   * @throws {ApexError} `usage` for what is no signal, `not_found`, `conflict` when it does not run
+   * Sends a Unix signal, for example `SIGINT`, to the task's command.
+   * @throws {ApexError} `usage` for an unknown signal; `not_found`; `conflict` if the command does not run
    */
-  signalTask(taskId: string, signal: string): Promise<void> {
-    return this.#runner.signal(taskId, signal);
+  async signalTask(taskId: string, signal: string): Promise<void> {
+    if (signalNumber(signal) === undefined) {
+      throw new ApexError("usage", `no such signal: "${signal}" (use a form like SIGINT, INT or 2)`);
+    }
+    await this.#tasks.expectActive(taskId, `send ${signal} to`).signal(signal);
   }
 
-  /** As it stands now, or ended. */
+  /** A snapshot of the last task with that id. */
   getTask(taskId: string): Task | undefined {
-    return this.#runner.get(taskId);
+    return this.#tasks.get(taskId);
   }
 
-  /** The runs of that task id that are still known (10 at most), the last one first. */
+  /** The runs of that id that are still known, at most ten, the last one first. */
   taskRuns(taskId: string): Task[] {
-    return this.#runner.runs(taskId);
+    return this.#tasks.runs(taskId);
   }
 
-  /** Whether its task has ended and left that container on purpose, not because it could not be removed. */
+  /** Whether the task of that container has ended and keeps it, as opposed to a container that could not be removed. */
   keepsContainer(containerId: string): boolean {
-    return this.#runner.keeps(containerId);
+    return this.#store.kept.has(containerId);
   }
 
   /** The newest first. @param options.all ended ones too */
   listTasks(options: { readonly all?: boolean } = {}): Task[] {
-    return this.#runner.list(options);
+    return this.#tasks.list(options);
   }
 
   /**
-   * Resolves when the task has ended; for one that has, at once.
+   * Resolves when the task has ended.
    *
-   * @throws {ApexError} `not_found`; `interrupted` when the orchestrator is disposed first
-   * @throws the signal's reason
+   * @throws {ApexError} `not_found`; `interrupted` if the orchestrator is disposed first
+   * @throws the reason of `abort`
    */
-  waitTask(taskId: string, signal?: AbortSignal): Promise<Task> {
-    return this.#runner.wait(taskId, signal);
+  async waitTask(taskId: string, abort?: AbortSignal): Promise<Task> {
+    abort?.throwIfAborted();
+    const ended = this.#tasks.activeRun(taskId)?.ended;
+    if (ended !== undefined) {
+      return checkEnded(await (abort === undefined ? ended.promise : ended.until(abort)));
+    }
+    return this.getTask(taskId) ?? noSuchTask(taskId, "wait for");
   }
 
   /**
-   * Takes up the stored tasks of an earlier life that had not ended: running ones go on, those whose container ended
-   * meanwhile end, those without a container wait for their turn again. To be called once, when the engine's containers
-   * are known (`engine:connected`); resolves when each of them is where it belongs.
+   * Resumes the tasks of an earlier process that had not ended: those that run continue, those whose container has exited end,
+   * and those without a container are queued again. Call it once, when the engine's containers are known
+   * (`engine:connected`). Resolves when each task is resumed.
    */
-  adopt(): Promise<void> {
-    return this.#runner.adopt();
+  async adopt(): Promise<void> {
+    const { workspaces, logger } = this.#context;
+    const { engineId } = workspaces;
+    const { here = [], elsewhere = [] } = Object.groupBy(
+      this.#stored.splice(0),
+      ({ record }) => (record.engineId ?? engineId) === engineId ? "here" : "elsewhere",
+    );
+    for (const run of elsewhere) run.leaveElsewhere();
+    if (elsewhere.length > 0) {
+      logger.warn(`${elsewhere.length} tasks are on another engine, and are not resumed`);
+    }
+    for (const run of here) run.cleanup.expectReader();
+    const resumed = resumeTasks(here, { ...this.#context, abort: this.#disposal.signal });
+    // Disposal only waits for it. The caller gets its failure.
+    this.#track(resumed.catch(() => {}));
+    await resumed;
   }
 
-  on<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): this;
-  on(name: "container:*", listener: AnyContainerListener): this;
-  on(name: "task:*", listener: AnyTaskListener): this;
-  on(name: OrchestratorEventName | "container:*" | "task:*", listener: AnyListener): this {
-    if (name === "container:*") this.#events.anyContainer.onAny(listener);
-    else if (name === "task:*") this.#events.anyTask.onAny(listener);
-    else this.#events.on(name, listener);
+  on<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): this {
+    this.#events.on(name, listener);
     return this;
   }
 
-  once<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): this;
-  once(name: "container:*", listener: AnyContainerListener): this;
-  once(name: "task:*", listener: AnyTaskListener): this;
-  once(name: OrchestratorEventName | "container:*" | "task:*", listener: AnyListener): this {
-    if (name === "container:*") this.#events.anyContainer.onceAny(listener);
-    else if (name === "task:*") this.#events.anyTask.onceAny(listener);
-    else this.#events.once(name, listener);
+  once<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): this {
+    this.#events.once(name, listener);
     return this;
   }
 
-  off<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): this;
-  off(name: "container:*", listener: AnyContainerListener): this;
-  off(name: "task:*", listener: AnyTaskListener): this;
-  off(name: OrchestratorEventName | "container:*" | "task:*", listener: AnyListener): this {
-    if (name === "container:*") this.#events.anyContainer.offAny(listener);
-    else if (name === "task:*") this.#events.anyTask.offAny(listener);
-    else this.#events.off(name, listener);
+  off<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): this {
+    this.#events.off(name, listener);
     return this;
   }
 
-  /** Of one event, or of all together, those of `container:*` and `task:*` included. */
+  /** Of one event, or of all, `container:*` and `task:*` included. */
   listenerCount(name?: OrchestratorEventName): number {
     return this.#events.listenerCount(name);
   }
 
   /**
-   * Removes every listener: those held on the layer below and those that were added here. Running tasks go on without
-   * it, and are taken up by the next one that has the same store. May be called again.
+   * Removes all listeners: those on the layer below, and those that were added here. Running tasks continue without it; the
+   * next orchestrator with the same store resumes them. Idempotent.
    */
-  async dispose(): Promise<void> {
-    for (const undo of this.#undo.splice(0)) undo();
-    this.#events.removeAllListeners();
-    await this.#runner[Symbol.asyncDispose]();
+  dispose(): Promise<void> {
+    return this.#disposed ??= this.#dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
 
-  /** Told here first and taken by its task after, so that a task's event comes right behind its container's. */
+  async #dispose(): Promise<void> {
+    for (const undo of this.#undo) undo();
+    this.#events.removeAllListeners();
+    this.#disposal.abort();
+    for (const run of this.#tasks.active()) run[Symbol.dispose]();
+    const { clock } = this.#context;
+    await settlesWithin(Promise.all(this.#background), { timeoutMs: DISPOSE_WITHIN_MS, clock });
+    this.#tasks.close();
+  }
+
+  /** Emits an event of the layer below, and then passes it to its task, so that the task's event follows it. */
   #forward<Name extends WorkspaceManagerEventName>(workspaces: WorkspaceManager, name: Name): void {
     const listener = (event: WorkspaceManagerEvents[Name]): void => {
-      // The same event: what the layer below emits is part of what this one does.
+      // The events of the layer below are a subset of this layer's.
       this.#events.emit(name, event as OrchestratorEvents[Name]);
-      this.#runner.take(name, event);
+      this.#passToTask({ name, event } as NamedEvent);
     };
     workspaces.on(name, listener);
     this.#undo.push(() => workspaces.off(name, listener));
   }
+
+  #passToTask({ name, event }: NamedEvent): void {
+    if (name === "workspace-created") {
+      this.#tasks.activeRun(event.taskId)?.onCreated(event.containerId);
+      return;
+    }
+    if (!("success" in event) || !event.success) return;
+    const { containerId, timestamp } = event;
+    if (name === "container:removed") this.#store.kept.remove(containerId);
+    const run = this.#tasks.withContainer(containerId);
+    if (run === undefined) return;
+    if (name === "container:started") run.onStarted(timestamp);
+    else if (name === "container:died") run.onExited(exitOfDeath(event));
+    else if (name === "container:stopped") run.onExited(exitOfStop(event));
+    else if (name === "container:removed") run.onRemoved(exitOfCode(event.exitCode, timestamp));
+  }
+
+  #track(work: Promise<void>): void {
+    this.#background.add(work);
+    void work.finally(() => this.#background.delete(work));
+  }
 }
 
-/** The overloads say which listener goes with which name. */
-// deno-lint-ignore no-explicit-any -- the implementation of overloads
-type AnyListener = (event: any, name?: any) => void;
+/** An event of the layer below with its name, by which the type checker knows which event it is. */
+type NamedEvent = {
+  [Name in WorkspaceManagerEventName]: { readonly name: Name; readonly event: WorkspaceManagerEvents[Name] };
+}[WorkspaceManagerEventName];
+
+function checkEnded(task: Task): Task {
+  if (task.endedAt !== undefined) return task;
+  throw new ApexError("interrupted", `task "${task.taskId}" continues: apex ended before it did`);
+}

@@ -3,9 +3,9 @@ import { messageOf } from "../platform/apex_error.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import type { WorkspaceEvents } from "../workspaces/workspace.ts";
-import type { TaskEvent, TaskEventName, TaskEvents } from "./task_events.ts";
+import type { TaskEvent, TaskEventName, TaskEvents } from "./task.ts";
 
-/** Everything that {@linkcode ApexOrchestrator} tells, by name. */
+/** Everything that {@linkcode ApexOrchestrator} emits, by name. */
 export interface OrchestratorEvents extends ContainerEvents, WorkspaceEvents, TaskEvents {}
 
 export type OrchestratorEventName = keyof OrchestratorEvents;
@@ -13,19 +13,22 @@ export type OrchestratorEventName = keyof OrchestratorEvents;
 /** Any of the forwarded container events. */
 export type AnyContainerEvent = ContainerEvents[ContainerEventName];
 
-/** A listener of `container:*`: the event, and which one it is. */
+/** A listener of `container:*`. */
 export type AnyContainerListener = (event: AnyContainerEvent, name: ContainerEventName) => void;
 
-/** A listener of `task:*`: the event, and which one it is. */
+/** A listener of `task:*`. */
 export type AnyTaskListener = (event: TaskEvent, name: TaskEventName) => void;
 
-/** A listener of the event that is called `Name`. */
-export type OrchestratorListener<Name extends OrchestratorEventName> = ListenerOf<OrchestratorEvents, Name>;
+/** The name of one event, or of all events of a family. */
+export type OrchestratorListenerName = OrchestratorEventName | "container:*" | "task:*";
 
-/**
- * One emitter for each family of events, as each family has listeners of all its events. Those of an event's own name are
- * called before them.
- */
+/** A listener that is added with that name. */
+export type OrchestratorListener<Name extends OrchestratorListenerName> = [Name] extends ["container:*"]
+  ? AnyContainerListener
+  : [Name] extends ["task:*"] ? AnyTaskListener
+  : ListenerOf<OrchestratorEvents, Name & OrchestratorEventName>;
+
+/** One emitter for each family of events. The listeners of an event's own name are called before those of its family. */
 export class OrchestratorEmitter {
   readonly #containers: TypedEmitter<ContainerEvents>;
   readonly #workspaces: TypedEmitter<WorkspaceEvents>;
@@ -40,34 +43,27 @@ export class OrchestratorEmitter {
   }
 
   emit<Name extends OrchestratorEventName>(name: Name, event: OrchestratorEvents[Name]): void {
-    this.#of(name).emit(name, event);
+    this.#family(name).emit(name, event);
   }
 
-  on<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): void {
-    this.#of(name).on(name, listener);
+  on<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): void {
+    if (isWildcard(name)) this.#family(name).onAny(listener);
+    else this.#family(name).on(name, listener);
   }
 
-  once<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): void {
-    this.#of(name).once(name, listener);
+  once<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): void {
+    if (isWildcard(name)) this.#family(name).onceAny(listener);
+    else this.#family(name).once(name, listener);
   }
 
-  off<Name extends OrchestratorEventName>(name: Name, listener: OrchestratorListener<Name>): void {
-    this.#of(name).off(name, listener);
+  off<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): void {
+    if (isWildcard(name)) this.#family(name).offAny(listener);
+    else this.#family(name).off(name, listener);
   }
 
-  /** The listeners of all container events. */
-  get anyContainer(): Pick<TypedEmitter<ContainerEvents>, "onAny" | "onceAny" | "offAny"> {
-    return this.#containers;
-  }
-
-  /** The listeners of all task events. */
-  get anyTask(): Pick<TypedEmitter<TaskEvents>, "onAny" | "onceAny" | "offAny"> {
-    return this.#tasks;
-  }
-
-  /** Of one event, or of all together. */
+  /** Of one event, or of all. */
   listenerCount(name?: OrchestratorEventName): number {
-    if (name !== undefined) return this.#of(name).listenerCount(name);
+    if (name !== undefined) return this.#family(name).listenerCount(name);
     return this.#all().reduce((sum, emitter) => sum + emitter.listenerCount(), 0);
   }
 
@@ -79,13 +75,28 @@ export class OrchestratorEmitter {
     return [this.#containers, this.#workspaces, this.#tasks];
   }
 
-  /** The family is known by the beginning of the name, and has that event: the types cannot follow that. */
-  #of<Name extends OrchestratorEventName>(name: Name): TypedEmitter<Pick<OrchestratorEvents, Name>> {
+  #family(name: string): UntypedEmitter {
     const family = name.startsWith("container:")
       ? this.#containers
       : name.startsWith("task:")
       ? this.#tasks
       : this.#workspaces;
-    return family as unknown as TypedEmitter<Pick<OrchestratorEvents, Name>>;
+    return family as unknown as UntypedEmitter;
   }
+}
+
+/** The emitter of a family, which the prefix of a name selects. The types of the public methods ensure that the two match. */
+interface UntypedEmitter {
+  emit(name: string, event: unknown): void;
+  on(name: string, listener: unknown): void;
+  once(name: string, listener: unknown): void;
+  off(name: string, listener: unknown): void;
+  onAny(listener: unknown): void;
+  onceAny(listener: unknown): void;
+  offAny(listener: unknown): void;
+  listenerCount(name: string): number;
+}
+
+function isWildcard(name: string): boolean {
+  return name.endsWith(":*");
 }

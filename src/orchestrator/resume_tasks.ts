@@ -1,4 +1,7 @@
-/** Tasks of an earlier life: where each of them stands now, from its row, the registry and, where need be, the engine. */
+/**
+ * Resumes the tasks of an earlier process. What happened to each of them follows from its row, the registry of containers
+ * and, if necessary, the engine.
+ */
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -13,94 +16,102 @@ export interface ResumeOptions {
   readonly workspaces: WorkspaceManager;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Gives up. */
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
+  /** Called with work in the background, for which disposal waits. */
+  readonly track: (work: Promise<void>) => void;
+}
+
+/** A run that can be resumed only when everything that happened meanwhile was published. */
+interface UndecidedRun {
+  readonly run: TaskRun;
+  /** Stops expecting a container that may or may not have been created. */
+  readonly stopExpecting?: () => void;
 }
 
 /**
- * Where the registry is from an earlier life, it stands as it was last told, and what happened since is still to be told:
- * those that ran go on until their containers' events come, and what these do not decide is decided when all are told.
+ * If the registry was restored from storage, it shows the containers as they were last published, and the later events are
+ * still to come. Then running tasks continue until those events arrive, and the other tasks are decided after all of them.
  *
  * @param runs in the order of their creation
  */
 export async function resumeTasks(runs: readonly TaskRun[], options: ResumeOptions): Promise<void> {
-  const { workspaces, signal } = options;
-  // One synchronous block: from here on the engine's events find the runs that they are about.
+  const { workspaces, abort } = options;
+  // This block is synchronous, so that each event of the engine finds the run that it is about.
   const candidates = candidatesOf(workspaces);
   const underWay: Promise<void>[] = [];
-  const undecided: { readonly run: TaskRun; readonly unexpect?: () => void }[] = [];
+  const undecided: UndecidedRun[] = [];
   for (const run of runs) {
     const container = containerOf(run, candidates);
     if (container !== undefined) adopt(run, container, workspaces);
     if (run.phase === "ended") underWay.push(cleanUp(run, options));
-    else if (container !== undefined && isUp(container) && run.task.state === "running") run.goOn();
+    else if (container !== undefined && isUp(container) && run.task.state === "running") run.resumeRunning();
     else if (container !== undefined || workspaces.isCaughtUp) undecided.push({ run });
-    else undecided.push({ run, unexpect: workspaces.expect(facts(run)) });
+    else undecided.push({ run, stopExpecting: workspaces.expect(workspaceOf(run)) });
   }
-  if (undecided.length > 0 && !workspaces.isCaughtUp) await workspaces.untilCaughtUp(signal);
-  if (signal.aborted) return;
+  if (undecided.length > 0 && !workspaces.isCaughtUp) await workspaces.untilCaughtUp(abort);
+  if (abort.aborted) return;
   underWay.push(...decide(undecided, options));
   await Promise.all(underWay);
 }
 
-/** Of a container that is gone untold, the removal would fail, and be told as a failure. */
-async function cleanUp(run: TaskRun, { workspaces, signal }: ResumeOptions): Promise<void> {
-  if (!workspaces.isCaughtUp) await workspaces.untilCaughtUp(signal);
-  if (signal.aborted) return;
-  // Its output is still to be read: others are not to wait for that.
-  if (run.record.outputAwaited) run.cleanUpMeanwhile();
-  else await run.cleanUp();
+/** Waits until the registry is up to date: the removal of a container that does not exist any more would fail. */
+async function cleanUp(run: TaskRun, { workspaces, abort, track }: ResumeOptions): Promise<void> {
+  if (!workspaces.isCaughtUp) await workspaces.untilCaughtUp(abort);
+  if (abort.aborted) return;
+  const cleanedUp = run.cleanup.run();
+  // A client may read the output for minutes.
+  if (run.record.outputAwaited) track(cleanedUp);
+  else await cleanedUp;
 }
 
-/** What runs has its turn already; only then is it known who of the others gets one. */
-function decide(
-  undecided: readonly { readonly run: TaskRun; readonly unexpect?: () => void }[],
-  options: ResumeOptions,
-): Promise<void>[] {
+/** Running tasks take their slots first. The queued ones share what is left. */
+function decide(undecided: readonly UndecidedRun[], options: ResumeOptions): Promise<void>[] {
   const { workspaces } = options;
   const candidates = candidatesOf(workspaces);
-  const found = undecided.map(({ run, unexpect }) => {
-    unexpect?.();
-    const isTold = run.phase !== "stored";
-    const container = isTold || workspaces.get(run.task.taskId) !== undefined
-      ? undefined
-      : containerOf(run, candidates);
-    if (container !== undefined) adopt(run, container, workspaces);
-    return { run, record: workspaces.container(run.task.taskId) };
+  const found = undecided.map(({ run, stopExpecting }) => {
+    stopExpecting?.();
+    const { taskId } = run.task;
+    if (run.phase === "stored" && workspaces.get(taskId) === undefined) {
+      const container = containerOf(run, candidates);
+      if (container !== undefined) adopt(run, container, workspaces);
+    }
+    return { run, record: workspaces.container(taskId) };
   });
-  // Started by an event meanwhile.
-  for (const { run } of found) if (run.phase === "running") run.goOn();
+  // An event has started the run meanwhile.
+  for (const { run } of found) if (run.phase === "running") run.resumeRunning();
   const stored = found.filter(({ run }) => run.phase === "stored");
-  const withContainer = stored.filter(({ record }) => record !== undefined);
-  const underWay = withContainer.map(({ run, record }) => resumeWithContainer(run, record!, options));
-  for (const { run, record } of stored) if (record === undefined) resumeWithout(run);
+  const underWay: Promise<void>[] = [];
+  for (const { run, record } of stored) {
+    if (record !== undefined) underWay.push(resumeWithContainer(run, record, options));
+  }
+  for (const { run, record } of stored) if (record === undefined) resumeWithoutContainer(run);
   return underWay;
 }
 
-function facts(run: TaskRun): Pick<Workspace, "taskId" | "workspacePath" | "policy"> {
-  const { taskId, workspacePath } = run.task;
+function workspaceOf({ task, record }: TaskRun): Pick<Workspace, "taskId" | "workspacePath" | "policy"> {
+  const { taskId, workspacePath } = task;
   return {
     taskId,
     ...(workspacePath !== undefined && { workspacePath }),
-    policy: cleanupPolicyOf(run.record.spec),
+    policy: cleanupPolicyOf(record.spec),
   };
 }
 
 function adopt(run: TaskRun, container: OrphanedWorkspace, workspaces: WorkspaceManager): void {
   const { containerId, containerName } = container;
-  workspaces.adopt({ ...facts(run), containerId, containerName });
-  if (run.phase !== "ended") run.created(containerId);
+  workspaces.adopt({ ...workspaceOf(run), containerId, containerName });
+  if (run.phase !== "ended") run.onCreated(containerId);
 }
 
 function isUp({ state }: { readonly state: string }): boolean {
   return state === "running" || state === "paused";
 }
 
-/** The containers that may be a stored task's. */
+/** The containers that may belong to a stored task. */
 interface Candidates {
-  /** By id: those whose id its row has. The engine gave that id to this instance, so the label need not say so. */
+  /** For rows with a container id: the engine gave that id to this instance, so the label need not be checked. */
   readonly byId: ReadonlyMap<string, OrphanedWorkspace>;
-  /** By label: those that this instance created. */
+  /** For the other rows: containers with the label of this instance. */
   readonly orphans: readonly OrphanedWorkspace[];
 }
 
@@ -110,7 +121,7 @@ function candidatesOf(workspaces: WorkspaceManager): Candidates {
   return { byId: new Map(all.map((workspace) => [workspace.containerId, workspace])), orphans };
 }
 
-/** By its id; where that was not learned, by label: the newest, and none that is older than the task. */
+/** The container with the id of the row. If the row has no id: the newest one with the task's label, not older than the task. */
 function containerOf(run: TaskRun, { byId, orphans }: Candidates): OrphanedWorkspace | undefined {
   const { taskId, containerId, createdAt } = run.task;
   if (containerId !== undefined) return byId.get(containerId);
@@ -121,10 +132,10 @@ function containerOf(run: TaskRun, { byId, orphans }: Candidates): OrphanedWorks
     .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0))[0];
 }
 
-function resumeWithout(run: TaskRun): void {
+function resumeWithoutContainer(run: TaskRun): void {
   const { state, containerId } = run.task;
   const neverHadOne = state === "pending" && containerId === undefined;
-  if (neverHadOne && run.record.stopCause === undefined) run.waitForTurn();
+  if (neverHadOne && run.record.stopCause === undefined) run.enqueue();
   else run.endWithoutExit();
 }
 
@@ -135,18 +146,18 @@ async function resumeWithContainer(
 ): Promise<void> {
   const { taskId } = run.task;
   if (container.state === "created") {
-    if (run.record.stopCause === undefined) run.waitForTurn(true);
+    if (run.record.stopCause === undefined) run.enqueue({ hasContainer: true });
     else run.endWithoutExit();
     return;
   }
-  await run.findOut(async () => {
+  await run.resumeStarted(async () => {
     const now = new Date(clock.now());
     try {
       const { State } = await workspaces.inspect(taskId);
       const startedAt = dateOf(State.StartedAt) ?? now;
       return State.Running ? { startedAt } : { startedAt, exit: exitOfState(State, now) };
     } catch (error) {
-      logger.warn(`cannot ask how task ${taskId} stands: ${messageOf(error)}`);
+      logger.warn(`cannot inspect the container of task ${taskId}: ${messageOf(error)}`);
       const record = workspaces.container(taskId);
       const startedAt = run.task.startedAt ?? record?.startedAt ?? now;
       const exit: TaskExit = exitOfCode(record?.exitCode, record?.finishedAt ?? now);

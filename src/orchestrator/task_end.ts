@@ -1,28 +1,28 @@
-/** How a task ends, from what is known of its container's end. Pure functions, no state. */
+/** Derives the end of a task from the end of its container. Pure functions, no state. */
 import type { ContainerEvents } from "../containers/changes/container_events.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import { signalName } from "../platform/signals.ts";
 import type { Task, TaskReason } from "./task.ts";
 
-/** What makes a task one that has ended. */
+/** The fields that an ended task has. */
 export interface TaskEnd extends Pick<Task, "reason" | "exitCode" | "error"> {
   readonly state: "completed" | "failed" | "cancelled";
 }
 
-/** Why apex stops a task; the first cause counts. */
+/** Why apex stops a task. The first cause counts. */
 export type StopCause = "cancel" | "timeout";
 
-/** One end of a container's process. */
+/** An exit of a container's process. */
 export interface TaskExit {
-  /** Absent when it is not known. */
+  /** Absent if it is unknown. */
   readonly exitCode?: number;
   readonly oomKilled: boolean;
-  /** A signal ended it. */
+  /** A Unix signal killed the process. */
   readonly bySignal: boolean;
   readonly at: Date;
 }
 
-/** A program may well exit with 143 by itself: of a death, the event says whether a signal is likely. */
+/** A program may exit with 143 by itself, so the event says whether a signal is likely. */
 export function exitOfDeath(event: ContainerEvents["container:died"]): TaskExit {
   return {
     ...codeOf(event),
@@ -32,12 +32,12 @@ export function exitOfDeath(event: ContainerEvents["container:died"]): TaskExit 
   };
 }
 
-/** Of one that somebody stopped: whoever did it sent a signal. */
+/** A stop sends a signal. */
 export function exitOfStop(event: { readonly exitCode?: number; readonly timestamp: Date }): TaskExit {
   return { ...codeOf(event), oomKilled: false, bySignal: isSignalCode(event.exitCode), at: event.timestamp };
 }
 
-/** The engine's own description of a container's last run. */
+/** The engine's description of a container's last run. */
 export interface EngineState {
   readonly Running: boolean;
   readonly ExitCode: number;
@@ -46,18 +46,18 @@ export interface EngineState {
   readonly FinishedAt: string;
 }
 
-/** Of one whose end was not seen. */
+/** For a container whose exit was not reported. @param instead the time, if the engine has none */
 export function exitOfState(state: EngineState, instead: Date): TaskExit {
   const { ExitCode: exitCode, OOMKilled: oomKilled } = state;
   return { exitCode, oomKilled, bySignal: isSignalCode(exitCode), at: dateOf(state.FinishedAt) ?? instead };
 }
 
-/** Of one of which not more is known than its exit code, or nothing. */
+/** For a container of which at most the exit code is known. */
 export function exitOfCode(exitCode: number | undefined, at: Date): TaskExit {
   return { ...codeOf({ exitCode }), oomKilled: false, bySignal: isSignalCode(exitCode), at };
 }
 
-/** How the task ends with this exit. */
+/** The end of a task whose command exited. */
 export function endOfExit(exit: TaskExit, cause?: StopCause): TaskEnd {
   const { exitCode } = exit;
   const code = codeOf(exit);
@@ -68,7 +68,7 @@ export function endOfExit(exit: TaskExit, cause?: StopCause): TaskEnd {
   return { state: exitCode === 0 ? "completed" : "failed", reason: reasonOf(exit), ...code };
 }
 
-/** How a task ends that never ran. */
+/** The end of a task that could not be started. */
 export function endOfFailure(error: unknown, cause?: StopCause): TaskEnd {
   if (cause === "cancel") return { state: "cancelled" };
   const message = messageOf(error);
@@ -76,15 +76,15 @@ export function endOfFailure(error: unknown, cause?: StopCause): TaskEnd {
   return { state: "failed", reason: "error", ...codeOf({ exitCode }), error: message };
 }
 
-/** The engine's time, RFC 3339; undefined for its "never", which is in year 1. */
+/** Parses the engine's RFC 3339 time. Undefined for its "never", which is in the year 1. */
 export function dateOf(text: string): Date | undefined {
   const date = new Date(text);
   return date.getTime() > 0 ? date : undefined;
 }
 
 /**
- * As shells have it: 127 for a command that is not there, 126 for one that cannot be executed. Engines tell only in the
- * words of the OCI runtime (runc: `exec: "x": executable file not found in $PATH`, crun: ``executable file `x` not found``).
+ * The shell's convention: 127 for a command that does not exist, 126 for one that cannot be executed. Engines report this only
+ * in the OCI runtime's words (runc: `exec: "x": executable file not found in $PATH`, crun: ``executable file `x` not found``).
  */
 function exitCodeOfRefusedStart(message: string): number | undefined {
   if (/executable file .*not found|exec: .*no such file or directory/i.test(message)) return 127;

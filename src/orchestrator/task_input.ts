@@ -1,12 +1,12 @@
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { EngineError } from "../engine/http/engine_error.ts";
 
-/** What comes back on a connection that carries input only is nothing, until its end. */
+/** The connection carries only input. The other direction is read to notice its end. */
 const READ_BYTES = 512;
 
 /**
- * The way to a task's standard input, from right before its start to its end. What the command does not take any more is
- * dropped, as a pipe would with SIGPIPE ignored.
+ * A task's standard input, from directly before its start to its end. Bytes that the command does not read any more are
+ * dropped, like those of a pipe when SIGPIPE is ignored.
  */
 export class TaskInput {
   readonly #connection: AttachConnection;
@@ -16,32 +16,32 @@ export class TaskInput {
     this.#connection = connection;
   }
 
-  /** Resolves when the engine took it, which may be as late as the command reads; or at once when nothing is taken any more. */
+  /** Resolves when the engine has taken the bytes, perhaps as late as the command reads them. Resolves at once when closed. */
   async write(bytes: Uint8Array): Promise<void> {
     await this.#unlessClosed(() => this.#connection.write(bytes));
   }
 
-  /** Ends the standard input, after what was written. May be called again. */
+  /** Ends standard input after the bytes that were written. Idempotent. */
   async end(): Promise<void> {
     await this.#unlessClosed(() => this.#connection.closeWrite());
     this.#isClosed = true;
   }
 
-  /** Holds the connection until the container has ended, or the signal aborts; then lets go of it. */
-  async serve(over: AbortSignal): Promise<void> {
+  /** Keeps the connection until the container has ended, or `abort` aborts, and then closes it. */
+  async serve(abort: AbortSignal): Promise<void> {
     using connection = this.#connection;
-    const letGo = (): void => connection[Symbol.dispose]();
-    over.addEventListener("abort", letGo);
-    if (over.aborted) letGo();
+    const close = (): void => connection[Symbol.dispose]();
+    abort.addEventListener("abort", close);
+    if (abort.aborted) close();
     try {
       const buffer = new Uint8Array(READ_BYTES);
       while (await connection.read(buffer) !== null);
     } catch (error) {
-      // The engine broke off: what becomes of the task, its events tell.
+      // The engine broke the connection. Its events say what happens to the task.
       if (!(error instanceof EngineError)) throw error;
     } finally {
       this.#isClosed = true;
-      over.removeEventListener("abort", letGo);
+      abort.removeEventListener("abort", close);
     }
   }
 

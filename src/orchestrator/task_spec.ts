@@ -3,7 +3,7 @@ import { randomTaskId } from "../protocol/random_task_id.ts";
 import type { WorkspaceSpec } from "../workspaces/workspace.ts";
 import type { TaskSpec } from "./task.ts";
 
-/** A task's description with its id, as far as it can be checked without an engine. */
+/** The spec of an accepted task: it has an id, and what can be checked without an engine is valid. */
 export interface NamedTaskSpec extends TaskSpec {
   readonly taskId: string;
 }
@@ -13,36 +13,37 @@ const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const RESERVED_LABELS = "apex.";
 
 /**
- * @param isTaken whether a task of that id is known; none is made up that is
- * @throws {ApexError} `usage` for a value that makes no sense
+ * Checks a spec, and chooses an id if it has none.
+ * @param isTaken whether a task with that id is known
+ * @throws {ApexError} `usage` for an invalid value
  */
 export function namedTaskSpec(spec: TaskSpec, isTaken: (taskId: string) => boolean): NamedTaskSpec {
   const { taskId, image, timeoutMs } = spec;
   if (taskId !== undefined && !TASK_ID.test(taskId)) {
     throw new ApexError(
       "usage",
-      `cannot run a task named "${taskId}": a task's id is 1 to 64 letters, digits, "_", "." or "-", ` +
-        "the first a letter or a digit",
+      `cannot run task "${taskId}": invalid task id (use 1 to 64 letters, digits, "_", "." or "-", ` +
+        "and start with a letter or a digit)",
     );
   }
   const reserved = Object.keys(spec.labels ?? {}).find((name) => name.startsWith(RESERVED_LABELS));
   if (reserved !== undefined) {
     throw new ApexError(
       "usage",
-      `cannot run a task with the label "${reserved}": labels that begin with "${RESERVED_LABELS}" are apex's own`,
+      `cannot run a task with the label "${reserved}": labels that start with "${RESERVED_LABELS}" are reserved`,
     );
   }
-  if (image === "") throw new ApexError("usage", "cannot run a task without an image: name one");
+  if (image === "") throw new ApexError("usage", "cannot run a task without an image (name one)");
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
     throw new ApexError(
       "usage",
-      `cannot run a task with a timeout of ${timeoutMs} ms: it must be more than 0`,
+      `cannot run a task with a timeout of ${timeoutMs} ms: it must be greater than 0`,
     );
   }
   return { ...spec, taskId: taskId ?? freeTaskId(isTaken) };
 }
 
-/** What its workspace has to be. */
+/** The workspace that the task needs. */
 export function workspaceSpecOf(spec: NamedTaskSpec): WorkspaceSpec {
   const { taskId, timeoutMs: _timeoutMs, keep, keepOnFailure, pull: _pull, stdin, ...container } = spec;
   return {
@@ -52,7 +53,7 @@ export function workspaceSpecOf(spec: NamedTaskSpec): WorkspaceSpec {
   };
 }
 
-/** What becomes of its container in the end. */
+/** What happens to the container when the task has ended. */
 export function cleanupPolicyOf(
   { keep = false, keepOnFailure = false }: {
     readonly keep?: boolean | undefined;

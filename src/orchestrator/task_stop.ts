@@ -1,19 +1,23 @@
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { delayUnlessAborted } from "../platform/async/wait.ts";
-import type { TaskRunContext } from "./task_run_context.ts";
+import { type Clock, runAt } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 
 export interface TaskStopOptions {
   readonly taskId: string;
-  readonly context: Pick<TaskRunContext, "workspaces" | "clock" | "logger" | "stopTimeoutSeconds">;
-  /** Aborted when the task has ended, or is let go. */
-  readonly over: AbortSignal;
+  readonly workspaces: Pick<WorkspaceManager, "stop">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stopTimeoutSeconds: number;
+  /** Aborted when the task has ended, and at disposal. */
+  readonly abort: AbortSignal;
 }
 
-/** Between two tries. */
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
 
-/** Asks the engine to stop a task's container; that it ended is told by the engine's events alone. */
+/** Asks the engine to stop a task's container. The engine's event ends the task, not the reply. */
 export class TaskStop {
   readonly #options: TaskStopOptions;
 
@@ -21,28 +25,59 @@ export class TaskStop {
     this.#options = options;
   }
 
-  /** @throws when the engine refuses */
+  /** @throws if the engine refuses */
   async once(): Promise<void> {
-    const { taskId, context, over } = this.#options;
+    const { taskId, workspaces, stopTimeoutSeconds, abort } = this.#options;
     try {
-      await context.workspaces.stop(taskId, { timeoutSeconds: context.stopTimeoutSeconds });
+      await workspaces.stop(taskId, { timeoutSeconds: stopTimeoutSeconds });
     } catch (error) {
-      // It ended meanwhile, or its container is gone, which the engine tells.
-      if (over.aborted || (error instanceof ApexError && error.code === "not_found")) return;
+      // The task has ended, or its container was removed: the engine's event is on the way.
+      if (abort.aborted || (error instanceof ApexError && error.code === "not_found")) return;
       throw error;
     }
   }
 
-  /** Tries until the engine does it, or the task has ended. Never rejects. */
+  /** Tries until the engine has stopped the container, or the task has ended. Never rejects. */
   async untilDone(): Promise<void> {
-    const { taskId, context, over } = this.#options;
-    for (let pauseMs = FIRST_PAUSE_MS; !over.aborted; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+    const { taskId, clock, logger, abort } = this.#options;
+    for (let pauseMs = FIRST_PAUSE_MS; !abort.aborted; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
       try {
         return await this.once();
       } catch (error) {
-        context.logger.warn(`cannot stop task ${taskId}, trying again: ${messageOf(error)}`);
+        logger.warn(`cannot stop task ${taskId}, trying again: ${messageOf(error)}`);
       }
-      await delayUnlessAborted(pauseMs, { clock: context.clock, abort: over });
+      await delayUnlessAborted(pauseMs, { clock, abort });
     }
+  }
+}
+
+export interface TaskTimeoutOptions {
+  /** Measured from the start; undefined for no limit. */
+  readonly timeoutMs: number | undefined;
+  readonly clock: Clock;
+  readonly onTimeout: () => void;
+}
+
+/** Calls `onTimeout` when a task has run longer than its timeout. */
+export class TaskTimeout implements Disposable {
+  readonly #options: TaskTimeoutOptions;
+  #cancel = (): void => {};
+  #isDisposed = false;
+
+  constructor(options: TaskTimeoutOptions) {
+    this.#options = options;
+  }
+
+  /** Sets the timer anew. If the time is over already, `onTimeout` is called soon, but not inside this call. */
+  arm(startedAt: Date | undefined): void {
+    const { timeoutMs, clock, onTimeout } = this.#options;
+    if (timeoutMs === undefined || startedAt === undefined || this.#isDisposed) return;
+    this.#cancel();
+    this.#cancel = runAt(startedAt.getTime() + timeoutMs, { clock, callback: onTimeout });
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#cancel();
   }
 }

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { openOrchestrator } from "../../src/orchestrator/open_orchestrator.ts";
+import { openOrchestrator } from "../../src/orchestrator/mod.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { TempDir } from "../support/temp_dir.ts";
 

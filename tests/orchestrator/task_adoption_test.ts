@@ -224,7 +224,7 @@ Deno.test("a cancel that was under way is finished in the next life", async () =
   first.manager.stop = () => stopped.promise;
   for (const taskId of ["t1", "t2"]) {
     const cancelled = first.orchestrator.cancelTask(taskId);
-    void assertRejects(() => cancelled, ApexError, "goes on");
+    void assertRejects(() => cancelled, ApexError, "continues: apex ended before it did");
   }
   const { containerId } = first.orchestrator.getTask("t1")!;
   await first.orchestrator.dispose();

@@ -1,48 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { TaskQueue } from "../../src/orchestrator/task_queue.ts";
+import { assertEquals } from "@std/assert";
 import { TaskLayers } from "../support/containers/task_layers.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
-
-Deno.test("TaskQueue lets so many in at once, the others in their order", () => {
-  const queue = new TaskQueue(2);
-  const begun: string[] = [];
-  const enter = (name: string) => queue.enter(() => void begun.push(name));
-  const tickets = ["a", "b", "c", "d", "e"].map(enter);
-  assertEquals(tickets.map(({ ahead }) => ahead), [0, 0, 1, 2, 3]);
-  assertEquals(begun, ["a", "b"]);
-  tickets[3]?.leave();
-  tickets[1]?.leave();
-  assertEquals(begun, ["a", "b", "c"]);
-  tickets[1]?.leave();
-  assertEquals(begun, ["a", "b", "c"], "a turn is given back once");
-  tickets[0]?.leave();
-  assertEquals(begun, ["a", "b", "c", "e"]);
-});
-
-Deno.test("TaskQueue counts what occupies a turn beyond its limit", () => {
-  const queue = new TaskQueue(1);
-  const [first, second] = [queue.occupy(), queue.occupy()];
-  let begun = 0;
-  assertEquals(queue.enter(() => void begun++).ahead, 1);
-  first.leave();
-  assertEquals(begun, 0);
-  second.leave();
-  assertEquals(begun, 1);
-});
-
-Deno.test("TaskQueue.during() gives the turn back when the work fails, too", async () => {
-  const queue = new TaskQueue(1);
-  const failed = queue.during(() => Promise.reject(new Error("no")));
-  const next = queue.during(() => Promise.resolve("yes"));
-  assertEquals(await failed.catch((error) => error.message), "no");
-  assertEquals(await next, "yes");
-});
-
-Deno.test("TaskQueue without a limit lets everybody in, and a limit below 1 makes no sense", () => {
-  const queue = new TaskQueue(Infinity);
-  assertEquals(Array.from({ length: 100 }, () => queue.enter(() => {}).ahead > 0).includes(true), false);
-  for (const limit of [0, -1, 1.5, NaN]) assertThrows(() => new TaskQueue(limit), RangeError);
-});
 
 Deno.test("tasks beyond the limit wait, run in the order in which they came, and never more at once", async () => {
   await using engine = await TestEngine.start();

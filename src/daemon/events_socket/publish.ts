@@ -8,12 +8,9 @@ import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { EngineAddress } from "../../engine/discovery/engine_address.ts";
 import type { EngineKind } from "../../engine/engine_client.ts";
 import type { EventLog } from "../../eventlog/event_log.ts";
-import type {
-  AnyContainerListener,
-  AnyTaskListener,
-  ApexOrchestrator,
-} from "../../orchestrator/apex_orchestrator.ts";
-import type { TaskEvents } from "../../orchestrator/task_events.ts";
+import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
+import type { AnyContainerListener, AnyTaskListener } from "../../orchestrator/orchestrator_events.ts";
+import type { TaskEvents } from "../../orchestrator/task.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { WireEvent } from "../../protocol/wire_event.ts";
 import { SESSION_EVENT_NAMES, type SessionEvents } from "../../sessions/session.ts";

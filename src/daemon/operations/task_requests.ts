@@ -1,8 +1,7 @@
 /** The operations `tasks.*`. */
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
-import type { Task, TaskSpec } from "../../orchestrator/task.ts";
-import type { TaskHandle } from "../../orchestrator/task_handle.ts";
+import type { Task, TaskHandle, TaskSpec } from "../../orchestrator/task.ts";
 import type { TaskInput } from "../../orchestrator/task_input.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";

@@ -4,8 +4,7 @@
  */
 import { abortable } from "@std/async/abortable";
 import type { ContainerManager } from "../../containers/container_manager.ts";
-import type { Task } from "../../orchestrator/task.ts";
-import type { TaskHandle } from "../../orchestrator/task_handle.ts";
+import type { Task, TaskHandle } from "../../orchestrator/task.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { OutputPosition } from "../../protocol/control.ts";

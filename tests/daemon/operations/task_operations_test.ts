@@ -202,7 +202,7 @@ Deno.test("tasks.cancel replies when the task has ended, and refuses one that ha
   const error = await assertRejects(() => daemon.stream("tasks.wait", { task: "nobody" }), ApexError);
   assertEquals([error.code, error.message], [
     "not_found",
-    'cannot wait for task "nobody": no such task (try: apex tasks --all)',
+    'cannot wait for task "nobody": no such task (see: apex tasks --all)',
   ]);
 });
 

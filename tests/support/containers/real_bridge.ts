@@ -5,7 +5,8 @@
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
 import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
 import type { EngineClient } from "../../../src/engine/engine_client.ts";
-import { type AnyContainerEvent, ApexOrchestrator } from "../../../src/orchestrator/apex_orchestrator.ts";
+import { ApexOrchestrator } from "../../../src/orchestrator/apex_orchestrator.ts";
+import type { AnyContainerEvent } from "../../../src/orchestrator/orchestrator_events.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { openStorage, type Storage } from "../../../src/storage/storage.ts";

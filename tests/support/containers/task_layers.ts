@@ -5,11 +5,14 @@ import { EngineClient } from "../../../src/engine/engine_client.ts";
 import {
   ApexOrchestrator,
   type ApexOrchestratorOptions,
-  type RunTaskOptions,
-  type TaskHandle,
 } from "../../../src/orchestrator/apex_orchestrator.ts";
-import type { Task, TaskSpec } from "../../../src/orchestrator/task.ts";
-import type { TaskEvent } from "../../../src/orchestrator/task_events.ts";
+import type {
+  RunTaskOptions,
+  Task,
+  TaskEvent,
+  TaskHandle,
+  TaskSpec,
+} from "../../../src/orchestrator/task.ts";
 import { type Clock, systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { openStorage, type Storage } from "../../../src/storage/storage.ts";

@@ -1,24 +1,26 @@
-/** Between a task as the orchestrator has it and its row. */
+/** Converts between the orchestrator's record of a task and its row in the store. */
 import type { StoredTask } from "../storage/task_store.ts";
 import type { Task, TaskReason, TaskState } from "./task.ts";
 import type { StopCause } from "./task_end.ts";
 import type { NamedTaskSpec } from "./task_spec.ts";
 
-/** What is kept of a task beside what everybody sees of it. */
+/** A task as it is stored: its snapshot, and what only the orchestrator knows. */
 export interface TaskRecord {
   readonly task: Task;
   readonly spec: NamedTaskSpec;
+  /** Set while the task is being stopped. */
   readonly stopCause?: StopCause;
+  /** The task has ended, and its container was not dealt with yet. */
   readonly cleanupPending: boolean;
-  /** What its client called the request that began it: asking again with it begins no second task. */
+  /** Chosen by the client that began the task. A second request with the same id does not begin another task. */
   readonly requestId?: string;
-  /** A client has not received all of its output yet: kept, so that the next daemon leaves the container to it. */
+  /** A client has not received all of the output. Stored, so that the next daemon keeps the container for it. */
   readonly outputAwaited: boolean;
-  /** The engine that it was given to. */
+  /** The engine that the task was accepted for. */
   readonly engineId?: string;
 }
 
-/** Times in whole milliseconds. The environment, which may hold secrets, is not kept longer than it is needed. */
+/** Drops the environment of an ended task, because it may contain secrets. */
 export function rowOf(
   { task, spec, stopCause, cleanupPending, requestId, outputAwaited, engineId }: TaskRecord,
 ): StoredTask {
@@ -50,7 +52,7 @@ export function recordOf(row: StoredTask): TaskRecord {
     outputAwaited,
     ...rest
   } = row;
-  // Nobody else writes these rows: what stands in them is what rowOf() made of it.
+  // Only rowOf() writes these rows.
   const spec = row.spec as NamedTaskSpec;
   const { taskId, run, exitCode, error, containerId, workspacePath } = rest;
   return {
