@@ -348,7 +348,11 @@ Deno.test("tasks of another engine are left alone, and taken up in a life with t
   ]);
   assertEquals(second.seen, []);
   assertThrows(() => second.run("exit 0", { taskId: "up" }), ApexError, "is running");
-  await assertRejects(() => second.orchestrator.signalTask("up", "SIGINT"), ApexError, "not here");
+  await assertRejects(
+    () => second.orchestrator.signalTask("up", "SIGINT"),
+    ApexError,
+    "it is on another engine",
+  );
   assertEquals((await second.orchestrator.cancelTask("given-up")).state, "cancelled");
   assertEquals((await second.runToEnd("exit 0", { taskId: "new" })).state, "completed");
   await second.until("new", "workspace-cleaned");
