@@ -6,7 +6,7 @@ import { JournaledLog } from "../support/daemons/journaled_log.ts";
 import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { randomOf } from "../support/random.ts";
-import { readText, SocketPairs } from "../support/sessions/socket_pairs.ts";
+import { readText, SocketPairs } from "../support/socket_pairs.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
 const MIB = 1024 * 1024;

@@ -17,7 +17,7 @@ import {
 import { StreamTaker } from "../support/daemons/stream_taker.ts";
 import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { readText, SocketPairs } from "../support/sessions/socket_pairs.ts";
+import { readText, SocketPairs } from "../support/socket_pairs.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 

@@ -14,7 +14,7 @@ import {
   SHUTDOWN,
   subscriptions,
 } from "../../support/daemons/subscriptions.ts";
-import { PausedPipe } from "../../support/sessions/paused_pipe.ts";
+import { PausedPipe } from "../../support/paused_pipe.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { within } from "../../support/within.ts";
 

@@ -7,7 +7,7 @@ import {
 } from "../../../src/cli/output/line_printer.ts";
 import { OutputClosedError } from "../../../src/cli/standard_streams.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
-import { PausedPipe } from "../../support/sessions/paused_pipe.ts";
+import { PausedPipe } from "../../support/paused_pipe.ts";
 import { within } from "../../support/within.ts";
 
 const LONG = `${"x".repeat(3 * ATOMIC_BYTES)}\n`;

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { nextTurn, startControlServer, STATUS } from "../../support/daemons/test_control_server.ts";
-import { readText } from "../../support/sessions/socket_pairs.ts";
+import { readText } from "../../support/socket_pairs.ts";
 
 Deno.test("ControlServer answers one request with one line and ends the connection", async () => {
   await using server = await startControlServer();

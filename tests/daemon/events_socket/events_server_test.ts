@@ -7,7 +7,7 @@ import { silentLogger } from "../../../src/platform/logger.ts";
 import { closeQuietly } from "../../../src/platform/unix_socket.ts";
 import { eventOf, lineOf } from "../../support/daemons/wire_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
-import { readText } from "../../support/sessions/socket_pairs.ts";
+import { readText } from "../../support/socket_pairs.ts";
 
 /** A server on a socket of its own, and the clients of one test. */
 class Fixture implements AsyncDisposable {

@@ -1,7 +1,7 @@
 import { type ControlHandler, ControlServer } from "../../../src/daemon/control_socket/control_server.ts";
 import { type Logger, silentLogger } from "../../../src/platform/logger.ts";
 import { FakeClock } from "../fake_clock.ts";
-import { readText } from "../sessions/socket_pairs.ts";
+import { readText } from "../socket_pairs.ts";
 import { TempDir } from "../temp_dir.ts";
 
 export const STATUS = '{"v":1,"op":"status"}\n';

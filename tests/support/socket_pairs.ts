@@ -1,5 +1,5 @@
 /** Pairs of connected Unix sockets, for tests of servers that write to clients. */
-import { closeQuietly } from "../../../src/platform/unix_socket.ts";
+import { closeQuietly } from "../../src/platform/unix_socket.ts";
 
 /** Both ends of one connection. */
 export interface SocketPair {

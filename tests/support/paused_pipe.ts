@@ -1,4 +1,4 @@
-import type { Output } from "../../../src/cli/standard_streams.ts";
+import type { Output } from "../../src/cli/standard_streams.ts";
 
 /** A write of at most this many bytes is atomic: the pipe takes all of it or nothing. */
 const PIPE_BUF = Deno.build.os === "linux" ? 4096 : 512;
