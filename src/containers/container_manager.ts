@@ -243,19 +243,17 @@ export class ContainerManager implements AsyncDisposable {
     this.#tracker.reportHealth(id, health);
   }
 
-  on<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): this {
-    this.#emitter.on(name, listener);
-    return this;
+  /** Adds a listener. The returned function removes it. */
+  on<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): () => void {
+    return this.#emitter.on(name, listener);
   }
 
-  once<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): this {
+  once<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): void {
     this.#emitter.once(name, listener);
-    return this;
   }
 
-  off<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): this {
+  off<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): void {
     this.#emitter.off(name, listener);
-    return this;
   }
 
   /** Of one event, or of all events. */

@@ -26,8 +26,10 @@ export class TypedEmitter<Events extends object> {
     this.#report = report;
   }
 
-  on<Name extends keyof Events & string>(name: Name, listener: ListenerOf<Events, Name>): void {
+  /** Adds a listener. The returned function removes it. */
+  on<Name extends keyof Events & string>(name: Name, listener: ListenerOf<Events, Name>): () => void {
     this.#emitter.on(name, this.#guard(name, listener));
+    return () => this.off(name, listener);
   }
 
   once<Name extends keyof Events & string>(name: Name, listener: ListenerOf<Events, Name>): void {

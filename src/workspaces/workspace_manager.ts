@@ -1,8 +1,7 @@
-import {
-  type ContainerEventName,
-  type ContainerEvents,
-  type ContainerEventSource,
-  ForwardingSet,
+import type {
+  ContainerEventName,
+  ContainerEvents,
+  ContainerEventSource,
 } from "../containers/changes/container_events.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
@@ -59,7 +58,7 @@ export interface WorkspaceManagerOptions {
 export class WorkspaceManager implements Disposable, AsyncDisposable {
   readonly #containers: WorkspaceContainers;
   readonly #emitter: TypedEmitter<WorkspaceManagerEvents>;
-  readonly #forwarding = new ForwardingSet();
+  readonly #listeners = new DisposableStack();
   readonly #registry = new WorkspaceRegistry();
   readonly #cleanup: WorkspaceCleanup;
 
@@ -289,7 +288,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
 
   /** Removes its listeners from the container layer, and aborts all removals. Idempotent. */
   [Symbol.dispose](): void {
-    this.#forwarding[Symbol.dispose]();
+    this.#listeners.dispose();
     this.#cleanup[Symbol.dispose]();
   }
 
@@ -304,10 +303,10 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
     name: Name,
     then?: (event: ContainerEvents[Name]) => void,
   ): void {
-    this.#forwarding.add(source, name, (event) => {
+    this.#listeners.defer(source.on(name, (event) => {
       this.#emitter.emit(name, event as WorkspaceManagerEvents[Name]);
       then?.(event);
-    });
+    }));
   }
 
   #isNameTaken(name: string): boolean {

@@ -178,26 +178,6 @@ export type ManagerEventName = keyof ManagerEvents;
 
 /** A layer that emits one kind of container event. */
 export interface ContainerEventSource<Name extends keyof ContainerEvents> {
-  on(name: Name, listener: (event: ContainerEvents[Name]) => void): unknown;
-  off(name: Name, listener: (event: ContainerEvents[Name]) => void): unknown;
-}
-
-/** The listeners that one layer has on the layer below. Disposal removes exactly these. */
-export class ForwardingSet implements Disposable {
-  readonly #listeners = new DisposableStack();
-
-  /** Calls `deliver` synchronously for each event `name` of `source`. */
-  add<Name extends keyof ContainerEvents>(
-    source: ContainerEventSource<Name>,
-    name: Name,
-    deliver: (event: ContainerEvents[Name]) => void,
-  ): void {
-    source.on(name, deliver);
-    this.#listeners.defer(() => source.off(name, deliver));
-  }
-
-  /** Idempotent. */
-  [Symbol.dispose](): void {
-    this.#listeners.dispose();
-  }
+  /** Adds a listener. The returned function removes it. */
+  on(name: Name, listener: (event: ContainerEvents[Name]) => void): () => void;
 }

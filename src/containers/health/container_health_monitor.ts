@@ -7,7 +7,7 @@ import { type ListenerOf, TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import { type HealthDetails, MAX_CHECK_OUTPUT_BYTES } from "../changes/container_change.ts";
 import type {
-  ContainerEvents,
+  ContainerHealthEvent,
   ContainerHealthReport,
   ManagerEventName,
   ManagerEvents,
@@ -22,11 +22,7 @@ import {
 } from "./health_watch_options.ts";
 import { type StatsCheck, StatsWatch } from "./stats_watch.ts";
 
-interface MonitoredSubject {
-  readonly containerId: string;
-  readonly containerName: string;
-  readonly taskId?: string;
-}
+type MonitoredSubject = Pick<ContainerHealthEvent, "containerId" | "containerName" | "taskId">;
 
 /** The monitor begins or stops following a container's health. */
 export interface MonitoringEvent extends MonitoredSubject {
@@ -41,7 +37,7 @@ export interface HealthCheckEvent extends MonitoringEvent, HealthDetails {
 
 /** What {@linkcode ContainerHealthMonitor} emits, by name. Only `container:health` is forwarded. */
 export interface HealthMonitorEvents {
-  "container:health": ContainerEvents["container:health"];
+  "container:health": ContainerHealthEvent;
   "monitoring:started": MonitoringEvent;
   "monitoring:stopped": MonitoringEvent;
   "health:check:success": HealthCheckEvent;
@@ -59,8 +55,7 @@ export interface MonitoredContainer extends MonitoredSubject, HealthDetails {
 /** The part of {@linkcode ContainerManager} that the monitor needs. */
 export interface MonitoredManager
   extends Pick<ContainerManager, "list" | "find" | "inspect" | "stats" | "reportHealth"> {
-  on<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): unknown;
-  off<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): unknown;
+  on<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): () => void;
 }
 
 export interface HealthMonitorOptions {
@@ -90,7 +85,7 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
   readonly #monitored = new Map<string, MonitoredContainer>();
   /** Watched on request, whether the watch is enabled or not. */
   readonly #addedByHand = new Set<string>();
-  readonly #undo: (() => void)[] = [];
+  readonly #listeners = new DisposableStack();
   #options: HealthWatchOptions;
 
   /** @throws {ApexError} `usage` for invalid watch options */
@@ -108,14 +103,17 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
       clock,
       logger,
     });
-    this.#listen("health:report", (report) => this.#onReport(report));
-    this.#listen("container:started", (event) => {
-      if (event.success && this.#options.enabled) this.#watchIfUp(event.containerId);
-    });
-    this.#listen("container:stopped", (event) => event.success && this.#end(event.containerId));
-    this.#listen("container:died", (event) => this.#end(event.containerId));
-    this.#listen("container:removed", (event) => event.success && this.#end(event.containerId));
-    this.#listen("engine:connected", () => this.#onConnected());
+    const removers = [
+      manager.on("health:report", (report) => this.#onReport(report)),
+      manager.on("container:started", (event) => {
+        if (event.success && this.#options.enabled) this.#watchIfUp(event.containerId);
+      }),
+      manager.on("container:stopped", (event) => event.success && this.#end(event.containerId)),
+      manager.on("container:died", (event) => this.#end(event.containerId)),
+      manager.on("container:removed", (event) => event.success && this.#end(event.containerId)),
+      manager.on("engine:connected", () => this.#onConnected()),
+    ];
+    for (const remove of removers) this.#listeners.defer(remove);
   }
 
   /**
@@ -172,20 +170,19 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     }
   }
 
+  /** Adds a listener. The returned function removes it. */
   on<Name extends keyof HealthMonitorEvents>(
     name: Name,
     listener: ListenerOf<HealthMonitorEvents, Name>,
-  ): this {
-    this.#emitter.on(name, listener);
-    return this;
+  ): () => void {
+    return this.#emitter.on(name, listener);
   }
 
   off<Name extends keyof HealthMonitorEvents>(
     name: Name,
     listener: ListenerOf<HealthMonitorEvents, Name>,
-  ): this {
+  ): void {
     this.#emitter.off(name, listener);
-    return this;
   }
 
   listenerCount(name?: keyof HealthMonitorEvents): number {
@@ -194,7 +191,7 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
 
   /** Removes its listeners from the manager, and ends the watch. Idempotent. */
   [Symbol.dispose](): void {
-    for (const undo of this.#undo.splice(0)) undo();
+    this.#listeners.dispose();
     for (const id of this.#monitored.keys()) this.#watch.drop(id);
     this.#monitored.clear();
     this.#addedByHand.clear();
@@ -204,11 +201,6 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this[Symbol.dispose]();
     await this.#watch[Symbol.asyncDispose]();
-  }
-
-  #listen<Name extends ManagerEventName>(name: Name, listener: ListenerOf<ManagerEvents, Name>): void {
-    this.#manager.on(name, listener);
-    this.#undo.push(() => this.#manager.off(name, listener));
   }
 
   #onReport({ fromWatch, ...event }: ContainerHealthReport): void {

@@ -10,7 +10,7 @@ import { delayUnlessAborted, settlesWithin } from "../../platform/async/wait.ts"
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { exitCodeOfSignal } from "../../platform/signals.ts";
-import type { ContainerEvents, ContainerEventSource } from "../changes/container_events.ts";
+import type { ContainerEventSource } from "../changes/container_events.ts";
 import type { ContainerManager } from "../container_manager.ts";
 import type { RemoveOptions } from "./container_spec.ts";
 
@@ -104,12 +104,11 @@ export async function awaitForeignRemoval(
 ): Promise<void> {
   if (containers.find(id)?.exitCode !== KILLED) return;
   const removed = Promise.withResolvers<void>();
-  const listener = (event: ContainerEvents["container:removed"]): void => {
+  using listeners = new DisposableStack();
+  listeners.defer(containers.on("container:removed", (event) => {
     if (event.success && event.containerId === id) removed.resolve();
-  };
-  containers.on("container:removed", listener);
+  }));
   await settlesWithin(removed.promise, { timeoutMs: REMOVAL_FOLLOWS_KILL_MS, clock, abort });
-  containers.off("container:removed", listener);
 }
 
 function isNotFound(error: unknown): boolean {
