@@ -1,6 +1,6 @@
 /**
- * Resumes the tasks of an earlier process. What happened to each of them follows from its row, the registry of containers
- * and, if necessary, the engine.
+ * Resumes the tasks of an earlier process. The state of each follows from its row, the registry of containers and, if
+ * necessary, the engine.
  */
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
@@ -21,7 +21,7 @@ export interface ResumeOptions {
   readonly track: (work: Promise<void>) => void;
 }
 
-/** A run that can be resumed only when everything that happened meanwhile was published. */
+/** A run that can be resumed only when everything that happened before was published. */
 interface UndecidedRun {
   readonly run: TaskRun;
   /** Stops expecting a container that may or may not have been created. */
@@ -54,7 +54,7 @@ export async function resumeTasks(runs: readonly TaskRun[], options: ResumeOptio
   await Promise.all(underWay);
 }
 
-/** Waits until the registry is up to date: the removal of a container that does not exist any more would fail. */
+/** Waits until the registry is up to date: the removal of a container that no longer exists would fail. */
 async function cleanUp(run: TaskRun, { workspaces, abort, track }: ResumeOptions): Promise<void> {
   if (!workspaces.isCaughtUp) await workspaces.untilCaughtUp(abort);
   if (abort.aborted) return;
@@ -77,7 +77,7 @@ function decide(undecided: readonly UndecidedRun[], options: ResumeOptions): Pro
     }
     return { run, record: workspaces.container(taskId) };
   });
-  // An event has started the run meanwhile.
+  // An event has started the run during the wait.
   for (const { run } of found) if (run.phase === "running") run.resumeRunning();
   const stored = found.filter(({ run }) => run.phase === "stored");
   const underWay: Promise<void>[] = [];

@@ -5,8 +5,8 @@ import { EngineError } from "../engine/http/engine_error.ts";
 const READ_BYTES = 512;
 
 /**
- * A task's standard input, from directly before its start to its end. Bytes that the command does not read any more are
- * dropped, like those of a pipe when SIGPIPE is ignored.
+ * A task's standard input, from directly before its start to its end. Bytes that the command no longer reads are dropped,
+ * like those of a pipe when SIGPIPE is ignored.
  */
 export class TaskInput {
   readonly #connection: AttachConnection;

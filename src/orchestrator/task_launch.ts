@@ -105,7 +105,7 @@ export class TaskLaunch {
       pull: spec.pull,
       abort,
       onPullProgress: (progress) => {
-        // A pull may take minutes. Meanwhile the engine can work for other tasks.
+        // A pull may take minutes, during which the engine can work for other tasks.
         hasPulled = true;
         this.#engineSlot?.release();
         onPullProgress?.(progress);

@@ -168,8 +168,8 @@ export class TaskRun implements Disposable {
   }
 
   /**
-   * Resumes a task whose container was started by an earlier process, and may have exited. `look` finds out; events that come
-   * meanwhile wait for it. Never rejects.
+   * Resumes a task whose container was started by an earlier process, and may have exited. `look` finds out. Events that
+   * arrive before its result wait for it. Never rejects.
    */
   async resumeStarted(look: () => Promise<{ startedAt: Date; exit?: TaskExit }>): Promise<void> {
     this.#launch.occupySlot();
@@ -177,7 +177,7 @@ export class TaskRun implements Disposable {
     await this.#underWay;
   }
 
-  /** Ends a task whose container does not exist any more, or never ran, and whose exit is unknown. */
+  /** Ends a task whose container was removed, or never ran, and whose exit is unknown. */
   endWithoutExit(): void {
     this.#end(endOfExit(exitOfCode(undefined, this.#now()), this.#record.stopCause), this.#now());
   }
@@ -208,7 +208,7 @@ export class TaskRun implements Disposable {
 
   onExited(exit: TaskExit): void {
     if (this.#phase === "running") return this.#end(endOfExit(exit, this.#record.stopCause), exit.at);
-    // Docker reports the death of a container that it could not start. Then the refused start is the end of the task.
+    // Docker reports `die` also for a container that it could not start. Then the failed start ends the task.
     this.#earlyExit = exit;
     this.#publishLostStart();
   }
@@ -236,7 +236,7 @@ export class TaskRun implements Disposable {
     await this.#context.workspaces.signal(taskId, signal);
   }
 
-  /** Lets go of a task that has not ended: its promises resolve with the current snapshot. Idempotent. */
+  /** Leaves a task that has not ended: its promises resolve with the current snapshot. Idempotent. */
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     this.#abort.abort();

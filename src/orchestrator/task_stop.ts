@@ -68,7 +68,7 @@ export class TaskTimeout implements Disposable {
     this.#options = options;
   }
 
-  /** Sets the timer anew. If the time is over already, `onTimeout` is called soon, but not inside this call. */
+  /** Restarts the timer. If the time is already over, `onTimeout` is called soon, but not inside this call. */
   arm(startedAt: Date | undefined): void {
     const { timeoutMs, clock, onTimeout } = this.#options;
     if (timeoutMs === undefined || startedAt === undefined || this.#isDisposed) return;

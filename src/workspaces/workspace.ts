@@ -93,7 +93,7 @@ export type WorkspaceContainers =
   & ContainerEventSource<"container:operation_failed">
   & EngineConnections;
 
-/** The engine was reached; or everything that happened meanwhile was published. */
+/** Emitted when the engine is connected, and when everything that happened before was published. */
 export interface EngineConnections {
   on(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
   off(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;

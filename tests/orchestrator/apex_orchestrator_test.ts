@@ -1,15 +1,17 @@
-/** The bridge of ADR-061: every container event reaches the top, typed, in order, and nothing stays behind. */
-import { assertEquals, assertThrows } from "@std/assert";
+/** Every container event reaches the orchestrator, typed and in order, and disposal removes all listeners. */
+import { assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import {
   CONTAINER_EVENT_NAMES,
   type ContainerEvents,
 } from "../../src/containers/changes/container_events.ts";
 import { ContainerHealthMonitor } from "../../src/containers/health/container_health_monitor.ts";
-import { ApexOrchestrator, openStorage } from "../../src/orchestrator/mod.ts";
+import { ApexOrchestrator, openOrchestrator, openStorage } from "../../src/orchestrator/mod.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { WorkspaceManager } from "../../src/workspaces/workspace_manager.ts";
 import { EmittedManager } from "../support/containers/emitted_manager.ts";
+import { TestEngine } from "../support/engines/embedded_engine.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 const base = {
   containerId: "c1",
@@ -68,7 +70,7 @@ class Layers implements Disposable {
   }
 }
 
-Deno.test("each container event reaches the orchestrator with its own payload", () => {
+Deno.test("on() receives each container event with its payload", () => {
   using layers = new Layers();
   const seen: Record<string, unknown> = {};
   for (const name of CONTAINER_EVENT_NAMES) {
@@ -96,7 +98,7 @@ Deno.test("container:* is called with each event and its name, after the event's
   ]);
 });
 
-Deno.test("events without a task id and events of failed operations pass", () => {
+Deno.test("container:* receives events without a task id, and events of failed operations", () => {
   using layers = new Layers();
   const seen: unknown[] = [];
   layers.orchestrator.on("container:*", (event, name) => seen.push([name, event]));
@@ -112,7 +114,7 @@ Deno.test("events without a task id and events of failed operations pass", () =>
   ]);
 });
 
-Deno.test("container:lifecycle and the engine's connection are not forwarded", () => {
+Deno.test("ApexOrchestrator does not forward container:lifecycle and the engine's connection", () => {
   using layers = new Layers();
   let calls = 0;
   layers.orchestrator.on("container:*", () => void calls++);
@@ -121,7 +123,7 @@ Deno.test("container:lifecycle and the engine's connection are not forwarded", (
   assertEquals(calls, 0);
 });
 
-Deno.test("an event reaches only the listeners of its name", () => {
+Deno.test("emit() calls only the listeners of the event's name", () => {
   using layers = new Layers();
   let calls = 0;
   layers.orchestrator.on("container:removed", () => void calls++);
@@ -129,7 +131,7 @@ Deno.test("an event reaches only the listeners of its name", () => {
   assertEquals(calls, 0);
 });
 
-Deno.test("a hundred events of several tasks, interleaved: none is lost and their order is kept", () => {
+Deno.test("container:* receives a hundred interleaved events of several tasks in order", () => {
   using layers = new Layers();
   const seen: string[] = [];
   layers.orchestrator.on("container:*", (event, name) => seen.push(`${name} ${event.taskId}`));
@@ -144,7 +146,7 @@ Deno.test("a hundred events of several tasks, interleaved: none is lost and thei
   assertEquals(seen, expected);
 });
 
-Deno.test("a listener that throws is logged, and the others are called", () => {
+Deno.test("a listener that throws is logged, and the other listeners are called", () => {
   using layers = new Layers();
   let calls = 0;
   layers.orchestrator.on("container:started", () => {
@@ -156,7 +158,7 @@ Deno.test("a listener that throws is logged, and the others are called", () => {
   assertEquals(layers.errors, ["a listener of container:started failed: no"]);
 });
 
-Deno.test("a listener that was taken off is called no more, and one added by once only once", () => {
+Deno.test("off() removes a listener, and once() adds a listener for one event", () => {
   using layers = new Layers();
   const seen: string[] = [];
   const named = (): void => void seen.push("named");
@@ -169,7 +171,7 @@ Deno.test("a listener that was taken off is called no more, and one added by onc
   assertEquals(seen, ["named", "any", "once"]);
 });
 
-Deno.test("dispose() leaves no listener on any layer, and may be called again", async () => {
+Deno.test("dispose() removes the listeners from every layer, and is idempotent", async () => {
   using layers = new Layers();
   const { orchestrator, workspaces, health, manager } = layers;
   let calls = 0;
@@ -190,8 +192,23 @@ Deno.test("dispose() leaves no listener on any layer, and may be called again", 
   assertEquals(calls, 0);
 });
 
-Deno.test("a disposed orchestrator refuses tasks", async () => {
+Deno.test("runTask() throws on a disposed orchestrator", async () => {
   using layers = new Layers();
   await layers.orchestrator.dispose();
   assertThrows(() => layers.orchestrator.runTask({ image: "busybox" }), Error, "disposed");
+});
+
+Deno.test("openOrchestrator() keeps its instance id with its database, and has a new one in memory", async () => {
+  await using engine = await TestEngine.start();
+  await using dir = await TempDir.make();
+  const instanceOf = async (storePath?: string): Promise<string> => {
+    const where = storePath === undefined ? {} : { storePath };
+    await using apex = await openOrchestrator({ engine: `unix://${engine.socketPath}`, ...where });
+    return apex.containers.instance;
+  };
+  const first = await instanceOf(dir.join("tasks.db"));
+  assertMatch(first, /^[0-9a-f]{16}$/);
+  assertEquals(await instanceOf(dir.join("tasks.db")), first);
+  assertNotEquals(await instanceOf(dir.join("other.db")), first);
+  assertNotEquals(await instanceOf(), await instanceOf());
 });

@@ -1,4 +1,4 @@
-/** Tasks on a real Docker: what the embedded engine cannot show, and that the rest is no different there. */
+/** Tasks on a real Docker: what the embedded engine cannot do, and that the rest behaves the same. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
@@ -18,7 +18,7 @@ Deno.test({
       ["exit 0", ["completed", "exit", 0]],
       ["exit 1", ["failed", "exit", 1]],
       ["exit 3", ["failed", "exit", 3]],
-      // The first process of a container ignores its own SIGKILL: the engine has to send it.
+      // Process 1 of a container ignores its own SIGKILL, so the script only exits with its code.
       ["exit 137", ["failed", "signal", 137]],
     ];
     for (const [script, end] of ends) {
@@ -29,7 +29,7 @@ Deno.test({
       });
     }
 
-    await t.step("out of memory is told apart from killed", async () => {
+    await t.step("oom is distinguished from a kill", async () => {
       const memoryBytes = 8 * 1024 * 1024;
       const hungry = await layers.runToEnd("exec tail /dev/zero", { taskId: "hungry", memoryBytes });
       assertEquals([hungry.state, hungry.reason, hungry.exitCode], ["failed", "oom", 137]);
@@ -40,37 +40,40 @@ Deno.test({
       assertEquals([killed.state, killed.reason, killed.exitCode], ["failed", "signal", 137]);
     });
 
-    await t.step("removed by force behind apex's back is failed by a signal", async () => {
-      const handle = layers.run("exec sleep 600", { taskId: "removed" });
-      await layers.startOf(handle);
-      await layers.byHand("DELETE", "removed", "?force=1");
-      const { state, reason } = await layers.endOf(handle);
-      assertEquals([state, reason], ["failed", "signal"]);
-      assertEquals(await layers.until("removed", "workspace-cleaned"), storyOf("task:failed signal"));
-    });
+    await t.step(
+      "a task has failed by a signal when another client removes its container by force",
+      async () => {
+        const handle = layers.run("exec sleep 600", { taskId: "removed" });
+        await layers.startOf(handle);
+        await layers.byHand("DELETE", "removed", "?force=1");
+        const { state, reason } = await layers.endOf(handle);
+        assertEquals([state, reason], ["failed", "signal"]);
+        assertEquals(await layers.until("removed", "workspace-cleaned"), storyOf("task:failed signal"));
+      },
+    );
 
-    await t.step("cancelled, by its own end or the engine's", async () => {
+    await t.step("a cancelled task exits by itself at SIGTERM, or is killed by it", async () => {
       const polite = layers.run("trap 'exit 0' TERM; while :; do sleep 0.1; done", { taskId: "polite" });
-      const deaf = layers.run("exec sleep 600", { taskId: "deaf" });
-      for (const handle of [polite, deaf]) await layers.startOf(handle);
-      const tasks = await Promise.all(["polite", "deaf"].map((id) => layers.orchestrator.cancelTask(id)));
+      const plain = layers.run("exec sleep 600", { taskId: "plain" });
+      for (const handle of [polite, plain]) await layers.startOf(handle);
+      const tasks = await Promise.all(["polite", "plain"].map((id) => layers.orchestrator.cancelTask(id)));
       assertEquals(tasks.map(({ state, reason, exitCode }) => [state, reason, exitCode]), [
         ["cancelled", "exit", 0],
         ["cancelled", "signal", 143],
       ]);
     });
 
-    await t.step("runs for too long", async () => {
+    await t.step("a task that runs longer than its timeout has failed with timeout", async () => {
       const task = await layers.runToEnd("exec sleep 600", { timeoutMs: 300 });
       assertEquals([task.state, task.reason, task.exitCode], ["failed", "timeout", 143]);
     });
 
-    await t.step("without an init a process 1 that ignores SIGTERM has to be killed", async () => {
+    await t.step("without an init, process 1 ignores SIGTERM and is killed", async () => {
       const task = await layers.runToEnd("exec sleep 600", { timeoutMs: 300, init: false });
       assertEquals([task.state, task.reason, task.exitCode], ["failed", "timeout", 137]);
     });
 
-    await t.step("a signal reaches the command behind the init, and its exit status comes back", async () => {
+    await t.step("a signal reaches the command of the init, and its exit status is reported", async () => {
       const handle = layers.run("trap 'exit 7' USR1; echo; while :; do sleep 0.1; done", { taskId: "usr1" });
       const { containerId } = await layers.startOf(handle);
       for await (const _ready of layers.manager.logs(containerId!, { follow: true })) break;
@@ -81,12 +84,12 @@ Deno.test({
       assertEquals([ended.state, ended.reason, ended.exitCode], ["failed", "exit", 143]);
     });
 
-    await t.step("an init cannot start a command that does not exist, and ends with 127", async () => {
+    await t.step("an init exits with 127 when its command does not exist", async () => {
       const task = await layers.runToEnd("", { cmd: ["no-such-command"] });
       assertEquals([task.state, task.reason, task.exitCode], ["failed", "exit", 127]);
     });
 
-    await t.step("labels and ports are the container's, and GPUs are asked for", async () => {
+    await t.step("the container has the labels and ports of the task, and requests the GPUs", async () => {
       const handle = layers.run("cat", {
         taskId: "labelled",
         stdin: true,
@@ -108,7 +111,7 @@ Deno.test({
       assertStringIncludes(gpus.error ?? "", "capabilities: [[gpu]]");
     });
 
-    await t.step("output that is no text comes as it is", async () => {
+    await t.step("binary output is unchanged", async () => {
       const handle = layers.run("printf 'a\\377\\200\\n'; exec sleep 600", { taskId: "bytes" });
       await layers.startOf(handle);
       const pieces: number[] = [];
@@ -123,7 +126,7 @@ Deno.test({
     });
 
     for (const [command, exitCode] of [["no-such-command", 127], ["/tmp", 126]] as const) {
-      await t.step(`the command ${command}: failed with error and ${exitCode}`, async () => {
+      await t.step(`a task with the command ${command} has failed with error and ${exitCode}`, async () => {
         const task = await layers.runToEnd("", { cmd: [command], init: false });
         assertEquals([task.state, task.reason, task.exitCode], ["failed", "error", exitCode], task.error);
         const story = await layers.until(task.taskId, "workspace-cleaned");
@@ -139,13 +142,13 @@ Deno.test({
       });
     }
 
-    await t.step("an image that is nowhere: failed with error, which names it", async () => {
+    await t.step("a task whose image does not exist has failed with an error that names it", async () => {
       const task = await layers.runToEnd("true", { image: "localhost:1/no/such:image" });
       assertEquals([task.state, task.reason], ["failed", "error"]);
       assertStringIncludes(task.error ?? "", "localhost:1/no/such:image");
     });
 
-    await t.step("200 tasks at once, each with exactly its events in order", async () => {
+    await t.step("200 concurrent tasks publish exactly their events in order", async () => {
       const handles = Array.from({ length: 200 }, (_, i) => layers.run(`exit ${i % 2}`, { taskId: `t${i}` }));
       for (const [i, handle] of handles.entries()) {
         const { state, exitCode } = await layers.endOf(handle);
@@ -157,16 +160,16 @@ Deno.test({
       }
     });
 
-    await t.step("ends that nobody saw are right in the next life", async () => {
+    await t.step("the next process learns how tasks have ended in between", async () => {
       const memoryBytes = 8 * 1024 * 1024;
-      layers.run("exec sleep 600", { taskId: "gone" });
-      layers.run("exec sleep 600", { taskId: "goes on".replace(" ", "-") });
+      layers.run("exec sleep 600", { taskId: "removed-since" });
+      layers.run("exec sleep 600", { taskId: "continues" });
       layers.run("trap 'exit 3' USR1; while :; do sleep 0.1; done", { taskId: "exits" });
       layers.run("trap 'exec tail /dev/zero' USR1; while :; do sleep 0.1; done", {
         taskId: "starves",
         memoryBytes,
       });
-      const taskIds = ["gone", "goes-on", "exits", "starves"];
+      const taskIds = ["removed-since", "continues", "exits", "starves"];
       for (const taskId of taskIds) await layers.until(taskId, "task:started");
       const ids = Object.fromEntries(
         layers.orchestrator.listTasks().map((task) => [task.taskId, task.containerId!]),
@@ -178,8 +181,8 @@ Deno.test({
         await engine.kill(ids[taskId]!, { signal: "SIGUSR1" });
         await engine.untilTold(ids[taskId]!, "die");
       }
-      await engine.remove(ids.gone!, { force: true });
-      await engine.untilTold(ids.gone!, "die");
+      await engine.remove(ids["removed-since"]!, { force: true });
+      await engine.untilTold(ids["removed-since"]!, "die");
 
       await using next = await TaskLayers.start(where);
       const found = taskIds.map((taskId) => {
@@ -187,12 +190,12 @@ Deno.test({
         return [taskId, state, reason, exitCode];
       });
       assertEquals(found, [
-        ["gone", "failed", "lost", undefined],
-        ["goes-on", "running", undefined, undefined],
+        ["removed-since", "failed", "lost", undefined],
+        ["continues", "running", undefined, undefined],
         ["exits", "failed", "exit", 3],
         ["starves", "failed", "oom", 137],
       ]);
-      await next.orchestrator.cancelTask("goes-on");
+      await next.orchestrator.cancelTask("continues");
       for (const taskId of taskIds.slice(1)) await next.until(taskId, "workspace-cleaned");
       assertEquals(await next.containerNames(), []);
     });

@@ -1,4 +1,4 @@
-/** A second life on the same database and engine: where each task of the first one stands, and how it goes on. */
+/** A second process on the same database and engine resumes the tasks of the first one. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { systemClock } from "../../src/platform/clock.ts";
@@ -8,7 +8,7 @@ import { storyOf, TaskLayers } from "../support/containers/task_layers.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
-/** Engine and database of one test. */
+/** The engine and the database of a test. */
 async function place(): Promise<{ socketPath: string; path: string; engine: TestEngine } & AsyncDisposable> {
   const engine = await TestEngine.start();
   return {
@@ -19,18 +19,18 @@ async function place(): Promise<{ socketPath: string; path: string; engine: Test
   };
 }
 
-/** A shell's wait for a file: containers of the embedded engine see this machine's. */
-function untilThere(path: string): string {
+/** Shell code that waits for a file. Containers of the embedded engine see the files of this machine. */
+function waitForFile(path: string): string {
   return `while [ ! -e ${path} ]; do sleep 0.02; done`;
 }
 
-Deno.test("a running task goes on, is told of no second start, and ends as it does", async () => {
+Deno.test("a running task continues, without a second start event", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);
-  const handle = first.run(`${untilThere(`${where.engine.dir}/go`)}; exit 3`, { taskId: "t1" });
+  const handle = first.run(`${waitForFile(`${where.engine.dir}/go`)}; exit 3`, { taskId: "t1" });
   const { startedAt } = await first.startOf(handle);
   await first[Symbol.asyncDispose]();
-  assertEquals((await handle.ended).state, "running", "a handle is let go as its task stands");
+  assertEquals((await handle.ended).state, "running", "disposal resolves a handle with the current snapshot");
 
   await using second = await TaskLayers.start(where);
   assertEquals(second.orchestrator.getTask("t1")?.state, "running");
@@ -47,12 +47,12 @@ Deno.test("a running task goes on, is told of no second start, and ends as it do
   assertEquals(await second.containerNames(), []);
 });
 
-Deno.test("a task whose container ended meanwhile gets its end from the engine", async () => {
+Deno.test("a task whose container has exited in between ends as the engine reports", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);
   const scripts = { a: "exit 0", b: "exit 3", c: "kill -9 $$", d: "exec sleep 600" };
   for (const [taskId, script] of Object.entries(scripts)) {
-    const wait = untilThere(`${where.engine.dir}/go`);
+    const wait = waitForFile(`${where.engine.dir}/go`);
     await first.startOf(first.run(`${wait}; ${script}`, { taskId }));
   }
   const ids = Object.fromEntries(
@@ -77,7 +77,7 @@ Deno.test("a task whose container ended meanwhile gets its end from the engine",
   assertEquals(await second.containerNames(), []);
 });
 
-Deno.test("a task whose container vanished meanwhile has failed, lost", async () => {
+Deno.test("a task whose container was removed in between has failed with lost", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);
   const { containerId } = await first.startOf(first.run("sleep 600", { taskId: "t1" }));
@@ -90,7 +90,7 @@ Deno.test("a task whose container vanished meanwhile has failed, lost", async ()
   assertEquals(second.of("t1"), ["task:failed lost"]);
 });
 
-Deno.test("tasks that waited in the queue wait again, in their order", async () => {
+Deno.test("queued tasks are queued again, in their order", async () => {
   await using where = await place();
   const limited = { ...where, maxConcurrentTasks: 1 };
   const first = await TaskLayers.start(limited);
@@ -116,7 +116,7 @@ Deno.test("tasks that waited in the queue wait again, in their order", async () 
   assertEquals(order, ["t1", "t2", "t3"]);
 });
 
-Deno.test("a created container that never started is started; its task's row need not know its id", async () => {
+Deno.test("a created container is started, even if the row does not have its id", async () => {
   await using where = await place();
   const first = await TaskLayers.startWithoutAdopting(where);
   first.manager.start = () => new Promise(() => {});
@@ -126,7 +126,7 @@ Deno.test("a created container that never started is started; its task's row nee
   assertEquals(row.containerId, handle.task.containerId);
   const { containerId: _containerId, ...withoutId } = row;
   first.storage.tasks.save(withoutId);
-  // The start hangs, as if the process were killed in the middle: disposal waits for it no longer than it says.
+  // The start has no reply, as if the process were killed. Disposal waits a limited time for it.
   await first[Symbol.asyncDispose]();
 
   await using second = await TaskLayers.start(where);
@@ -135,7 +135,7 @@ Deno.test("a created container that never started is started; its task's row nee
   assertEquals(await second.until("t1", "workspace-cleaned"), storyOf("task:failed exit").slice(3));
 });
 
-Deno.test("a task has the container back whose id its row has, also where no label says that it is its own", async () => {
+Deno.test("a task resumes the container whose id its row has, although the label names another instance", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);
   await first.startOf(first.run("exec sleep 600", { taskId: "t1" }));
@@ -149,11 +149,11 @@ Deno.test("a task has the container back whose id its row has, also where no lab
   assertEquals(await second.containerNames(), []);
 });
 
-Deno.test("a stored task without a container is not given one of the same id that another instance created", async () => {
+Deno.test("a stored task without a container does not adopt a container of another instance with its task id", async () => {
   await using where = await place();
   await using other = await TaskLayers.start({ socketPath: where.socketPath, instance: "fedcba9876543210" });
   const first = await TaskLayers.startWithoutAdopting(where);
-  // It is never answered, as if the process were killed before it was asked.
+  // The creation has no reply, as if the process were killed before it asked.
   first.manager.create = () => new Promise(() => {});
   first.run("exit 3", { taskId: "t1" });
   await other.startOf(other.run("exec sleep 600", { taskId: "t1" }));
@@ -169,16 +169,16 @@ Deno.test("a stored task without a container is not given one of the same id tha
   await other.orchestrator.cancelTask("t1");
 });
 
-Deno.test("a start that was not told any more is told in the next life, with the engine's time", async () => {
+Deno.test("a start that was not published is published by the next process, with the engine's time", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);
   const { startedAt } = await first.startOf(first.run("exec sleep 600", { taskId: "t1" }));
   await first.startOf(first.run("exit 3", { taskId: "t2", keep: true }));
   await first.endOfId("t2");
-  // Another task's whole life is the fence: the first's cleanup is over by then.
+  // When another task is cleaned up, the first one is too.
   await first.runToEnd("exit 0", { taskId: "t3" });
   await first.until("t3", "workspace-cleaned");
-  // As if the process had been killed before it heard of the starts.
+  // As if the process had been killed before it received the start events.
   for (const taskId of ["t1", "t2"]) {
     const { startedAtMs: _s, endedAtMs: _e, reason: _r, exitCode: _x, ...row } = first.storage.tasks.get(
       taskId,
@@ -198,7 +198,7 @@ Deno.test("a start that was not told any more is told in the next life, with the
   await second.orchestrator.cancelTask("t1");
 });
 
-Deno.test("the timeout of an adopted task counts from its start", async () => {
+Deno.test("the timeout of a resumed task is measured from its start", async () => {
   await using where = await place();
   const limits = { taskId: "t1", timeoutMs: 60_000 };
   const first = await TaskLayers.start(where);
@@ -215,7 +215,7 @@ Deno.test("the timeout of an adopted task counts from its start", async () => {
   assertEquals([state, reason], ["failed", "timeout"]);
 });
 
-Deno.test("a cancel that was under way is finished in the next life", async () => {
+Deno.test("a cancel that was under way is finished by the next process", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);
   await first.startOf(first.run("exec sleep 600", { taskId: "t1" }));
@@ -239,7 +239,7 @@ Deno.test("a cancel that was under way is finished in the next life", async () =
   }
 });
 
-Deno.test("the container of an ended task that was not removed any more is removed in the next life", async () => {
+Deno.test("a container that was not removed before disposal is removed by the next process", async () => {
   await using where = await place();
   const clock = new FakeClock(Date.now());
   const first = await TaskLayers.start({ ...where, clock });
@@ -251,7 +251,7 @@ Deno.test("the container of an ended task that was not removed any more is remov
   await first.runToEnd("exit 0", { taskId: "t1" });
   await removing.promise;
   const disposed = first.orchestrator.dispose();
-  // Disposal waits for the engine no longer than that.
+  // Disposal waits five seconds for the engine.
   clock.advance(5_000);
   await disposed;
   assertEquals(clock.pendingTimers, 0);
@@ -265,14 +265,14 @@ Deno.test("the container of an ended task that was not removed any more is remov
   assertEquals(second.orchestrator.getTask("t1")?.state, "completed");
 });
 
-Deno.test("an older container that was kept is not taken for that of a new task of the same id", async () => {
+Deno.test("a task does not adopt an older, kept container of its id", async () => {
   await using where = await place();
   const first = await TaskLayers.start({ ...where, maxConcurrentTasks: 1 });
   await first.runToEnd("exit 7", { taskId: "t1", keep: true });
   const old = first.orchestrator.getTask("t1")!;
   await first.startOf(first.run("exec sleep 600", { taskId: "t0" }));
   first.run("exit 0", { taskId: "t1" });
-  // Engines list whole seconds: the new task's row is made to be of a later one.
+  // Engines list whole seconds, so the row is moved to a later second.
   const row = first.storage.tasks.get("t1")!;
   first.storage.tasks.save({ ...row, createdAtMs: row.createdAtMs + 2_000 });
   await first[Symbol.asyncDispose]();
@@ -286,12 +286,12 @@ Deno.test("an older container that was kept is not taken for that of a new task 
   assertEquals(await second.containerNames(), ["apex-task-t1"]);
 });
 
-Deno.test("twenty tasks run and ten of them end while nobody looks: every end is right", async () => {
+Deno.test("ten of twenty tasks end in between, and each end is correct", async () => {
   await using where = await place();
   const first = await TaskLayers.start(where);
   const handles = Array.from({ length: 20 }, (_, i) => {
     const mark = i < 10 ? "early" : "late";
-    return first.run(`${untilThere(`${where.engine.dir}/${mark}`)}; exit ${i}`, { taskId: `t${i}` });
+    return first.run(`${waitForFile(`${where.engine.dir}/${mark}`)}; exit ${i}`, { taskId: `t${i}` });
   });
   for (const handle of handles) await first.startOf(handle);
   await first[Symbol.asyncDispose]();
@@ -309,7 +309,7 @@ Deno.test("twenty tasks run and ten of them end while nobody looks: every end is
   assertEquals(await second.containerNames(), []);
 });
 
-Deno.test("a task that runs and ends before it is taken up has its end, and leaves no container", async () => {
+Deno.test("a task that runs and exits before adopt() has its end, and leaves no container", async () => {
   await using where = await place();
   const first = await TaskLayers.startWithoutAdopting(where);
   first.manager.start = () => new Promise(() => {});
@@ -325,17 +325,17 @@ Deno.test("a task that runs and ends before it is taken up has its end, and leav
   assertEquals([state, exitCode], ["failed", 3]);
   await second.until("t1", "workspace-cleaned");
   assertEquals(await second.containerNames(), []);
-  assertEquals(second.of("t1").filter((told) => told.startsWith("task:")), [
+  assertEquals(second.of("t1").filter((event) => event.startsWith("task:")), [
     "task:started",
     "task:failed exit",
   ]);
 });
 
-Deno.test("tasks of another engine are left alone, and taken up in a life with that one", async () => {
+Deno.test("tasks on another engine are resumed by a process that follows that engine", async () => {
   await using where = await place();
   await using other = await TestEngine.start();
   const first = await TaskLayers.start({ ...where, maxConcurrentTasks: 2 });
-  await first.startOf(first.run(`${untilThere(`${where.engine.dir}/go`)}; exit 3`, { taskId: "up" }));
+  await first.startOf(first.run(`${waitForFile(`${where.engine.dir}/go`)}; exit 3`, { taskId: "up" }));
   await first.startOf(first.run("exec sleep 600", { taskId: "given-up" }));
   first.run("exit 0", { taskId: "queued" });
   await first[Symbol.asyncDispose]();
@@ -368,7 +368,7 @@ Deno.test("tasks of another engine are left alone, and taken up in a life with t
   await third.workspaces.removeOrphans();
 });
 
-Deno.test("an ended task whose container is another engine's to remove does not hold up a new one of its id", async () => {
+Deno.test("an ended task on another engine does not delay a new task with its id", async () => {
   await using where = await place();
   await using other = await TestEngine.start();
   const first = await TaskLayers.start(where);
@@ -386,13 +386,13 @@ Deno.test("an ended task whose container is another engine's to remove does not 
   await second.until("t1", "workspace-cleaned");
 });
 
-/** A first life that ends while a client reads the output of a task, which then ends. */
-async function lifeWithReader(
+/** The first process ends while a client reads the output of a task, which then ends. */
+async function runWithReader(
   where: { socketPath: string; path: string; engine: TestEngine },
 ): Promise<void> {
   const first = await TaskLayers.start(where);
   const neverRead = new Promise<void>(() => {});
-  const script = `${untilThere(`${where.engine.dir}/go`)}; exit 3`;
+  const script = `${waitForFile(`${where.engine.dir}/go`)}; exit 3`;
   const options = { holdCleanup: neverRead, requestId: "r1" };
   const { containerId } = await first.startOf(first.run(script, { taskId: "t1" }, options));
   await first[Symbol.asyncDispose]();
@@ -400,16 +400,16 @@ async function lifeWithReader(
   await where.engine.wait(containerId!);
 }
 
-Deno.test("the container of a task whose reader was lost is left to that reader in the next life", async () => {
+Deno.test("the next process keeps the container of a task for its reader", async () => {
   await using where = await place();
-  await lifeWithReader(where);
+  await runWithReader(where);
   await using second = await TaskLayers.start({ ...where, clock: new FakeClock() });
   const read = Promise.withResolvers<void>();
   assertThrows(() => second.orchestrator.followTask("t1", { requestId: "r2" }), ApexError, "no such task");
   const options = { requestId: "r1", holdCleanup: read.promise };
   const handle = second.orchestrator.followTask("t1", options);
   assertEquals([(await handle.ended).exitCode, handle.isOutputTaken], [3, false]);
-  // What is asked with the request's id again begins no second task.
+  // A second request with the same id does not begin another task.
   assertEquals(second.run("exit 4", { taskId: "t1" }, { requestId: "r1" }).task.exitCode, 3);
   assertEquals(second.of("t1"), ["task:failed exit"]);
   assertEquals(await second.containerNames(), ["apex-task-t1"]);
@@ -418,9 +418,9 @@ Deno.test("the container of a task whose reader was lost is left to that reader 
   assertEquals([handle.isOutputTaken, await second.containerNames()], [true, []]);
 });
 
-Deno.test("the container of a task whose reader stays away is removed after 30 s", async () => {
+Deno.test("the next process removes the container when the reader does not return within 30 s", async () => {
   await using where = await place();
-  await lifeWithReader(where);
+  await runWithReader(where);
   const clock = new FakeClock();
   await using second = await TaskLayers.start({ ...where, clock });
   clock.advance(29_999);

@@ -1,4 +1,4 @@
-/** Cancelling a task, wherever it stands: exactly one end, and nothing left behind. */
+/** A cancelled task, in whatever phase, has exactly one end, and leaves no container. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { TaskLayers } from "../support/containers/task_layers.ts";
@@ -28,18 +28,18 @@ Deno.test("cancelTask() stops a running task and resolves with its end", async (
   assertEquals(layers.complaints, []);
 });
 
-Deno.test("cancelTask() kills a task that ignores SIGTERM, after its grace", async () => {
+Deno.test("cancelTask() kills a task that ignores SIGTERM when the stop timeout is over", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start({ socketPath: engine.socketPath, stopTimeoutSeconds: 0 });
   const trapped = `${engine.dir}/trapped`;
   layers.run(`trap '' TERM; : > ${trapped}; while :; do sleep 0.05; done`, { taskId: "t1" });
-  // A task is running before its shell has come to the trap.
+  // The task is running before its shell has executed the trap.
   await layers.runToEnd(`while [ ! -e ${trapped} ]; do sleep 0.02; done`);
   const task = await layers.orchestrator.cancelTask("t1");
   assertEquals([task.state, task.reason, task.exitCode], ["cancelled", "signal", 137]);
 });
 
-Deno.test("cancelTask() at any moment of a task's life gives exactly one end, and leaves no container", async () => {
+Deno.test("cancelTask() at any event of a task gives exactly one end, and leaves no container", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start(engine);
   const moments = [
@@ -73,7 +73,7 @@ Deno.test("cancelTask() that races with the natural exit gives exactly one end",
   const taskIds = Array.from({ length: 40 }, (_, i) => `t${i}`);
   const states = await Promise.all(taskIds.map(async (taskId, i) => {
     const handle = layers.run("exit 0", { taskId });
-    // Some hit the creation, some the start, some the run, some the end.
+    // The delays hit the creation, the start, the run and the exit.
     for (let turns = 0; turns < i * 8; turns++) await Promise.resolve();
     if (i % 2 === 0) await layers.startOf(handle);
     try {
@@ -90,7 +90,7 @@ Deno.test("cancelTask() that races with the natural exit gives exactly one end",
   }
 });
 
-Deno.test("two calls of cancelTask() get the same end", async () => {
+Deno.test("cancelTask() resolves with the same end for two concurrent calls", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start(engine);
   await layers.startOf(layers.run("exec sleep 600", { taskId: "t1" }));
@@ -101,7 +101,7 @@ Deno.test("two calls of cancelTask() get the same end", async () => {
   assertEquals(one, other);
 });
 
-Deno.test("cancelTask() of one that has ended is a conflict, of an unknown one not_found", async () => {
+Deno.test("cancelTask() rejects with conflict for an ended task, and not_found for an unknown one", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start(engine);
   await layers.runToEnd("exit 0", { taskId: "t1" });
@@ -111,7 +111,7 @@ Deno.test("cancelTask() of one that has ended is a conflict, of an unknown one n
   }
 });
 
-Deno.test("cancelTask() passes on that the engine refuses, and the task goes on", async () => {
+Deno.test("cancelTask() rejects when the engine refuses the stop, and the task continues", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start(engine);
   const handle = layers.run("exec sleep 600", { taskId: "t1" });
@@ -122,13 +122,13 @@ Deno.test("cancelTask() passes on that the engine refuses, and the task goes on"
   await assertRejects(() => layers.orchestrator.cancelTask("t1"), ApexError, "busy");
   assertEquals(layers.orchestrator.getTask("t1")?.state, "running");
   manager.stop = stop;
-  // What ends it now is not the cancel that failed.
+  // The failed cancel is not the cause of this end.
   await layers.orchestrator.signalTask("t1", "SIGKILL");
   const { state, reason } = await layers.endOf(handle);
   assertEquals([state, reason], ["failed", "signal"]);
 });
 
-Deno.test("a cancelled task that was kept leaves its container", async () => {
+Deno.test("cancelTask() keeps the container of a task with keep", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start(engine);
   await layers.startOf(layers.run("exec sleep 600", { taskId: "t1", keep: true }));
@@ -136,13 +136,13 @@ Deno.test("a cancelled task that was kept leaves its container", async () => {
   assertEquals(await layers.containerNames(), ["apex-task-t1"]);
 });
 
-Deno.test("cancelTask() of one that waits for the cleanup of an earlier one of its id ends it at once", async () => {
+Deno.test("cancelTask() ends a task at once that waits for the cleanup of the previous run of its id", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start(engine);
   const held = Promise.withResolvers<void>();
   await layers.endOf(layers.run("exit 0", { taskId: "t1" }, { holdCleanup: held.promise }));
   const later = layers.run("exit 0", { taskId: "t1" });
-  // Another task's whole life: the later one has come as far as it can.
+  // When another task has run to its end, the later run has proceeded as far as it can.
   await layers.runToEnd("exit 0", { taskId: "t2" });
   const cancelled = layers.orchestrator.cancelTask("t1");
   assertEquals((await layers.endOf(later)).state, "cancelled");

@@ -16,7 +16,7 @@ const exit = (exitCode?: number, rest: Partial<TaskExit> = {}): TaskExit => ({
   ...rest,
 });
 
-Deno.test("endOfExit() tells state and reason", () => {
+Deno.test("endOfExit() derives state and reason", () => {
   const table: [TaskExit, Parameters<typeof endOfExit>[1], unknown][] = [
     [exit(0), undefined, { state: "completed", reason: "exit", exitCode: 0 }],
     [exit(3), undefined, { state: "failed", reason: "exit", exitCode: 3 }],
@@ -26,7 +26,7 @@ Deno.test("endOfExit() tells state and reason", () => {
       reason: "oom",
       exitCode: 137,
     }],
-    // A part of it was killed, and it went on.
+    // The kernel killed a child process, and the command continued.
     [exit(0, { oomKilled: true }), undefined, { state: "completed", reason: "exit", exitCode: 0 }],
     [exit(), undefined, { state: "failed", reason: "lost" }],
     [exit(0), "timeout", { state: "failed", reason: "timeout", exitCode: 0 }],
@@ -38,14 +38,14 @@ Deno.test("endOfExit() tells state and reason", () => {
   for (const [input, cause, end] of table) assertEquals(endOfExit(input, cause) as unknown, end);
 });
 
-Deno.test("exitOfCode() takes 128 + n for a signal", () => {
+Deno.test("exitOfCode() treats 128 + n as a signal", () => {
   const isSignal = (code: number): boolean => exitOfCode(code, at).bySignal;
   assertEquals([0, 1, 128, 129, 137, 143, 159, 160, 255].map(isSignal), [
     ...[false, false, false, true, true, true, true, false, false],
   ]);
 });
 
-Deno.test("endOfFailure() knows 127 and 126 in the runtimes' words", () => {
+Deno.test("endOfFailure() derives 127 and 126 from the messages of the runtimes", () => {
   const table: [string, number | undefined][] = [
     [
       'OCI runtime create failed: runc create failed: unable to start container process: exec: "x": ' +
@@ -74,8 +74,8 @@ Deno.test("endOfFailure() knows 127 and 126 in the runtimes' words", () => {
   assertEquals(endOfFailure(new Error("x"), "cancel"), { state: "cancelled" });
 });
 
-Deno.test("dateOf() knows the engine's never", () => {
+Deno.test("dateOf() is undefined for the engine's never, and for invalid text", () => {
   assertEquals(dateOf("0001-01-01T00:00:00Z"), undefined);
   assertEquals(dateOf("2026-01-02T03:04:05.678901234Z"), new Date("2026-01-02T03:04:05.678Z"));
-  assertEquals(dateOf("nonsense"), undefined);
+  assertEquals(dateOf("not a date"), undefined);
 });

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { TaskLayers } from "../support/containers/task_layers.ts";
 import { TestEngine } from "../support/engines/embedded_engine.ts";
 
-Deno.test("tasks beyond the limit wait, run in the order in which they came, and never more at once", async () => {
+Deno.test("tasks beyond the limit are queued, and start in the order of their requests", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start({ socketPath: engine.socketPath, maxConcurrentTasks: 3 });
   let running = 0;
@@ -16,14 +16,14 @@ Deno.test("tasks beyond the limit wait, run in the order in which they came, and
   const handles = Array.from({ length: 12 }, (_, i) => layers.run("exit 0", { taskId: `t${i}` }));
   assertEquals(handles.map(({ pendingAhead }) => pendingAhead), [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   for (const handle of handles) assertEquals((await layers.endOf(handle)).state, "completed");
-  assertEquals(most <= 3, true, `${most} at once`);
+  assertEquals(most <= 3, true, `${most} ran at once`);
   // Up to three start at once, and the engine may start them in any order.
   for (const [i, taskId] of order.entries()) {
     assertEquals(Math.abs(Number(taskId.slice(1)) - i) < 3, true, `${order}`);
   }
 });
 
-Deno.test("a cancelled task leaves the queue, and those behind it move up", async () => {
+Deno.test("a cancelled task leaves the queue, and the tasks behind it move up", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start({ socketPath: engine.socketPath, maxConcurrentTasks: 1 });
   const { orchestrator } = layers;
@@ -43,7 +43,7 @@ Deno.test("a cancelled task leaves the queue, and those behind it move up", asyn
   assertEquals((await layers.endOf(last)).state, "completed");
 });
 
-Deno.test("a task that could not start gives its turn to the next", async () => {
+Deno.test("a task that could not start releases its slot", async () => {
   await using engine = await TestEngine.start();
   await using layers = await TaskLayers.start({ socketPath: engine.socketPath, maxConcurrentTasks: 1 });
   const bad = layers.run("", { cmd: ["no-such-command"] });

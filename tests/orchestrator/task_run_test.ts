@@ -1,4 +1,4 @@
-/** What a task makes of replies and events that come late, in another order, or not at all. The engine is a script. */
+/** Tasks whose replies and events come late, in another order, or not at all. The engine is scripted. */
 import { assertEquals } from "@std/assert";
 import type { ContainerEventBase } from "../../src/containers/changes/container_events.ts";
 import { ContainerHealthMonitor } from "../../src/containers/health/container_health_monitor.ts";
@@ -40,7 +40,7 @@ const DAY_MS = 24 * 3_600_000;
 class Script implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly manager = new EmittedManager();
-  readonly told: string[] = [];
+  readonly published: string[] = [];
   readonly #options = { logger: silentLogger, clock: this.clock };
   readonly #health = new ContainerHealthMonitor({ ...this.#options, manager: this.manager });
   readonly #workspaces = new WorkspaceManager({
@@ -60,12 +60,12 @@ class Script implements AsyncDisposable {
     this.manager.start = () => Promise.resolve();
     this.manager.remove = () => Promise.resolve();
     this.orchestrator.on("container:*", (event, name) => {
-      this.told.push(event.success ? name : `${event.operation} failed`);
+      this.published.push(event.success ? name : `${event.operation} failed`);
     });
-    this.orchestrator.on("workspace-created", () => this.told.push("workspace-created"));
+    this.orchestrator.on("workspace-created", () => this.published.push("workspace-created"));
     this.orchestrator.on(
       "task:*",
-      (event, name) => this.told.push(`${name} ${event.reason ?? ""}`.trimEnd()),
+      (event, name) => this.published.push(`${name} ${event.reason ?? ""}`.trimEnd()),
     );
   }
 
@@ -73,7 +73,7 @@ class Script implements AsyncDisposable {
     return this.orchestrator.runTask({ taskId: "t1", image: "busybox", ...spec });
   }
 
-  /** Lets everything happen that needs no event and no time. */
+  /** Runs everything that needs neither an event nor time. */
   async settle(): Promise<void> {
     for (let turns = 0; turns < 50; turns++) await Promise.resolve();
   }
@@ -92,18 +92,23 @@ class Script implements AsyncDisposable {
 const refused = () =>
   Promise.reject(new ApexError("engine", 'exec: "x": executable file not found in $PATH'));
 
-Deno.test("a failed start is told after the container's creation, though that was told late", async () => {
+Deno.test("a failed start is published after the container's creation, even if that event is late", async () => {
   await using script = new Script();
   script.manager.start = refused;
   const handle = script.run();
   await script.settle();
-  assertEquals([script.told, handle.task.state], [["task:created"], "pending"]);
+  assertEquals([script.published, handle.task.state], [["task:created"], "pending"]);
   script.manager.emit("container:created", base);
   assertEquals((await within(10_000, "its end", handle.ended)).exitCode, 127);
-  assertEquals(script.told, ["task:created", "container:created", "workspace-created", "task:failed error"]);
+  assertEquals(script.published, [
+    "task:created",
+    "container:created",
+    "workspace-created",
+    "task:failed error",
+  ]);
 });
 
-Deno.test("a failed start waits a second for the container's creation, and no longer", async () => {
+Deno.test("a failed start waits for the container's creation event for one second", async () => {
   await using script = new Script();
   script.manager.start = refused;
   const handle = script.run();
@@ -115,7 +120,7 @@ Deno.test("a failed start waits a second for the container's creation, and no lo
   assertEquals((await within(10_000, "its end", handle.ended)).reason, "error");
 });
 
-Deno.test("a death that comes before the refusal of the start is not the end; the refusal is", async () => {
+Deno.test("a failed start ends the task, not the exit that was reported before it", async () => {
   await using script = new Script();
   const reply = Promise.withResolvers<void>();
   script.manager.start = () => reply.promise;
@@ -129,7 +134,7 @@ Deno.test("a death that comes before the refusal of the start is not the end; th
   assertEquals([state, reason, exitCode], ["failed", "error", 127]);
 });
 
-Deno.test("a start whose reply was lost, but whose event came, is a start", async () => {
+Deno.test("a task runs when its start event arrives, although the reply was lost", async () => {
   await using script = new Script();
   const reply = Promise.withResolvers<void>();
   script.manager.start = () => reply.promise;
@@ -145,7 +150,7 @@ Deno.test("a start whose reply was lost, but whose event came, is a start", asyn
 });
 
 for (const order of ["before", "after"] as const) {
-  Deno.test(`a start whose event was lost is told with an exit that comes ${order} its reply`, async () => {
+  Deno.test(`a lost start event is replaced when the exit comes ${order} the reply`, async () => {
     await using script = new Script();
     const reply = Promise.withResolvers<void>();
     script.manager.start = () => reply.promise;
@@ -158,7 +163,7 @@ for (const order of ["before", "after"] as const) {
     reply.resolve();
     const { state, reason, exitCode } = await within(10_000, "its end", handle.ended);
     assertEquals([state, reason, exitCode], ["failed", "exit", 3]);
-    assertEquals(script.told.filter((each) => each.startsWith("task:")), [
+    assertEquals(script.published.filter((each) => each.startsWith("task:")), [
       "task:created",
       "task:started",
       "task:failed exit",
@@ -166,7 +171,7 @@ for (const order of ["before", "after"] as const) {
   });
 }
 
-Deno.test("a container that is removed, and no exit of it is known: failed, lost", async () => {
+Deno.test("a task has failed with lost when its container is removed and the exit is unknown", async () => {
   await using script = new Script();
   const handle = script.run();
   await script.settle();
@@ -177,7 +182,7 @@ Deno.test("a container that is removed, and no exit of it is known: failed, lost
   assertEquals([state, reason], ["failed", "lost"]);
 });
 
-Deno.test("events of other containers with the task's label are not the task's", async () => {
+Deno.test("a task ignores events of other containers with its label", async () => {
   await using script = new Script();
   const handle = script.run();
   await script.settle();
@@ -189,7 +194,7 @@ Deno.test("events of other containers with the task's label are not the task's",
   assertEquals(handle.task.state, "running");
 });
 
-Deno.test("a stop at the timeout that the engine refuses is tried again until it is done", async () => {
+Deno.test("a refused stop at the timeout is repeated until it succeeds", async () => {
   await using script = new Script();
   let tries = 0;
   script.manager.stop = () =>
@@ -198,7 +203,7 @@ Deno.test("a stop at the timeout that the engine refuses is tried again until it
   await script.settle();
   script.manager.emit("container:created", base);
   script.manager.emit("container:started", base);
-  // Longer than a timer can be set to.
+  // Longer than the longest delay of a timer.
   script.clock.advance(30 * DAY_MS - 1);
   assertEquals(tries, 0);
   script.clock.advance(1);
@@ -212,7 +217,7 @@ Deno.test("a stop at the timeout that the engine refuses is tried again until it
   assertEquals([state, reason, exitCode], ["failed", "timeout", 143]);
 });
 
-Deno.test("a task that is cancelled while its image is pulled ends, and has no container", async () => {
+Deno.test("cancelTask() ends a task whose image is being pulled", async () => {
   await using script = new Script();
   const pulling = Promise.withResolvers<void>();
   script.manager.create = (_spec, { abort, onPullProgress } = {}) => {
@@ -228,10 +233,10 @@ Deno.test("a task that is cancelled while its image is pulled ends, and has no c
   const task = await within(10_000, "its end", script.orchestrator.cancelTask("t1"));
   assertEquals([task.state, task.containerId, statuses], ["cancelled", undefined, ["Downloading"]]);
   assertEquals(await handle.started, task);
-  assertEquals(script.told, ["task:created", "task:cancelled"]);
+  assertEquals(script.published, ["task:created", "task:cancelled"]);
 });
 
-Deno.test("tasks whose image is pulled keep no others from starting", async () => {
+Deno.test("tasks whose image is being pulled do not delay other tasks", async () => {
   await using script = new Script();
   script.manager.create = (spec, { onPullProgress } = {}) => {
     if (spec.image === "busybox") return Promise.resolve({ id: "c1", name: "apex-task-t1", warnings: [] });
@@ -247,8 +252,8 @@ Deno.test("tasks whose image is pulled keep no others from starting", async () =
 });
 
 for (const wasStarted of [true, false]) {
-  const outcome = wasStarted ? "is a start when it was done" : "has failed when it was not done";
-  Deno.test(`a start that broke off without an answer ${outcome}`, async () => {
+  const outcome = wasStarted ? "was executed" : "was not executed";
+  Deno.test(`a start without a reply is checked, and ${outcome}`, async () => {
     await using script = new Script();
     script.manager.start = () => Promise.reject(new EngineError("connection reset by peer"));
     let asked = 0;
@@ -260,7 +265,7 @@ for (const wasStarted of [true, false]) {
     const handle = script.run();
     script.manager.emit("container:created", base);
     await script.settle();
-    assertEquals(script.told, ["task:created", "container:created", "workspace-created"]);
+    assertEquals(script.published, ["task:created", "container:created", "workspace-created"]);
     script.clock.advance(1_000);
     await script.settle();
     if (wasStarted) {
@@ -272,7 +277,7 @@ for (const wasStarted of [true, false]) {
   });
 }
 
-Deno.test("a container that cannot be removed is not one that was kept, and is the next life's to remove", async () => {
+Deno.test("keepsContainer() is false for a container that could not be removed, and its row stays unfinished", async () => {
   await using script = new Script();
   script.manager.remove = () => Promise.reject(new ApexError("engine", "device or resource busy"));
   script.manager.records = [
@@ -289,12 +294,12 @@ Deno.test("a container that cannot be removed is not one that was kept, and is t
     script.clock.advance(5_000);
   }
   await script.settle();
-  assertEquals(script.told.filter((told) => told === "container:removed"), []);
+  assertEquals(script.published.filter((event) => event === "container:removed"), []);
   assertEquals(script.storage.tasks.unfinished().map(({ taskId }) => taskId), ["t1"]);
   assertEquals(script.orchestrator.keepsContainer("c1"), false);
 });
 
-Deno.test("a container that its task was to keep is kept from the task's end on", async () => {
+Deno.test("keepsContainer() is true from the end of a task with keep", async () => {
   await using script = new Script();
   const handle = script.orchestrator.runTask({ taskId: "t1", image: "busybox", keep: true });
   script.manager.emit("container:created", base);

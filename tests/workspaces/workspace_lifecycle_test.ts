@@ -1,4 +1,4 @@
-/** Workspaces on real engines: the same behaviour on the embedded one and on Docker. */
+/** Workspaces behave the same on the embedded engine and on Docker. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
@@ -9,7 +9,7 @@ import { TempDir } from "../support/temp_dir.ts";
 type Steps = (on: EngineWorkspaces, socketPath: string) => Promise<void>;
 
 const STEPS: Record<string, Steps> = {
-  "a workspace is created, runs and is cleaned, each told right behind its container's event": async (on) => {
+  "workspace-created and workspace-cleaned follow directly after the events of the container": async (on) => {
     await using dir = await TempDir.make();
     const workspace = await on.workspaces.create(specOf("t1", "echo hi > note", { projectDir: dir.path }));
     assertEquals(workspace, {
@@ -52,7 +52,7 @@ const STEPS: Record<string, Steps> = {
     assertEquals([on.workspaces.list(), on.workspaces.orphans()], [[], []]);
   },
 
-  "finish() keeps what the policy says, which then is an orphan, and removeOrphans() removes it": async (
+  "finish() keeps the container if the policy says so, and removeOrphans() removes it": async (
     on,
   ) => {
     const keep = { cleanupOnComplete: false, preserveOnFailure: false };
@@ -70,16 +70,16 @@ const STEPS: Record<string, Steps> = {
       on.workspaces.orphans().map(({ taskId, containerName, state }) => ({ taskId, containerName, state })),
       ["kept", "failed"].map((id) => ({ taskId: id, containerName: `apex-task-${id}`, state: "created" })),
     );
-    const outcome = await on.workspaces.removeOrphans(["apex-task-kept", "apex-task-nobody"]);
+    const outcome = await on.workspaces.removeOrphans(["apex-task-kept", "apex-task-none"]);
     assertEquals(outcome.removed, ["apex-task-kept"]);
-    assertEquals(outcome.failed.map(({ name }) => name), ["apex-task-nobody"]);
+    assertEquals(outcome.failed.map(({ name }) => name), ["apex-task-none"]);
     await on.until("workspace-cleaned kept");
     assertEquals((await on.workspaces.removeOrphans()).removed, ["apex-task-failed"]);
     await on.until("workspace-cleaned failed");
     assertEquals(on.workspaces.orphans(), []);
   },
 
-  "a task id can be used again while its kept container is there: the name gets a suffix": async (on) => {
+  "create() adds a suffix to the container's name when a kept container has the name": async (on) => {
     await on.workspaces.create(
       specOf("twice", "true", { policy: { cleanupOnComplete: false, preserveOnFailure: false } }),
     );
@@ -95,7 +95,7 @@ const STEPS: Record<string, Steps> = {
     await on.workspaces.removeOrphans();
   },
 
-  "a running container removed behind apex's back is cleaned once, without a failure": async (on) => {
+  "a running container that another client removes is cleaned once, without a failure": async (on) => {
     const { containerId } = await on.workspaces.create(specOf("gone", "sleep 600"));
     await on.workspaces.start("gone");
     await on.until("started gone");
@@ -108,7 +108,7 @@ const STEPS: Record<string, Steps> = {
     assertEquals(on.workspaces.list(), []);
   },
 
-  "a container that never started, or still runs, is removed as well": async (on) => {
+  "finish() removes a container that never started, or that still runs": async (on) => {
     await on.workspaces.create(specOf("idle", "true"));
     await on.workspaces.create(specOf("busy", "sleep 600"));
     await on.workspaces.start("busy");
@@ -131,7 +131,7 @@ const STEPS: Record<string, Steps> = {
     await on.workspaces.signal("signalled", "SIGKILL");
     await on.until("died signalled");
     assertEquals(on.workspaces.container("signalled")?.exitCode, 137);
-    // Too late: its process has ended, then it is gone.
+    // The process has exited; then the container is removed.
     await on.workspaces.signal("signalled", "SIGINT");
     await on.removeByHand(on.workspaces.get("signalled")!.containerId!);
     await on.workspaces.signal("signalled", "SIGINT");
@@ -140,7 +140,7 @@ const STEPS: Record<string, Steps> = {
     await on.until("workspace-cleaned signalled");
   },
 
-  "what cannot be made leaves nothing behind, and names why": async (on) => {
+  "create() leaves no container when it fails, and says why": async (on) => {
     await using dir = await TempDir.make();
     await Deno.writeTextFile(dir.join("file"), "");
     const refusals: [Partial<Parameters<typeof specOf>[2]>, string][] = [
@@ -164,7 +164,7 @@ const STEPS: Record<string, Steps> = {
     await assertRejects(() => on.workspaces.start("bad"), ApexError, `task "bad" has no container`);
   },
 
-  "adopt() takes up a container of an earlier life, and one that vanished meanwhile": async (
+  "adopt() adds a container of an earlier process, and one that was removed since": async (
     on,
     socketPath,
   ) => {
@@ -197,7 +197,7 @@ const STEPS: Record<string, Steps> = {
     await on.until("workspace-cleaned old");
   },
 
-  "sessions and containers of others are no orphans": async (on) => {
+  "orphans() lists neither sessions nor containers that apex did not create": async (on) => {
     const make = (name: string, labels: Record<string, string>) =>
       on.manager.create({ image: "busybox:local", cmd: ["true"], network: "none", name, labels });
     await make("theirs", {});
@@ -209,7 +209,7 @@ const STEPS: Record<string, Steps> = {
     for (const { id } of on.manager.list()) await on.removeByHand(id);
   },
 
-  "another instance's container is foreign: no orphan, not adopted by its name, removed only where it is named":
+  "a container of another instance is foreign: neither an orphan nor adopted, and removed only on request":
     async (
       on,
       socketPath,
@@ -229,7 +229,7 @@ const STEPS: Record<string, Steps> = {
       assertEquals(failed.map(({ name }) => name), ["apex-task-theirs"]);
       assertEquals((await other.workspaces.removeOrphans()).removed, []);
 
-      // Its name is taken, and its id free.
+      // The name of the container is taken. The task id is free.
       const { containerName } = await other.workspaces.create(specOf("theirs", "true"));
       assertMatch(containerName, /^apex-task-theirs-[0-9a-f]{4}$/);
       await other.workspaces.finish("theirs", "cancelled");

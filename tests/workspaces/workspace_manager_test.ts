@@ -1,4 +1,4 @@
-/** What the WorkspaceManager makes of events and replies, in every order in which they can come. */
+/** WorkspaceManager with events and replies in every possible order. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ContainerEvents } from "../../src/containers/changes/container_events.ts";
 import type { ContainerRecord } from "../../src/containers/container_record.ts";
@@ -76,7 +76,7 @@ class Fixture implements AsyncDisposable {
     this.manager.emit("container:removed", base);
   }
 
-  /** Lets every promise that is ready go on. */
+  /** Runs the reactions of all settled promises. */
   settle(): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, 0));
   }
@@ -93,7 +93,7 @@ class Fixture implements AsyncDisposable {
 
 const WHOLE = ["container:created", "workspace-created t1", "container:removed", "workspace-cleaned t1"];
 
-Deno.test("WorkspaceManager forwards both sources in the order of their events, and lets go of both", async () => {
+Deno.test("WorkspaceManager forwards the events of both sources in order, and disposal removes its listeners", async () => {
   await using f = new Fixture();
   f.manager.emit("container:created", { ...base, taskId: "other" });
   f.health.emit("container:health", { ...base, status: "healthy" });
@@ -104,7 +104,7 @@ Deno.test("WorkspaceManager forwards both sources in the order of their events, 
   assertEquals([f.manager.listenerCount(), f.health.listenerCount()], [0, 0]);
 });
 
-Deno.test("workspace events follow the engine's, whether those come before or after its replies", async (t) => {
+Deno.test("workspace events follow the engine's events, before or after its replies", async (t) => {
   await t.step("events after the replies", async () => {
     await using f = new Fixture();
     await f.workspaces.create(spec);
@@ -137,7 +137,7 @@ Deno.test("workspace events follow the engine's, whether those come before or af
   });
 });
 
-Deno.test("failed operations and other containers of the same task give no workspace events", async () => {
+Deno.test("WorkspaceManager emits no workspace event for a failed operation, or for another container of the task", async () => {
   await using f = new Fixture();
   await f.workspaces.create(spec);
   const failure = { success: false as const, taskId: "t1", timestamp: new Date(0), error: "no" };
@@ -148,7 +148,7 @@ Deno.test("failed operations and other containers of the same task give no works
   assertEquals(f.seen.filter((name) => name.startsWith("workspace-")), []);
 });
 
-Deno.test("finish() tries a failing removal again with growing waits, then by force", async () => {
+Deno.test("finish() repeats a failed removal by force, with growing delays", async () => {
   await using f = new Fixture();
   await f.workspaces.create(spec);
   f.created();
@@ -173,7 +173,7 @@ Deno.test("finish() tries a failing removal again with growing waits, then by fo
   assertEquals([f.seen, f.errors], [WHOLE, []]);
 });
 
-Deno.test("finish() says loudly what it cannot remove, and leaves it as an orphan", async () => {
+Deno.test("finish() logs an error when the engine refuses the removal, and the container becomes an orphan", async () => {
   await using f = new Fixture();
   await f.workspaces.create(spec);
   f.created();
@@ -181,7 +181,7 @@ Deno.test("finish() says loudly what it cannot remove, and leaves it as an orpha
   let isFinished = false;
   const finished = f.workspaces.finish("t1", "completed").then(() => isFinished = true);
   for (let tries = 0; !isFinished && tries < 20; tries++) {
-    assertEquals(f.workspaces.orphans(), [], "nobody else removes it meanwhile");
+    assertEquals(f.workspaces.orphans(), [], "still claimed during the attempts");
     await f.settle();
     f.clock.advance(5_000);
     await f.settle();
@@ -201,12 +201,12 @@ Deno.test("finish() says loudly what it cannot remove, and leaves it as an orpha
   });
 });
 
-Deno.test("finish() leaves nothing behind when the engine was away: it is removed when that is back", async (t) => {
+Deno.test("finish() removes the container later when the engine does not answer", async (t) => {
   const returns = {
-    "it is connected again": (f: Fixture) => {
+    "when the engine is connected again": (f: Fixture) => {
       f.manager.emit("engine:connected", { engine: "docker", version: "20.10.24", timestamp: new Date(0) });
     },
-    "nobody has missed it": (f: Fixture) => f.clock.advance(60_000),
+    "after a minute without a reconnection": (f: Fixture) => f.clock.advance(60_000),
   };
   for (const [name, comeBack] of Object.entries(returns)) {
     await t.step(name, async () => {
@@ -236,8 +236,8 @@ Deno.test("finish() leaves nothing behind when the engine was away: it is remove
   }
 });
 
-Deno.test("finish() counts a container that is gone as cleaned, told or not", async (t) => {
-  await t.step("its removal was told while the task had not ended", async () => {
+Deno.test("finish() resolves when the container does not exist", async (t) => {
+  await t.step("when it was removed before the task ended", async () => {
     await using f = new Fixture();
     await f.workspaces.create(spec);
     f.created();
@@ -246,7 +246,7 @@ Deno.test("finish() counts a container that is gone as cleaned, told or not", as
     await f.workspaces.finish("t1", "failed");
     assertEquals([f.seen, f.removals, f.workspaces.list()], [WHOLE, [], []]);
   });
-  await t.step("the engine says that there is no such container", async () => {
+  await t.step("when the engine replies that no such container exists", async () => {
     await using f = new Fixture();
     await f.workspaces.create(spec);
     f.created();
@@ -255,7 +255,7 @@ Deno.test("finish() counts a container that is gone as cleaned, told or not", as
     f.removed();
     assertEquals(f.seen, WHOLE);
   });
-  await t.step("a killed one is left to whoever may be removing it", async () => {
+  await t.step("when another client removes a killed container", async () => {
     await using f = new Fixture();
     await f.workspaces.create(spec);
     f.created();
@@ -266,7 +266,7 @@ Deno.test("finish() counts a container that is gone as cleaned, told or not", as
     await finished;
     assertEquals([f.seen, f.removals], [WHOLE, []]);
   });
-  await t.step("but not for long", async () => {
+  await t.step("when no other client removes a killed container within half a second", async () => {
     await using f = new Fixture();
     await f.workspaces.create(spec);
     f.created();
@@ -279,7 +279,7 @@ Deno.test("finish() counts a container that is gone as cleaned, told or not", as
   });
 });
 
-Deno.test("create() takes another name when the engine says that it is taken, and gives up after some", async () => {
+Deno.test("create() tries another name when the engine replies that a name is taken, at most five times", async () => {
   await using f = new Fixture();
   const names: string[] = [];
   const taken = (name: string) =>
@@ -299,7 +299,7 @@ Deno.test("create() takes another name when the engine says that it is taken, an
   assertEquals(f.workspaces.get("t2"), undefined);
 });
 
-Deno.test("a container that comes to be after create() was given up is removed, and cleaned", async () => {
+Deno.test("a container that appears after create() has failed is removed", async () => {
   await using f = new Fixture();
   f.manager.create = () => Promise.reject(new EngineError("connection lost"));
   await assertRejects(() => f.workspaces.create(spec), EngineError, "connection lost");
@@ -311,16 +311,16 @@ Deno.test("a container that comes to be after create() was given up is removed, 
   assertEquals([f.seen, f.workspaces.list()], [WHOLE, []]);
 });
 
-Deno.test("a container that another instance creates under the same name is not taken for an awaited one", async (t) => {
-  for (const isGivenUp of [false, true]) {
-    await t.step(isGivenUp ? "after create() was given up" : "while create() is under way", async () => {
+Deno.test("WorkspaceManager ignores a container that another instance creates with the expected name", async (t) => {
+  for (const hasFailed of [false, true]) {
+    await t.step(hasFailed ? "after create() has failed" : "during create()", async () => {
       await using f = new Fixture();
       f.manager.owns = () => false;
       const created = Promise.withResolvers<{ id: string; name: string; warnings: string[] }>();
       f.manager.create = () => created.promise;
       const creating = f.workspaces.create(spec);
       await f.settle();
-      if (isGivenUp) {
+      if (hasFailed) {
         created.reject(new EngineError("connection lost"));
         await assertRejects(() => creating, EngineError);
       }
@@ -332,22 +332,22 @@ Deno.test("a container that another instance creates under the same name is not 
         undefined,
       ]);
       created.resolve({ id: "d".repeat(64), name: "apex-task-t1", warnings: [] });
-      if (!isGivenUp) assertEquals((await creating).containerId, "d".repeat(64));
+      if (!hasFailed) assertEquals((await creating).containerId, "d".repeat(64));
     });
   }
 });
 
-Deno.test("a creation that was given up does not hold its task's name for ever", async () => {
+Deno.test("a failed creation reserves the container's name for a minute", async () => {
   await using f = new Fixture();
   f.manager.create = () => Promise.reject(new EngineError("connection lost"));
   await assertRejects(() => f.workspaces.create(spec), EngineError);
-  assertEquals(f.workspaces.list(), [], "nothing of it is known to be there");
+  assertEquals(f.workspaces.list(), [], "no container is known");
   f.clock.advance(60_000);
   f.created();
   assertEquals(f.workspaces.orphans().length, 1);
 });
 
-Deno.test("one that is leaving is listed with its container, beside a new one of the same task", async () => {
+Deno.test("list() shows a leaving workspace with its container, beside the task's new one", async () => {
   await using f = new Fixture();
   await f.workspaces.create(spec);
   f.created();
@@ -364,7 +364,7 @@ Deno.test("one that is leaving is listed with its container, beside a new one of
   f.removed();
 });
 
-Deno.test("an end of everything ends the waits of finish()", async () => {
+Deno.test("disposal ends the delays of finish()", async () => {
   await using f = new Fixture();
   await f.workspaces.create(spec);
   f.created();
@@ -376,7 +376,7 @@ Deno.test("an end of everything ends the waits of finish()", async () => {
   assertEquals([f.errors, f.clock.pendingTimers], [[], 0]);
 });
 
-Deno.test("removeOrphans() removes running ones by force, and reports what fails beside what works", async () => {
+Deno.test("removeOrphans() removes running containers by force, and reports each failure", async () => {
   await using f = new Fixture();
   const orphan = (n: number, state: ContainerRecord["state"]): ContainerRecord => ({
     ...record,
