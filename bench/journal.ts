@@ -74,7 +74,9 @@ async function publishing(dir: string): Promise<void> {
 async function publishingRate(
   { dir, subscribers, storage }: { dir: string; subscribers: number; storage?: Storage },
 ): Promise<number> {
-  const log = new EventLog({ clock: systemClock, ...(storage && { journal: storage.openJournal() }) });
+  const journal = (storage ?? openStorage({ path: ":memory:", clock: systemClock, logger: silentLogger }))
+    .openJournal();
+  const log = new EventLog({ clock: systemClock, journal });
   const reading: Promise<number>[] = [];
   for (let n = 0; n < subscribers; n++) {
     const { server, client } = await socketPair(dir);

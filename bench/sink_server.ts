@@ -4,10 +4,10 @@
  * all earlier connections are registered; any other N requests a burst of N events, which are appended in one block.
  */
 import { EventsServer } from "../src/daemon/events_socket/events_server.ts";
-import { EventLog } from "../src/eventlog/event_log.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import { silentLogger } from "../src/platform/logger.ts";
 import type { WireEvent } from "../src/protocol/wire_event.ts";
+import { memoryLog } from "../tests/support/daemons/journaled_log.ts";
 
 const LINE_BYTES = 231;
 const FIRST_EXIT_CODE = 100;
@@ -30,7 +30,7 @@ const encoded = JSON.stringify(diedEvent(0)).length + 1;
 if (encoded !== LINE_BYTES) throw new Error(`the bench's lines are ${encoded} bytes long, not ${LINE_BYTES}`);
 
 const [eventsPath, controlPath] = Deno.args as [string, string];
-const log = new EventLog({ clock: systemClock });
+const log = memoryLog({ clock: systemClock });
 const server = new EventsServer({
   listener: Deno.listen({ transport: "unix", path: eventsPath }),
   log,

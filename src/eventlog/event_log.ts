@@ -19,9 +19,8 @@ import type { Clock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import type { Cursor } from "../protocol/event_messages.ts";
 import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
-import { CommitPoint } from "../storage/database.ts";
+import type { CommitPoint } from "../storage/database.ts";
 import type { EventJournal } from "../storage/journal/event_journal.ts";
-import { newEpoch } from "../storage/journal/journal_identity.ts";
 import { EventSource } from "./event_source.ts";
 import { LiveFeed, LogCursor } from "./live_feed.ts";
 import { Heartbeat, ResumableFeed, type ResumeOptions } from "./resumable_feed.ts";
@@ -55,12 +54,8 @@ export interface EventLogOptions {
   readonly clock: Clock;
   /** Logs subscribers that are disconnected because of a defect or damaged data. Silent by default. */
   readonly logger?: Logger;
-  /** Makes events durable before subscribers see them, and supplies those that are no longer in memory. */
-  readonly journal?: EventJournal;
-  /** Without a journal: 16 hex digits, the first part of each cursor. A new one by default. */
-  readonly epoch?: string;
-  /** Without a journal: the `seq` of the last event of this epoch; 0 by default. */
-  readonly lastSeq?: number;
+  /** Makes events durable before subscribers see them, supplies those that are no longer in memory, and has the epoch. */
+  readonly journal: EventJournal;
   readonly segmentBytes?: number;
   readonly retainedBytes?: number;
 }
@@ -98,9 +93,7 @@ export class EventLog implements AsyncDisposable {
   readonly #logger: Logger;
   readonly #retainedBytes: number;
   readonly #segments: SegmentList;
-  readonly #journal: EventJournal | undefined;
-  /** The epoch of a log without a journal. */
-  readonly #ownEpoch: string;
+  readonly #journal: EventJournal;
   readonly #source: EventSource;
   readonly #commits: CommitPoint;
   readonly #wakes = new WakeScheduler();
@@ -120,20 +113,19 @@ export class EventLog implements AsyncDisposable {
     this.#clock = clock;
     this.#logger = logger;
     this.#journal = journal;
-    this.#ownEpoch = options.epoch ?? newEpoch();
-    this.#headSeq = journal?.headSeq ?? options.lastSeq ?? 0;
+    this.#headSeq = journal.headSeq;
     this.#retainedBytes = options.retainedBytes ?? RETAINED_BYTES;
     this.#segments = new SegmentList({
       firstSeq: this.#headSeq + 1,
       segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
     });
     this.#source = new EventSource({ segments: this.#segments, journal });
-    this.#commits = journal?.joinLog(this.#commit) ?? new CommitPoint(this.#commit);
+    this.#commits = journal.joinLog(this.#commit);
   }
 
   /** 16 hex digits, the first part of each cursor. A new epoch begins when the journal fails. */
   get epoch(): string {
-    return this.#journal?.epoch ?? this.#ownEpoch;
+    return this.#journal.epoch;
   }
 
   /** The cursor after the last event that was appended. */
@@ -169,7 +161,7 @@ export class EventLog implements AsyncDisposable {
       ...options,
       source: this.#source,
       head: () => this.head,
-      lastSharedSeq: (epoch) => this.#journal?.lastSharedSeq(epoch),
+      lastSharedSeq: (epoch) => this.#journal.lastSharedSeq(epoch),
       clock: this.#clock,
     });
     let heartbeat: Heartbeat | undefined;
@@ -181,15 +173,8 @@ export class EventLog implements AsyncDisposable {
       },
     });
     if (options.heartbeatMs !== undefined) {
-      heartbeat = new Heartbeat({
-        clock: this.#clock,
-        everyMs: options.heartbeatMs,
-        lastSentMs: () => feed.lastSentMs,
-        beat: () => {
-          feed.beat();
-          subscription.nudge();
-        },
-      });
+      const send = (): void => subscription.nudge();
+      heartbeat = new Heartbeat({ feed, clock: this.#clock, everyMs: options.heartbeatMs, send });
     }
     // Later, for the same reason as in `#add`.
     queueMicrotask(() => {
@@ -247,7 +232,7 @@ export class EventLog implements AsyncDisposable {
   readonly #commit = (): void => {
     if (this.#waitingEvents === 0) return;
     this.#waitingEvents = 0;
-    this.#journal?.commit(this.#segments.unpublished());
+    this.#journal.commit(this.#segments.unpublished());
     this.#segments.publish();
     this.#wakeIdle();
     // After the wake: an idle subscriber starts its first write before its segment is evicted.
@@ -277,7 +262,7 @@ export class EventLog implements AsyncDisposable {
 
   async #close(limitMs: number): Promise<void> {
     this.#commit();
-    if (this.#journal === undefined) this.#commits[Symbol.dispose]();
+    this.#commits[Symbol.dispose]();
     await finishAll(this.#subscriptions, { clock: this.#clock, limitMs });
     this.#wakes[Symbol.dispose]();
     this.#idle = [];

@@ -29,9 +29,9 @@ export interface ReadOptions {
 
 export class EventSource {
   readonly #segments: SegmentList;
-  readonly #journal: EventJournal | undefined;
+  readonly #journal: EventJournal;
 
-  constructor({ segments, journal }: { segments: SegmentList; journal: EventJournal | undefined }) {
+  constructor({ segments, journal }: { segments: SegmentList; journal: EventJournal }) {
     this.#segments = segments;
     this.#journal = journal;
   }
@@ -50,7 +50,7 @@ export class EventSource {
   read(seq: number, options: ReadOptions): EventChunk | undefined {
     if (seq >= this.#segments.publishedSeq) return undefined;
     if (seq + 1 >= this.#segments.oldest.firstSeq) return this.#readMemory(seq, options);
-    const chunk = this.#journal?.covers(seq + 1) ? readJournal(this.#journal, seq, options) : undefined;
+    const chunk = this.#journal.covers(seq + 1) ? readJournal(this.#journal, seq, options) : undefined;
     return chunk ?? { lines: [], scannedTo: this.#oldestAfter(seq + 1) - 1, isMissing: true };
   }
 
@@ -73,7 +73,6 @@ export class EventSource {
   /** `seq` of the oldest event in memory, or of the journal's oldest when that is after `seq`. */
   #oldestAfter(seq: number): number {
     const inMemory = this.#segments.oldest.firstSeq;
-    if (this.#journal === undefined) return inMemory;
     const { oldestSeq, newestSeq } = this.#journal.status;
     return oldestSeq > seq && oldestSeq <= newestSeq ? Math.min(oldestSeq, inMemory) : inMemory;
   }

@@ -208,20 +208,12 @@ export function resumeCursor(text: string): Cursor {
   );
 }
 
-export interface HeartbeatOptions {
-  readonly clock: Clock;
-  readonly everyMs: number;
-  /** When something was last sent, in milliseconds since the Unix epoch. */
-  readonly lastSentMs: () => number;
-  readonly beat: () => void;
-}
-
-/** Calls `beat` whenever nothing was sent for `everyMs`. A subscriber that does not read has one heartbeat waiting at most. */
+/** Calls `send` when the feed has sent nothing for `everyMs`. A subscriber that does not read has one heartbeat waiting at most. */
 export class Heartbeat implements Disposable {
-  readonly #options: HeartbeatOptions;
+  readonly #options: { feed: ResumableFeed; clock: Clock; everyMs: number; send: () => void };
   #cancel: () => void;
 
-  constructor(options: HeartbeatOptions) {
+  constructor(options: { feed: ResumableFeed; clock: Clock; everyMs: number; send: () => void }) {
     this.#options = options;
     this.#cancel = options.clock.after(options.everyMs, this.#check);
   }
@@ -231,11 +223,13 @@ export class Heartbeat implements Disposable {
   }
 
   readonly #check = (): void => {
-    const { clock, everyMs, lastSentMs, beat } = this.#options;
-    const quietMs = clock.now() - lastSentMs();
+    const { feed, clock, everyMs, send } = this.#options;
+    const quietMs = clock.now() - feed.lastSentMs;
     const isDue = quietMs >= everyMs;
     // The minimum matters when the clock was set back: the wait must not become longer.
     this.#cancel = clock.after(isDue ? everyMs : Math.min(everyMs, everyMs - quietMs), this.#check);
-    if (isDue) beat();
+    if (!isDue) return;
+    feed.beat();
+    send();
   };
 }

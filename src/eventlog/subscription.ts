@@ -72,11 +72,9 @@ export interface SubscriptionOptions {
 
 /** Created by `EventLog.subscribe` and `EventLog.subscribeResumable`. */
 export class Subscription {
+  readonly #options: SubscriptionOptions;
   readonly #connection: SubscriberConnection;
   readonly #feed: Feed;
-  readonly #host: SubscriptionHost;
-  readonly #onClose: ((reason: CloseReason, error?: unknown) => void) | undefined;
-  readonly #onReleased: (() => void) | undefined;
   #writing = false;
   #state: "idle" | "busy" | "closed" = "idle";
   /** It waits in the log's list or in the `WakeScheduler`. */
@@ -88,11 +86,9 @@ export class Subscription {
   #leftBehindAtMs: number | undefined;
 
   constructor(options: SubscriptionOptions) {
+    this.#options = options;
     this.#connection = options.connection;
     this.#feed = options.feed;
-    this.#host = options.host;
-    this.#onClose = options.onClose;
-    this.#onReleased = options.onReleased;
   }
 
   get closed(): boolean {
@@ -131,7 +127,7 @@ export class Subscription {
   list(): void {
     if (this.#isListed) return;
     this.#isListed = true;
-    this.#host.idle(this);
+    this.#options.host.idle(this);
   }
 
   /** Ends it when the peer has been too slow. Returns true while it is busy. The log calls this every few seconds. */
@@ -157,7 +153,7 @@ export class Subscription {
       await this.#pumpAll();
     } catch (error) {
       // The state of this feed is unknown now. Other subscriptions have feeds of their own.
-      this.#host.failed(error);
+      this.#options.host.failed(error);
       this.#close("closed", error);
     }
   }
@@ -173,10 +169,10 @@ export class Subscription {
       } catch (error) {
         this.#writing = false;
         // A write fails because the peer closed the connection, or because this subscription did.
-        return this.closed ? this.#onReleased?.() : this.#close("gone", error);
+        return this.closed ? this.#options.onReleased?.() : this.#close("gone", error);
       }
       this.#writing = false;
-      if (this.closed) return this.#onReleased?.();
+      if (this.closed) return this.#options.onReleased?.();
       this.#progressed = true;
       this.#feed.advance(written);
     }
@@ -196,10 +192,10 @@ export class Subscription {
     // A write that never ends must not keep a part of the log in memory.
     this.#feed.release();
     this.#connection.close();
-    this.#host.closed(this, reason);
+    this.#options.host.closed(this, reason);
     this.#finished?.resolve();
-    this.#onClose?.(reason, error);
-    if (!this.#writing) this.#onReleased?.();
+    this.#options.onClose?.(reason, error);
+    if (!this.#writing) this.#options.onReleased?.();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Database } from "./database.ts";
+import type { StoredTask } from "./task_store.ts";
 
 /** The end of the output of one run of a task, or why none exists. */
 export interface StoredOutput {
@@ -10,10 +11,7 @@ export interface StoredOutput {
   readonly missing?: string;
 }
 
-export interface RunKey {
-  readonly taskId: string;
-  readonly run: number;
-}
+export type RunKey = Pick<StoredTask, "taskId" | "run">;
 
 const INSERT = `
   INSERT OR REPLACE INTO task_outputs (task_id, run, is_cut, missing, size, records)

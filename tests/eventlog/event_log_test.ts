@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
-import { EventLog } from "../../src/eventlog/event_log.ts";
+import type { EventLog } from "../../src/eventlog/event_log.ts";
 import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { JournaledLog } from "../support/daemons/journaled_log.ts";
+import { JournaledLog, memoryLog } from "../support/daemons/journaled_log.ts";
 import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { randomOf } from "../support/random.ts";
@@ -31,20 +31,20 @@ async function appendBytes(log: EventLog, bytes: number, lineBytes = 4_096): Pro
 
 Deno.test("EventLog delivers every line in order to each subscriber, and numbers them", async () => {
   await using pairs = await SocketPairs.open();
-  await using log = new EventLog({ clock: new FakeClock(), lastSeq: 41 });
+  await using log = memoryLog({ clock: new FakeClock() });
   const readers = [await pairs.pair(), await pairs.pair(), await pairs.pair()];
   for (const { server } of readers) log.subscribe({ connection: server });
   const events = [{ type: "session.created" } as const, eventOf("zwei"), eventOf("trois é 🎉")];
-  assertEquals(events.map((event) => log.append(event)), [42, 43, 44]);
+  assertEquals(events.map((event) => log.append(event)), [1, 2, 3]);
   const expected = events.map(lineOf).join("");
   for (const { client } of readers) assertEquals(await readText(client, expected.slice(-20)), expected);
-  assertEquals([log.stats().headSeq, log.stats().oldestSeq, log.stats().eventsPublished], [44, 42, 3]);
+  assertEquals([log.stats().headSeq, log.stats().oldestSeq, log.stats().eventsPublished], [3, 1, 3]);
   assertMatch(log.epoch, /^[0-9a-f]{16}$/);
 });
 
 Deno.test("EventLog.subscribe() starts at the head, also between two appends of one block", async () => {
   await using pairs = await SocketPairs.open();
-  await using log = new EventLog({ clock: new FakeClock() });
+  await using log = memoryLog({ clock: new FakeClock() });
   const { server, client } = await pairs.pair();
   log.append(eventOf("before"));
   log.subscribe({ connection: server });
@@ -89,7 +89,7 @@ Deno.test("EventLog never writes what is not committed, even when a write comple
 
 Deno.test("EventLog resumes partial writes: a reader that starts late gets the same bytes", async () => {
   await using pairs = await SocketPairs.open();
-  await using log = new EventLog({ clock: new FakeClock() });
+  await using log = memoryLog({ clock: new FakeClock() });
   const { server, client } = await pairs.pair();
   const subscription = log.subscribe({ connection: server });
   const expected = await appendBytes(log, 2 * MORE_THAN_A_SOCKET_HOLDS, 3_331);
@@ -102,7 +102,7 @@ Deno.test("EventLog delivers random lines, bursts and reading rhythms byte by by
     await t.step(`seed ${seed}`, async () => {
       const random = randomOf(seed);
       await using pairs = await SocketPairs.open();
-      await using log = new EventLog({
+      await using log = memoryLog({
         clock: new FakeClock(),
         segmentBytes: 8_192,
         retainedBytes: 64 * MIB,
@@ -132,7 +132,7 @@ Deno.test("EventLog delivers random lines, bursts and reading rhythms byte by by
 
 Deno.test("EventLog ends a subscriber that fell behind at the end of a line, and affects no other", async () => {
   await using pairs = await SocketPairs.open();
-  await using log = new EventLog({ clock: new FakeClock() });
+  await using log = memoryLog({ clock: new FakeClock() });
   const slow = await pairs.pair();
   const quick = await pairs.pair();
   const ended: CloseReason[] = [];
@@ -151,7 +151,7 @@ Deno.test("EventLog ends a subscriber that fell behind at the end of a line, and
 
 Deno.test("EventLog keeps 4 MiB in memory, however far behind a subscriber is", async () => {
   await using pairs = await SocketPairs.open();
-  await using log = new EventLog({ clock: new FakeClock() });
+  await using log = memoryLog({ clock: new FakeClock() });
   const { server } = await pairs.pair();
   const subscription = log.subscribe({ connection: server });
   await appendBytes(log, 12 * MIB);
@@ -163,7 +163,7 @@ Deno.test("EventLog keeps 4 MiB in memory, however far behind a subscriber is", 
 Deno.test("EventLog disconnects a subscriber that reads nothing for 30 s, and has a timer only while a subscriber is busy", async () => {
   await using pairs = await SocketPairs.open();
   const clock = new FakeClock();
-  await using log = new EventLog({ clock });
+  await using log = memoryLog({ clock });
   const stalled = await pairs.pair();
   const quick = await pairs.pair();
   const ended: string[] = [];
@@ -187,7 +187,7 @@ Deno.test("EventLog disconnects a subscriber that reads nothing for 30 s, and ha
 
 Deno.test("EventLog gives a subscriber that fell behind 30 s for its last line, even when it reads a byte now and then", async () => {
   const clock = new FakeClock();
-  await using log = new EventLog({ clock });
+  await using log = memoryLog({ clock });
   const ended: CloseReason[] = [];
   let take = Promise.withResolvers<number>();
   const write = (): Promise<number> => take.promise;
@@ -208,7 +208,7 @@ Deno.test("EventLog gives a subscriber that fell behind 30 s for its last line, 
 
 Deno.test("EventLog removes a subscriber that has disconnected at the next write", async () => {
   await using pairs = await SocketPairs.open();
-  await using log = new EventLog({ clock: new FakeClock() });
+  await using log = memoryLog({ clock: new FakeClock() });
   const { server, client } = await pairs.pair();
   const over = Promise.withResolvers<CloseReason>();
   log.subscribe({ connection: server, onClose: over.resolve });
@@ -221,7 +221,7 @@ Deno.test("EventLog removes a subscriber that has disconnected at the next write
 Deno.test("EventLog.close() delivers pending events, is idempotent, and accepts no later subscriber", async () => {
   await using pairs = await SocketPairs.open();
   const clock = new FakeClock();
-  const log = new EventLog({ clock });
+  const log = memoryLog({ clock });
   const { server, client } = await pairs.pair();
   log.subscribe({ connection: server });
   log.append(eventOf("last"));
@@ -237,7 +237,7 @@ Deno.test("EventLog.close() delivers pending events, is idempotent, and accepts 
 
 Deno.test("EventLog.close() disconnects subscribers that have not read everything in time", async () => {
   await using pairs = await SocketPairs.open();
-  const log = new EventLog({ clock: systemClock });
+  const log = memoryLog({ clock: systemClock });
   const { server, client } = await pairs.pair();
   const ended: CloseReason[] = [];
   log.subscribe({ connection: server, onClose: (reason) => ended.push(reason) });

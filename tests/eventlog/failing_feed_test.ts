@@ -1,8 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { EventLog } from "../../src/eventlog/event_log.ts";
 import { silentLogger } from "../../src/platform/logger.ts";
 import { EventFilter } from "../../src/storage/journal/event_filter.ts";
-import { settled } from "../support/daemons/journaled_log.ts";
+import { memoryLog, settled } from "../support/daemons/journaled_log.ts";
 import { StreamTaker } from "../support/daemons/stream_taker.ts";
 import { eventOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -17,7 +16,7 @@ class BrokenFilter extends EventFilter {
 Deno.test("EventLog closes a subscriber whose feed throws, logs the error, and serves the others", async () => {
   const errors: string[] = [];
   const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
-  await using log = new EventLog({ clock: new FakeClock(), logger });
+  await using log = memoryLog({ clock: new FakeClock(), logger });
   const [broken, other] = [new StreamTaker(), new StreamTaker()];
   const closed: unknown[] = [];
   log.subscribeResumable({

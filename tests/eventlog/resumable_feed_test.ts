@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import * as v from "valibot";
-import { EventLog } from "../../src/eventlog/event_log.ts";
+import type { EventLog } from "../../src/eventlog/event_log.ts";
 import { resumeCursor } from "../../src/eventlog/resumable_feed.ts";
 import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
@@ -11,6 +11,7 @@ import {
   containerEvent,
   JournaledLog,
   killedAt,
+  memoryLog,
   settled,
   taskEvent,
 } from "../support/daemons/journaled_log.ts";
@@ -21,7 +22,6 @@ import { readText, SocketPairs } from "../support/socket_pairs.ts";
 import { TempDir } from "../support/temp_dir.ts";
 import { within } from "../support/within.ts";
 
-const EPOCH = "00000000000000aa";
 /** Small enough for a test to fill. */
 const SMALL = { segmentBytes: 4_096, retainedBytes: 16_384 };
 
@@ -39,18 +39,18 @@ async function append(log: EventLog, count: number, bytes = 250): Promise<void> 
 
 Deno.test("a resumable subscriber gets the head of the log, then each event with its number", async () => {
   await using pairs = await SocketPairs.open();
-  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, lastSeq: 7 });
+  await using log = memoryLog({ clock: new FakeClock() });
   log.append(eventOf("before"));
   const { server, client } = await pairs.pair();
   const snapshot = { containers: [{ id: "c" }], sessions: [], tasks: [] };
   log.subscribeResumable({ connection: server, snapshot });
   log.append(eventOf("after"));
   const text = await within(5_000, "the event", readText(client, `${lineOf(eventOf("after")).slice(1)}`));
-  const cursor = `${EPOCH}:8`;
+  const cursor = `${log.epoch}:1`;
   assertEquals(text.split("\n"), [
-    JSON.stringify({ type: "stream.hello", protocol: 1, epoch: EPOCH, cursor, oldest: `${EPOCH}:7` }),
+    JSON.stringify({ type: "stream.hello", protocol: 1, epoch: log.epoch, cursor, oldest: `${log.epoch}:0` }),
     JSON.stringify({ type: "stream.snapshot", ...snapshot, cursor }),
-    `{"seq":9,${JSON.stringify(eventOf("after")).slice(1)}`,
+    `{"seq":2,${JSON.stringify(eventOf("after")).slice(1)}`,
     "",
   ]);
 });
@@ -89,7 +89,7 @@ Deno.test("a resumable subscriber that has stopped reading continues from the jo
 });
 
 Deno.test("events that neither memory nor the journal has are reported as a gap with its exact range", async () => {
-  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, ...SMALL });
+  await using log = memoryLog({ clock: new FakeClock(), ...SMALL });
   const slow = new StreamTaker();
   log.subscribeResumable({ connection: slow });
   await append(log, 10);
@@ -100,7 +100,7 @@ Deno.test("events that neither memory nor the journal has are reported as a gap 
   await settled(20);
   const [, gap, ...more] = slow.records;
   assert(gap?.type === "stream.gap" && more.length === 0);
-  assertEquals([gap.reason, gap.to], ["evicted", `${EPOCH}:${oldestSeq - 1}`]);
+  assertEquals([gap.reason, gap.to], ["evicted", `${log.epoch}:${oldestSeq - 1}`]);
   const from = Number(gap.from.split(":")[1]);
   assertEquals(slow.seqs, [...numbers(1, from), ...numbers(oldestSeq, 510)]);
   // The gap is at the place of the missing events.
@@ -127,7 +127,7 @@ Deno.test("a cursor before the oldest event of the journal is a gap up to that e
 });
 
 Deno.test("a cursor after the head is a gap to the head, and one of an unknown epoch a gap to the oldest event", async () => {
-  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH, lastSeq: 10 });
+  await using log = memoryLog({ clock: new FakeClock() });
   await append(log, 5);
   const resume = async (after: string): Promise<StreamTaker> => {
     const taker = new StreamTaker();
@@ -135,17 +135,17 @@ Deno.test("a cursor after the head is a gap to the head, and one of an unknown e
     await settled();
     return taker;
   };
-  const future = await resume(`${EPOCH}:99`);
+  const future = await resume(`${log.epoch}:99`);
   const foreign = await resume("00000000000000bb:12");
   await append(log, 1);
   assertEquals(future.records.slice(1), [
-    { type: "stream.gap", from: `${EPOCH}:99`, to: `${EPOCH}:15`, reason: "future" },
+    { type: "stream.gap", from: `${log.epoch}:99`, to: `${log.epoch}:5`, reason: "future" },
   ]);
-  assertEquals(future.seqs, [16]);
+  assertEquals(future.seqs, [6]);
   assertEquals(foreign.records.slice(1), [
-    { type: "stream.gap", from: "00000000000000bb:12", to: `${EPOCH}:10`, reason: "epoch" },
+    { type: "stream.gap", from: "00000000000000bb:12", to: `${log.epoch}:0`, reason: "epoch" },
   ]);
-  assertEquals(foreign.seqs, numbers(11, 16));
+  assertEquals(foreign.seqs, numbers(1, 6));
 });
 
 Deno.test("a cursor of an earlier epoch loses only the events that the epochs do not share", async () => {
@@ -225,7 +225,7 @@ Deno.test("filters select by type, task and container, and the cursor advances o
 
 Deno.test("a heartbeat is sent when nothing else was sent for the interval, and only then", async () => {
   const clock = new FakeClock();
-  await using log = new EventLog({ clock, epoch: EPOCH });
+  await using log = memoryLog({ clock });
   const taker = new StreamTaker();
   log.subscribeResumable({ connection: taker, heartbeatMs: 1_000 });
   await settled();
@@ -236,12 +236,12 @@ Deno.test("a heartbeat is sent when nothing else was sent for the interval, and 
     return taker.lines.slice(length).map(({ type, cursor }) => `${type} ${cursor}`);
   };
   assertEquals(await after(999), []);
-  assertEquals(await after(1), [`stream.heartbeat ${EPOCH}:0`]);
+  assertEquals(await after(1), [`stream.heartbeat ${log.epoch}:0`]);
   assertEquals(await after(600), []);
   log.append(eventOf("something"));
   await settled();
   assertEquals(await after(999), []);
-  assertEquals(await after(1), [`stream.heartbeat ${EPOCH}:1`]);
+  assertEquals(await after(1), [`stream.heartbeat ${log.epoch}:1`]);
   // A subscriber that reads nothing has one heartbeat waiting.
   taker.stall();
   await after(1_000);
@@ -276,7 +276,7 @@ Deno.test("a limit ends the stream with a record after that number of events, fr
 });
 
 Deno.test("EventLog.close() sends a resumable subscriber pending events, then the reason of the end", async () => {
-  await using log = new EventLog({ clock: new FakeClock(), epoch: EPOCH });
+  await using log = memoryLog({ clock: new FakeClock() });
   const [idle, busy] = [new StreamTaker(), new StreamTaker()];
   for (const connection of [idle, busy]) log.subscribeResumable({ connection });
   await settled();
@@ -293,7 +293,7 @@ Deno.test("EventLog.close() sends a resumable subscriber pending events, then th
 
 Deno.test("a resumable subscriber that reads nothing for 30 s is disconnected, even at its first line", async () => {
   const clock = new FakeClock();
-  await using log = new EventLog({ clock });
+  await using log = memoryLog({ clock });
   const taker = new StreamTaker();
   taker.stall();
   const ended: CloseReason[] = [];
@@ -334,10 +334,10 @@ Deno.test("a journal that fails changes the epoch of resumable subscribers, and 
 
 Deno.test("every record matches its schema", async () => {
   const clock = new FakeClock();
-  await using log = new EventLog({ clock, epoch: EPOCH });
+  await using log = memoryLog({ clock });
   const taker = new StreamTaker();
   const snapshot = { containers: [], sessions: [], tasks: [] };
-  const after = { epoch: EPOCH, seq: 5 };
+  const after = { epoch: log.epoch, seq: 5 };
   log.subscribeResumable({ connection: taker, snapshot, after, limit: 1, heartbeatMs: 1_000 });
   await settled();
   clock.advance(1_000);

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
-import { EventLog } from "../../src/eventlog/event_log.ts";
+import { memoryLog } from "../support/daemons/journaled_log.ts";
 import { eventOf } from "../support/daemons/wire_events.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 Deno.test("WakeScheduler wakes 128 subscribers in each turn, in order, even when none of their writes completes", async () => {
-  await using log = new EventLog({ clock: new FakeClock() });
+  await using log = memoryLog({ clock: new FakeClock() });
   const started: number[] = [];
   const stalled = Promise.withResolvers<number>();
   for (let n = 0; n < 300; n++) {

@@ -22,13 +22,12 @@ import { IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import {
   type ChunkOptions,
   eventRange,
-  eventsAfter,
-  eventsBefore,
   firstSeqAt,
   insertEvents,
   type JournalLine,
   lastDeletedMs,
   newestBefore,
+  readEvents,
   type StoredEvent,
 } from "./event_rows.ts";
 import {
@@ -171,18 +170,11 @@ export class EventJournal implements RowWriter, Disposable {
   }
 
   /**
-   * The events after `afterSeq`, oldest first: a bounded number, so that a call takes about a millisecond. Empty when no more
-   * events exist (of that task), undefined when the database cannot be read.
+   * Reads events after `afterSeq`, oldest first, or before `beforeSeq`, newest first: a bounded number, so that a call takes
+   * about a millisecond. Empty when no more events exist (of that task), undefined when the database cannot be read.
    */
-  read({ afterSeq, ...options }: ChunkOptions & { readonly afterSeq: number }): StoredEvent[] | undefined {
-    return this.#database.read((each) => eventsAfter(each, { ...options, seq: afterSeq }), undefined);
-  }
-
-  /** The events before `beforeSeq`, newest first, across gaps. Otherwise like {@linkcode EventJournal.read}. */
-  readBack(
-    { beforeSeq, ...options }: ChunkOptions & { readonly beforeSeq: number },
-  ): StoredEvent[] | undefined {
-    return this.#database.read((each) => eventsBefore(each, { ...options, seq: beforeSeq }), undefined);
+  read(options: ChunkOptions): StoredEvent[] | undefined {
+    return this.#database.read((connection) => readEvents(connection, options), undefined);
   }
 
   /** The journal contains the event `seq` and every later one up to {@linkcode JournalStatus.newestSeq}. */

@@ -24,13 +24,13 @@ export interface StoredEvent extends EventFacts {
   readonly line: Uint8Array;
 }
 
-/** How much one call may read. It always reads one event, whatever its size. */
-export interface ChunkOptions {
+/** Which events one call reads, and how many. It always reads one event, whatever its size. */
+export type ChunkOptions = ({ readonly afterSeq: number } | { readonly beforeSeq: number }) & {
   readonly maxRows: number;
   readonly maxBytes: number;
   /** Only the events of this task. */
   readonly taskId?: string | undefined;
-}
+};
 
 /** The greatest `seq`: enough for a million events a second for a century. */
 export const MAX_SEQ = 2 ** 52;
@@ -50,27 +50,22 @@ const INSERT = `INSERT INTO events (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`;
 const AFTER = { where: "seq > :from", order: "ASC", fit: "max", first: "min" };
 const BEFORE = { where: "seq < :from", order: "DESC", fit: "min", first: "max" };
 
-type Direction = typeof AFTER;
-
-/** Finds the end of a chunk. SQLite does not read a blob for its `length`. */
-const endSql = ({ where, order, fit, first }: Direction, task: string): string => `
-  SELECT ${fit}(CASE WHEN total <= :bytes THEN seq END) AS fit, ${first}(seq) AS first FROM (
-    SELECT seq, sum(bytes) OVER (ORDER BY seq ${order}) AS total FROM (
-      SELECT seq, length(line) AS bytes FROM events WHERE ${where} ${task} ORDER BY seq ${order} LIMIT :rows))`;
-
-const chunkSql = ({ order, where }: Direction, task: string): string => `
-  SELECT ${COLUMNS} FROM events WHERE ${where} ${task}
-    AND seq ${order === "ASC" ? "<=" : ">="} :to ORDER BY seq ${order}`;
+/** The statement that finds the end of a chunk, and the one that reads it. SQLite does not read a blob for its `length`. */
+const statements = ({ where, order, fit, first }: typeof AFTER, task = "") => ({
+  end: `
+    SELECT ${fit}(CASE WHEN total <= :bytes THEN seq END) AS fit, ${first}(seq) AS first FROM (
+      SELECT seq, sum(bytes) OVER (ORDER BY seq ${order}) AS total FROM (
+        SELECT seq, length(line) AS bytes FROM events WHERE ${where} ${task} ORDER BY seq ${order} LIMIT :rows))`,
+  chunk: `
+    SELECT ${COLUMNS} FROM events WHERE ${where} ${task}
+      AND seq ${order === "ASC" ? "<=" : ">="} :to ORDER BY seq ${order}`,
+});
 
 const BY_TASK = "AND task_id = :task";
-
-/** Constants, because the connection keeps a prepared statement for each text. */
-const SQL = {
-  after: { end: endSql(AFTER, ""), chunk: chunkSql(AFTER, "") },
-  before: { end: endSql(BEFORE, ""), chunk: chunkSql(BEFORE, "") },
-  taskAfter: { end: endSql(AFTER, BY_TASK), chunk: chunkSql(AFTER, BY_TASK) },
-  taskBefore: { end: endSql(BEFORE, BY_TASK), chunk: chunkSql(BEFORE, BY_TASK) },
-} as const;
+const ALL_AFTER = statements(AFTER);
+const ALL_BEFORE = statements(BEFORE);
+const TASK_AFTER = statements(AFTER, BY_TASK);
+const TASK_BEFORE = statements(BEFORE, BY_TASK);
 
 /** Selects the oldest rows, but never the newest of all. */
 const OLDEST = `time_ms < :before AND seq < (SELECT max(seq) FROM events)
@@ -87,20 +82,18 @@ export function insertEvents(
   }
 }
 
-/** The next events after `seq`, oldest first. @throws {DamageError} */
-export function eventsAfter(
-  connection: SqliteConnection,
-  options: ChunkOptions & { readonly seq: number },
-): StoredEvent[] {
-  return chunk(connection, options.taskId === undefined ? SQL.after : SQL.taskAfter, options);
-}
-
-/** The last events before `seq`, newest first. @throws {DamageError} */
-export function eventsBefore(
-  connection: SqliteConnection,
-  options: ChunkOptions & { readonly seq: number },
-): StoredEvent[] {
-  return chunk(connection, options.taskId === undefined ? SQL.before : SQL.taskBefore, options);
+/** The next events after a `seq`, oldest first, or the last ones before it, newest first. @throws {DamageError} */
+export function readEvents(connection: SqliteConnection, options: ChunkOptions): StoredEvent[] {
+  const { maxRows, maxBytes, taskId } = options;
+  const task = taskId === undefined ? {} : { task: taskId };
+  const isAfter = "afterSeq" in options;
+  const from = isAfter ? options.afterSeq : options.beforeSeq;
+  const [all, ofTask] = isAfter ? [ALL_AFTER, TASK_AFTER] : [ALL_BEFORE, TASK_BEFORE];
+  const sql = taskId === undefined ? all : ofTask;
+  const [end] = connection.rows(sql.end, { from, rows: maxRows, bytes: maxBytes, ...task });
+  const to = end?.fit ?? end?.first ?? null;
+  if (to === null) return [];
+  return connection.rows(sql.chunk, { from, to, ...task }).map(readEvent);
 }
 
 /** The `seq` of the oldest and of the newest row; undefined when the table is empty. @throws {DamageError} */
@@ -163,18 +156,6 @@ export function deleteOldest(
 export function lastDeletedMs(connection: SqliteConnection): number | undefined {
   const [row] = connection.rows("SELECT value FROM meta WHERE key = 'deleted_ms'");
   return row === undefined ? undefined : timeOf(Number(row.value));
-}
-
-function chunk(
-  connection: SqliteConnection,
-  sql: { readonly end: string; readonly chunk: string },
-  { seq, maxRows, maxBytes, taskId }: ChunkOptions & { readonly seq: number },
-): StoredEvent[] {
-  const task = taskId === undefined ? {} : { task: taskId };
-  const [end] = connection.rows(sql.end, { from: seq, rows: maxRows, bytes: maxBytes, ...task });
-  const to = end?.fit ?? end?.first ?? null;
-  if (to === null) return [];
-  return connection.rows(sql.chunk, { from: seq, to, ...task }).map(readEvent);
 }
 
 /** @throws {DamageError} for a row that apex cannot have written: readers rely on the types and on the format of the line */

@@ -84,7 +84,7 @@ async function oldestOfNewest(
   let oldest: number | undefined;
   for (let left = limit; left > 0;) {
     abort?.throwIfAborted();
-    const events = readable(journal.readBack({ beforeSeq, ...CHUNK, taskId: filter?.taskId }));
+    const events = readable(journal.read({ beforeSeq, ...CHUNK, taskId: filter?.taskId }));
     if (events.length === 0) break;
     for (const { seq } of events.filter((event) => filter === undefined || filter.matches(event))) {
       if (seq < firstSeq || left === 0) return oldest;

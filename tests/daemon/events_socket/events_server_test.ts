@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertGreater, assertStringIncludes, fail } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { EventsServer } from "../../../src/daemon/events_socket/events_server.ts";
-import { EventLog } from "../../../src/eventlog/event_log.ts";
 import { type Clock, systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { closeQuietly } from "../../../src/platform/unix_socket.ts";
+import { memoryLog } from "../../support/daemons/journaled_log.ts";
 import { eventOf, lineOf } from "../../support/daemons/wire_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { readText } from "../../support/socket_pairs.ts";
@@ -12,7 +12,7 @@ import { readText } from "../../support/socket_pairs.ts";
 /** A server on a socket of its own, and the clients of one test. */
 class Fixture implements AsyncDisposable {
   readonly path: string;
-  readonly log = new EventLog({ clock: systemClock });
+  readonly log = memoryLog({ clock: systemClock });
   readonly server: EventsServer;
   readonly warnings: string[] = [];
   readonly #dir: string;

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { LineConnection } from "../../../src/daemon/operations/event_requests.ts";
-import { EventLog } from "../../../src/eventlog/event_log.ts";
+import type { EventLog } from "../../../src/eventlog/event_log.ts";
 import type { CloseReason } from "../../../src/eventlog/subscription.ts";
+import { memoryLog } from "../../support/daemons/journaled_log.ts";
 import { RecordingChannel } from "../../support/daemons/recording_channel.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { within } from "../../support/within.ts";
@@ -17,7 +18,7 @@ interface Subscribed extends AsyncDisposable {
 
 function subscribe(): Subscribed {
   const clock = new FakeClock();
-  const log = new EventLog({ clock });
+  const log = memoryLog({ clock });
   const channel = new RecordingChannel();
   const connection = new LineConnection();
   const { promise: closed, resolve } = Promise.withResolvers<CloseReason>();

@@ -5,13 +5,13 @@ import { openStream } from "../../../src/client/control_stream.ts";
 import { ControlServer } from "../../../src/daemon/control_socket/control_server.ts";
 import { publishSessions } from "../../../src/daemon/events_socket/publish.ts";
 import { type SessionRequest, SessionRequests } from "../../../src/daemon/operations/session_requests.ts";
-import { EventLog } from "../../../src/eventlog/event_log.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { encodeFrame, type Frame, frameJson } from "../../../src/protocol/frames.ts";
 import { SessionPool } from "../../../src/sessions/session_pool.ts";
 import { openStorage } from "../../../src/storage/storage.ts";
+import { memoryLog } from "../../support/daemons/journaled_log.ts";
 import { FakeContainers } from "../../support/sessions/fake_containers.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { within } from "../../support/within.ts";
@@ -35,7 +35,7 @@ class Daemon implements AsyncDisposable {
     const clock = systemClock;
     const logger = silentLogger;
     const storage = parts.use(openStorage({ path: ":memory:", clock, logger }));
-    const log = parts.use(new EventLog({ clock }));
+    const log = parts.use(memoryLog({ clock }));
     this.pool = new SessionPool({
       containers: this.engine.asContainers(),
       terminals: this.engine.terminals,

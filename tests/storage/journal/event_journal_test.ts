@@ -216,7 +216,7 @@ Deno.test("EventJournal.read() returns a bounded number of rows and bytes, at le
   assertEquals(read(0, { taskId: "t0" }), [3, 6, 9]);
   assertEquals(read(3, { taskId: "t0", maxRows: 1 }), [6]);
   assertEquals([read(9, {}), read(0, { taskId: "none" })], [[], []]);
-  const back = journal.readBack({ beforeSeq: 8, maxRows: 3, maxBytes: 1e6 })?.map(({ seq }) => seq);
+  const back = journal.read({ beforeSeq: 8, maxRows: 3, maxBytes: 1e6 })?.map(({ seq }) => seq);
   assertEquals(back, [7, 6, 5]);
 });
 

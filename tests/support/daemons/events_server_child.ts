@@ -5,8 +5,8 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { EventsServer } from "../../../src/daemon/events_socket/events_server.ts";
-import { EventLog } from "../../../src/eventlog/event_log.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
+import { memoryLog } from "./journaled_log.ts";
 import { eventOf } from "./wire_events.ts";
 
 // As the daemon does, before anything listens: the first signal listener and the first stack of a process need
@@ -20,7 +20,7 @@ const stdout = Deno.stdout.writable.getWriter();
 const say = (text: string): Promise<void> => stdout.write(encoder.encode(`${text}\n`));
 
 const listener = Deno.listen({ transport: "unix", path: Deno.args[0]! });
-await using log = new EventLog({ clock: systemClock });
+await using log = memoryLog({ clock: systemClock });
 await using server = new EventsServer({
   listener,
   log,

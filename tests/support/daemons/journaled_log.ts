@@ -5,6 +5,7 @@ import { silentLogger } from "../../../src/platform/logger.ts";
 import type { WireEvent } from "../../../src/protocol/wire_event.ts";
 import type { EventJournal, JournalOptions } from "../../../src/storage/journal/event_journal.ts";
 import { history, type HistoryOptions, isEvent } from "../../../src/storage/journal/history.ts";
+import { IN_MEMORY } from "../../../src/storage/sqlite_connection.ts";
 import { openStorage, type Storage } from "../../../src/storage/storage.ts";
 import { FakeClock } from "../fake_clock.ts";
 
@@ -40,6 +41,12 @@ export class JournaledLog implements AsyncDisposable {
     await this.log.close(0);
     this.storage[Symbol.dispose]();
   }
+}
+
+/** An event log without events on disk, as with `--no-journal`. */
+export function memoryLog(options: Omit<EventLogOptions, "journal">): EventLog {
+  const storage = openStorage({ path: IN_MEMORY, logger: silentLogger, ...options });
+  return new EventLog({ journal: storage.openJournal(), ...options });
 }
 
 /** Another process in the middle of a write: every other write is refused. */
