@@ -95,10 +95,7 @@ export class ContainerManager implements AsyncDisposable {
       client,
       targets,
       emitter: this.#emitter,
-      expectRemoval: (id, forced) => ownActions.expectRemoval(id, forced),
-      // For an unknown container, no change would end the note.
-      expectKill: (id, signal) =>
-        registry.get(id) === undefined ? () => {} : ownActions.expectKill(id, signal),
+      ownActions,
       clock,
       logger,
     });

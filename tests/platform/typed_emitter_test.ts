@@ -36,6 +36,17 @@ Deno.test("TypedEmitter.off() removes what on() and once() added, and counts to 
   assertEquals([calls, emitter.listenerCount()], [0, 0]);
 });
 
+Deno.test("TypedEmitter.on() returns a function that removes the listener", () => {
+  const emitter = new TypedEmitter<Events>(() => {});
+  const seen: number[] = [];
+  const remove = emitter.on("tick", (value) => seen.push(value));
+  emitter.emit("tick", 1);
+  remove();
+  remove();
+  emitter.emit("tick", 2);
+  assertEquals([seen, emitter.listenerCount()], [[1], 0]);
+});
+
 Deno.test("TypedEmitter.once() calls once", () => {
   const emitter = new TypedEmitter<Events>(() => {});
   const seen: number[] = [];

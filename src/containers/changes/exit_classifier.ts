@@ -34,7 +34,7 @@ import type { RunFacts } from "./inspect_facts.ts";
 export const HOLD_MS = 2_000;
 
 /** The same, once the container is removed: `stop` came up to 19 ms after that. */
-export const HOLD_AFTER_REMOVE_MS = 1_000;
+const HOLD_AFTER_REMOVE_MS = 1_000;
 
 /** Changes that may wait behind an inspect or a held verdict. One more, and the verdict is given with what is known. */
 const MAX_WAITING = 256;

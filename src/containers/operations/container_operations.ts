@@ -14,6 +14,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import type { ContainerOperation, ManagerEvents } from "../changes/container_events.ts";
+import type { OwnActions } from "../changes/own_actions.ts";
 import type {
   ContainerSpec,
   CreatedContainer,
@@ -48,10 +49,8 @@ export interface ContainerOperationsOptions {
   readonly client: EngineClient;
   readonly targets: ContainerTargets;
   readonly emitter: TypedEmitter<ManagerEvents>;
-  /** Notes that apex removes that container. The returned function withdraws the note. */
-  readonly expectRemoval: (id: string, forced: boolean) => () => void;
-  /** Notes that apex sends that container a Unix signal, in any spelling. The returned function withdraws the note. */
-  readonly expectKill: (id: string, signal: string) => () => void;
+  /** Notified before each kill and removal. */
+  readonly ownActions: OwnActions;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -124,7 +123,9 @@ export class ContainerOperations {
 
   async kill(target: string, { signal, isPublished }: KillOptions = {}): Promise<void> {
     await this.#attempt({ operation: "kill", on: target, isPublished }, async (id) => {
-      const withdraw = this.#options.expectKill(id, signal ?? "SIGKILL");
+      const { ownActions, targets } = this.#options;
+      // For an unknown container, no change would end the note.
+      const withdraw = targets.exists(id) ? ownActions.expectKill(id, signal ?? "SIGKILL") : () => {};
       try {
         await this.#send("POST", `/containers/${encodeURIComponent(id)}/kill`, { query: { signal } });
       } catch (error) {
@@ -149,8 +150,9 @@ export class ContainerOperations {
   async remove(target: string, options: RemoveOptions = {}): Promise<void> {
     const { force = false, volumes = false, isPublished } = options;
     await this.#attempt({ operation: "remove", on: target, isPublished }, async (id) => {
-      const withdraw = this.#options.expectRemoval(id, force);
-      const existed = this.#options.targets.exists(id);
+      const { ownActions, targets } = this.#options;
+      const withdraw = ownActions.expectRemoval(id, force);
+      const existed = targets.exists(id);
       try {
         await this.#send("DELETE", `/containers/${encodeURIComponent(id)}`, { query: { force, v: volumes } });
       } catch (error) {
