@@ -1,4 +1,4 @@
-/** How a daemon is started in the background, ended, and replaced; and what a client makes of one on another engine. */
+/** Starting a daemon in the background, stopping and replacing it; and clients that name another engine than the daemon has. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/control_exchange.ts";
 import { isListenedOn } from "../../src/platform/unix_socket.ts";
@@ -8,7 +8,7 @@ import { dockerAvailable, startDocker } from "../support/engines/docker_engine.t
 
 const TASK = ["--image", "busybox:local", "--network", "none"];
 
-Deno.test("apex daemon -d starts a daemon in the background and describes it; a second one is an error", async () => {
+Deno.test("apex daemon -d starts a daemon in the background and prints its status; a second one is an error", async () => {
   await using home = await ApexHome.create();
   const started = await home.apex(["daemon", "-d", "--engine", "embedded"]);
   const { pid } = await request(home.controlSocket, "status", {});
@@ -25,7 +25,7 @@ Deno.test("apex daemon -d starts a daemon in the background and describes it; a 
   assertStringIncludes(again.stderr, `apex: a daemon is already running (pid ${pid}, `);
 });
 
-Deno.test("apex stop ends the daemon and returns when nothing is left of it; without one it ends with 3", async () => {
+Deno.test("apex stop returns when the daemon has ended, and exits with 3 when none runs", async () => {
   await using home = await ApexHome.create();
   await home.apex(["daemon", "-d", "--engine", "embedded"]);
   const { pid } = await request(home.controlSocket, "status", {});
@@ -41,13 +41,13 @@ Deno.test("apex stop ends the daemon and returns when nothing is left of it; wit
   assertMatch(again.stderr, /^apex: cannot stop the daemon: none is running at .*\n$/);
 });
 
-Deno.test("apex stop ends a daemon in the foreground, cleanly, and one whose clients are connected", async () => {
+Deno.test("apex stop ends a daemon in the foreground cleanly, even with connected clients", async () => {
   await using home = await ApexHome.create();
   await using daemon = await home.startDaemon();
   await using events = home.spawn(["events"]);
   await eventually(
     async () => (await request(home.controlSocket, "status", {})).subscribers === 1,
-    "it follows",
+    "the client has subscribed",
   );
   assertEquals((await home.apex(["stop"])).code, 0);
   assertEquals([(await daemon.finished()).code, (await events.finished()).code], [0, 0]);
@@ -60,7 +60,7 @@ Deno.test("apex restart keeps engine, options, tasks, sessions and consumers", a
   await using events = home.spawn(["events", "--reconnect", "--type", "task.*"]);
   await eventually(
     async () => (await request(home.controlSocket, "status", {})).subscribers === 1,
-    "it follows",
+    "the client has subscribed",
   );
   const go = `${home.dir}/go`;
   await home.apex([
@@ -101,14 +101,14 @@ Deno.test("apex restart keeps engine, options, tasks, sessions and consumers", a
   await Deno.writeTextFile(go, "");
   assertEquals((await home.apex(["wait", "t"])).code, 9);
   const types = () => events.stdoutSoFar.trim().split("\n").map((line) => JSON.parse(line).type);
-  await eventually(() => events.stdoutSoFar.includes("task.failed"), "the consumer has the end");
+  await eventually(() => events.stdoutSoFar.includes("task.failed"), "the consumer has received the end");
   assertEquals(types(), ["task.created", "task.started", "task.failed"]);
   assertEquals((await home.apex(["kill", "dev"])).code, 0);
 });
 
-Deno.test("apex restart follows the engine that the old daemon found by DOCKER_HOST, unless told otherwise", async () => {
+Deno.test("apex restart keeps the engine that the old daemon found with DOCKER_HOST, unless --engine is given", async () => {
   await using home = await ApexHome.create();
-  await using _embedded = await home.startDaemon(); // for its engine
+  await using _embedded = await home.startDaemon(); // it starts the engine
   await home.apex(["stop"]);
   const DOCKER_HOST = `unix://${home.engineSocket}`;
   assertEquals((await home.apex(["daemon", "-d"], { env: { DOCKER_HOST } })).code, 0);
@@ -119,7 +119,7 @@ Deno.test("apex restart follows the engine that the old daemon found by DOCKER_H
   assertEquals((await request(home.controlSocket, "status", {})).engine.source, "--engine");
 });
 
-Deno.test("apex restart starts a daemon where none runs, and says so", async () => {
+Deno.test("apex restart starts a daemon and reports that none was running", async () => {
   await using home = await ApexHome.create();
   const { code, stdout, stderr } = await home.apex(["restart", "--engine", "embedded"]);
   assertEquals(code, 0);
@@ -127,7 +127,7 @@ Deno.test("apex restart starts a daemon where none runs, and says so", async () 
   assertMatch(stderr, /^apex: no daemon was running at /);
 });
 
-Deno.test("a daemon that a client started and that reaches no engine ends, and the client says all of it", async () => {
+Deno.test("a daemon that a client has started ends if it reaches no engine, and the client reports why", async () => {
   await using home = await ApexHome.create();
   const env = { DOCKER_HOST: "unix:///no/such.sock" };
   for (
@@ -148,7 +148,7 @@ Deno.test("a daemon that a client started and that reaches no engine ends, and t
   assertEquals((await home.apex(["status"])).code, 3);
 });
 
-Deno.test("a verb that fails for want of an engine names the daemon, what named its engine, and the remedy", async () => {
+Deno.test("a verb that fails without an engine names the daemon, the source of its engine, and the remedy", async () => {
   await using home = await ApexHome.create();
   await using daemon = await home.startDaemon(["--engine", "unix:///no/such.sock"], { engineIsThere: false });
   for (const [args, status] of [[["ps"], 1], [["run", "--", "true"], 125], [["list"], 1]] as const) {
@@ -163,7 +163,7 @@ Deno.test("a verb that fails for want of an engine names the daemon, what named 
   }
 });
 
-Deno.test("a task or session is not created while the engine is gone, and the daemon that lost it is named", async () => {
+Deno.test("no task or session is created while the engine is disconnected, and the error names the daemon", async () => {
   await using home = await ApexHome.create();
   await using daemon = await home.startDaemon();
   await home.endEngine();
@@ -183,7 +183,7 @@ Deno.test("a task or session is not created while the engine is gone, and the da
   assertEquals(JSON.parse((await home.apex(["tasks", "--all", "--json"])).stdout), []);
 });
 
-Deno.test("nothing is run on another engine than the one that is named", async () => {
+Deno.test("no verb runs anything on another engine than the one that is named", async () => {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon();
   const ran = `${home.dir}/ran`;
@@ -209,7 +209,8 @@ Deno.test("nothing is run on another engine than the one that is named", async (
 });
 
 Deno.test({
-  name: "a daemon on a real Docker serves those who name it by kind, by its socket and by a link to that",
+  name:
+    "a daemon on Docker serves clients that name the engine by kind, by socket, or by a link to the socket",
   ignore: !await dockerAvailable(),
   async fn() {
     await using docker = await startDocker();

@@ -3,7 +3,7 @@ import { request } from "../../src/client/control_exchange.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 
-Deno.test("a container's life reaches a subscriber line by line, with the task it belongs to", async () => {
+Deno.test("a subscriber receives all changes of a container line by line, with its task id", async () => {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon();
   using engine = new ContainerDriver(home.engineSocket);
@@ -26,7 +26,7 @@ Deno.test("a container's life reaches a subscriber line by line, with the task i
 });
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-  Deno.test(`the daemon unlinks both sockets, ends subscribers cleanly and exits 0 on ${signal}`, async () => {
+  Deno.test(`the daemon unlinks both sockets, ends subscribers cleanly, and exits with 0 on ${signal}`, async () => {
     await using home = await ApexHome.create();
     await using daemon = await home.startDaemon();
     await using events = await startEvents(home);
@@ -39,12 +39,12 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
   });
 }
 
-Deno.test("the daemon exits at once on a second signal, though a subscriber still has something to take", async () => {
+Deno.test("the daemon exits at once on a second signal, even if a subscriber has unread events", async () => {
   await using home = await ApexHome.create();
   await using daemon = await home.startDaemon();
   using engine = new ContainerDriver(home.engineSocket);
   using _stalled = await Deno.connect({ transport: "unix", path: home.eventsSocket });
-  // More than the socket's buffers hold, so that the daemon has to wait for the stalled one.
+  // More than the socket's buffers hold, so that the daemon has to wait for the stalled subscriber.
   const labels = { text: "x".repeat(60_000) };
   for (let i = 0; i < 12; i++) await engine.remove(await engine.create({ name: `c${i}`, Labels: labels }));
   await eventually(
@@ -57,11 +57,11 @@ Deno.test("the daemon exits at once on a second signal, though a subscriber stil
   assertEquals((await daemon.finished()).code, 128 + 15);
 });
 
-Deno.test("a daemon takes over from one that was killed, and its engine has lived on", async () => {
+Deno.test("a daemon takes over from one that was killed, while the engine keeps running", async () => {
   await using home = await ApexHome.create();
   await using killed = await home.startDaemon();
   using engine = new ContainerDriver(home.engineSocket);
-  const id = await engine.create({ name: "lives-on", Cmd: ["sleep", "600"] });
+  const id = await engine.create({ name: "survivor", Cmd: ["sleep", "600"] });
   await engine.start(id);
   await using events = await startEvents(home);
 
@@ -74,13 +74,13 @@ Deno.test("a daemon takes over from one that was killed, and its engine has live
   await using _daemon = await home.startDaemon();
   using reader = await EventsReader.connect(home.eventsSocket);
   const { containers } = await request(home.controlSocket, "containers.list", {});
-  assertEquals(containers.map(({ name, state }) => [name, state]), [["lives-on", "running"]]);
+  assertEquals(containers.map(({ name, state }) => [name, state]), [["survivor", "running"]]);
   await engine.kill(id);
   const seen = await reader.until((event) => event.type === "container.died");
   assertEquals(seen.at(-1)!.signal, "SIGKILL");
 });
 
-Deno.test("of many daemons started at once exactly one lives, and the others say who", async () => {
+Deno.test("of many daemons started at once exactly one keeps running, and the others name it", async () => {
   const starts = 50;
   await using home = await ApexHome.create();
   await using processes = new AsyncDisposableStack();
@@ -101,7 +101,7 @@ Deno.test("of many daemons started at once exactly one lives, and the others say
   using _conn = await Deno.connect({ transport: "unix", path: home.eventsSocket });
 });
 
-Deno.test("one state directory has one daemon, whatever its sockets", async () => {
+Deno.test("a state directory has only one daemon, whatever its sockets", async () => {
   await using home = await ApexHome.create();
   await using daemon = await home.startDaemon(["--engine", "unix:///nowhere.sock"], { engineIsThere: false });
   await Deno.mkdir(`${home.dir}/other`, { mode: 0o700 });
@@ -110,7 +110,7 @@ Deno.test("one state directory has one daemon, whatever its sockets", async () =
   assertStringIncludes(stderr, `pid ${daemon.pid}, socket ${home.controlSocket}`);
 });
 
-Deno.test("a client that closes its end of writing still gets events, and what it wrote is discarded", async () => {
+Deno.test("a client that closes its writing end still receives events, and its input is discarded", async () => {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon();
   using engine = new ContainerDriver(home.engineSocket);
@@ -123,7 +123,7 @@ Deno.test("a client that closes its end of writing still gets events, and what i
   await reader.until((event) => event.containerName === "seen");
 });
 
-Deno.test("the daemon recovers from running out of descriptors, and nobody who is served loses anything", async () => {
+Deno.test("the daemon recovers when it runs out of descriptors, and connected subscribers lose no event", async () => {
   await using home = await ApexHome.create();
   const wrap = ["/bin/sh", "-c", 'ulimit -n 96; exec "$0" "$@"'];
   await using daemon = await home.startDaemon(["--engine", "embedded"], { wrap });
@@ -145,7 +145,7 @@ Deno.test("the daemon recovers from running out of descriptors, and nobody who i
   assertEquals((await request(home.controlSocket, "status", {})).pid, daemon.pid);
 });
 
-Deno.test("the daemon keeps trying an engine that is not there, and says so in status and on the stream", async () => {
+Deno.test("the daemon keeps trying to connect to its engine, and reports its state in status and on the stream", async () => {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/late.sock`], {
     engineIsThere: false,
@@ -161,7 +161,7 @@ Deno.test("the daemon keeps trying an engine that is not there, and says so in s
   assertEquals(events.map(({ type, engine }) => [type, engine]), [["engine.connected", "embedded"]]);
 });
 
-/** `apex events`, known to be registered. */
+/** Starts `apex events`, and waits until the daemon has registered it. */
 async function startEvents(home: ApexHome): Promise<ApexProcess> {
   const before = (await request(home.controlSocket, "status", {})).subscribers;
   const events = home.spawn(["events"]);

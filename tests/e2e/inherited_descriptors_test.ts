@@ -1,11 +1,11 @@
-/** What a client's own caller has open is not passed on to the processes that the client leaves behind. */
+/** The daemon and the engine that a client starts inherit no file descriptors from the client. */
 import { assert, assertEquals } from "@std/assert";
 import { request } from "../../src/client/control_exchange.ts";
 import { readLockHolder } from "../../src/embedded_engine/engine_lock.ts";
 import { ApexHome, hasEnded } from "../support/daemons/apex_process.ts";
 import { within } from "../support/within.ts";
 
-/** Runs a task with descriptors open that the client inherits; it starts a daemon, which starts the embedded engine. */
+/** Runs a task with inherited descriptors; the client starts a daemon, which starts the embedded engine. */
 async function runWith(home: ApexHome, opening: string): Promise<void> {
   await using client = home.spawn(["run", "--engine", "embedded", "--network", "none", "--", "true"], {
     wrap: ["bash", "-c", `${opening}; exec "$@"`, "bash"],
@@ -19,7 +19,7 @@ async function runWith(home: ApexHome, opening: string): Promise<void> {
 }
 
 for (const fd of [3, 9, 57, 200]) {
-  Deno.test(`a daemon and an engine that a client started do not hold its pipe at descriptor ${fd}`, async () => {
+  Deno.test(`a daemon and an engine started by a client do not keep its pipe at descriptor ${fd} open`, async () => {
     await using home = await ApexHome.create();
     const pipe = `${home.dir}/pipe`;
     assert((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
@@ -29,7 +29,7 @@ for (const fd of [3, 9, 57, 200]) {
     assertEquals(new TextDecoder().decode(stdout), "inherited\n");
   });
 
-  Deno.test(`a daemon and an engine that a client started do not hold its lock at descriptor ${fd}`, async () => {
+  Deno.test(`a daemon and an engine started by a client do not keep its lock at descriptor ${fd}`, async () => {
     await using home = await ApexHome.create();
     const lock = `${home.dir}/lock`;
     await runWith(home, `exec ${fd}>'${lock}'; flock -n ${fd}`);

@@ -1,6 +1,6 @@
 /**
- * The daemon is killed at random moments while clients run tasks: each prints every byte of its task's output once, on the
- * stream on which it was written, and ends with its task's exit status.
+ * The daemon is killed at random moments while clients run tasks. Each client prints every byte of its task's output once, on
+ * the right stream, and exits with the task's status.
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
@@ -20,20 +20,20 @@ import { within } from "../support/within.ts";
 
 const ROUNDS: Readonly<Record<string, number>> = { "the embedded engine": 50, "dockerd": 5 };
 
-/** From the start of the clients on; their tasks write for about half of it. */
+/** The latest moment of a kill after the start of the clients; their tasks write for about half of this time. */
 const KILLED_WITHIN_MS = 800;
 const TASKS_A_ROUND = 2;
 const LINES = 400;
 const FOLLOWED_EXIT_CODE = 9;
 
-/** What a client printed, and its exit status. */
+/** The output of a client, and its exit status. */
 interface Ended {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Directories in which daemons follow one engine, one after another. */
+/** The directories of several consecutive daemons on one engine. */
 class Rig {
   readonly home: ApexHome;
   readonly #socketPath: string;
@@ -88,7 +88,7 @@ class Rig {
         const status = await within(60_000, what, verb(context));
         return { status, stdout: stdout.text, stderr: stderr.text };
       } catch (error) {
-        // It was begun between two daemons, of which it is not told to start one.
+        // The client was started between two daemons, and may not start one itself.
         if (!hasNoDaemon(error) || stderr.text !== "") throw error;
         await delay(20);
       }
@@ -101,7 +101,7 @@ function hasNoDaemon(error: unknown): boolean {
   return reason instanceof ApexError && reason.code === "no_daemon";
 }
 
-/** Writes lines to both streams, now fast and now slowly, and exits with that code. */
+/** Writes lines to both streams at varying speed, and exits with this code. */
 function script(id: string, exitCode: number): string {
   return `i=0; while [ $i -lt ${LINES} ]; do echo ${id} out $i; echo ${id} err $i >&2; i=$((i+1)); ` +
     `[ $((i % 50)) = 0 ] && sleep 0.04; done; exit ${exitCode}`;
@@ -111,19 +111,19 @@ function lines(id: string, stream: string): string {
   return Array.from({ length: LINES }, (_, i) => `${id} ${stream} ${i}\n`).join("");
 }
 
-/** Without what apex itself said. */
+/** Standard error without the messages of apex. */
 function ofTask(stderr: string): string {
   return stderr.replaceAll(/^apex: .*\n/gm, "");
 }
 
 interface Checked {
   readonly id: string;
-  /** For the message of a failure. */
+  /** For messages of failed assertions. */
   readonly what: string;
 }
 
-/** `apex run` has every byte of its task, and its status. */
-async function runs(
+/** Checks that `apex run` prints every byte of its task, and returns its status. */
+async function checkRun(
   rig: Rig,
   { id, exitCode, what }: Checked & { readonly exitCode: number },
 ): Promise<void> {
@@ -135,8 +135,8 @@ async function runs(
   assertEquals(stderr.includes("missing"), false, where);
 }
 
-/** `apex logs -f` has every byte of a task from its beginning on, whatever that was; `apex wait` has its status. */
-async function isFollowed(rig: Rig, { id, what }: Checked): Promise<void> {
+/** Checks that `apex logs -f` prints every byte of a task from its start, and `apex wait` returns its status. */
+async function checkFollowed(rig: Rig, { id, what }: Checked): Promise<void> {
   assertEquals((await rig.run(id, script(id, FOLLOWED_EXIT_CODE), { detach: true })).stdout, `${id}\n`, what);
   const check = async (flags: LogsFlags): Promise<void> => {
     const { stdout, stderr } = await rig.logs(id, flags);
@@ -160,7 +160,7 @@ for (const { name, ignore, start } of TEST_ENGINES) {
   const rounds = ROUNDS[name]!;
   Deno.test({
     name:
-      `apex run, logs -f and wait outlive ${rounds} kills of the daemon on ${name} without a lost or repeated byte`,
+      `apex run, logs -f and wait survive ${rounds} kills of the daemon on ${name} without losing or repeating a byte`,
     ignore,
     fn: async () => {
       await using dir = await TempDir.make();
@@ -176,11 +176,11 @@ for (const { name, ignore, start } of TEST_ENGINES) {
         const clients = [
           ...Array.from(
             { length: TASKS_A_ROUND },
-            (_, n) => runs(rig, { id: `r${round}t${n}`, exitCode: n + 3, what }),
+            (_, n) => checkRun(rig, { id: `r${round}t${n}`, exitCode: n + 3, what }),
           ),
-          isFollowed(rig, { id: `r${round}f`, what }),
+          checkFollowed(rig, { id: `r${round}f`, what }),
         ];
-        // Looked at below: until then nobody may miss a rejection.
+        // Awaited below; until then a rejection must not count as unhandled.
         for (const each of clients) each.catch(() => {});
         await delay(killedAfterMs);
         await rig.endDaemon("SIGKILL");
@@ -190,14 +190,14 @@ for (const { name, ignore, start } of TEST_ENGINES) {
       await eventually(
         async () => (await driver.client.listContainers()).length === 0,
         "the containers of all tasks are removed",
-        // Killed right after the last frame, a daemon may not have noted that its client has everything.
+        // A daemon that was killed right after the last frame may keep a container for a while.
         { limitMs: 45_000 },
       );
     },
   });
 }
 
-Deno.test("apex run starts another daemon, on the same engine, when its own was ended and none comes", async () => {
+Deno.test("apex run starts another daemon on the same engine when it has lost its own and no other one comes", async () => {
   await using home = await ApexHome.create();
   await home.startDaemon(["--engine", "embedded"]);
   const pid = async (): Promise<number | undefined> => {
@@ -206,7 +206,7 @@ Deno.test("apex run starts another daemon, on the same engine, when its own was 
   };
   const before = await pid();
   const command = `echo one; until [ -e ${home.dir}/go ]; do sleep 0.02; done; echo two; exit 9`;
-  // It names no engine itself: by default it would look for Docker.
+  // Without --engine, a new daemon would look for Docker.
   await using running = home.spawn(["run", "--task", "t1", "--", "sh", "-c", command]);
   await eventually(() => running.stdoutSoFar === "one\n", "the task runs");
   Deno.kill(before!, "SIGTERM");

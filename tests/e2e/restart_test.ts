@@ -1,6 +1,6 @@
 /**
- * The daemon is killed, and ended, again and again while containers start, exit and are removed: over all its lives
- * together each change is told once, in order, with its exit code. What was told is what the journal holds.
+ * The daemon is killed and restarted repeatedly while containers start, exit and are removed. Over all its runs together,
+ * each change is published once, in order, with its exit code. The published events are read from the journal.
  */
 import { assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
@@ -11,13 +11,13 @@ import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { TEST_ENGINES } from "../support/engines/test_engines.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-/** In turns: the end of the first daemon, the second … */
+/** The signals that end the first daemon, the second, and so on. */
 const ENDS: readonly Deno.Signal[] = ["SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM", "SIGKILL"];
 
 type Line = Readonly<Record<string, unknown>>;
 
-/** Everything that was ever told, in order. */
-function told(home: ApexHome): Line[] {
+/** All published events, in order. */
+function published(home: ApexHome): Line[] {
   using stack = new DisposableStack();
   const database = stack.adopt(
     new DatabaseSync(`${home.dir}/state/apex.db`, { readOnly: true }),
@@ -27,7 +27,7 @@ function told(home: ApexHome): Line[] {
   return rows.map(({ line }) => JSON.parse(new TextDecoder().decode(line as Uint8Array)));
 }
 
-/** `created`, `died 3` …: what was told of one container. */
+/** The events of one container: `created`, `died 3`, and so on. */
 function storyOf(lines: readonly Line[], name: string): string[] {
   return lines.filter((line) => line.containerName === name && String(line.type).startsWith("container."))
     .map(({ type, exitCode }) =>
@@ -65,7 +65,7 @@ class Rig {
     await daemon[Symbol.asyncDispose]();
   }
 
-  /** A container that exits with that code when it is told to; its id. */
+  /** Starts a container that exits with this code when it is released; returns its id. */
   async run(name: string, exitCode: number): Promise<string> {
     const id = await this.driver.create({ name, ...this.#waiting(name, exitCode) });
     await this.driver.start(id);
@@ -81,7 +81,7 @@ class Rig {
     await Deno.writeTextFile(`${this.#dir}/${name}`, "");
   }
 
-  /** A task that exits with that code when it is told to. Resolves when its container runs; its client hangs up then. */
+  /** Starts a task that exits with this code when it is released. Resolves when its container runs; its client then disconnects. */
   async runTask(taskId: string, exitCode: number): Promise<void> {
     const { Cmd } = this.#waiting(taskId, exitCode);
     const task = {
@@ -96,7 +96,7 @@ class Rig {
     throw new Error(`task ${taskId} did not start`);
   }
 
-  /** A session with nobody attached. */
+  /** Creates a session without an attached client. */
   async createSession(name: string): Promise<void> {
     const options = ["--background", "--image", "busybox:local", "--network", "none"];
     const { code, stderr } = await this.home.apex(["attach", ...options, name, "--", "sleep", "600"]);
@@ -113,7 +113,7 @@ class Rig {
 
 for (const { name: engineName, ignore, start } of TEST_ENGINES) {
   Deno.test({
-    name: `each change on ${engineName} is told once over all lives of the daemon`,
+    name: `each change on ${engineName} is published once over all runs of the daemon`,
     ignore,
     fn: async () => {
       await using dir = await TempDir.make();
@@ -132,62 +132,62 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
           return `${what}-${round}`;
         };
         const down = name("exits-while-down", 0);
-        const gone = name("goes-while-down", 1);
+        const removed = name("removed-while-down", 1);
         const amid = name("exits-amid", 2);
-        const lives = name("lives-while-down", 3);
+        const starts = name("starts-amid", 3);
         const task = `task-${round}`;
         tasks.set(task, code(4));
-        const [downId, goneId, amidId] = await Promise.all([
+        const [downId, removedId, amidId] = await Promise.all([
           rig.run(down, code(0)),
-          rig.run(gone, code(1)),
+          rig.run(removed, code(1)),
           rig.run(amid, code(2)),
           rig.runTask(task, code(4)),
           rig.createSession(`session-${round}`),
         ]);
-        // In the middle of starts, exits and removals, wherever these are.
+        // The daemon ends in the middle of starts, exits and removals.
         const amidst = [
           rig.exit(amid, amidId).then(() => driver.remove(amidId)),
-          rig.run(lives, code(3)),
+          rig.run(starts, code(3)),
         ] as const;
         await rig.release(task);
         await rig.endDaemon(daemon, signal);
         await rig.exit(down, downId);
-        await rig.exit(gone, goneId);
-        await driver.remove(goneId);
+        await rig.exit(removed, removedId);
+        await driver.remove(removedId);
         await driver.kill(`apex-session-session-${round}`);
-        const livesId = await amidst[1];
-        await rig.exit(lives, livesId);
+        const startsId = await amidst[1];
+        await rig.exit(starts, startsId);
         daemon = await rig.startDaemon();
         await amidst[0];
         await driver.remove(downId);
-        await driver.remove(livesId);
+        await driver.remove(startsId);
       }
       try {
         await rig.exit("before", before);
         for (const taskId of tasks.keys()) {
           await eventually(
-            () => taskStoryOf(told(home), taskId).includes("workspace.cleaned"),
+            () => taskStoryOf(published(home), taskId).includes("workspace.cleaned"),
             `the end of ${taskId}`,
           );
         }
         for (const round of ENDS.keys()) {
           const container = `apex-session-session-${round}`;
           await eventually(
-            () => storyOf(told(home), container).includes("removed 137"),
+            () => storyOf(published(home), container).includes("removed 137"),
             `the removal of ${container}`,
           );
         }
-        // What comes after everything else is the fence.
+        // The last change serves as a fence: all events before it are published.
         await driver.remove(before);
         await eventually(
-          () => storyOf(told(home), "before").length >= 2,
+          () => storyOf(published(home), "before").length >= 2,
           "the removal of the last container",
         );
         await request(home.controlSocket, "containers.list", {});
       } finally {
         await rig.endDaemon(daemon, "SIGTERM");
       }
-      const lines = told(home);
+      const lines = published(home);
       assertEquals(storyOf(lines, "before"), ["died 0", "removed 0"]);
       for (const [name, code] of codes) {
         assertEquals(storyOf(lines, name), ["created", "started", `died ${code}`, `removed ${code}`], name);
@@ -211,7 +211,7 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
           "workspace.cleaned",
         ]);
       }
-      // First, because it says why a story has a chapter too many.
+      // Checked first, because it explains additional events in the stories below.
       assertEquals(lines.filter(({ type }) => type === "container.operation_failed"), []);
       for (const change of ["created", "attached", "detached", "removed"]) {
         const count = lines.filter(({ type }) => type === `session.${change}`).length;

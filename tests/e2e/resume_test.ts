@@ -1,4 +1,4 @@
-/** Nothing is lost: consumers that go on across kills of the daemon, and consumers that stand still. */
+/** Consumers lose no event, even if the daemon is killed, or the consumer is frozen. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { request } from "../../src/client/control_exchange.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
@@ -7,12 +7,12 @@ import { isSoak, soakCount } from "../support/soak.ts";
 
 const KILLS = soakCount({ usual: 12, soak: 100 });
 const EVENTS_PER_SECOND = 2_000;
-/** More than three pipes hold. */
+/** More than three pipes can hold. */
 const WAITING_EVENTS = 8_000;
-/** Half as much again as the log keeps in memory, at least. */
+/** At least 1.5 times as many as the log keeps in memory. */
 const FROZEN_FOR_EVENTS = soakCount({ usual: 28_000, soak: 100_000 });
 
-Deno.test("a resuming consumer gets each event once, while the daemon is killed again and again", async () => {
+Deno.test("a resuming consumer receives each event once, although the daemon is killed repeatedly", async () => {
   await using home = await ApexHome.create();
   await using load = new EngineLoad(`${home.dir}/load.sock`);
   const engine = ["--engine", `unix://${home.dir}/load.sock`];
@@ -36,17 +36,17 @@ Deno.test("a resuming consumer gets each event once, while the daemon is killed 
 
   const { code, stdout } = await home.apex(["history", "--json"]);
   assertEquals(code, 0);
-  const told = lines(stdout).map((line) => JSON.parse(line).seq);
+  const published = lines(stdout).map((line) => JSON.parse(line).seq);
   const got = cursorsIn(consumer.stdoutSoFar);
-  assert(told.length > KILLS * 100, `there was a load: ${told.length} events`);
-  assertEquals(told, Array.from(told, (_, index) => index + 1));
+  assert(published.length > KILLS * 100, `enough load: ${published.length} events`);
+  assertEquals(published, Array.from(published, (_, index) => index + 1));
   const epoch = got[0]!.split(":")[0];
-  // Not assertEquals: it would print a difference of thousands of lines.
-  assert(got.length === told.length, `${told.length} events, and ${got.length} were printed`);
-  assert(got.every((cursor, index) => cursor === `${epoch}:${told[index]}`), "each once, in order");
+  // Not assertEquals, which would print a diff of thousands of lines.
+  assert(got.length === published.length, `${published.length} events, but ${got.length} were printed`);
+  assert(got.every((cursor, index) => cursor === `${epoch}:${published[index]}`), "each once, in order");
 });
 
-Deno.test("a cursor file lets a consumer that was ended go on where it stopped printing", async () => {
+Deno.test("a consumer with a cursor file resumes after its last printed event", async () => {
   await using home = await ApexHome.create();
   await using load = new EngineLoad(`${home.dir}/load.sock`);
   await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
@@ -65,7 +65,7 @@ Deno.test("a cursor file lets a consumer that was ended go on where it stopped p
   assertEquals(got.map((cursor) => cursorOf(cursor).seq), Array.from(got, (_, index) => first + index));
 });
 
-Deno.test("a cursor file says exactly what a reader was given that pauses while its consumer is ended", async () => {
+Deno.test("a cursor file holds the last event that a paused reader has received when its consumer ends", async () => {
   await using home = await ApexHome.create();
   await using load = new EngineLoad(`${home.dir}/load.sock`);
   await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
@@ -73,8 +73,8 @@ Deno.test("a cursor file says exactly what a reader was given that pauses while 
   await Deno.writeTextFile(cursor, await beginning(home));
   await load.live(WAITING_EVENTS / EVENTS_PER_CONTAINER);
   const got: string[] = [];
-  for (const [lives, signal] of (["SIGTERM", "SIGINT", "SIGHUP"] as const).entries()) {
-    const fifo = `${home.dir}/fifo${lives}`;
+  for (const [round, signal] of (["SIGTERM", "SIGINT", "SIGHUP"] as const).entries()) {
+    const fifo = `${home.dir}/fifo${round}`;
     await mkfifo(fifo);
     await using consumer = home.spawn(["events", "--seq", "--cursor-file", cursor], {
       wrap: ["/bin/sh", "-c", 'exec "$@" >"$0"', fifo],
@@ -82,9 +82,9 @@ Deno.test("a cursor file says exactly what a reader was given that pauses while 
     using reader = await Deno.open(fifo);
     const first = new Uint8Array(3_000);
     const count = (await reader.read(first))!;
-    // More than in the first piece: it was written again, long after the pipe was full.
+    // More than the first piece, so the file was written again, long after the pipe was full.
     const enough = got.length + 50;
-    await eventually(async () => (await seqIn(cursor)) > enough, "what the pipe took counts as printed");
+    await eventually(async () => (await seqIn(cursor)) > enough, "the events in the pipe count as printed");
     consumer.kill(signal);
     await consumer.finished();
     const rest = await new Response(reader.readable).text();
@@ -94,7 +94,7 @@ Deno.test("a cursor file says exactly what a reader was given that pauses while 
   assertEquals(got.map((text) => cursorOf(text).seq), Array.from(got, (_, index) => index + 1));
 });
 
-Deno.test("a frozen subscriber gets everything later, a bare one is dropped, and a third gets all meanwhile", async () => {
+Deno.test("a frozen extended subscriber catches up, a frozen bare one is dropped, and a third is not slowed down", async () => {
   await using home = await ApexHome.create();
   await using load = new EngineLoad(`${home.dir}/load.sock`);
   await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
@@ -106,9 +106,12 @@ Deno.test("a frozen subscriber gets everything later, a bare one is dropped, and
     "all have subscribed",
   );
   for (const frozen of [extended, bare]) frozen.kill("SIGSTOP");
-  // Each piece is on its way to the third one as if there were no others.
+  // The third subscriber receives each piece before the next one is published.
   await publish(load, { reader, containers: FROZEN_FOR_EVENTS / EVENTS_PER_CONTAINER });
-  assert((await request(home.controlSocket, "status", {})).log.oldest > 5_000, "memory has moved on");
+  assert(
+    (await request(home.controlSocket, "status", {})).log.oldest > 5_000,
+    "memory no longer holds the first events",
+  );
   for (const frozen of [extended, bare]) frozen.kill("SIGCONT");
 
   const dropped = await bare.finished();
@@ -116,16 +119,16 @@ Deno.test("a frozen subscriber gets everything later, a bare one is dropped, and
   const { log: { head, epoch } } = await request(home.controlSocket, "status", {});
   await eventually(
     () => cursorsIn(extended.stdoutSoFar).at(-1) === `${epoch}:${head}`,
-    "the extended one has caught up",
+    "the extended subscriber has caught up",
   );
   const got = cursorsIn(extended.stdoutSoFar);
-  assert(got.length === head, `${head} events, and ${got.length} came`);
+  assert(got.length === head, `${head} events, but ${got.length} arrived`);
   assert(got.every((cursor, index) => cursor === `${epoch}:${index + 1}`), "each once, in order");
-  assert(lines(dropped.stdout).length < head, "the bare one did not get all");
+  assert(lines(dropped.stdout).length < head, "the bare subscriber missed events");
 });
 
 Deno.test({
-  name: "a subscriber that is frozen until the daemon gives it up goes on by its cursor",
+  name: "a subscriber that is frozen until the daemon drops it resumes from its cursor",
   ignore: !isSoak(),
   fn: async () => {
     await using home = await ApexHome.create();
@@ -150,26 +153,26 @@ Deno.test({
     await eventually(() => cursorsIn(frozen.stdoutSoFar).at(-1) === `${epoch}:${head}`, "it has caught up");
     assertMatch(frozen.stderrSoFar, /reconnected, resuming after/);
     const got = cursorsIn(frozen.stdoutSoFar);
-    assert(got.length === head, `${head} events, and ${got.length} came`);
+    assert(got.length === head, `${head} events, but ${got.length} arrived`);
     assert(got.every((cursor, index) => cursor === `${epoch}:${index + 1}`), "each once, in order");
     await untilSubscribed(2);
   },
 });
 
-/** Piece by piece, each of which the reader gets before the next. */
+/** Publishes events in pieces; the reader receives each piece before the next one. */
 async function publish(
   load: EngineLoad,
   { reader, containers }: { readonly reader: EventsReader; readonly containers: number },
 ): Promise<void> {
   const PIECE = 100;
-  for (let lived = 0; lived < containers; lived += PIECE) {
+  for (let done = 0; done < containers; done += PIECE) {
     await load.live(PIECE);
     const last = (load.told / EVENTS_PER_CONTAINER).toString(16).padStart(64, "0");
     await reader.until((event) => event.type === "container.removed" && event.containerId === last);
   }
 }
 
-/** What was printed, which has to end with a line's end, and where the cursor file says. */
+/** Checks that the output ends with a whole line, and that the cursor file holds the cursor of that line. */
 async function whole(stdout: string, cursorFile: string): Promise<string> {
   assert(stdout.endsWith("\n"), `a line was cut: ${stdout.slice(-300)}`);
   assertEquals(await Deno.readTextFile(cursorFile), `${cursorsIn(stdout).at(-1)}\n`);
@@ -194,7 +197,7 @@ async function head(home: ApexHome): Promise<string> {
   return `${epoch}:${head}`;
 }
 
-/** Of a process's output; an unfinished last line is none. */
+/** The whole lines of a process's output, without an unfinished last one. */
 function lines(output: ApexProcess["stdoutSoFar"]): string[] {
   return output.split("\n").slice(0, -1);
 }

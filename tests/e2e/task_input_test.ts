@@ -19,7 +19,7 @@ const ENGINES: readonly Kind[] = [
 interface Rig extends AsyncDisposable {
   readonly home: ApexHome;
   restartDaemon(how: Deno.Signal): Promise<void>;
-  /** `apex run` with this engine's options, and a pipe as its standard input. */
+  /** Starts `apex run` with this engine's options, and with a pipe as standard input. */
   run(args: readonly string[]): Deno.ChildProcess;
   taskOf(taskId: string): Promise<TaskResult | undefined>;
 }
@@ -59,14 +59,14 @@ async function startRig(kind: Kind): Promise<Rig> {
   };
 }
 
-/** Writes all of it to the child, or as much as that takes. */
+/** Writes the bytes to the child, until it has them all or exits. */
 async function feed(child: Deno.ChildProcess, pieces: Iterable<Uint8Array>): Promise<void> {
   const writer = child.stdin.getWriter();
   try {
     for (const piece of pieces) await writer.write(piece);
     await writer.close();
   } catch {
-    // The child has ended, as some of these tests want it to.
+    // The child has exited, as some of these tests intend.
     await writer.abort().catch(() => {});
   }
 }
@@ -87,7 +87,7 @@ async function sha256(pieces: readonly Uint8Array<ArrayBuffer>[]): Promise<strin
   return encodeHex(digest);
 }
 
-/** Whether it has; it is killed if not. */
+/** Whether it has ended in time; kills it otherwise. */
 function ended(child: Deno.ChildProcess): boolean {
   try {
     child.kill("SIGKILL");
@@ -99,14 +99,14 @@ function ended(child: Deno.ChildProcess): boolean {
 }
 
 const LIMIT_MS = 60_000;
-/** Reads its input to the end, and says so by its status. */
+/** Reads its input to the end, and exits with a status that shows it. */
 const UNTIL_EOF = ["sh", "-c", "echo ready; cat >/dev/null; exit 7"];
 
 for (const kind of ENGINES) {
   Deno.test(`apex run -i on ${kind}`, async (t) => {
     await using rig = await startRig(kind);
 
-    // What Podman 4.3 sends of a log that grows fast, while it is followed, lacks lines: there the command looks at its input.
+    // Podman 4.3 loses lines of a fast-growing log while it is followed, so there the command itself checks its input.
     const isExact = kind !== "podman";
     await t.step(`passes 10 MB ${isExact ? "through cat" : "in"}, byte for byte`, async () => {
       const pieces = randomPieces(10_000_000);
@@ -144,7 +144,7 @@ for (const kind of ENGINES) {
       assertEquals([output.code, output.stdout.length], [127, 0]);
     });
 
-    await t.step("without -i the command gets no input, and none is read", async () => {
+    await t.step("without -i the command has no input, and the client reads none", async () => {
       const child = rig.run(["--", "cat"]);
       const output = await within(LIMIT_MS, "the end", child.output());
       assertEquals([output.code, output.stdout.length, output.stderr.length], [0, 0, 0]);
@@ -167,7 +167,7 @@ for (const kind of ENGINES) {
       await within(LIMIT_MS, "the command's start", reader.read());
       await rig.restartDaemon("SIGKILL");
       await eventually(async () => (await rig.taskOf("orphan"))?.exitCode === 7, "the command read the end");
-      // It may have ended already: its daemon went away.
+      // The client may have exited already, because it has lost its daemon.
       await eventually(() => ended(child), "the client has ended or was ended");
       await reader.cancel();
       await Promise.all([child.status, child.stderr.cancel(), child.stdin.abort().catch(() => {})]);
@@ -175,7 +175,7 @@ for (const kind of ENGINES) {
   });
 }
 
-Deno.test("apex run -i holds its writer up while the command does not read", async () => {
+Deno.test("apex run -i blocks its writer while the command does not read", async () => {
   await using rig = await startRig("embedded");
   const child = rig.run(["-i", "--task", "deaf", "--", "sleep", "600"]);
   const writer = child.stdin.getWriter();

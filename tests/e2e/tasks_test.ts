@@ -1,6 +1,6 @@
 /**
- * Tasks at the command line, from `apex run` to the last event, on the embedded engine and on a real Docker. What only
- * one of them can do (run out of memory, for example) is at the end.
+ * Tasks from end to end, from `apex run` to the last event, on the embedded engine and on Docker. Tests for only one of them
+ * are at the end.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/control_exchange.ts";
@@ -9,15 +9,15 @@ import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 
-/** A daemon on an engine, and how to ask for a task there. */
+/** A daemon on an engine. */
 interface Rig extends AsyncDisposable {
   readonly home: ApexHome;
   readonly engine: ContainerDriver;
   readonly daemonArgs: readonly string[];
   daemon: ApexProcess;
-  /** Ends the engine, whose memory of events goes with it. The embedded one is started by the next daemon. */
+  /** Restarts the engine, so that it forgets its events. The next daemon starts the embedded engine. */
   restartEngine(): Promise<void>;
-  /** `apex run` with what this engine needs. */
+  /** Runs `apex run` with the options that this engine needs. */
   run(args: readonly string[]): ReturnType<ApexHome["apex"]>;
   spawnRun(args: readonly string[]): ApexProcess;
 }
@@ -26,7 +26,7 @@ async function startRig(kind: "embedded" | "docker"): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const docker = kind === "docker" ? stack.use(await startDocker()) : undefined;
   const home = stack.use(await ApexHome.create());
-  // Some commands here heed no SIGTERM.
+  // Some commands here ignore SIGTERM.
   await home.configure('stop_timeout = "1s"\n');
   const daemonArgs = ["--engine", docker === undefined ? "embedded" : `unix://${docker.socketPath}`];
   const daemon = await home.startDaemon(daemonArgs);
@@ -64,7 +64,7 @@ function untilState(rig: Rig, taskId: string, state: TaskResult["state"]): Promi
   return eventually(async () => (await taskOf(rig, taskId))?.state === state, `${taskId} is ${state}`);
 }
 
-/** Containers that apex made and that are still there. */
+/** The remaining containers that apex has created. */
 async function containersLeft({ engine }: Rig): Promise<string[]> {
   const containers = await engine.client.listContainers();
   return containers.filter(({ Labels }) => Labels?.["apex.managed"] === "true").map(({ Names }) =>
@@ -79,10 +79,10 @@ function untilNothingIsLeft(rig: Rig): Promise<void> {
 const ENGINES = ["embedded", ...(await dockerAvailable() ? ["docker" as const] : [])] as const;
 
 for (const kind of ENGINES) {
-  Deno.test(`apex run on ${kind} passes on output and exit status, and leaves nothing`, async () => {
+  Deno.test(`apex run on ${kind} passes on output and exit status, and removes its container`, async () => {
     await using rig = await startRig(kind);
-    const spoken = await rig.run(["--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
-    assertEquals(spoken, { code: 3, stdout: "out\n", stderr: "err\n" });
+    const result = await rig.run(["--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    assertEquals(result, { code: 3, stdout: "out\n", stderr: "err\n" });
     for (const status of [0, 1]) {
       assertEquals((await rig.run(["--", "sh", "-c", `exit ${status}`])).code, status);
     }
@@ -103,14 +103,14 @@ for (const kind of ENGINES) {
     await untilNothingIsLeft(rig);
   });
 
-  Deno.test(`a task on ${kind} is told in exactly this sequence`, async () => {
+  Deno.test(`a task on ${kind} publishes exactly this sequence of events`, async () => {
     await using rig = await startRig(kind);
     using events = await EventsReader.connect(rig.home.eventsSocket);
     await request(rig.home.controlSocket, "status", {});
     assertEquals((await rig.run(["--task", "t1", "--", "sh", "-c", "exit 4"])).code, 4);
     assertEquals((await rig.run(["--task", "t2", "--", "true"])).code, 0);
     const all = await events.until(({ type, taskId }) => type === "workspace.cleaned" && taskId === "t2");
-    const told = (id: string) => all.filter(({ taskId }) => taskId === id).map(({ type }) => type);
+    const typesOf = (id: string) => all.filter(({ taskId }) => taskId === id).map(({ type }) => type);
     const sequence = (end: string) => [
       "task.created",
       "container.created",
@@ -122,13 +122,13 @@ for (const kind of ENGINES) {
       "container.removed",
       "workspace.cleaned",
     ];
-    assertEquals(told("t1"), sequence("task.failed"));
-    assertEquals(told("t2"), sequence("task.completed"));
+    assertEquals(typesOf("t1"), sequence("task.failed"));
+    assertEquals(typesOf("t2"), sequence("task.completed"));
     const failed = all.find(({ type }) => type === "task.failed")!;
     assertEquals([failed.exitCode, failed.reason], [4, "exit"]);
   });
 
-  Deno.test(`apex run on ${kind} passes signals on; a second SIGINT kills`, async () => {
+  Deno.test(`apex run on ${kind} forwards signals, and kills with the second SIGINT`, async () => {
     await using rig = await startRig(kind);
     const stubborn = 'trap "echo caught" INT; echo ready; while :; do sleep 0.1; done';
     await using run = rig.spawnRun(["--", "sh", "-c", stubborn]);
@@ -148,7 +148,7 @@ for (const kind of ENGINES) {
     assertEquals((await polite.finished()).code, 7);
   });
 
-  Deno.test(`a task on ${kind} outlives its client; others wait for it, read it, cancel it`, async () => {
+  Deno.test(`a task on ${kind} survives its client; other clients wait for it, print its output, and cancel it`, async () => {
     await using rig = await startRig(kind);
     {
       await using client = rig.spawnRun(["--task", "lone", "--", "sh", "-c", "echo started; sleep 600"]);
@@ -167,7 +167,7 @@ for (const kind of ENGINES) {
     const { home } = rig;
     await eventually(
       async () => (await home.apex(["logs", "other"])).stdout === "one\n",
-      "its output is there",
+      "its output is available",
     );
     assertEquals((await home.apex(["logs", "--tail", "1", "other"])).code, 0);
     const table = await home.apex(["tasks"]);
@@ -178,15 +178,15 @@ for (const kind of ENGINES) {
 
     await using waiting = home.spawn(["wait", "lone"]);
     assertEquals((await home.apex(["wait", "--timeout", "50ms", "lone"])).code, 124);
-    const cancelled = await home.apex(["cancel", "lone", "nobody", "other"]);
+    const cancelled = await home.apex(["cancel", "lone", "unknown", "other"]);
     assertEquals(cancelled.code, 4);
-    assertStringIncludes(cancelled.stderr, "nobody");
+    assertStringIncludes(cancelled.stderr, "unknown");
     assert((await waiting.finished()).code > 128);
     assertEquals((await tasksOf(rig)).map(({ state }) => state), ["cancelled", "cancelled"]);
     await untilNothingIsLeft(rig);
   });
 
-  Deno.test(`apex run on ${kind} refuses what makes no sense with 125, and leaves nothing`, async () => {
+  Deno.test(`apex run on ${kind} exits with 125 for invalid arguments, and creates nothing`, async () => {
     await using rig = await startRig(kind);
     const taken = rig.spawnRun(["--task", "taken", "--", "sleep", "600"]);
     await using _taken = taken;
@@ -195,14 +195,14 @@ for (const kind of ENGINES) {
       [["--memory", "12x", "--", "true"], /12x/],
       [["--task", "no/slash", "--", "true"], /no\/slash/],
       [["-v", "/nowhere/at/all:/data", "--", "true"], /\/nowhere\/at\/all/],
-      [["-v", "nonsense", "--", "true"], /nonsense/],
+      [["-v", "not-a-mount", "--", "true"], /not-a-mount/],
       [["--timeout", "soon", "--", "true"], /soon/],
       [["--task", "taken", "--", "true"], /taken/],
     ];
-    for (const [args, said] of cases) {
+    for (const [args, message] of cases) {
       const { code, stderr, stdout } = await rig.run(args);
       assertEquals([code, stdout], [125, ""], args.join(" "));
-      assertMatch(stderr, said);
+      assertMatch(stderr, message);
       assertMatch(stderr, /^apex: [^\n]+\n$/);
     }
     const absent = await rig.run(["--", "/no/such/program"]);
@@ -212,7 +212,7 @@ for (const kind of ENGINES) {
     await untilNothingIsLeft(rig);
   });
 
-  Deno.test(`tasks on ${kind} keep their ends when the daemon is killed and comes back`, async () => {
+  Deno.test(`tasks on ${kind} get their exit status, even if they end while the daemon is down`, async () => {
     await using rig = await startRig(kind);
     const { home } = rig;
     const ids = Array.from({ length: 20 }, (_, n) => `t${n}`);
@@ -239,7 +239,7 @@ for (const kind of ENGINES) {
       );
     await eventually(
       async () => Object.values(await ends()).filter((end) => !end.startsWith("running")).length === 10,
-      "told",
+      "ten ends are known",
     );
     for (let n = 10; n < 20; n++) await Deno.writeTextFile(`${home.dir}/go${n}`, "");
     await eventually(
@@ -252,7 +252,7 @@ for (const kind of ENGINES) {
     );
   });
 
-  Deno.test(`on ${kind} a container removed behind apex's back is failed by a signal, or lost`, async () => {
+  Deno.test(`a task on ${kind} whose container another program removes fails with a signal, or is lost`, async () => {
     await using rig = await startRig(kind);
     const run = async (task: string) => {
       assertEquals((await rig.run(["-d", "--task", task, "--", "sleep", "600"])).code, 0);
@@ -269,16 +269,16 @@ for (const kind of ENGINES) {
       rig.daemon = await rig.home.startDaemon(rig.daemonArgs);
       await untilState(rig, task, "failed");
     };
-    await removeWithoutDaemon("told-later", async () => {});
-    // Nobody remembers how that one ended.
+    await removeWithoutDaemon("reported-later", async () => {});
+    // After the restart the engine does not know how that container ended.
     await removeWithoutDaemon("vanished", () => rig.restartEngine());
     assertEquals(
       (await tasksOf(rig)).map(({ taskId, reason, exitCode }) => [taskId, reason, exitCode]),
-      [["vanished", "lost", undefined], ["told-later", "signal", 137], ["seen", "signal", 137]],
+      [["vanished", "lost", undefined], ["reported-later", "signal", 137], ["seen", "signal", 137]],
     );
   });
 
-  Deno.test(`apex workspaces on ${kind} shows what nobody owns, and cleans it when told to`, async () => {
+  Deno.test(`apex workspaces on ${kind} lists orphans, and clean removes them`, async () => {
     await using rig = await startRig(kind);
     const { home, engine } = rig;
     const { instance } = await request(home.controlSocket, "status", {});
@@ -303,7 +303,7 @@ for (const kind of ENGINES) {
   });
 }
 
-Deno.test("apex run and apex events start a daemon that outlives them; -D does not", async () => {
+Deno.test("apex run and apex events start a daemon that survives them, unless -D is given", async () => {
   await using home = await ApexHome.create();
   assertEquals((await home.apex(["-D", "run", "--", "true"])).code, 125);
   assertEquals((await home.apex(["-D", "events"])).code, 3);
@@ -316,7 +316,7 @@ Deno.test("apex run and apex events start a daemon that outlives them; -D does n
   );
   assertEquals(runs.map(({ code, stdout }) => [code, stdout]), [0, 1, 2, 3, 4].map((n) => [n, `${n}\n`]));
   assert(runs.some(({ stderr }) => /^apex: started a daemon \(pid \d+; log: .*daemon\.log\)$/m.test(stderr)));
-  // One that started late may take over from the one that is ended.
+  // A daemon that was started late may take over from the one that ends.
   await eventually(async () => {
     const { code, stdout } = await home.apex(["status", "--json"]);
     if (code === 0) Deno.kill(JSON.parse(stdout).pid, "SIGTERM");
@@ -324,7 +324,7 @@ Deno.test("apex run and apex events start a daemon that outlives them; -D does n
   }, "the daemon has ended");
 });
 
-Deno.test("a failed start of the daemon is told by the client that wanted it", async () => {
+Deno.test("a client reports why the daemon that it has started failed", async () => {
   await using home = await ApexHome.create();
   await home.configure(
     'engine = "unix:///no/such.sock"\nmax_subscribers = "x"\n',
@@ -335,7 +335,7 @@ Deno.test("a failed start of the daemon is told by the client that wanted it", a
 });
 
 Deno.test({
-  name: "a real Docker tells a task that ran out of memory from one that was killed",
+  name: "on Docker, a task that ran out of memory differs from one that was killed",
   ignore: !await dockerAvailable(),
   async fn() {
     await using rig = await startRig("docker");

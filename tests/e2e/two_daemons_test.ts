@@ -1,6 +1,6 @@
 /**
- * Two daemons, each with directories of its own, on one engine: as two users of one Docker have them. Neither touches what
- * the other created, and each keeps its own, whatever happens to it or to its database.
+ * Two daemons on one engine, each with its own directories, like two users of one Docker. Neither touches the containers of
+ * the other, and each keeps its own, even if it is killed or loses its database.
  */
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/control_exchange.ts";
@@ -10,7 +10,7 @@ import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { TEST_ENGINES } from "../support/engines/test_engines.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-/** One apex instance: its directories, and the daemon that runs there now. */
+/** One apex instance: its directories, and its current daemon. */
 class Instance implements AsyncDisposable {
   readonly home: ApexHome;
   readonly #socketPath: string;
@@ -31,12 +31,12 @@ class Instance implements AsyncDisposable {
 
   async startDaemon(): Promise<void> {
     this.#daemon = await this.home.startDaemon(["--engine", `unix://${this.#socketPath}`]);
-    // What becomes of the sessions and tasks of an earlier daemon is known then.
+    // By then the daemon has adopted the sessions and tasks of the previous one.
     await request(this.home.controlSocket, "sessions.list", {});
     await request(this.home.controlSocket, "workspaces.list", {});
   }
 
-  /** What the daemon has logged. */
+  /** The daemon's log. */
   get log(): string {
     return this.#daemon?.stderrSoFar ?? "";
   }
@@ -50,7 +50,7 @@ class Instance implements AsyncDisposable {
     return JSON.parse(await this.stdout(["status", "--json"])).instance;
   }
 
-  /** What a verb prints that has to succeed. */
+  /** The output of a verb, which must succeed. */
   async stdout(args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.home.apex(args);
     assertEquals(code, 0, stderr);
@@ -63,7 +63,7 @@ class Instance implements AsyncDisposable {
     return sessions.map(({ name, status }: { name: string; status: string }) => `${name} ${status}`);
   }
 
-  /** `t1 task`: the tasks of the workspaces, and who owns each. */
+  /** `t1 task`: the task and the owner of each workspace. */
   async workspaces(...flags: string[]): Promise<string[]> {
     const workspaces: WorkspaceResult[] = JSON.parse(await this.stdout(["workspaces", "--json", ...flags]));
     return workspaces
@@ -71,7 +71,7 @@ class Instance implements AsyncDisposable {
       .sort();
   }
 
-  /** Starts a task that runs for long. */
+  /** Starts a long-running task. */
   async runTask(taskId: string): Promise<void> {
     const command = ["--", "sleep", "600"];
     assertEquals(
@@ -80,7 +80,7 @@ class Instance implements AsyncDisposable {
     );
   }
 
-  /** Creates a session with nobody attached. */
+  /** Creates a session without an attached client. */
   async createSession(name: string): Promise<void> {
     await this.stdout(["attach", "--background", "--network", "none", name, "--", "sleep", "600"]);
   }
@@ -93,13 +93,13 @@ class Instance implements AsyncDisposable {
 
 for (const { name: engineName, ignore, start } of TEST_ENGINES) {
   Deno.test({
-    name: `two daemons on ${engineName} leave each other's containers alone`,
+    name: `two daemons on ${engineName} do not touch each other's containers`,
     ignore,
     async fn(t) {
       await using dir = await TempDir.make();
       await using engine = await start(dir);
       using driver = new ContainerDriver(engine.socketPath);
-      /** `apex-task-t1 running`: what apex created and what is still there. */
+      /** `apex-task-t1 running`: the name and state of each container that apex has created. */
       const containers = async (): Promise<string[]> =>
         (await driver.client.listContainers())
           .filter(({ Labels }) => Labels?.["apex.managed"] === "true")
@@ -111,7 +111,7 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
       await first.stdout(["run", "--network", "none", "--keep", "--task", "evidence", "--", "true"]);
       const created = ["apex-session-dev running", "apex-task-evidence exited", "apex-task-t1 running"];
       assertEquals(await containers(), created);
-      // Of an apex that did not name its instance yet, or of no apex at all.
+      // Created by a version of apex without instances, or by another program.
       await driver.create({
         name: "apex-task-unnamed",
         Labels: { "apex.managed": "true", "apex.task-id": "unnamed" },
@@ -122,7 +122,7 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
       await using second = await Instance.start(engine.socketPath);
       const [firstId, secondId] = [await first.id(), await second.id()];
 
-      await t.step("each has an id of its own, with which it labels what it creates", async () => {
+      await t.step("each instance has its own id, and labels its containers with it", async () => {
         assertMatch(firstId ?? "", /^[0-9a-f]{16}$/);
         assertMatch(secondId ?? "", /^[0-9a-f]{16}$/);
         assertNotEquals(firstId, secondId);
@@ -133,7 +133,7 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
         }
       });
 
-      await t.step("the second neither adopts nor cleans what is not its own", async () => {
+      await t.step("the second instance neither adopts nor removes the containers of the first", async () => {
         assertEquals(await second.workspaces(), []);
         assertEquals(second.log.includes("apex-task-"), false, second.log);
         const cleaned = await second.home.apex(["workspaces", "clean", "--yes"]);
@@ -149,14 +149,14 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
         assertEquals(await containers(), all);
       });
 
-      await t.step("the second shows them with --all, and whose they are", async () => {
+      await t.step("the second instance lists them with --all, and names the owner", async () => {
         assertEquals(await second.workspaces("--all"), ["evidence task", "t1 task", "unnamed task"]);
         const table = await second.stdout(["workspaces", "--all"]);
         assertMatch(table, new RegExp(`^t1 .* ${firstId} `, "m"));
         assertMatch(table, /^unnamed .* - +-/m);
       });
 
-      await t.step("names of the first are free for the second", async () => {
+      await t.step("the second instance can use the same task and session names", async () => {
         await second.runTask("t1");
         await second.createSession("dev");
         assertEquals(await second.workspaces(), ["t1 task"]);
@@ -166,7 +166,7 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
         assertEquals(await containers(), all);
       });
 
-      await t.step("a daemon that was killed has its own back", async () => {
+      await t.step("a killed daemon gets its own containers back", async () => {
         await first.endDaemon("SIGKILL");
         await first.startDaemon();
         assertEquals(await first.id(), firstId);
@@ -174,24 +174,31 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
         assertEquals(await first.sessions(), ["dev detached"]);
       });
 
-      await t.step("so has one whose database is damaged, as orphans where it forgot the task", async () => {
-        await first.endDaemon("SIGTERM");
-        await Deno.writeTextFile(`${first.home.dir}/state/apex.db`, "no database ".repeat(1_000));
-        await first.startDaemon();
-        assertEquals(await first.id(), firstId);
-        assertEquals(await first.workspaces(), ["evidence orphan", "t1 orphan"]);
-        assertEquals(await first.sessions(), ["dev detached"]);
-        assertEquals(await second.workspaces(), []);
-        assertEquals((await second.home.apex(["workspaces", "clean", "--yes"])).stdout, "");
-        assertEquals(
-          await first.stdout(["workspaces", "clean", "--yes", "evidence"]),
-          "apex-task-evidence\n",
-        );
-      });
+      await t.step(
+        "so does a daemon with a damaged database, as orphans if the task is unknown",
+        async () => {
+          await first.endDaemon("SIGTERM");
+          await Deno.writeTextFile(`${first.home.dir}/state/apex.db`, "no database ".repeat(1_000));
+          await first.startDaemon();
+          assertEquals(await first.id(), firstId);
+          assertEquals(await first.workspaces(), ["evidence orphan", "t1 orphan"]);
+          assertEquals(await first.sessions(), ["dev detached"]);
+          assertEquals(await second.workspaces(), []);
+          assertEquals((await second.home.apex(["workspaces", "clean", "--yes"])).stdout, "");
+          assertEquals(
+            await first.stdout(["workspaces", "clean", "--yes", "evidence"]),
+            "apex-task-evidence\n",
+          );
+        },
+      );
 
-      await t.step("clean --instance removes those of that instance alone", async () => {
+      await t.step("clean --instance removes only the containers of that instance", async () => {
         const clean = ["workspaces", "clean", "--instance"];
-        assertEquals((await second.home.apex([...clean, firstId!])).code, 2, "nobody can be asked");
+        assertEquals(
+          (await second.home.apex([...clean, firstId!])).code,
+          2,
+          "there is no terminal to ask for confirmation",
+        );
         assertEquals(await second.stdout([...clean, firstId!, "--yes"]), "apex-task-t1\n");
         assertEquals(await second.stdout([...clean, "-", "--yes"]), "apex-task-unnamed\n");
         assertEquals(await first.sessions(), ["dev detached"]);

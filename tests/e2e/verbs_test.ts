@@ -4,7 +4,7 @@ import { VERSION } from "../../src/protocol/version.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 
-Deno.test("apex demo shows every kind of end", async () => {
+Deno.test("apex demo shows every kind of exit", async () => {
   await using home = await ApexHome.create();
   const { code, stdout, stderr } = await home.apex(["demo"]);
   const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
@@ -25,7 +25,7 @@ Deno.test("apex demo shows every kind of end", async () => {
   assertEquals(code, 0);
 });
 
-Deno.test("apex ps and apex status tell what the stream told, for people and for programs", async () => {
+Deno.test("apex ps and apex status agree with the event stream, as tables and as JSON", async () => {
   await using home = await ApexHome.create();
   await using daemon = await home.startDaemon();
   using engine = new ContainerDriver(home.engineSocket);
@@ -34,7 +34,7 @@ Deno.test("apex ps and apex status tell what the stream told, for people and for
   await engine.wait(id);
   await eventually(
     async () => (await request(home.controlSocket, "containers.list", {})).containers[0]?.state === "exited",
-    "the daemon knows of the exit",
+    "the daemon has noticed the exit",
   );
 
   const table = await home.apex(["ps"]);
@@ -60,12 +60,12 @@ Deno.test("apex ps and apex status tell what the stream told, for people and for
   ]);
   // engine.connected, created, started, died
   assertEquals([status.eventsPublished, status.log.head], [4, 4]);
-  const human = await home.apex(["status"]);
-  assertStringIncludes(human.stdout, `pid ${daemon.pid}`);
-  assertEquals([human.code, human.stderr], [0, ""]);
+  const text = await home.apex(["status"]);
+  assertStringIncludes(text.stdout, `pid ${daemon.pid}`);
+  assertEquals([text.code, text.stderr], [0, ""]);
 });
 
-Deno.test("apex events ends with 0 when the reader of its output has seen enough", async () => {
+Deno.test("apex events exits with 0 when the reader of its output exits", async () => {
   await using home = await ApexHome.create();
   await using _daemon = await home.startDaemon();
   using engine = new ContainerDriver(home.engineSocket);
@@ -84,14 +84,14 @@ Deno.test("apex events ends with 0 when the reader of its output has seen enough
   const ended = pipeline.output();
   let over = false;
   const watched = ended.finally(() => over = true);
-  // The reader is gone after the first line; the writer learns of it with a later one.
+  // The reader exits after the first line; the writer notices with a later one.
   while (!over) await engine.remove(await engine.create({ name: "line" }));
   const { stdout, stderr } = await watched;
   assertEquals(JSON.parse(new TextDecoder().decode(stdout)).type, "container.created");
   assertEquals(new TextDecoder().decode(stderr), "status 0\n");
 });
 
-Deno.test("verbs say in one line that no daemon runs, with status 3", async () => {
+Deno.test("verbs report in one line that no daemon runs, and exit with 3", async () => {
   await using home = await ApexHome.create();
   for (const verb of ["events", "ps", "status"]) {
     const { code, stdout, stderr } = await home.apex(["-D", verb]);
@@ -106,7 +106,7 @@ Deno.test("verbs say in one line that no daemon runs, with status 3", async () =
   }
 });
 
-Deno.test("the daemon refuses a runtime directory that others can use, and says which and what to do", async () => {
+Deno.test("the daemon refuses a runtime directory that other users can access, and explains the remedy", async () => {
   await using home = await ApexHome.create();
   await Deno.mkdir(`${home.dir}/real`, { mode: 0o700 });
   await Deno.symlink(`${home.dir}/real`, `${home.dir}/run`);
