@@ -6,9 +6,9 @@
  * parts that run something; those are imported when their verb runs.
  */
 import { resolve } from "@std/path/posix";
-import { daemonArguments } from "./src/cli/args/daemon_flags.ts";
+import { daemonArguments, type DaemonFlags } from "./src/cli/args/daemon_flags.ts";
 import type { BaseContext, VerbSignal } from "./src/cli/cli_context.ts";
-import { type Actions, type DaemonFlags, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
+import { type Actions, runCommandLine, UsageError } from "./src/cli/command_tree.ts";
 import { StatusError } from "./src/cli/output/exit_status.ts";
 import { printable } from "./src/cli/output/table.ts";
 import { openInput, openOutput, OutputClosedError } from "./src/cli/standard_streams.ts";

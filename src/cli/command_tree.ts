@@ -25,8 +25,6 @@ import type { DaemonCheck } from "./connection/daemon_check.ts";
 import * as help from "./help_texts.ts";
 import { RUN_FAILED_STATUS, StatusError } from "./output/exit_status.ts";
 
-export type { DaemonFlags };
-
 /** The verbs that run something themselves instead of asking the daemon. */
 export interface Actions {
   /** @param flags `backgroundLog`: the path of the log, set by a client that starts the daemon in the background */
@@ -36,7 +34,7 @@ export interface Actions {
   demo(flags: DaemonFlags): Promise<void>;
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly context: BaseContext;
   readonly actions: Actions;
 }
@@ -68,7 +66,7 @@ export async function runCommandLine(args: readonly string[], options: RunOption
     failure = error;
   }
   if (failure !== undefined && failure.exitCode !== 0) {
-    const misuse = new UsageError(err.join("").trimEnd());
+    const misuse = new UsageError("usage", err.join("").trimEnd());
     throw tree.passesStatusOn ? new StatusError(RUN_FAILED_STATUS, misuse) : misuse;
   }
   await stdout.write(new TextEncoder().encode(out.join("")));
@@ -76,11 +74,7 @@ export async function runCommandLine(args: readonly string[], options: RunOption
 }
 
 /** Invalid arguments. The message has several lines: what is wrong, then the usage. */
-export class UsageError extends ApexError {
-  constructor(message: string) {
-    super("usage", message);
-  }
-}
+export class UsageError extends ApexError {}
 
 /** If stdout is not a terminal. */
 const HELP_COLUMNS = 80;
@@ -120,10 +114,7 @@ class CommandTree {
   ) {
     this.#args = args;
     this.#actions = actions;
-    this.#context = {
-      ...context,
-      checkDaemon: (sockets) => this.#daemonCheck?.check(sockets) ?? Promise.resolve(),
-    };
+    this.#context = { ...context, checkDaemon: async (sockets) => await this.#daemonCheck?.check(sockets) };
     this.program = describe(new Command("apex"), help.PROGRAM)
       .configureOutput(output)
       .usage("[OPTIONS] VERB")
@@ -132,6 +123,7 @@ class CommandTree {
       .configureHelp({
         subcommandTerm: (command) => command.name(),
         optionTerm: ({ flags }) => withoutBrackets(flags),
+        optionDescription: ({ description }) => description,
       })
       .exitOverride()
       // The options of a verb are its own: `-v` of `run` differs from that of `apex`.
@@ -149,8 +141,7 @@ class CommandTree {
     this.#addTaskVerbs();
     this.#addSessionVerbs();
     this.#addContainerVerbs();
-    this.#addDaemonVerbs();
-    this.#addAboutVerbs();
+    this.#addOtherVerbs();
     this.program.on("command:*", ([word]: string[]) => void verbOf(this.program, word ?? ""));
     finishCommand(this.program);
   }
@@ -182,26 +173,29 @@ class CommandTree {
     const context = this.#context;
     program.commandsGroup("Tasks:");
 
-    withContainerOptions(describe(program.command("run"), help.RUN))
-      .usage("[OPTIONS] [--] COMMAND [ARG...]")
-      .argument("[COMMAND...]")
-      .passThroughOptions()
-      .option("--task <TASK>", "id of the task (default: a random one)")
-      .option("--entrypoint <COMMAND>", "entrypoint to use instead of the image's")
-      .option("--gpus <GPUS>", "GPUs to add: all, a number, or device=ID[,ID...]")
-      .option("--cpus <NUMBER>", "maximum number of CPUs")
-      .option("--memory <SIZE>", "maximum amount of memory")
-      .option("--pids <NUMBER>", "maximum number of processes")
-      .option("--timeout <DURATION>", "stop the task after this time")
-      .option("-i, --interactive", "pass standard input to the command")
-      .addOption(
-        new Option("--pull <WHEN>", "when to pull the image (default: missing)").choices(PULL_POLICIES),
-      )
-      .option("--rm", "remove the container when the task has ended (the default)")
-      .addOption(new Option("-t, --tty", "refused: see apex attach").hideHelp())
-      .option("--keep", "keep the container when the task has ended")
-      .option("--keep-on-failure", "keep the container if the task fails")
-      .option("-d, --detach", "start the task, and print its id")
+    withContainerOptions(
+      describe(program.command("run"), help.RUN)
+        .usage("[OPTIONS] [--] COMMAND [ARG...]")
+        .argument("[COMMAND...]")
+        .passThroughOptions()
+        .option("--task <TASK>", "id of the task (default: a random one)")
+        .option("-d, --detach", "start the task, and print its id")
+        .option("-i, --interactive", "pass standard input to the command")
+        .addOption(new Option("-t, --tty", "refused: see apex attach").hideHelp())
+        .option("--timeout <DURATION>", "stop the task after this time")
+        .option("--rm", "remove the container when the task has ended (the default)")
+        .option("--keep", "keep the container when the task has ended")
+        .option("--keep-on-failure", "keep the container if the task fails")
+        .addOption(
+          new Option("--pull <WHEN>", "when to pull the image: missing (the default), always or never")
+            .choices(PULL_POLICIES),
+        )
+        .option("--entrypoint <COMMAND>", "entrypoint to use instead of the image's")
+        .option("--cpus <NUMBER>", "maximum number of CPUs")
+        .option("--memory <SIZE>", "maximum amount of memory")
+        .option("--pids <NUMBER>", "maximum number of processes")
+        .option("--gpus <GPUS>", "GPUs to add: all, a number, or device=ID[,ID...]"),
+    )
       .action(async (words, options, command) => {
         const { run } = await import("./commands/run.ts");
         const flags = { ...this.#flagsOf(command), ...options };
@@ -219,7 +213,9 @@ class CommandTree {
     describe(program.command("wait"), help.WAIT)
       .argument("<TARGET...>")
       .addOption(
-        new Option("--for <CONDITION>", "condition to wait for (default: exit)").choices(WAIT_CONDITIONS),
+        new Option("--for <CONDITION>", "exit (the default), running, healthy, unhealthy or removed").choices(
+          WAIT_CONDITIONS,
+        ),
       )
       .option("--all", "wait for all targets (the default)")
       .addOption(new Option("--any", "wait for the first target to meet the condition").conflicts("all"))
@@ -274,16 +270,21 @@ class CommandTree {
     const context = this.#context;
     program.commandsGroup("Sessions:");
 
-    withContainerOptions(describe(program.command("attach"), help.ATTACH))
-      .usage("[OPTIONS] SESSION [-- COMMAND [ARG...]]")
-      .argument("<SESSION>")
-      .argument("[COMMAND...]")
-      .option("-f, --force", "detach another client that is attached")
-      .option("-b, --background", "create the session, and do not attach")
-      .option("--ttl <DURATION>", "kill the session this long after its creation")
-      .option("--cmd <COMMAND>", "command line to run instead of the configured one")
-      .option("--restore <MODE>", "earlier output to show: screen, lines=N or none (default in a pipe: none)")
-      .option("--detach-keys <KEYS>", "keys that detach (default: Ctrl-Space Ctrl-q)")
+    withContainerOptions(
+      describe(program.command("attach"), help.ATTACH)
+        .usage("[OPTIONS] SESSION [-- COMMAND [ARG...]]")
+        .argument("<SESSION>")
+        .argument("[COMMAND...]")
+        .option("-f, --force", "detach another client that is attached")
+        .option("-b, --background", "create the session, and do not attach")
+        .option("--ttl <DURATION>", "kill the session this long after its creation")
+        .option("--cmd <COMMAND>", "command line to run instead of the configured one")
+        .option(
+          "--restore <MODE>",
+          "earlier output to show: screen, lines=N or none (default in a pipe: none)",
+        )
+        .option("--detach-keys <KEYS>", "keys that detach (default: Ctrl-Space Ctrl-q)"),
+    )
       .action(async (name, words, options, command) => {
         const { attach, misplacedWords } = await import("./commands/attach.ts");
         const misplaced = misplacedWords(this.#args, { name, command: words });
@@ -367,7 +368,7 @@ class CommandTree {
       });
   }
 
-  #addDaemonVerbs(): void {
+  #addOtherVerbs(): void {
     const { program } = this;
     const context = this.#context;
     program.commandsGroup("Daemon:");
@@ -407,10 +408,7 @@ class CommandTree {
       .option("--listen <PATH>", "its socket (default: engine.socket beside the daemon's)")
       .option("--dir <DIR>", "directory for its containers (default: in the state directory)")
       .action((_, command) => this.#actions.engine(this.#flagsOf(command)));
-  }
 
-  #addAboutVerbs(): void {
-    const { program } = this;
     program.commandsGroup("About:").helpCommand(false);
 
     describe(program.command("help"), "print help for a verb")
@@ -428,7 +426,7 @@ class CommandTree {
       .option("--json", "print a JSON object: apex, control protocol, runtime, platform")
       .action(async (flags) => {
         const { version } = await import("./commands/daemon.ts");
-        await version(this.#context, flags);
+        await version(context, flags);
       });
   }
 }
@@ -473,7 +471,12 @@ function finishCommand(command: CommandUnknownOpts): void {
     ["config", new Option("--config <FILE>", "configuration file (default: ~/.config/apex/config.toml)")],
     ["engine", new Option("--engine <ENGINE>", ENGINE_CHOICES).argParser(engineChoice)],
     ["log", new Option(verbose, "same as --log-level debug")],
-    ["log", new Option("--log-level <LEVEL>", "log level of the daemon").choices(LOG_LEVELS)],
+    [
+      "log",
+      new Option("--log-level <LEVEL>", "log level of the daemon: debug, info, warn or error").choices(
+        LOG_LEVELS,
+      ),
+    ],
     ["daemonize", new Option(daemonize, `${whose}start a daemon if none is running (the default)`)],
     ["daemonize", new Option("-D, --no-daemonize", `${whose}do not start a daemon`)],
   ];

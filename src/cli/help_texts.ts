@@ -3,14 +3,12 @@
  * follows the options in the help of the verb: explanations and examples.
  */
 
-export const PROGRAM =
-  `run commands in containers, keep terminal sessions, and stream every container event as JSON
+export const PROGRAM = `run commands in containers, and stream every event as JSON
 
 Exit status:
   0 success, 1 failure, 2 invalid usage, 3 no daemon is running, 4 not found,
-  5 busy or conflict, 6 the event stream broke off, 124 timeout, 130 interrupted;
-  run, attach and wait exit with the status of the command, and with 125 for a
-  failure of apex itself
+  5 busy or conflict, 6 the event stream broke off, 124 timeout, 130 interrupted
+  run, attach and wait: that of the command, or 125 for a failure of apex itself
 
 Get started:
   apex demo                   see how it works; nothing needs to be installed
@@ -149,17 +147,11 @@ export const WAIT = `wait until tasks or containers end, or meet a condition
 TARGET is the id of a task, one run of a task (build-7@1), or the name or id of
 a container, which need not have been created by apex.
 
-Conditions:
-  exit       the container, or the whole task, has ended (the default)
-  running    the container runs
-  healthy    its health check succeeds
-  unhealthy  its health check fails
-  removed    the container was removed
-
-A condition that is already met counts. If a condition can no longer be met
-(because the container has no health check, has ended, or was removed), apex
-wait fails at once. If the daemon goes away, it waits 30 seconds for another one.
-With several targets, it prints a line "TARGET STATUS" for each.
+The default condition, exit, is met when the container and its task have ended.
+A condition that is already met counts. If it can no longer be met (because the
+container has no health check, has ended, or was removed), apex wait fails at
+once. If the daemon goes away, it waits 30 seconds for another one. With several
+targets, it prints a line "TARGET STATUS" for each.
 
 Exit status: that of the target, as apex run has it; 0 for conditions other
 than exit. Of several targets, the first status in their order that is not 0;
@@ -233,7 +225,7 @@ Examples:
 
 export const ATTACH = `attach to a session, or create one
 
-If no session SESSION exists, it is created with the given options. To detach,
+A session that does not exist is created with the given options. To detach,
 press Ctrl-Space Ctrl-q. The session continues, as it does when this terminal is
 closed, the connection is lost, or the daemon is killed. Without a terminal,
 apex attach works as a pipe: the end of its input does not detach it, and

@@ -108,8 +108,9 @@ class Child {
   readonly #process: Deno.ChildProcess;
   readonly #reading: Promise<void>;
   readonly #status: Promise<void>;
-  #log = "";
-  #hasEnded = false;
+  /** The end of its standard error. */
+  log = "";
+  hasEnded = false;
 
   constructor([program = "", ...args]: readonly string[], env: Record<string, string>) {
     this.#process = new Deno.Command(program, {
@@ -122,17 +123,8 @@ class Child {
     }).spawn();
     this.#reading = this.#read();
     this.#status = this.#process.status.then(() => {
-      this.#hasEnded = true;
+      this.hasEnded = true;
     });
-  }
-
-  get hasEnded(): boolean {
-    return this.#hasEnded;
-  }
-
-  /** The end of its standard error. */
-  get log(): string {
-    return this.#log;
   }
 
   async end(): Promise<void> {
@@ -144,12 +136,12 @@ class Child {
   }
 
   #signal(signal: Deno.Signal): void {
-    if (!this.#hasEnded) this.#process.kill(signal);
+    if (!this.hasEnded) this.#process.kill(signal);
   }
 
   async #read(): Promise<void> {
     for await (const text of this.#process.stderr.pipeThrough(new TextDecoderStream())) {
-      this.#log = (this.#log + text).slice(-MAX_LOG_CHARACTERS);
+      this.log = (this.log + text).slice(-MAX_LOG_CHARACTERS);
     }
   }
 }

@@ -56,12 +56,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   await explain("  apex daemon &\n  apex events");
 }
 
-interface Stage {
+interface Stage extends Pick<DemoOptions, "abort" | "print" | "explain"> {
   readonly client: EngineClient;
   readonly lines: ReadableStreamDefaultReader<string>;
-  readonly abort: AbortSignal;
-  readonly print: (line: string) => Promise<void>;
-  readonly explain: (line: string) => Promise<void>;
 }
 
 /** Runs one container, and prints its events until it is removed. */

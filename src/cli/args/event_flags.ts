@@ -1,4 +1,5 @@
 /** The flags of `apex events` and `apex history`. */
+import type { ControlParamsOf } from "../../client/control_exchange.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import { formatDuration, parseDuration } from "../../platform/durations.ts";
@@ -38,11 +39,7 @@ export interface EventFlags extends FilterFlags, DaemonFlags {
 }
 
 /** The filter as `events.subscribe` and `events.history` take it. */
-export interface FilterParams {
-  types?: string[];
-  task?: string;
-  container?: string;
-}
+export type FilterParams = Pick<ControlParamsOf<"events.history">, "types" | "task" | "container">;
 
 /** The flags of `apex events`, parsed. */
 export interface EventOptions

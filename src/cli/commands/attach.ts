@@ -52,7 +52,11 @@ export async function attach(context: CliContext, { flags, name, command }: Atta
       return { session: await notifyIfSlow(attaching, { afterMs: LONG_AFTER_MS, notify }), sockets };
     };
     const { session, sockets } = await withDaemon(attachTo, { context, flags }).catch((error) => {
-      throw isConnectionLoss(error) ? lostInFlight(name, error) : error;
+      if (!isConnectionLoss(error)) throw error;
+      const message =
+        `lost the daemon before it answered; session ${name} may or may not exist (see: apex list); ` +
+        `try again: apex attach ${name}`;
+      throw new ApexError("stream_cut", message, { cause: error });
     });
     const ignored = session.created ? [] : creationOptions(flags, command);
     const reportIgnored = async () => {
@@ -76,13 +80,6 @@ export async function attach(context: CliContext, { flags, name, command }: Atta
   } catch (error) {
     throw toStatusError(error, "the session continues (see: apex list)");
   }
-}
-
-function lostInFlight(name: string, cause: unknown): ApexError {
-  const message =
-    `lost the daemon before it answered; session ${name} may or may not exist (see: apex list); ` +
-    `try again: apex attach ${name}`;
-  return new ApexError("stream_cut", message, { cause });
 }
 
 async function configuredKeys(

@@ -7,7 +7,7 @@ import type { Frame } from "../../protocol/frames.ts";
 import { pointInTime } from "../args/flag_values.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { resumedFrames } from "../connection/reconnect.ts";
-import { otherTargetsNote } from "../connection/targets.ts";
+import { namingTarget, otherTargetsNote } from "../connection/targets.ts";
 
 export interface LogsFlags {
   readonly follow?: true | undefined;
@@ -33,9 +33,19 @@ type LogsParams = ControlParamsOf<"containers.logs">;
  * @throws {ApexError} `not_found`, `usage`, `no_daemon`; `engine` if the log cannot be read to its end; `stream_cut` if the
  * daemon goes away and no other one comes, or without `--follow`; `interrupted` on Ctrl-C while no daemon is connected
  */
-export async function logs(context: CliContext, { sockets, target, flags }: LogsOptions): Promise<void> {
+export async function logs(context: CliContext, options: LogsOptions): Promise<void> {
+  const { target } = options;
+  try {
+    await print(context, options);
+  } catch (error) {
+    throw namingTarget("cannot print the log of", { target, error });
+  }
+}
+
+async function print(context: CliContext, options: LogsOptions): Promise<void> {
   const { stdout, stderr } = context;
-  for await (const frame of await framesOf(context, { sockets, target, flags })) {
+  const { target } = options;
+  for await (const frame of await framesOf(context, options)) {
     if (frame.kind === "data") await stdout.write(frame.payload);
     else if (frame.kind === "stderr") await stderr.write(frame.payload);
     else if (frame.kind === "exit") {

@@ -29,13 +29,8 @@ export async function run(context: CliContext, { flags, command }: RunOptions): 
     const task = { ...spec, taskId: spec.taskId ?? randomTaskId() };
     await using connection = new TaskConnection({ context, flags, task });
     const [out, err] = [new OutputRelay(context.stdout), new OutputRelay(context.stderr)];
-    const followed = follow(connection, {
-      context,
-      out,
-      err,
-      isDetached: flags.detach ?? false,
-      hasInput: task.stdin,
-    });
+    const { detach: isDetached = false, interactive: hasInput = false } = flags;
+    const followed = follow(connection, { context, out, err, isDetached, hasInput });
     // `follow` may be blocked in a write to a reader that is paused, or wait for a silent task.
     return await Promise.race([abortable(followed, connection.abandoned), out.failed, err.failed]);
   } catch (error) {
@@ -48,13 +43,12 @@ interface FollowOptions {
   readonly out: OutputRelay;
   readonly err: OutputRelay;
   readonly isDetached: boolean;
-  /** Whether standard input is passed on. */
-  readonly hasInput: boolean | undefined;
+  readonly hasInput: boolean;
 }
 
 async function follow(
   connection: TaskConnection,
-  { context, out, err, isDetached, hasInput = false }: FollowOptions,
+  { context, out, err, isDetached, hasInput }: FollowOptions,
 ): Promise<number> {
   const { stdout, stderr } = context;
   let isSilent = true;

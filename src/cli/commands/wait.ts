@@ -8,6 +8,7 @@ import type { WaitCondition } from "../../protocol/wait_condition.ts";
 import { positive } from "../args/flag_values.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { type Opening, resumedFrames } from "../connection/reconnect.ts";
+import { namingTarget } from "../connection/targets.ts";
 import { exitStatusOf, explainEnd, StatusError, toStatusError } from "../output/exit_status.ts";
 import { printable } from "../output/table.ts";
 
@@ -155,7 +156,7 @@ class TargetWaits {
     } catch (error) {
       const isRemoved = error instanceof ApexError && error.code === "not_found" && found !== undefined;
       if (isRemoved && condition === "removed") return {};
-      throw error;
+      throw namingTarget("cannot wait for", { target, error });
     }
     throw new TypeError("The frames of a wait ended without an exit frame");
   }

@@ -72,20 +72,16 @@ export class DaemonCheck {
       const { engine, pid } = status;
       if (await isNamed(engine, named)) return;
       if (named.kind === undefined || engine.kind !== undefined || performance.now() > deadlineMs) {
-        return await this.#reportOtherEngine(named, { engine, pid });
+        return await this.#reportOtherEngine(named, engine, pid);
       }
       await delay(POLL_MS);
       status = await statusIfAny(controlSocket);
     }
   }
 
-  async #reportOtherEngine(
-    named: NamedEngine,
-    daemon: Pick<DaemonStatus, "pid"> & WithEngine,
-  ): Promise<void> {
-    const { kind, socket, source } = daemon.engine;
+  async #reportOtherEngine(named: NamedEngine, { kind, socket, source }: Engine, pid: number): Promise<void> {
     const difference =
-      `the daemon (pid ${daemon.pid}) follows ${kind ?? "the engine"} at ${socket} (from ${source}), ` +
+      `the daemon (pid ${pid}) follows ${kind ?? "the engine"} at ${socket} (from ${source}), ` +
       `but ${named.source} names ${named.name}`;
     if (!this.#options.isChange) {
       return await this.#warn(`${difference}; the output is from the daemon's engine`);
@@ -105,7 +101,7 @@ export class DaemonCheck {
   }
 }
 
-type WithEngine = Required<Pick<DaemonStatus, "engine">>;
+type Engine = NonNullable<DaemonStatus["engine"]>;
 
 /** The status; undefined if the daemon does not answer: the verb itself reports why. */
 async function statusIfAny(controlSocket: string): Promise<DaemonStatus | undefined> {
@@ -119,14 +115,13 @@ async function statusIfAny(controlSocket: string): Promise<DaemonStatus | undefi
 
 async function resolveNamedEngine(
   context: BaseContext,
-  flags: DaemonFlags,
+  { socket, config, engine }: DaemonFlags,
 ): Promise<NamedEngine | undefined> {
-  const { env } = context;
-  const paths = resolvePaths({ ...context, socket: flags.socket, config: flags.config });
-  const { engine, engineSource } = flags.engine !== undefined
-    ? { engine: flags.engine, engineSource: "--engine" }
-    : await configuredEngine(paths, context);
-  return await namedEngine({ engine, engineSource, env, embeddedSocketPath: paths.engineSocket });
+  const paths = resolvePaths({ ...context, socket, config });
+  const source = engine === undefined
+    ? await configuredEngine(paths, context)
+    : { engine, engineSource: "--engine" };
+  return await namedEngine({ ...source, env: context.env, embeddedSocketPath: paths.engineSocket });
 }
 
 async function configuredEngine(
@@ -151,7 +146,7 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-async function isNamed({ kind, socket }: WithEngine["engine"], named: NamedEngine): Promise<boolean> {
+async function isNamed({ kind, socket }: Engine, named: NamedEngine): Promise<boolean> {
   if (named.kind !== undefined && named.kind === kind) return true;
   const actual = await realPath(socket);
   for (const path of named.socketPaths) if (await realPath(path) === actual) return true;

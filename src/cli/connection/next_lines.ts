@@ -64,13 +64,13 @@ export function endOf(reason: string): StreamEnd {
   return reason === "limit" || reason === "shutdown" ? reason : { reason };
 }
 
-/** The reason of a `stream.gap` in words. A newer daemon may send other reasons. */
-export function gapReason(reason: string): string {
-  return GAP_REASONS.get(reason) ?? printable(reason);
-}
-
 const GAP_REASONS: ReadonlyMap<string, string> = new Map([
   ["evicted", "the daemon no longer keeps them"],
   ["epoch", "the event log was replaced"],
   ["future", "the event log has not reached that cursor"],
 ]);
+
+/** The reason of a `stream.gap` in words. A newer daemon may send other reasons. */
+export function gapReason(reason: string): string {
+  return GAP_REASONS.get(reason) ?? printable(reason);
+}

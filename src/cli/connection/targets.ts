@@ -57,37 +57,44 @@ async function attempt<T>(work: () => Promise<T>): Promise<{ readonly result: T 
 }
 
 /**
- * The message of a failure. The daemon's messages name their target; others, such as a timeout, do not, and get `subject` in
- * front of them.
+ * The message of a failure: `cannot cancel task "t1": no such task`. Some of the daemon's messages already have this form.
+ * Others name only the target (`no such task or container: "t1"`), or, such as a timeout, not even that; these get `subject`
+ * in front of them.
  */
 export function failureText(
   subject: string,
   { target, error }: { readonly target: string; readonly error: { readonly message: string } },
 ): string {
-  const quoted = JSON.stringify(target).slice(1, -1);
-  const isNamed = [target, quoted].some((name) => error.message.includes(name));
-  return printable(isNamed ? error.message : `${subject}: ${error.message}`);
+  const quoted = JSON.stringify(target);
+  const reason = error.message.replace(`: ${quoted}`, "");
+  const isNamed = [target, quoted.slice(1, -1)].some((name) => reason.includes(name));
+  return printable(isNamed ? error.message : `${subject}: ${reason}`);
+}
+
+/** Names the target in an unknown target's error; returns other errors unchanged. @param what `cannot wait for` */
+export function namingTarget(
+  what: string,
+  { target, error }: { readonly target: string; readonly error: unknown },
+): unknown {
+  if (!(error instanceof ApexError && error.code === "not_found")) return error;
+  const text = failureText(`${what} ${JSON.stringify(target)}`, { target, error });
+  return new ApexError(error.code, text, { cause: error });
 }
 
 /** More names would push the output off the screen. */
 const MAX_NAMED = 5;
 
-/** How the daemon has resolved a target. */
-export interface ResolvedTarget {
-  /** The target that names exactly the one shown: `build-7@2`, or a container's name. */
-  readonly target?: string | undefined;
-  readonly others?: readonly string[] | undefined;
-}
-
 /**
  * Says what else the target could mean, if a task id has more runs or containers than the one shown; else undefined.
  *
  * @param asked the target as the user wrote it
+ * @param resolved the target that names exactly the one shown, such as `build-7@2`; and the others
  */
 export function otherTargetsNote(
   asked: string,
-  { target = "the latest", others = [] }: ResolvedTarget,
+  resolved: { readonly target?: string | undefined; readonly others?: readonly string[] | undefined },
 ): string | undefined {
+  const { target = "the latest", others = [] } = resolved;
   if (others.length === 0) return undefined;
   const named = others.slice(0, MAX_NAMED).join(", ") + (others.length > MAX_NAMED ? ", …" : "");
   return printable(`this is ${target}; ${asked} also has: ${named}`);

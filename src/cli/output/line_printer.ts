@@ -73,14 +73,6 @@ export class LinePrinter {
   }
 }
 
-/** Whole lines of events, ready to print. */
-export interface PrintedEvents {
-  readonly bytes: Uint8Array;
-  readonly count: number;
-  /** The `seq` of the last event. */
-  readonly seq: number;
-}
-
 export interface PrintedEventsOptions {
   /** The epoch of the cursors to print; undefined prints no cursors. */
   readonly epoch: string | undefined;
@@ -91,11 +83,14 @@ export interface PrintedEventsOptions {
 const encoder = new TextEncoder();
 const BRACE = encoder.encode("{");
 
-/** Formats events piece by piece: as bare lines, or with the cursor as their first key. */
+/**
+ * Formats events piece by piece: as bare lines, or with the cursor as their first key. `seq` is that of the last event of
+ * the piece.
+ */
 export function* printedEvents(
   events: readonly EventLine[],
   { epoch, maxBytes }: PrintedEventsOptions,
-): Generator<PrintedEvents> {
+): Generator<{ readonly bytes: Uint8Array; readonly count: number; readonly seq: number }> {
   let parts: Uint8Array[] = [];
   let [length, count, last] = [0, 0, 0];
   for (const { seq, rest } of events) {

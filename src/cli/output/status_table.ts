@@ -9,16 +9,13 @@ import { formatTable, printable } from "./table.ts";
 
 /** Prints the whole status. A daemon of another version may lack fields; their rows are left out. */
 export async function printStatus(stdout: Output, status: DaemonStatus): Promise<void> {
-  await printRows(stdout, [...briefRows(status, stdout.colors), ...furtherRows(status, stdout.colors)]);
+  const rows = [...briefRows(status, stdout.colors), ...furtherRows(status, stdout.colors)];
+  await stdout.print(formatTable(rows).join("\n"));
 }
 
 /** Prints which daemon it is, which engine it follows, and where it logs. */
 export async function printBriefStatus(stdout: Output, status: DaemonStatus): Promise<void> {
-  await printRows(stdout, briefRows(status, stdout.colors));
-}
-
-async function printRows(stdout: Output, rows: string[][]): Promise<void> {
-  await stdout.print(formatTable(rows).join("\n"));
+  await stdout.print(formatTable(briefRows(status, stdout.colors)).join("\n"));
 }
 
 /** The rows for `value`, or none if the daemon does not report it. */

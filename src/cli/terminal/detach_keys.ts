@@ -39,13 +39,6 @@ function byteOf(key: string): number {
   return name.toLowerCase() === "space" ? 0 : name.toUpperCase().charCodeAt(0) & 0x1f;
 }
 
-export interface ScannedInput {
-  /** The bytes to send to the session. */
-  readonly forward: Uint8Array;
-  /** Whether the detach keys were pressed; the bytes after them are discarded. */
-  readonly detached: boolean;
-}
-
 /** Finds the detach keys in typed input. Holds back the start of the sequence until the next key decides. */
 export class DetachScanner {
   readonly #keys: Uint8Array;
@@ -56,7 +49,8 @@ export class DetachScanner {
     this.#keys = keys;
   }
 
-  scan(input: Uint8Array): ScannedInput {
+  /** @returns the bytes to send to the session, and whether the keys were pressed; the bytes after them are discarded */
+  scan(input: Uint8Array): { readonly forward: Uint8Array; readonly detached: boolean } {
     const forward: number[] = [];
     for (const byte of input) {
       this.#held.push(byte);

@@ -75,8 +75,9 @@ Deno.test("inspect() prints one array in the requested order, reports an unknown
   await using _daemon = new ScriptedDaemon(dir.join("apex.socket"), {
     "containers.inspect": async (connection, request) => {
       const target = request.op === "containers.inspect" ? request.target : "";
-      if (target === "unknown") await connection.refuse("not_found", "no such task or container");
-      else {
+      if (target === "unknown") {
+        await connection.refuse("not_found", 'no such task or container: "unknown" (see: apex ps)');
+      } else {
         const others = target === "a" ? { target: "a@2", others: ["a@1"] } : {};
         await connection.reply({ ...others, engine: { Id: target }, task: taskResult({ taskId: target }) });
       }
@@ -92,7 +93,7 @@ Deno.test("inspect() prints one array in the requested order, reports an unknown
   ]);
   assertEquals(stderr.text.split("\n").sort(), [
     "",
-    'apex: cannot inspect "unknown": no such task or container',
+    'apex: cannot inspect "unknown": no such task or container (see: apex ps)',
     "apex: this is a@2; a also has: a@1",
   ]);
 });

@@ -92,6 +92,18 @@ Deno.test("logs() reports why a log broke off", async () => {
   assertEquals(cut.code, "stream_cut");
 });
 
+Deno.test("logs() names an unknown target", async () => {
+  for (const follow of [undefined, true] as const) {
+    const refuses: OpScript = (connection) =>
+      connection.refuse("not_found", 'no such task or container: "t1" (see: apex ps)');
+    const error = await assertRejects(() => logsOf({ follow }, refuses), ApexError);
+    assertEquals([error.code, error.message], [
+      "not_found",
+      'cannot print the log of "t1": no such task or container (see: apex ps)',
+    ]);
+  }
+});
+
 Deno.test("logs() with --follow resumes the same output with the next daemon", async () => {
   await using dir = await TempDir.make();
   let times = 0;

@@ -138,7 +138,7 @@ const failures: [
     (connection) => connection.refuse("not_found", 'no such task or container: "t1"'),
     undefined,
     125,
-    /^no such task or container/,
+    /^cannot wait for "t1": no such task or container$/,
   ],
   [
     "when the condition can no longer be met",
