@@ -11,9 +11,9 @@ import {
   type SessionExit,
   sessionExitSchema,
   SILENT_FOR_MS,
-} from "../protocol/session_messages.ts";
-import type { ControlParamsOf } from "./control_exchange.ts";
-import { type ControlStream, openStream, type OpenStreamOptions } from "./control_stream.ts";
+} from "../protocol/session_operations.ts";
+import type { ControlParamsOf, RequestOptions } from "./control_exchange.ts";
+import { type ControlStream, openStream } from "./control_stream.ts";
 
 export type AttachParams = ControlParamsOf<"sessions.attach">;
 
@@ -30,7 +30,7 @@ const LOST: SessionMessage = { kind: "lost" };
 export async function attachSession(
   socketPath: string,
   params: AttachParams,
-  options: OpenStreamOptions = {},
+  options: RequestOptions = {},
 ): Promise<AttachedSession> {
   return new AttachedSession(await openStream(socketPath, "sessions.attach", params, options));
 }

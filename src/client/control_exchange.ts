@@ -1,79 +1,163 @@
-/** What every exchange on the control socket begins with: one request line, one reply line. */
+/**
+ * One exchange on the control socket: a fresh connection, one request line, one reply line. {@linkcode request} closes the
+ * connection then; {@linkcode openExchange} leaves it open, for the frames or lines that follow.
+ */
 import * as v from "valibot";
 import { ApexError, type ErrorCode, EXIT_STATUS, messageOf } from "../platform/apex_error.ts";
 import { closeQuietly, writeAll } from "../platform/unix_socket.ts";
+import { decodeLine, encodeLine, MAX_REPLY_BYTES, readLine } from "../protocol/jsonl.ts";
 import {
   type ControlOp,
   type ControlRequestOf,
   type ControlResultOf,
-  type LineOp,
+  OPERATIONS,
   replySchema,
-  resultSchemas,
-  type StreamOp,
-} from "../protocol/control.ts";
-import { decodeLine, encodeLine, MAX_REPLY_BYTES, readLine } from "../protocol/jsonl.ts";
+} from "../protocol/operations.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
-import { connect, type ConnectOptions } from "./connect.ts";
+import { connect } from "./connect.ts";
 
-/** What an operation is asked with, beside its name; `{}` where it takes nothing. */
+/** The fields of an operation's request, without `v` and `op`; `{}` if it has none. */
 export type ControlParamsOf<Op extends ControlOp> = keyof RequestFieldsOf<Op> extends never
   ? Readonly<Record<string, never>>
   : RequestFieldsOf<Op>;
 
 type RequestFieldsOf<Op extends ControlOp> = Omit<ControlRequestOf<Op>, "v" | "op">;
 
-export interface Exchange<Op extends ControlOp, Result> {
-  readonly op: Op;
-  readonly params: ControlParamsOf<Op>;
-  /** Makes what it is for of the result that came; what it throws that is no {@linkcode ApexError} is wrapped in one. */
-  readonly read: (result: unknown) => Result;
-  /** For messages. */
-  readonly socketPath: string;
-  /** The longest reply that is taken. */
-  readonly maxReplyBytes: number;
-}
+/** An error reply of the daemon, with its code: the exchange itself succeeded. */
+export class RefusedError extends ApexError {}
 
-/** The daemon's answer. */
-export interface Answer<Result> {
-  readonly result: Result;
-  /** What has come already behind the reply line. */
-  readonly rest: Uint8Array;
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds until the reply line must have arrived; 10 s by default, 30 s for a stream. */
+  readonly timeoutMs?: number;
 }
 
 /**
- * Asks on a fresh connection and reads the answer.
+ * Carries out an operation, and validates its result.
  *
- * @throws {RefusedError} the daemon's own error. {ApexError} `protocol` when the peer is no apex daemon, or one of another
- * version, or is gone before it answered (the cause is then `UnexpectedEof` or `ConnectionReset`).
+ * @throws {RefusedError} the daemon's error reply
+ * @throws {ApexError} `no_daemon`; `timeout`; `protocol` if the peer is not an apex daemon, is one of another version, or ends
+ * the connection before it replies (the cause is then `UnexpectedEof` or `ConnectionReset`)
+ * @throws the signal's reason when it is aborted
  */
-export async function exchange<Op extends ControlOp, Result>(
-  conn: Deno.Conn,
-  { op, params, read, socketPath, maxReplyBytes }: Exchange<Op, Result>,
-): Promise<Answer<Result>> {
+export async function request<Op extends ControlOp>(
+  socketPath: string,
+  op: Op,
+  params: ControlParamsOf<Op>,
+  options: RequestOptions = {},
+): Promise<ControlResultOf<Op>> {
+  return await requestAs(socketPath, { op, params, read: resultOf(op) }, options);
+}
+
+/** An operation, and how to read its result. */
+export interface Question<Op extends ControlOp, Result> {
+  readonly op: Op;
+  readonly params: ControlParamsOf<Op>;
+  /** Converts the result of the reply. Errors other than {@linkcode ApexError} are wrapped in one. */
+  readonly read: (result: unknown) => Result;
+}
+
+/**
+ * Like {@linkcode request}, with a result that `read` validates.
+ *
+ * @throws as {@linkcode request} does
+ */
+export async function requestAs<Op extends ControlOp, Result>(
+  socketPath: string,
+  question: Question<Op, Result>,
+  { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions = {},
+): Promise<Result> {
+  const limits = { signal, timeoutMs, maxReplyBytes: MAX_REPLY_BYTES };
+  const { result, close } = await exchange(socketPath, question, limits);
+  close();
+  return result;
+}
+
+/** An exchange whose connection is still open. Its owner closes it. */
+export interface OpenExchange<Result> {
+  readonly conn: Deno.UnixConn;
+  readonly result: Result;
+  /** Bytes that arrived together with the reply line, and belong to what follows it. */
+  readonly rest: Uint8Array;
+  /** Closes the connection, and stops listening to the signal. Can be called repeatedly. */
+  readonly close: () => void;
+}
+
+/**
+ * Starts an operation that streams. Until its owner closes the connection, an abort of the signal does.
+ *
+ * @throws as {@linkcode request} does
+ */
+export async function openExchange<Op extends ControlOp>(
+  socketPath: string,
+  { op, params }: { readonly op: Op; readonly params: ControlParamsOf<Op> },
+  { signal, timeoutMs = STREAM_TIMEOUT_MS }: RequestOptions = {},
+): Promise<OpenExchange<ControlResultOf<Op>>> {
+  const limits = { signal, timeoutMs, maxReplyBytes: MAX_STREAM_REPLY_BYTES };
+  return await exchange(socketPath, { op, params, read: resultOf(op) }, limits);
+}
+
+/** A daemon answers from memory; one that takes longer is stuck. */
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** A daemon that has just started may wait for its engine before it replies. */
+const STREAM_TIMEOUT_MS = 30_000;
+/** The reply line of a stream is short, and what arrives with it must fit into the buffer of the stream's reader. */
+const MAX_STREAM_REPLY_BYTES = 64 * 1024;
+
+interface ExchangeLimits {
+  readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number;
+  readonly maxReplyBytes: number;
+}
+
+async function exchange<Op extends ControlOp, Result>(
+  socketPath: string,
+  { op, params, read }: Question<Op, Result>,
+  { signal, timeoutMs, maxReplyBytes }: ExchangeLimits,
+): Promise<OpenExchange<Result>> {
+  signal?.throwIfAborted();
+  const conn = await connect(socketPath, { signal });
+  let hasTimedOut = false;
+  // A pending read takes no signal: only closing the connection ends it.
+  const close = (): void => {
+    signal?.removeEventListener("abort", close);
+    closeQuietly(conn);
+  };
+  const timer = setTimeout(() => {
+    hasTimedOut = true;
+    close();
+  }, timeoutMs);
+  signal?.addEventListener("abort", close, { once: true });
   try {
     await writeRequest(conn, encodeLine({ v: PROTOCOL_VERSION, op, ...params }));
     const framed = await readLine(conn, { maxBytes: maxReplyBytes });
     if (framed === null) throw new Deno.errors.UnexpectedEof("the connection ended without one");
-    return { result: read(resultIn(decodeLine(framed.line))), rest: framed.rest };
+    return { conn, result: read(resultIn(decodeLine(framed.line))), rest: framed.rest, close };
   } catch (error) {
+    close();
+    signal?.throwIfAborted();
+    if (hasTimedOut) {
+      throw new ApexError("timeout", `the daemon at ${socketPath} did not answer ${op} in ${timeoutMs} ms`);
+    }
     if (error instanceof ApexError) throw error;
     if (error instanceof v.ValiError) throw unknownForm(op, socketPath, error);
     throw new ApexError("protocol", `no valid reply from ${socketPath}: ${messageOf(error)}`, {
       cause: error,
     });
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-/** The result of an operation, validated. @throws {ValiError} */
-export function resultOf<Op extends ControlOp>(op: Op): (result: unknown) => ControlResultOf<Op> {
-  return (result) => v.parse(resultSchemas[op], result) as ControlResultOf<Op>;
+function resultOf<Op extends ControlOp>(op: Op): (result: unknown) => ControlResultOf<Op> {
+  return (result) => v.parse(OPERATIONS[op].result, result) as ControlResultOf<Op>;
 }
 
 async function writeRequest(conn: Deno.Conn, line: Uint8Array): Promise<void> {
   try {
     await writeAll(conn, line);
   } catch (error) {
-    // A daemon that refuses a connection replies and closes without reading: its reply is there to be read.
+    // A daemon that refuses a connection replies and closes it without reading: the reply can still be read.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }
@@ -84,7 +168,7 @@ function resultIn(value: unknown): unknown {
   return reply.result;
 }
 
-/** Schemas are lenient towards newer daemons: this one is of another protocol, or too old. */
+/** Schemas accept the replies of newer daemons, so this daemon has another protocol, or is too old. */
 function unknownForm(op: string, socketPath: string, cause: Error): ApexError {
   return new ApexError(
     "protocol",
@@ -97,127 +181,3 @@ function unknownForm(op: string, socketPath: string, cause: Error): ApexError {
 function knownCode(code: string): ErrorCode {
   return Object.hasOwn(EXIT_STATUS, code) ? code as ErrorCode : "failed";
 }
-
-/** What the daemon itself said instead of a result, with its code: the exchange as such went well. */
-export class RefusedError extends ApexError {}
-
-/** The reply line before a stream is short, and what came behind it must fit into the stream's reader. */
-const MAX_STREAM_REPLY_BYTES = 64 * 1024;
-/** A daemon that has just started may wait for its engine first. */
-const REPLY_TIMEOUT_MS = 30_000;
-
-export interface OpenStreamOptions extends ConnectOptions {
-  /** Milliseconds that the reply line may take; 30 s by default. */
-  readonly timeoutMs?: number;
-}
-
-/** A connection on which something streams: its owner closes it. */
-export interface OpenExchange<Op extends StreamOp | LineOp> {
-  readonly conn: Deno.Conn;
-  readonly answer: Answer<ControlResultOf<Op>>;
-  /** Closes the connection, and listens on the signal no more. May be called again. */
-  readonly close: () => void;
-}
-
-/**
- * Asks for an operation that streams. Aborting the signal closes the connection, until its owner does.
- *
- * @throws {ApexError} the daemon's own error; `no_daemon`; `timeout`; `protocol` when the peer is no apex daemon. The
- * signal's reason when that is aborted.
- */
-export async function openExchange<Op extends StreamOp | LineOp>(
-  socketPath: string,
-  { op, params }: { readonly op: Op; readonly params: ControlParamsOf<Op> },
-  { signal, timeoutMs = REPLY_TIMEOUT_MS }: OpenStreamOptions,
-): Promise<OpenExchange<Op>> {
-  signal?.throwIfAborted();
-  const conn = await connect(socketPath, { signal });
-  let timedOut = false;
-  const close = () => {
-    signal?.removeEventListener("abort", close);
-    closeQuietly(conn);
-  };
-  const timer = setTimeout(() => {
-    timedOut = true;
-    close();
-  }, timeoutMs);
-  signal?.addEventListener("abort", close, { once: true });
-  try {
-    const answer = await exchange(conn, {
-      op,
-      params,
-      read: resultOf(op),
-      socketPath,
-      maxReplyBytes: MAX_STREAM_REPLY_BYTES,
-    });
-    return { conn, answer, close };
-  } catch (error) {
-    close();
-    signal?.throwIfAborted();
-    if (timedOut) {
-      throw new ApexError("timeout", `the daemon at ${socketPath} did not answer ${op} in ${timeoutMs} ms`);
-    }
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-export interface RequestOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Milliseconds for the whole exchange; 10 s by default. */
-  readonly timeoutMs?: number;
-}
-
-/**
- * One operation on the control socket, its result validated.
- *
- * @throws {ApexError} the daemon's own error; `no_daemon`; `timeout`; `protocol` when the peer is no apex daemon, or one of
- * another version. The signal's reason when that is aborted.
- */
-export async function request<Op extends ControlOp>(
-  socketPath: string,
-  op: Op,
-  params: ControlParamsOf<Op>,
-  options: RequestOptions = {},
-): Promise<ControlResultOf<Op>> {
-  return await requestAs(socketPath, { op, params, read: resultOf(op) }, options);
-}
-
-/**
- * The same for a result of which `read` makes something else.
- *
- * @throws as {@linkcode request} does, and what `read` throws
- */
-export async function requestAs<Op extends ControlOp, Result>(
-  socketPath: string,
-  { op, params, read }: Pick<Exchange<Op, Result>, "op" | "params" | "read">,
-  options: RequestOptions = {},
-): Promise<Result> {
-  const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  signal?.throwIfAborted();
-  using conn = await connect(socketPath, { signal });
-  let timedOut = false;
-  // A pending read knows no signal: closing the connection is what ends it.
-  const close = () => closeQuietly(conn);
-  const timer = setTimeout(() => {
-    timedOut = true;
-    close();
-  }, timeoutMs);
-  signal?.addEventListener("abort", close, { once: true });
-  try {
-    return (await exchange(conn, { op, params, read, socketPath, maxReplyBytes: MAX_REPLY_BYTES })).result;
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (timedOut) {
-      throw new ApexError("timeout", `the daemon at ${socketPath} did not answer ${op} in ${timeoutMs} ms`);
-    }
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", close);
-  }
-}
-
-/** A daemon answers from memory; one that takes longer is stuck. */
-const DEFAULT_TIMEOUT_MS = 10_000;

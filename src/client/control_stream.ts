@@ -1,65 +1,60 @@
 /**
- * The client's side of an operation that goes on after its reply: frames, until the last one that the operation has, or the
- * end of the connection. Owns its connection; disposing it, or aborting the signal, ends a read that waits.
+ * The client's side of an operation with frames. A stream owns its connection; disposing the stream, or aborting the signal,
+ * ends a pending read.
  */
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { SerialQueue } from "../platform/async/serial_queue.ts";
-import type { ControlResultOf, StreamOp } from "../protocol/control.ts";
+import { writeAll } from "../platform/unix_socket.ts";
 import { type Frame, FrameReader } from "../protocol/frames.ts";
-import { type ControlParamsOf, openExchange, type OpenStreamOptions } from "./control_exchange.ts";
-
-export type { OpenStreamOptions };
+import type { ControlResultOf, FrameOp } from "../protocol/operations.ts";
+import {
+  type ControlParamsOf,
+  type OpenExchange,
+  openExchange,
+  type RequestOptions,
+} from "./control_exchange.ts";
 
 /**
- * Asks for an operation that streams.
+ * Starts an operation with frames.
  *
- * @throws {ApexError} the daemon's own error; `no_daemon`; `timeout`; `protocol` when the peer is no apex daemon. The
- * signal's reason when that is aborted.
+ * @throws as `request()` does
  */
-export async function openStream<Op extends StreamOp>(
+export async function openStream<Op extends FrameOp>(
   socketPath: string,
   op: Op,
   params: ControlParamsOf<Op>,
-  options: OpenStreamOptions = {},
+  options: RequestOptions = {},
 ): Promise<ControlStream<Op>> {
-  const { conn, answer, close } = await openExchange(socketPath, { op, params }, options);
-  const reader = new FrameReader(conn, answer.rest);
-  return new ControlStream({
-    conn,
-    reader,
-    result: answer.result,
-    socketPath,
-    signal: options.signal,
-    close,
-  });
+  const opened = await openExchange(socketPath, { op, params }, options);
+  return new ControlStream(opened, { socketPath, signal: options.signal });
 }
 
-interface ControlStreamParts<Op extends StreamOp> {
-  readonly conn: Deno.Conn;
-  readonly reader: FrameReader;
-  readonly result: ControlResultOf<Op>;
+interface ControlStreamOptions {
+  /** For messages. */
   readonly socketPath: string;
   readonly signal: AbortSignal | undefined;
-  readonly close: () => void;
 }
 
-/** One stream. Its frames can be read once, one by one or all in a loop. */
-export class ControlStream<Op extends StreamOp> implements Disposable {
-  /** What the reply line said. */
+/** One stream of frames, which can be read once: frame by frame, or in a loop. Made by {@linkcode openStream}. */
+export class ControlStream<Op extends FrameOp> implements Disposable {
+  /** The result in the reply line. */
   readonly result: ControlResultOf<Op>;
-  readonly #parts: ControlStreamParts<Op>;
-  #isDisposed = false;
+  readonly #opened: OpenExchange<ControlResultOf<Op>>;
+  readonly #options: ControlStreamOptions;
+  readonly #reader: FrameReader;
   readonly #sends = new SerialQueue();
+  #isDisposed = false;
 
-  /** Made by {@linkcode openStream}. */
-  constructor(parts: ControlStreamParts<Op>) {
-    this.result = parts.result;
-    this.#parts = parts;
+  constructor(opened: OpenExchange<ControlResultOf<Op>>, options: ControlStreamOptions) {
+    this.result = opened.result;
+    this.#opened = opened;
+    this.#options = options;
+    this.#reader = new FrameReader(opened.conn, opened.rest);
   }
 
   /**
-   * The frames as they come; each one's payload is good until the next is asked for. It ends with the connection: whether
-   * that was the end which the operation promises, its last frame tells.
+   * All frames, until the connection ends. Only the operation's last frame proves that the stream is complete. The payload of a
+   * frame is valid until the next frame is requested.
    *
    * @throws as {@linkcode next} does
    */
@@ -68,19 +63,20 @@ export class ControlStream<Op extends StreamOp> implements Disposable {
   }
 
   /**
-   * The next frame; null at the connection's end. Its payload is good until the one after it is asked for.
+   * The next frame, or null at the end of the connection. Its payload is valid until the next frame is requested.
    *
-   * @throws {ApexError} `protocol` for what is no frame; the signal's reason when that is aborted.
+   * @throws {ApexError} `protocol` for an invalid frame
+   * @throws the signal's reason when it is aborted
    */
   async next(): Promise<Frame | null> {
-    const { reader, signal, socketPath } = this.#parts;
+    const { signal, socketPath } = this.#options;
     try {
-      const frame = await reader.next();
+      const frame = await this.#reader.next();
       signal?.throwIfAborted();
       return frame;
     } catch (error) {
       signal?.throwIfAborted();
-      // The daemon was killed with bytes of ours unread, or this stream was disposed of: nothing more comes.
+      // The daemon was killed while it had unread bytes of ours, or this stream was disposed.
       if (error instanceof Deno.errors.ConnectionReset || this.#isDisposed) return null;
       throw new ApexError("protocol", `invalid data from ${socketPath}: ${messageOf(error)}`, {
         cause: error,
@@ -88,27 +84,23 @@ export class ControlStream<Op extends StreamOp> implements Disposable {
     }
   }
 
-  /** Writes a frame after those sent before; resolves when the socket took it, or with false when the daemon is gone. */
+  /** Writes a frame after those sent earlier. Resolves when the socket has taken it; with false if the connection is lost. */
   send(frame: Uint8Array): Promise<boolean> {
     return this.#sends.run(() => this.#write(frame));
   }
 
   [Symbol.dispose](): void {
     this.#isDisposed = true;
-    this.#parts.close();
+    this.#opened.close();
   }
 
   async *#read(): AsyncGenerator<Frame> {
-    while (true) {
-      const frame = await this.next();
-      if (frame === null) return;
-      yield frame;
-    }
+    for (let frame = await this.next(); frame !== null; frame = await this.next()) yield frame;
   }
 
   async #write(frame: Uint8Array): Promise<boolean> {
     try {
-      for (let sent = 0; sent < frame.length;) sent += await this.#parts.conn.write(frame.subarray(sent));
+      await writeAll(this.#opened.conn, frame);
       return true;
     } catch (error) {
       if (!isConnectionLoss(error) && !this.#isDisposed) throw error;

@@ -1,6 +1,6 @@
 /** What a daemon of any version says of itself. */
 import * as v from "valibot";
-import { type StatusResult, statusResultSchema } from "../protocol/control.ts";
+import { type StatusResult, statusResultSchema } from "../protocol/daemon_operations.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { requestAs, type RequestOptions } from "./control_exchange.ts";
 

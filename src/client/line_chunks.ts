@@ -5,26 +5,26 @@ export interface LineChunksOptions {
   /** For messages. */
   readonly socketPath: string;
   readonly maxLineBytes: number;
-  /** What was read before. */
+  /** Bytes that were read earlier. */
   readonly rest?: Uint8Array;
 }
 
 const LF = 0x0a;
-/** As much as the daemon writes at once. */
+/** The daemon writes pieces of this size. */
 const READ_BYTES = 64 * 1024;
 
 /**
- * Splits a stream of bytes into pieces of whole lines, without decoding them. Owns one buffer. In a file of its own, so that
- * the bare `apex events` does not load the schemas of control replies.
+ * Cuts a source of bytes into pieces of whole lines, without decoding them. Owns one buffer. In a file of its own, so that the
+ * bare `apex events` does not load the schemas of control replies.
  */
 export class LineChunks {
   readonly #source: ByteSource;
   readonly #options: LineChunksOptions;
   #buffer = new Uint8Array(READ_BYTES);
-  /** An unfinished line stands at `#start` … `#end`; what is before it has been handed out. */
+  /** The unfinished line is at `#start` … `#end`; the bytes before it were returned. */
   #start = 0;
   #end = 0;
-  /** What was read before, and not looked at yet. */
+  /** Bytes that were read earlier and are not in the buffer yet. */
   #rest: Uint8Array;
 
   constructor(source: ByteSource, options: LineChunksOptions) {
@@ -33,16 +33,15 @@ export class LineChunks {
     this.#rest = options.rest ?? new Uint8Array(0);
   }
 
-  /** The last line was cut off. */
+  /** The last line is unfinished. */
   get isMidLine(): boolean {
     return this.#end > this.#start;
   }
 
   /**
-   * One or more whole lines, good until the next call; null at the end. A last line without its LF is discarded: it was
-   * cut off.
+   * One or more whole lines, valid until the next call; null at the end. An unfinished last line is dropped.
    *
-   * @throws {ApexError} `protocol` when a line is longer than any that apex sends.
+   * @throws {ApexError} `protocol` for a line longer than `maxLineBytes`
    */
   async next(): Promise<Uint8Array | null> {
     while (true) {
@@ -84,7 +83,7 @@ export class LineChunks {
     try {
       return await this.#source.read(into);
     } catch (error) {
-      // The daemon was killed with bytes of ours unread; there is no more to come than after a plain end.
+      // The daemon was killed while it had unread bytes of ours: nothing more comes, as after a normal end.
       if (error instanceof Deno.errors.ConnectionReset) return null;
       throw error;
     }

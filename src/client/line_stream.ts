@@ -1,25 +1,24 @@
-/**
- * The client's side of an operation whose reply line further lines follow. Owns its connection; disposing it, or aborting
- * the signal, ends a read that waits.
- */
-import type { LineOp } from "../protocol/control.ts";
-import { MAX_REPLY_BYTES } from "../protocol/jsonl.ts";
-import { type ControlParamsOf, openExchange, type OpenStreamOptions } from "./control_exchange.ts";
+/** Reading lines of a daemon in pieces of whole lines, without decoding them. */
+import * as v from "valibot";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { type ReceivedRecord, receivedRecordSchemas } from "../protocol/event_operations.ts";
+import { decodeLine, MAX_REPLY_BYTES } from "../protocol/jsonl.ts";
+import type { LineOp } from "../protocol/operations.ts";
+import { type ControlParamsOf, openExchange, type RequestOptions } from "./control_exchange.ts";
 import { LineChunks } from "./line_chunks.ts";
 
 /**
- * Asks for the operation.
+ * Starts an operation with lines.
  *
- * @throws {ApexError} the daemon's own error; `no_daemon`; `timeout`; `protocol` when the peer is no apex daemon. The
- * signal's reason when that is aborted.
+ * @throws as `request()` does
  */
 export async function openLines<Op extends LineOp>(
   socketPath: string,
   op: Op,
   params: ControlParamsOf<Op>,
-  options: OpenStreamOptions = {},
+  options: RequestOptions = {},
 ): Promise<LineStream> {
-  const { conn, answer: { rest }, close } = await openExchange(socketPath, { op, params }, options);
+  const { conn, rest, close } = await openExchange(socketPath, { op, params }, options);
   // A snapshot is as long as a list.
   const chunks = new LineChunks(conn, { socketPath, maxLineBytes: MAX_REPLY_BYTES, rest });
   return new LineStream({ chunks, close, signal: options.signal });
@@ -31,20 +30,24 @@ interface LineStreamParts {
   readonly signal: AbortSignal | undefined;
 }
 
+/**
+ * The lines of an operation. It owns the connection; disposing it, or aborting the signal, ends a pending read. Made by
+ * {@linkcode openLines}.
+ */
 export class LineStream implements Disposable {
   readonly #parts: LineStreamParts;
   #isDisposed = false;
 
-  /** Made by {@linkcode openLines}. */
   constructor(parts: LineStreamParts) {
     this.#parts = parts;
   }
 
   /**
-   * One or more whole lines, good until the next call; null at the end, which may have been too early: the last record says
-   * whether it was not.
+   * One or more whole lines, valid until the next call; null at the end of the connection. Only a `stream.bye` record as the last
+   * line proves that the stream is complete.
    *
-   * @throws {ApexError} `protocol` for a line that is too long; the signal's reason when that is aborted.
+   * @throws {ApexError} `protocol` for a line that is too long
+   * @throws the signal's reason when it is aborted
    */
   async next(): Promise<Uint8Array | null> {
     const { chunks, signal } = this.#parts;
@@ -63,4 +66,69 @@ export class LineStream implements Disposable {
     this.#isDisposed = true;
     this.#parts.close();
   }
+}
+
+/** What stands in the lines of `events.subscribe` and `events.history`. */
+
+/** One event, or one record. */
+export type StreamLine = EventLine | RecordLine;
+
+export interface EventLine {
+  readonly seq: number;
+  /** Its fields behind `seq`, without the opening brace, with the newline. */
+  readonly rest: Uint8Array;
+}
+
+export interface RecordLine {
+  readonly seq?: undefined;
+  /** Undefined for one that this version does not know. */
+  readonly record: ReceivedRecord | undefined;
+  /** With its newline. */
+  readonly line: Uint8Array;
+}
+
+const LF = 0x0a;
+const COMMA = 0x2c;
+const ZERO = 0x30;
+const NINE = 0x39;
+const PREFIX = new TextEncoder().encode('{"seq":');
+
+/**
+ * The lines in a piece of whole ones, as views of it. Events are not decoded.
+ *
+ * @throws {ApexError} `protocol` for a record that makes no sense
+ */
+export function* streamLines(piece: Uint8Array): Generator<StreamLine> {
+  for (let start = 0; start < piece.length;) {
+    const end = piece.indexOf(LF, start) + 1;
+    const line = piece.subarray(start, end);
+    yield eventLine(line) ?? { record: recordOf(line), line };
+    start = end;
+  }
+}
+
+function eventLine(line: Uint8Array): EventLine | undefined {
+  if (!PREFIX.every((byte, at) => line[at] === byte)) return undefined;
+  let seq = 0;
+  let at = PREFIX.length;
+  for (let byte = line[at]!; byte >= ZERO && byte <= NINE; byte = line[++at]!) seq = seq * 10 + byte - ZERO;
+  return line[at] === COMMA ? { seq, rest: line.subarray(at + 1) } : undefined;
+}
+
+function recordOf(line: Uint8Array): ReceivedRecord | undefined {
+  try {
+    const value = decodeLine(line);
+    const { type } = v.parse(v.object({ type: v.string() }), value);
+    if (!Object.hasOwn(receivedRecordSchemas, type)) return undefined;
+    return v.parse(receivedRecordSchemas[type as keyof typeof receivedRecordSchemas], value);
+  } catch (error) {
+    throw senselessLine(error);
+  }
+}
+
+/** What is told of a line that is not as it should be. @param cause what makes it so */
+export function senselessLine(cause: unknown): ApexError {
+  return new ApexError("protocol", `the daemon sent an invalid line: ${messageOf(cause)}`, {
+    cause,
+  });
 }

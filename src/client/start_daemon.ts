@@ -7,7 +7,7 @@ import { ApexError, EXIT_STATUS } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type DetachedProcess, startDetached } from "../platform/detached_process.ts";
 import { type Paths, prepareDirectory } from "../platform/directories.ts";
-import type { StatusResult } from "../protocol/control.ts";
+import type { StatusResult } from "../protocol/daemon_operations.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 
 export interface StartDaemonOptions {

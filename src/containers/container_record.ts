@@ -25,7 +25,7 @@ export interface ContainerRecord {
   /** Start of the last run. */
   readonly startedAt?: Date;
   /** End of the last run, once it has ended. */
-  readonly finishedAt?: Date;
+  readonly endedAt?: Date;
 }
 
 /** What is known of a container from the first mention of it. */
@@ -82,7 +82,7 @@ export class ContainerEntry {
       ...(this.exitCode !== undefined && { exitCode: this.exitCode }),
       ...(this.createdAtNano !== undefined && { createdAt: dateOfNano(this.createdAtNano) }),
       ...(this.startedAtNano !== undefined && { startedAt: dateOfNano(this.startedAtNano) }),
-      ...(this.finishedAtNano !== undefined && { finishedAt: dateOfNano(this.finishedAtNano) }),
+      ...(this.finishedAtNano !== undefined && { endedAt: dateOfNano(this.finishedAtNano) }),
     };
   }
 }

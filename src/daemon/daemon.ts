@@ -23,7 +23,7 @@ import { type Paths, prepareDirectories } from "../platform/directories.ts";
 import type { Logger } from "../platform/logger.ts";
 import { openProcessLog } from "../platform/process_logger.ts";
 import { SocketFile } from "../platform/unix_socket.ts";
-import { parseRestoreMode } from "../protocol/session_messages.ts";
+import { parseRestoreMode } from "../protocol/session_operations.ts";
 import { ContainerTerminals } from "../sessions/container_terminals.ts";
 import { SessionPool } from "../sessions/session_pool.ts";
 import { loadInstanceId } from "../storage/instance_file.ts";

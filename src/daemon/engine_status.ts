@@ -6,7 +6,7 @@ import type { ContainerManager } from "../containers/container_manager.ts";
 import type { EngineAddress } from "../engine/discovery/engine_address.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { StatusResult } from "../protocol/control.ts";
+import type { StatusResult } from "../protocol/daemon_operations.ts";
 
 /** How the connection to the engine stands, for `apex status`: what the engine's events last said. */
 export class EngineStatus implements Disposable {

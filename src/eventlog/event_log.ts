@@ -17,7 +17,7 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
-import type { Cursor } from "../protocol/event_messages.ts";
+import type { Cursor } from "../protocol/event_operations.ts";
 import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
 import type { CommitPoint } from "../storage/database.ts";
 import type { EventJournal } from "../storage/journal/event_journal.ts";

@@ -14,7 +14,7 @@ import {
   parseCursor,
   type StreamRecord,
   type StreamRecordOf,
-} from "../protocol/event_messages.ts";
+} from "../protocol/event_operations.ts";
 import { PROTOCOL_VERSION } from "../protocol/version.ts";
 import type { EventFilter } from "../storage/journal/event_filter.ts";
 import type { EventSource } from "./event_source.ts";

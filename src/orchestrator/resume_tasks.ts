@@ -160,7 +160,7 @@ async function resumeWithContainer(
       logger.warn(`cannot inspect the container of task ${taskId}: ${messageOf(error)}`);
       const record = workspaces.container(taskId);
       const startedAt = run.task.startedAt ?? record?.startedAt ?? now;
-      const exit: TaskExit = exitOfCode(record?.exitCode, record?.finishedAt ?? now);
+      const exit: TaskExit = exitOfCode(record?.exitCode, record?.endedAt ?? now);
       return isUp(container) ? { startedAt } : { startedAt, exit };
     }
   });

@@ -1,5 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
-import { randomTaskId } from "../protocol/random_task_id.ts";
+import { randomTaskId } from "../protocol/task_operations.ts";
 import type { WorkspaceSpec } from "../workspaces/workspace.ts";
 import type { TaskSpec } from "./task.ts";
 

@@ -2,7 +2,7 @@ import { MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerSpec, TaskContainerSpec } from "../containers/operations/container_spec.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { definedFields } from "../platform/defined_fields.ts";
-import type { RestoreMode } from "../protocol/session_messages.ts";
+import type { RestoreMode } from "../protocol/session_operations.ts";
 
 /** A client's request. `ttlMs` and the fields of {@linkcode TaskContainerSpec} are ignored if the session exists. */
 export interface AttachRequest extends Partial<Pick<TaskContainerSpec, ContainerField>> {

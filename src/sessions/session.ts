@@ -5,7 +5,7 @@
  */
 import { type Clock, runAt } from "../platform/clock.ts";
 import { exitCodeOfSignal } from "../platform/signals.ts";
-import type { RestoreMode, SessionDetach, SessionExit } from "../protocol/session_messages.ts";
+import type { RestoreMode, SessionDetach, SessionExit } from "../protocol/session_operations.ts";
 import type { StoredSession } from "../storage/session_store.ts";
 import type { SessionClient } from "./session_client.ts";
 import type { SessionTerminal } from "./session_terminal.ts";

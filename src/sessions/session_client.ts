@@ -20,7 +20,7 @@ import {
   type SessionDetach,
   type SessionExit,
   SILENT_FOR_MS,
-} from "../protocol/session_messages.ts";
+} from "../protocol/session_operations.ts";
 import { FrameQueue } from "./frame_queue.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";
 

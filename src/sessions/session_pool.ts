@@ -16,7 +16,7 @@ import { AbandonedContainers } from "../containers/operations/abandoned_containe
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
-import type { RestoreMode } from "../protocol/session_messages.ts";
+import type { RestoreMode } from "../protocol/session_operations.ts";
 import { type AttachRequest, checkSessionName, type SessionDefaults } from "./attach_request.ts";
 import type { Session, SessionEvents, SessionRecord } from "./session.ts";
 import { SessionAdoption } from "./session_adoption.ts";

@@ -3,7 +3,7 @@
  * in one synchronous block, so the three always agree.
  */
 import type { AttachConnection } from "../engine/attach_connection.ts";
-import type { SessionExit } from "../protocol/session_messages.ts";
+import type { SessionExit } from "../protocol/session_operations.ts";
 import type { StoredSession } from "../storage/session_store.ts";
 import type { TerminalSize } from "./screen/terminal_size.ts";
 import { Session, type SessionEventName, type SessionFacts } from "./session.ts";

@@ -10,7 +10,7 @@ import type { AttachConnection } from "../engine/attach_connection.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import { Backoff } from "../platform/async/backoff.ts";
 import { delayUnlessAborted, settlesWithin } from "../platform/async/wait.ts";
-import type { RestoreMode } from "../protocol/session_messages.ts";
+import type { RestoreMode } from "../protocol/session_operations.ts";
 import { HeldOutput } from "./held_output.ts";
 import { RecentOutput, tailBefore } from "./screen/earlier_output.ts";
 import { TerminalScreen } from "./screen/terminal_screen.ts";

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
 import { request } from "../../src/client/control_exchange.ts";
-import type { TaskResult } from "../../src/protocol/control.ts";
+import type { TaskResult } from "../../src/protocol/task_operations.ts";
 import { APEX_COMMAND, ApexHome, eventually } from "../support/daemons/apex_process.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";
 import { podmanAvailable, startPodman } from "../support/engines/podman_engine.ts";

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/control_exchange.ts";
-import type { TaskResult } from "../../src/protocol/control.ts";
+import type { TaskResult } from "../../src/protocol/task_operations.ts";
 import { ApexHome, type ApexProcess, EventsReader, eventually } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { dockerAvailable, startDocker } from "../support/engines/docker_engine.ts";

@@ -4,7 +4,7 @@
  */
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { request } from "../../src/client/control_exchange.ts";
-import type { WorkspaceResult } from "../../src/protocol/control.ts";
+import type { WorkspaceResult } from "../../src/protocol/task_operations.ts";
 import { ApexHome, type ApexProcess } from "../support/daemons/apex_process.ts";
 import { ContainerDriver } from "../support/engines/container_driver.ts";
 import { TEST_ENGINES } from "../support/engines/test_engines.ts";

@@ -5,7 +5,7 @@ import type { EventLog } from "../../src/eventlog/event_log.ts";
 import { resumeCursor } from "../../src/eventlog/resumable_feed.ts";
 import type { CloseReason } from "../../src/eventlog/subscription.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
-import { streamRecordSchemas } from "../../src/protocol/event_messages.ts";
+import { streamRecordSchemas } from "../../src/protocol/event_operations.ts";
 import { EventFilter } from "../../src/storage/journal/event_filter.ts";
 import {
   containerEvent,

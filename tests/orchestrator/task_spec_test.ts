@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { TaskSpec } from "../../src/orchestrator/task.ts";
-import type { TaskSpecRequest } from "../../src/protocol/control.ts";
+import type { TaskSpecRequest } from "../../src/protocol/task_operations.ts";
 
 /** The keys that only one of the two types has: an option that a client cannot request, or that the daemon drops. */
 type Difference =

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { SessionDetach } from "../../src/protocol/session_messages.ts";
+import type { SessionDetach } from "../../src/protocol/session_operations.ts";
 import type { TerminalSize } from "../../src/sessions/screen/terminal_size.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { TestClient } from "../support/sessions/test_client.ts";

@@ -2,7 +2,7 @@ import type { AttachParams } from "../../client/attached_session.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import { parseDuration } from "../../platform/durations.ts";
-import { parseRestoreMode } from "../../protocol/session_messages.ts";
+import { parseRestoreMode } from "../../protocol/session_operations.ts";
 import type { CliContext } from "../cli_context.ts";
 import { terminalSize } from "../standard_streams.ts";
 import { type ContainerFlags, containerRequestOf, environmentOf } from "./container_flags.ts";

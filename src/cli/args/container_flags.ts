@@ -2,8 +2,8 @@
 import { resolve } from "@std/path/posix";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
-import type { TaskSpecRequest } from "../../protocol/control.ts";
-import type { PortRequest } from "../../protocol/request_schema.ts";
+import type { PortRequest } from "../../protocol/operation.ts";
+import type { TaskSpecRequest } from "../../protocol/task_operations.ts";
 import type { BaseContext } from "../cli_context.ts";
 
 /** As written on the command line. */

@@ -10,7 +10,7 @@ import {
   MAX_TYPES,
   MIN_HEARTBEAT_MS,
   parseCursor,
-} from "../../protocol/event_messages.ts";
+} from "../../protocol/event_operations.ts";
 import { wireEventSchemas } from "../../protocol/wire_event.ts";
 import type { CliContext } from "../cli_context.ts";
 import { printable } from "../output/table.ts";

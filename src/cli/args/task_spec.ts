@@ -2,7 +2,7 @@ import { ApexError } from "../../platform/apex_error.ts";
 import { parseByteSize } from "../../platform/byte_size.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import { parseDuration } from "../../platform/durations.ts";
-import type { TaskSpecRequest } from "../../protocol/control.ts";
+import type { TaskSpecRequest } from "../../protocol/task_operations.ts";
 import type { CliContext } from "../cli_context.ts";
 import { type ContainerFlags, containerRequestOf, environmentOf } from "./container_flags.ts";
 import { decimal, positive, wholeNumber } from "./flag_values.ts";

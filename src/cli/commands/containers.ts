@@ -2,7 +2,7 @@
 import { green, red, yellow } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
 import { formatDuration } from "../../platform/durations.ts";
-import type { ContainerResult } from "../../protocol/control.ts";
+import type { ContainerResult } from "../../protocol/container_operations.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { eachTarget, otherTargetsNote } from "../connection/targets.ts";
 import { formatTable, printable } from "../output/table.ts";

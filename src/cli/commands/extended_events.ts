@@ -3,8 +3,7 @@
  * resume there on another connection, with another daemon, and, from its cursor file, in another process. Owns the cursor
  * file and the writes to stdout.
  */
-import { type LineStream, openLines } from "../../client/line_stream.ts";
-import { type EventLine, streamLines } from "../../client/stream_lines.ts";
+import { type EventLine, type LineStream, openLines, streamLines } from "../../client/line_stream.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
@@ -14,7 +13,7 @@ import {
   parseCursor,
   type ReceivedRecord,
   type StreamRecordOf,
-} from "../../protocol/event_messages.ts";
+} from "../../protocol/event_operations.ts";
 import { PROTOCOL_VERSION } from "../../protocol/version.ts";
 import type { EventOptions } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";

@@ -1,6 +1,6 @@
 import { abortable } from "@std/async/abortable";
 import { aheadOf, type EndedTask, endedTaskOf, pullProgressOf } from "../../client/frame_payloads.ts";
-import { randomTaskId } from "../../protocol/random_task_id.ts";
+import { randomTaskId } from "../../protocol/task_operations.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
 import { type TaskFlags, taskSpecOf } from "../args/task_spec.ts";
 import type { CliContext } from "../cli_context.ts";

@@ -4,7 +4,7 @@ import { request } from "../../client/control_exchange.ts";
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
 import { notifyIfSlow } from "../../platform/async/wait.ts";
 import { formatDuration } from "../../platform/durations.ts";
-import type { SessionNamesResult, SessionResult } from "../../protocol/session_messages.ts";
+import type { SessionNamesResult, SessionResult } from "../../protocol/session_operations.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { failureText } from "../connection/targets.ts";
 import { formatTable, printable } from "../output/table.ts";

@@ -2,7 +2,7 @@
 import { green, red, yellow } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
 import { formatDuration } from "../../platform/durations.ts";
-import type { TaskResult } from "../../protocol/control.ts";
+import type { TaskResult } from "../../protocol/task_operations.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { eachTarget } from "../connection/targets.ts";
 import { formatTable, printable } from "../output/table.ts";

@@ -1,10 +1,10 @@
 import { openStream } from "../../client/control_stream.ts";
-import { type WaitEnd, waitEndOf } from "../../client/frame_payloads.ts";
+import { waitEndOf } from "../../client/frame_payloads.ts";
 import { ApexError, EXIT_STATUS, messageOf } from "../../platform/apex_error.ts";
 import { runAt, systemClock } from "../../platform/clock.ts";
 import { parseDuration } from "../../platform/durations.ts";
-import type { ControlResultOf } from "../../protocol/control.ts";
-import type { WaitCondition } from "../../protocol/wait_condition.ts";
+import type { WaitCondition, WaitEnd } from "../../protocol/container_operations.ts";
+import type { ControlResultOf } from "../../protocol/operations.ts";
 import { positive } from "../args/flag_values.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { type Opening, resumedFrames } from "../connection/reconnect.ts";

@@ -3,7 +3,7 @@ import { yellow } from "@std/fmt/colors";
 import { request } from "../../client/control_exchange.ts";
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
 import { formatDuration } from "../../platform/durations.ts";
-import { NO_INSTANCE, type WorkspaceResult } from "../../protocol/control.ts";
+import { NO_INSTANCE, type WorkspaceResult } from "../../protocol/task_operations.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { formatTable, printable } from "../output/table.ts";
 

@@ -6,7 +6,7 @@
 import { dirname } from "@std/path/posix";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { type Cursor, formatCursor, parseCursor } from "../../protocol/event_messages.ts";
+import { type Cursor, formatCursor, parseCursor } from "../../protocol/event_operations.ts";
 
 const FLAG = "--cursor-file";
 const WRITE_EVERY_MS = 250;

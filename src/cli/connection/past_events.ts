@@ -1,7 +1,6 @@
 /** Reads events from the daemon's journal, and resolves the names of their containers. */
 import { request } from "../../client/control_exchange.ts";
-import { openLines } from "../../client/line_stream.ts";
-import { streamLines } from "../../client/stream_lines.ts";
+import { openLines, streamLines } from "../../client/line_stream.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import { type PastEvent, pastEvents } from "../output/history_row.ts";

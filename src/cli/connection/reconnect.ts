@@ -6,8 +6,9 @@ import { delay } from "@std/async/delay";
 import { RefusedError } from "../../client/control_exchange.ts";
 import type { ControlStream } from "../../client/control_stream.ts";
 import { ApexError, type ErrorCode, messageOf } from "../../platform/apex_error.ts";
-import type { OutputPosition, StreamOp } from "../../protocol/control.ts";
 import type { Frame } from "../../protocol/frames.ts";
+import type { FrameOp } from "../../protocol/operations.ts";
+import type { OutputPosition } from "../../protocol/task_operations.ts";
 import type { CliContext } from "../cli_context.ts";
 
 /** How long verbs wait for another daemon, unless they wait indefinitely. */
@@ -81,7 +82,7 @@ export interface Opening {
 export interface ResumedFramesOptions {
   readonly context: Pick<CliContext, "onSignal" | "stderr">;
   /** Requests the operation, or requests it again. */
-  readonly open: (opening: Opening) => Promise<ControlStream<StreamOp>>;
+  readonly open: (opening: Opening) => Promise<ControlStream<FrameOp>>;
   /** For messages: `task build-7 continues`. */
   readonly standing: () => string;
   /** What to do if no daemon comes: `see: apex wait build-7`. */
@@ -125,7 +126,7 @@ export async function* resumedFrames(options: ResumedFramesOptions): AsyncGenera
 async function openFirst(
   open: ResumedFramesOptions["open"],
   received: OutputPosition,
-): Promise<ControlStream<StreamOp> | undefined> {
+): Promise<ControlStream<FrameOp> | undefined> {
   try {
     return await open({ received, lostAtMs: undefined });
   } catch (error) {
@@ -137,7 +138,7 @@ async function openFirst(
 async function reopen(
   { context, open, standing, remedy, notify, abort, onLost }: ResumedFramesOptions,
   received: OutputPosition,
-): Promise<ControlStream<StreamOp>> {
+): Promise<ControlStream<FrameOp>> {
   const print = notify ?? ((text: string) => context.stderr.print(`apex: ${text}`));
   const lostAtMs = performance.now();
   const lost = onLost?.();

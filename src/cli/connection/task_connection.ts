@@ -6,8 +6,9 @@
 import { type ControlStream, openStream } from "../../client/control_stream.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { resolveSockets, type SocketPaths } from "../../platform/directories.ts";
-import type { OutputPosition, StreamOp, TaskSpecRequest } from "../../protocol/control.ts";
 import { encodeFrame, type Frame, MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/frames.ts";
+import type { FrameOp } from "../../protocol/operations.ts";
+import type { OutputPosition, TaskSpecRequest } from "../../protocol/task_operations.ts";
 import type { DaemonFlags } from "../args/daemon_flags.ts";
 import type { CliContext } from "../cli_context.ts";
 import { ForwardedSignals } from "./forwarded_signals.ts";
@@ -88,7 +89,7 @@ export class TaskConnection implements AsyncDisposable {
     return stdin ? `task ${taskId} continues, but gets no more input` : `task ${taskId} continues`;
   }
 
-  async #open({ received, lostAtMs }: Opening): Promise<ControlStream<StreamOp>> {
+  async #open({ received, lostAtMs }: Opening): Promise<ControlStream<FrameOp>> {
     const { context, flags } = this.#options;
     if (lostAtMs === undefined) {
       return await withDaemon((sockets) => this.#request(sockets, received), { context, flags });
@@ -105,14 +106,14 @@ export class TaskConnection implements AsyncDisposable {
     return await withDaemon(open, { context, flags: { ...flags, engine } });
   }
 
-  async #request({ controlSocket }: SocketPaths, received: OutputPosition): Promise<ControlStream<StreamOp>> {
+  async #request({ controlSocket }: SocketPaths, received: OutputPosition): Promise<ControlStream<FrameOp>> {
     const { context, task } = this.#options;
     const requestId = this.#requestId;
     await using stack = new AsyncDisposableStack();
     const signals = stack.use(new ForwardedSignals({ context, controlSocket }));
     signals.abandoned.addEventListener("abort", () => this.#abort.abort(signals.abandoned.reason));
     const options = { signal: this.#abort.signal };
-    let stream: ControlStream<StreamOp>;
+    let stream: ControlStream<FrameOp>;
     if (this.#isAccepted) {
       const params = { task: this.#taskId, requestId, output: received };
       stream = stack.use(await openStream(controlSocket, "tasks.wait", params, options));

@@ -1,7 +1,7 @@
 /** Exit statuses of the verbs that pass on the status of a command: `run`, `wait` and `attach`. */
 import { ApexError, EXIT_STATUS } from "../../platform/apex_error.ts";
 import { exitCodeOfSignal } from "../../platform/signals.ts";
-import type { TaskResult } from "../../protocol/control.ts";
+import type { TaskResult } from "../../protocol/task_operations.ts";
 import { OutputClosedError } from "../standard_streams.ts";
 import { printable } from "./table.ts";
 

@@ -1,6 +1,6 @@
 import { green, red } from "@std/fmt/colors";
 import * as v from "valibot";
-import { senselessLine } from "../../client/stream_lines.ts";
+import { senselessLine } from "../../client/line_stream.ts";
 import { printable } from "./table.ts";
 
 export const HISTORY_HEADINGS = ["TIME", "EVENT", "CONTAINER", "TASK", "DETAILS"];

@@ -3,7 +3,7 @@
  * report how far it got, so no write is longer than a pipe accepts as a whole, and none starts after the abort.
  */
 import { concat } from "@std/bytes/concat";
-import type { EventLine } from "../../client/stream_lines.ts";
+import type { EventLine } from "../../client/line_stream.ts";
 import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { type Output, OutputClosedError } from "../standard_streams.ts";

@@ -2,7 +2,7 @@
  * Shows the progress of an image pull. On a terminal it is one line that is redrawn, and erased at the end; elsewhere each
  * change of a layer's status is a line of its own.
  */
-import type { PullProgress } from "../../client/frame_payloads.ts";
+import type { PullProgress } from "../../protocol/task_operations.ts";
 import type { Output } from "../standard_streams.ts";
 import { printable } from "./table.ts";
 

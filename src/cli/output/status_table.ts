@@ -2,7 +2,7 @@ import { green, red } from "@std/fmt/colors";
 import type { DaemonStatus } from "../../client/daemon_status.ts";
 import { formatByteSize } from "../../platform/byte_size.ts";
 import { formatDuration } from "../../platform/durations.ts";
-import type { StatusResult } from "../../protocol/control.ts";
+import type { StatusResult } from "../../protocol/daemon_operations.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { Output } from "../standard_streams.ts";
 import { formatTable, printable } from "./table.ts";

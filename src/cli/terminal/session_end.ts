@@ -1,7 +1,7 @@
 /** How `apex attach` ends: the message that it prints, and its exit status. */
 import { ApexError } from "../../platform/apex_error.ts";
 import { exitCodeOfSignal } from "../../platform/signals.ts";
-import { type SessionDetach, type SessionExit, SILENT_FOR_MS } from "../../protocol/session_messages.ts";
+import { type SessionDetach, type SessionExit, SILENT_FOR_MS } from "../../protocol/session_operations.ts";
 import type { CliContext } from "../cli_context.ts";
 import { RUN_FAILED_STATUS } from "../output/exit_status.ts";
 

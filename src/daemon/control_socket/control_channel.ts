@@ -1,47 +1,47 @@
 /**
- * What follows a reply line: one connection on which the daemon sends frames, and perhaps gets some. The server owns the
- * connection and its channel; an operation is lent the channel until it settles.
+ * What follows a reply line: the daemon sends frames or lines, and may receive frames. The connection owns its channel, and
+ * lends it to an operation until that settles.
  *
- * Somebody always reads: the operation its frames, or else the channel, which discards what comes. So a hang-up is noticed
- * although the operation has nothing to send.
+ * The connection is always being read: by the operation that asked for frames, or else by the channel, which discards them. So
+ * a hang-up is noticed even if the operation has nothing to send.
  */
 import { SerialQueue } from "../../platform/async/serial_queue.ts";
 import { writeAll } from "../../platform/unix_socket.ts";
 import { type Frame, FrameReader } from "../../protocol/frames.ts";
 
-/** One stream, as an operation sees it. */
+/** A stream from the point of view of an operation. */
 export interface ControlChannel {
   /**
-   * Aborted when the peer has hung up (closed its end of writing, too), or the daemon ends. Not for nonsense that it sent,
-   * of which {@linkcode frames} tells, and the operation the peer.
+   * Aborted when the client hangs up (or only closes its end of writing), or when the daemon ends. An invalid frame does not
+   * abort it: {@linkcode frames} throws, and the operation can still send.
    */
   readonly signal: AbortSignal;
   /**
-   * Writes a frame (or several in one piece), after those sent before; resolves when the socket took all of it. Who awaits
-   * each of its own has one in memory, and a peer that does not read holds up nobody else.
+   * Writes one or more frames after those sent earlier. Resolves when the socket has taken all of them: an operation that awaits
+   * each call has one piece in memory.
    *
-   * @throws once the peer is gone or the daemon ends
+   * @throws if the client has hung up or the daemon ends
    */
   send(frame: Uint8Array): Promise<void>;
   /**
-   * Writes some of it, as much as the socket takes at once, after what was sent before; resolves with how much.
+   * Writes as much as the socket takes at once, after what was sent earlier. Resolves with the number of bytes.
    *
-   * @throws once the peer is gone or the daemon ends
+   * @throws if the client has hung up or the daemon ends
    */
   write(bytes: Uint8Array): Promise<number>;
-  /** Cuts the stream short, a write in flight included: for a peer that takes nothing. May be called again. */
+  /** Ends the stream, a pending write included: for a client that takes nothing. Can be called repeatedly. */
   end(reason: Error): void;
   /**
-   * What the peer sends, to its end. To be called once, before the operation's first `await`: what comes while nobody has
-   * asked is discarded.
+   * The frames that the client sends, to the end of its input. Call it once, before the operation's first `await`: otherwise the
+   * channel discards them.
    *
-   * @throws {FrameError} while iterating, for what is no frame: nothing more will come. Who lets it pass has the peer told
-   * with a last frame `exit {error}`.
+   * @throws {FrameError} while iterating, for an invalid frame, after which none can be read. If the operation lets it
+   * propagate, the client receives it as a last `exit` frame.
    */
   frames(): AsyncIterable<Frame>;
 }
 
-/** Why a stream ends when the daemon does: its client may well be back. */
+/** The reason for the end of streams when the daemon ends. Their clients can continue with the next daemon. */
 export class DaemonEndingError extends Error {
   override readonly name = "DaemonEndingError";
 
@@ -50,23 +50,28 @@ export class DaemonEndingError extends Error {
   }
 }
 
+/** Whether a stream ends because the daemon does, and not because its client has hung up. */
+export function isDaemonEnding({ signal }: Pick<ControlChannel, "signal">): boolean {
+  return signal.reason instanceof DaemonEndingError;
+}
+
 export interface SocketChannelOptions {
   readonly conn: Deno.UnixConn;
-  /** What came right behind the request line. */
+  /** Bytes that arrived together with the request line. */
   readonly rest: Uint8Array;
 }
 
-/** What a peer sends unasked is read into this many bytes, and forgotten. */
+/** Size of the buffer for discarded input. */
 const DISCARD_BYTES = 512;
 
-/** A {@linkcode ControlChannel} on a connection that stays its owner's to close. */
+/** A {@linkcode ControlChannel} on a socket, which it does not close. */
 export class SocketChannel implements ControlChannel {
   readonly #conn: Deno.UnixConn;
   readonly #rest: Uint8Array;
   readonly #over = new AbortController();
-  /** Rejects the write in flight, of which there is one at most: closing the connection does not end it in Deno 2.4. */
+  /** Rejects the pending write, of which there is one at most: in Deno 2.4, closing the connection does not end it. */
   #cutWrite: ((reason: Error) => void) | undefined;
-  /** Nothing is sent any more. */
+  /** Set when the stream has ended: every further write fails with it. */
   #endReason: Error | undefined;
   readonly #sends = new SerialQueue();
   #lastRead: Promise<unknown> = Promise.resolve();
@@ -81,7 +86,7 @@ export class SocketChannel implements ControlChannel {
     return this.#over.signal;
   }
 
-  /** Whether the operation has asked for what the peer sends. */
+  /** Whether the operation reads the client's frames. */
   get isRead(): boolean {
     return this.#isRead;
   }
@@ -100,14 +105,13 @@ export class SocketChannel implements ControlChannel {
     return this.#readFrames();
   }
 
-  /** Reads and forgets what the peer sends, until its end. Never rejects. */
+  /** Discards the client's input, to its end. Never rejects. */
   async discardInput(): Promise<void> {
     await this.#lastRead;
     const discarded = new Uint8Array(DISCARD_BYTES);
     while (await this.#read(discarded) !== null);
   }
 
-  /** Tells the operation that its stream is over, and rejects what it is sending. May be called again. */
   end(reason: Error): void {
     this.#endReason ??= reason;
     this.#over.abort(reason);
@@ -120,7 +124,7 @@ export class SocketChannel implements ControlChannel {
   }
 
   async #read(buffer: Uint8Array): Promise<number | null> {
-    // Whatever a read fails with, the peer is gone or the connection is closed: nothing more will come.
+    // Any error of a read means that the client hung up or the connection is closed.
     const reading = this.#conn.read(buffer).catch(() => null);
     this.#lastRead = reading;
     const count = await reading;
@@ -128,7 +132,7 @@ export class SocketChannel implements ControlChannel {
     return count;
   }
 
-  /** No race with one promise for the whole stream: that would remember every write. */
+  /** Not a race with one promise for the whole stream, which would keep a reaction for every write. */
   async #unlessEnded<T>(work: () => Promise<T>): Promise<T> {
     if (this.#endReason !== undefined) throw this.#endReason;
     const { promise, resolve, reject } = Promise.withResolvers<T>();

@@ -6,55 +6,58 @@ import { SocketChannel } from "./control_channel.ts";
 const CLIENT_TIMEOUT_MS = 5_000;
 
 /**
- * One accepted connection. It is in one of its server's sets, which bound how many there are, until it is closed; whatever
- * is done with it can be cut short.
+ * One accepted connection, which owns its socket. It counts in one of its server's sets until it is closed, and can be ended at
+ * any time, whatever is using it. {@linkcode ControlConnection.withinTimeout} disconnects a client that connects and sends
+ * nothing, or that does not take its reply.
  */
 export class ControlConnection {
   readonly conn: Deno.UnixConn;
   readonly #clock: Clock;
   readonly #ended = Promise.withResolvers<never>();
-  #kept: Set<ControlConnection>;
+  #countedIn: Set<ControlConnection>;
   #channel: SocketChannel | undefined;
   #endReason: Error | undefined;
 
-  constructor(conn: Deno.UnixConn, { keptIn, clock }: { keptIn: Set<ControlConnection>; clock: Clock }) {
+  constructor(
+    conn: Deno.UnixConn,
+    { countedIn, clock }: { countedIn: Set<ControlConnection>; clock: Clock },
+  ) {
     this.conn = conn;
     this.#clock = clock;
-    this.#kept = keptIn;
-    keptIn.add(this);
+    this.#countedIn = countedIn;
+    countedIn.add(this);
   }
 
-  /** Cut short. */
   get hasEnded(): boolean {
     return this.#endReason !== undefined;
   }
 
-  /** Does the work, unless it is cut short; then closes the connection. */
+  /** Runs `work` until it settles or {@linkcode end} is called; then closes the connection. */
   async use(work: () => Promise<void>): Promise<void> {
     try {
-      // Raced, because in Deno 2.4 closing does not end a write that is in flight: that lasts until the peer reads or dies.
+      // A race, because in Deno 2.4 closing does not end a pending write: that lasts until the peer reads or dies.
       await Promise.race([work(), this.#ended.promise]);
     } finally {
       closeQuietly(this.conn);
-      this.#kept.delete(this);
+      this.#countedIn.delete(this);
     }
   }
 
-  /** It counts among others from now on. */
-  keepIn(kept: Set<ControlConnection>): void {
-    this.#kept.delete(this);
-    this.#kept = kept;
-    kept.add(this);
+  /** Counts the connection in another set from now on. */
+  countIn(connections: Set<ControlConnection>): void {
+    this.#countedIn.delete(this);
+    this.#countedIn = connections;
+    connections.add(this);
   }
 
-  /** The channel for what follows the reply line; it ends with the connection. */
+  /** Opens the channel for what follows the reply line. It ends with the connection. */
   openChannel(rest: Uint8Array): SocketChannel {
     this.#channel = new SocketChannel({ conn: this.conn, rest });
     if (this.#endReason !== undefined) this.#channel.end(this.#endReason);
     return this.#channel;
   }
 
-  /** Cuts short what is done with it. May be called again. */
+  /** Closes the connection, and ends its channel. Can be called repeatedly. */
   end(reason: Error): void {
     this.#endReason ??= reason;
     this.#channel?.end(this.#endReason);
@@ -62,7 +65,7 @@ export class ControlConnection {
     this.#ended.reject(this.#endReason);
   }
 
-  /** Ends it when the client takes too long for its part of `work`. */
+  /** Ends the connection if the client takes longer than 5 s for its part of `work`. */
   async withinTimeout<T>(work: () => Promise<T>): Promise<T> {
     const cancel = this.#clock.after(
       CLIENT_TIMEOUT_MS,

@@ -1,20 +1,19 @@
 /**
- * Serves `apex.socket`: one request line a connection, one reply line, and then the end, or, for the operations that say
- * so, a stream of frames or of lines. Before each reply it waits until every subscriber that connected earlier is registered, so that
- * "connect to events.socket, ask for the state, then react" has no gap. A client that sends nonsense, or nothing, gets an
- * error or its connection closed, and hurts nobody; one that does not read its stream holds up nobody but itself.
+ * Serves `apex.socket`: one request line on each connection, one reply line, and, for some operations, a stream of frames or
+ * lines after it.
+ *
+ * 1. The server accepts a connection, or refuses it as `busy`. Each connection that is accepted has an owner
+ *    (`ControlConnection`), which disconnects a client that sends no request, or does not take its reply.
+ * 2. Before it carries out a request, it waits until every earlier connection to `events.socket` is registered as a subscriber.
+ *    So "connect to events.socket, list the containers, apply the events" has no gap.
+ * 3. It decodes the request, calls the handler, and sends the reply line. For a stream it lends the handler a channel.
+ *
+ * A client that sends invalid data gets an error reply. A client that does not read its stream delays only that stream.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { acceptLoop, closeQuietly, discardRest, writeAll } from "../../platform/unix_socket.ts";
-import {
-  type ControlOp,
-  type ControlReply,
-  type ControlRequest,
-  isLineOp,
-  isStreamOp,
-} from "../../protocol/control.ts";
 import { encodeJsonFrame, FrameError } from "../../protocol/frames.ts";
 import {
   encodeLine,
@@ -23,64 +22,43 @@ import {
   MAX_REQUEST_BYTES,
   readLine,
 } from "../../protocol/jsonl.ts";
-import { type ControlChannel, DaemonEndingError, type SocketChannel } from "./control_channel.ts";
+import {
+  type ControlError,
+  type ControlOp,
+  type ControlReply,
+  type ControlRequest,
+  OPERATIONS,
+} from "../../protocol/operations.ts";
+import { type ControlAnswer, controlError, type StreamReply } from "./answer.ts";
+import { DaemonEndingError, type SocketChannel } from "./control_channel.ts";
 import { ControlConnection } from "./control_connection.ts";
 import { decodeRequest } from "./decode_request.ts";
-import { errorReply } from "./error_reply.ts";
-
-/** The reply of an operation that goes on after it. */
-export interface StreamReply {
-  readonly ok: true;
-  readonly result: unknown;
-  /**
-   * Sends what follows the reply line; the connection ends when it settles. Called exactly once, even when the client is
-   * gone by then: the channel's signal is aborted in that case, and the operation can still let go of what it holds. What
-   * it throws while the client is there becomes a last frame, `exit {error}`; lines end without their last one then.
-   */
-  readonly stream: (channel: ControlChannel) => Promise<void>;
-}
-
-/** The reply of an operation that does the rest when the client has it. */
-export interface FirstReply {
-  readonly ok: true;
-  readonly result: unknown;
-  /** Called once, even when the client is gone by then. */
-  readonly afterReply: () => void;
-}
-
-export type ControlAnswer = ControlReply | FirstReply | StreamReply;
-
-/** Carries out a request. What it throws becomes an error reply. `signal` is aborted when the daemon ends. */
-export type ControlHandler = (
-  request: ControlRequest,
-  signal: AbortSignal,
-) => Promise<ControlAnswer> | ControlAnswer;
 
 export interface ControlServerOptions {
   /** Already listening; the server closes it. */
   readonly listener: Deno.UnixListener;
-  /** Answers with a stream only what {@linkcode isStreamOp} and {@linkcode isLineOp} know. */
-  readonly handle: ControlHandler;
+  /** Carries out any request. What it throws becomes an error reply. `abort` is aborted when the daemon ends. */
+  readonly handle: (request: ControlRequest, abort: AbortSignal) => Promise<ControlAnswer> | ControlAnswer;
   /** Resolves when every earlier connection to the events socket is registered. */
   readonly barrier: () => Promise<void>;
-  /** Those that have not had their reply; streams are counted apart. */
+  /** Of connections without a reply line yet, and the same number of refusals; streams are counted separately. */
   readonly maxConnections: number;
   readonly maxStreams?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Each costs two descriptors at most, its own and one to the engine. */
+/** Each stream needs two descriptors at most: its own, and one to the engine. */
 const MAX_STREAMS = 4_096;
 
+/** Serves from its construction on. Disposing it closes all connections and waits for the operations of streams. */
 export class ControlServer implements AsyncDisposable {
   readonly #options: ControlServerOptions;
   readonly #maxStreams: number;
   readonly #connections = new Set<ControlConnection>();
   readonly #streams = new Set<ControlConnection>();
-  /** Those that are being told that there are too many; as many of them at most. */
   readonly #refusals = new Set<ControlConnection>();
-  /** All that is being done with connections; what streams is waited for at the end. */
+  /** All work on connections and streams; disposal waits for it. */
   readonly #work = new Set<Promise<void>>();
   readonly #stop = new AbortController();
   readonly #accepting: Promise<void>;
@@ -92,7 +70,6 @@ export class ControlServer implements AsyncDisposable {
     this.#accepting = acceptLoop({ listener, onConnection: (conn) => this.#accept(conn), logger });
   }
 
-  /** Closes the listener and every connection, and waits until the operations of all streams have let go. */
   async [Symbol.asyncDispose](): Promise<void> {
     closeQuietly(this.#options.listener);
     const reason = new DaemonEndingError();
@@ -106,20 +83,20 @@ export class ControlServer implements AsyncDisposable {
 
   #accept(conn: Deno.UnixConn): void {
     const { maxConnections, logger, clock } = this.#options;
-    if (this.#connections.size >= maxConnections) {
-      logger.warn(`refused a control connection: ${maxConnections} are open (max_control_connections)`);
-      if (this.#refusals.size >= maxConnections) return closeQuietly(conn);
-      const refused = new ControlConnection(conn, { keptIn: this.#refusals, clock });
-      return this.#use(refused, () => this.#refuse(refused));
+    if (this.#connections.size < maxConnections) {
+      const connection = new ControlConnection(conn, { countedIn: this.#connections, clock });
+      return this.#use(connection, () => this.#serve(connection));
     }
-    const connection = new ControlConnection(conn, { keptIn: this.#connections, clock });
-    this.#use(connection, () => this.#serve(connection));
+    logger.warn(`refused a control connection: ${maxConnections} are open (max_control_connections)`);
+    if (this.#refusals.size >= maxConnections) return closeQuietly(conn);
+    const refused = new ControlConnection(conn, { countedIn: this.#refusals, clock });
+    const message = `the daemon serves ${maxConnections} control connections already; try again`;
+    this.#use(refused, () => this.#refuse(refused, { code: "busy", message }));
   }
 
   #use(connection: ControlConnection, work: () => Promise<void>): void {
     this.#track(
       connection.use(work).catch((error) => {
-        // The client went away, or was too slow: its own loss.
         this.#options.logger.debug(`a control connection ended early: ${messageOf(error)}`);
       }),
     );
@@ -131,50 +108,40 @@ export class ControlServer implements AsyncDisposable {
     void work.then(() => this.#work.delete(work));
   }
 
-  async #refuse(connection: ControlConnection): Promise<void> {
-    const message =
-      `the daemon serves ${this.#options.maxConnections} control connections already; try again`;
-    await connection.withinTimeout(async () => {
-      await writeAll(connection.conn, encodeLine({ ok: false, error: { code: "busy", message } }));
-      await discardRest(connection.conn);
-    });
-  }
-
   async #serve(connection: ControlConnection): Promise<void> {
     const framed = await connection.withinTimeout(() => readRequest(connection.conn));
     if (framed === null) return;
     if (framed instanceof LineTooLongError) {
       const message = `the request is too long: ${framed.message}`;
-      return await this.#reply(connection, { ok: false, error: { code: "protocol", message } }, {
-        discard: true,
-      });
+      return await this.#refuse(connection, { code: "protocol", message });
     }
     const decoded = decodeRequest(framed.line);
     await this.#options.barrier();
-    // Nothing is begun any more once the daemon is ending.
+    // The daemon is ending: it starts no further operation.
     if (connection.hasEnded) return;
-    if ("error" in decoded) return await this.#reply(connection, { ok: false, error: decoded.error });
+    if ("error" in decoded) return await this.#send(connection, { ok: false, error: decoded.error });
     const { request } = decoded;
-    if (!isStreamOp(request.op) && !isLineOp(request.op)) {
-      const answer = await this.#handle(request);
-      try {
-        return await this.#reply(connection, answer);
-      } finally {
-        if ("afterReply" in answer) answer.afterReply();
-      }
-    }
+    if (OPERATIONS[request.op].kind === "reply") return await this.#serveReply(connection, request);
     if (this.#streams.size >= this.#maxStreams) {
       this.#options.logger.warn(`refused a stream: ${this.#maxStreams} are open (max_streams)`);
       const message = `the daemon serves ${this.#maxStreams} streams already; try again`;
-      return await this.#reply(connection, { ok: false, error: { code: "busy", message } }, {
-        discard: true,
-      });
+      return await this.#refuse(connection, { code: "busy", message });
     }
-    connection.keepIn(this.#streams);
+    connection.countIn(this.#streams);
     const operation = this.#serveStream(connection, { request, rest: framed.rest });
-    // Cut short, the connection is closed at once; what the operation holds takes its time, and disposal waits for that.
+    // An ended connection is closed at once, but its operation takes time to release its resources: disposal waits for it.
     this.#track(operation.catch(() => {}));
     await operation;
+  }
+
+  async #serveReply(connection: ControlConnection, request: ControlRequest): Promise<void> {
+    const answer = await this.#handle(request);
+    if ("code" in answer) return await this.#send(connection, { ok: false, error: answer });
+    try {
+      await this.#send(connection, { ok: true, result: answer.result });
+    } finally {
+      if ("afterReply" in answer) answer.afterReply?.();
+    }
   }
 
   async #serveStream(
@@ -182,20 +149,20 @@ export class ControlServer implements AsyncDisposable {
     { request, rest }: { request: ControlRequest; rest: Uint8Array },
   ): Promise<void> {
     const answer = await this.#handle(request);
-    if (!("stream" in answer)) return await this.#reply(connection, answer, { discard: true });
+    if ("code" in answer) return await this.#refuse(connection, answer);
+    const { result, stream } = answer as StreamReply;
     const channel = connection.openChannel(rest);
     try {
-      // By the channel, so that its end reaches a write that is in flight.
-      const line = encodeLine({ ok: true, result: answer.result });
-      await connection.withinTimeout(() => channel.send(line));
+      // Through the channel, whose end interrupts a pending write.
+      await connection.withinTimeout(() => channel.send(encodeLine({ ok: true, result })));
     } catch (error) {
       channel.end(new Error("the client did not take the reply", { cause: error }));
     }
-    const operation = answer.stream(channel);
+    const operation = stream(channel);
     const discarding = channel.isRead ? undefined : channel.discardInput();
     const lastFrame = await this.#failureFrame(operation, { channel, op: request.op });
     if (channel.signal.aborted) return;
-    // Input that is left unread at the end would reset the connection, and the client would lose its last frame.
+    // Closing a socket with unread input resets the connection, and the client would lose its last frame.
     await connection.withinTimeout(async () => {
       if (lastFrame !== undefined) await channel.send(lastFrame);
       await connection.conn.closeWrite();
@@ -203,41 +170,43 @@ export class ControlServer implements AsyncDisposable {
     });
   }
 
-  /** Waits for a stream's operation; the frame that tells the client of a failure, unless that is its own going. */
+  /** Waits for a stream's operation. Returns a frame with its error, unless it failed because the client hung up. */
   async #failureFrame(
     operation: Promise<void>,
     { channel, op }: { channel: SocketChannel; op: ControlOp },
   ): Promise<Uint8Array | undefined> {
-    let failure: unknown;
     try {
       await operation;
+      return undefined;
     } catch (error) {
-      failure = error;
+      if (channel.signal.aborted) return undefined;
+      // An invalid frame is the client's error, and not logged.
+      if (!(error instanceof FrameError)) {
+        this.#options.logger.error(`${op} failed in its stream: ${messageOf(error)}`);
+      }
+      return OPERATIONS[op].kind === "lines"
+        ? undefined
+        : encodeJsonFrame("exit", { error: messageOf(error) });
     }
-    if (failure === undefined || channel.signal.aborted) return undefined;
-    // What the client sent makes no sense: its own fault.
-    if (!(failure instanceof FrameError)) {
-      this.#options.logger.error(`${op} failed in its stream: ${messageOf(failure)}`);
-    }
-    return isLineOp(op) ? undefined : encodeJsonFrame("exit", { error: messageOf(failure) });
   }
 
-  async #reply(
-    connection: ControlConnection,
-    reply: ControlReply,
-    { discard = false }: { discard?: boolean } = {},
-  ): Promise<void> {
+  async #send(connection: ControlConnection, reply: ControlReply): Promise<void> {
+    await connection.withinTimeout(() => writeAll(connection.conn, encodeLine(reply)));
+  }
+
+  /** Sends an error, and discards the client's unread input: closing with it would reset the connection. */
+  async #refuse(connection: ControlConnection, error: ControlError): Promise<void> {
     await connection.withinTimeout(async () => {
-      await writeAll(connection.conn, encodeLine(reply));
-      if (discard) await discardRest(connection.conn);
+      await writeAll(connection.conn, encodeLine({ ok: false, error } satisfies ControlReply));
+      await discardRest(connection.conn);
     });
   }
 
-  async #handle(request: ControlRequest): Promise<ControlAnswer> {
+  async #handle(request: ControlRequest): Promise<ControlAnswer | ControlError> {
     try {
       return await this.#options.handle(request, this.#stop.signal);
     } catch (error) {
-      return errorReply(error, { op: request.op, logger: this.#options.logger });
+      return controlError(error, { op: request.op, logger: this.#options.logger });
     }
   }
 }

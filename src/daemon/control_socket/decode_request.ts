@@ -1,4 +1,7 @@
-/** From a line on the control socket to a request, or to the reason why it is none. */
+/**
+ * Decodes a line on the control socket to a request, or to an error that names each invalid field:
+ * `task.env must be an object of strings, not an array`.
+ */
 import * as v from "valibot";
 import { closestName } from "../../platform/closest_name.ts";
 import {
@@ -6,19 +9,19 @@ import {
   type ControlErrorCode,
   type ControlOp,
   type ControlRequest,
-  requestSchemas,
-} from "../../protocol/control.ts";
+  OPERATIONS,
+} from "../../protocol/operations.ts";
 import { decodeLine } from "../../protocol/jsonl.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 
-/** What a request line turned out to be. */
+/** A valid request, or the error to reply with. */
 export type DecodedRequest =
   | { readonly request: ControlRequest }
   | { readonly error: ControlError };
 
 /**
- * The request on a line, or the error to reply with. Never throws for anything that a client may send. `status` and `stop`
- * are taken from clients of every protocol, which must be able to find out what runs, and to end it.
+ * Decodes a request line. Never throws, whatever the client has sent. `status` and `stop` are accepted from clients of every
+ * protocol, so that each of them can find out which daemon runs, and end it.
  */
 export function decodeRequest(line: Uint8Array): DecodedRequest {
   let value: unknown;
@@ -42,16 +45,16 @@ export function decodeRequest(line: Uint8Array): DecodedRequest {
     );
   }
   if (!isControlOp(op)) return refusal("usage", `no such operation: ${JSON.stringify(op)} (${hint(op)})`);
-  const schema = requestSchemas[op];
+  const schema = OPERATIONS[op].request;
   const request = v.safeParse(schema, value);
   if (!request.success) return refusal("usage", `${op}: ${requestProblems(schema, request.issues)}`);
   return { request: request.output };
 }
 
-const OPS = Object.keys(requestSchemas);
+const OPS = Object.keys(OPERATIONS);
 
 function isControlOp(op: string): op is ControlOp {
-  return Object.hasOwn(requestSchemas, op);
+  return Object.hasOwn(OPERATIONS, op);
 }
 
 function hint(op: string): string {
@@ -65,11 +68,9 @@ function refusal(code: ControlErrorCode, message: string): DecodedRequest {
   return { error: { code, message } };
 }
 
-/** What is wrong with a request, in words: `task.env must be an object of strings, not an array`. */
-
 type Issue = v.BaseIssue<unknown>;
 
-/** What of a valibot schema describes a value; the schema of a pipe has the properties of its first step. */
+/** The parts of a valibot schema that describe a value. The schema of a pipe has those of its first step. */
 interface Schema {
   readonly type: string;
   readonly entries?: Readonly<Record<string, Schema>>;
@@ -78,15 +79,15 @@ interface Schema {
   readonly value?: Schema;
 }
 
-/** A request can have as many problems as fields; a reader needs the first few. */
+/** A request can have as many problems as fields; the first few are enough for a reader. */
 const MAX_PROBLEMS = 5;
 /** Longer values and paths are cut in a message. */
 const MAX_SHOWN_LENGTH = 60;
-/** What names of fields end with; `memory` is meant to be `memoryBytes`. */
+/** Suffixes of field names that a client may forget: for `memory`, the message suggests `memoryBytes`. */
 const UNIT = /(Ms|Bytes|Limit|Dir)$/;
 
-/** All problems on one line, each with the path of its field. */
-export function requestProblems(schema: v.GenericSchema, issues: readonly Issue[]): string {
+/** The problems on one line, each with the path of its field. */
+function requestProblems(schema: v.GenericSchema, issues: readonly Issue[]): string {
   const shown = issues.slice(0, MAX_PROBLEMS).map((issue) => problem(schema as unknown as Schema, issue));
   const rest = issues.length - shown.length;
   return [...shown, ...(rest > 0 ? [`and ${rest} more`] : [])].join("; ");
@@ -117,7 +118,7 @@ function unknownField(path: string, { key, known }: { key: string; known: readon
     : `${unknown} (did you mean ${JSON.stringify(name)}?)`;
 }
 
-/** The schema of the value at a path; undefined where the path leads nowhere, as it does beyond an unknown field. */
+/** The schema of the value at a path; undefined for a path through an unknown field. */
 function schemaAt(root: Schema, path: readonly string[]): Schema | undefined {
   let schema: Schema | undefined = unwrapped(root);
   for (const key of path) schema = unwrapped(schema?.entries?.[key] ?? schema?.item ?? schema?.value);
@@ -147,7 +148,7 @@ function description(schema: Schema | undefined, { expected }: Issue): string {
   }
 }
 
-/** Of a value that has the right type; a message of the schema's own is a predicate like these. */
+/** Describes a value that has the right type and an invalid value. A schema's own message is a predicate like these. */
 function violation({ type, requirement, input, message }: Issue): string {
   switch (type) {
     case "min_length":

@@ -1,69 +1,95 @@
 /**
- * Waits until a container is as somebody wants it to be. What is known now and what happens next meet in one synchronous
- * block, so nothing falls between them. Nothing is polled. What cannot come any more is no reason to wait: the wait ends, and
- * says why.
+ * Waits until a container meets a condition. The known state is checked and the listener registered in one synchronous block, so
+ * no event falls between them; nothing is polled. When the condition can no longer be met, the wait ends with the reason.
  */
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainerRecord } from "../../containers/container_record.ts";
 import type { InspectedContainer } from "../../containers/operations/container_questions.ts";
-import type { AnyContainerEvent, AnyContainerListener } from "../../orchestrator/orchestrator_events.ts";
+import type { AnyContainerListener } from "../../orchestrator/orchestrator_events.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
-import type { WaitCondition } from "../../protocol/wait_condition.ts";
-import type { HealthStatus } from "../../protocol/wire_event.ts";
+import type { WaitCondition, WaitEnd } from "../../protocol/container_operations.ts";
 
 export interface ContainerConditionOptions {
   readonly containers: Pick<ContainerManager, "known" | "inspect">;
-  readonly changes: ContainerChanges;
+  readonly events: ContainerEvents;
   /** Whether apex itself watches the health of a container without a health check. */
   readonly isHealthWatched: (containerId: string) => boolean;
-  /** Gives up, with its reason. */
-  readonly signal: AbortSignal;
+  /** Ends the wait with its reason. */
+  readonly abort: AbortSignal;
 }
 
-/** How a wait ended. `error`: the condition cannot be met any more, and why. */
-export interface WaitEnd {
-  /** Of the container's last run, where that was waited for. */
-  readonly exitCode?: number;
-  readonly error?: string;
-}
-
-/** @throws the signal's reason when it aborts */
+/** @throws the reason of `abort` when it is aborted */
 export async function untilContainerIs(
   condition: WaitCondition,
   containerId: string,
   options: ContainerConditionOptions,
 ): Promise<WaitEnd> {
-  const { containers, changes, signal } = options;
-  signal.throwIfAborted();
-  const end = Promise.withResolvers<WaitEnd>();
-  const onAbort = (): void => end.reject(signal.reason);
-  const ask = (question: () => Promise<WaitEnd | undefined>): void => {
-    void question().then((answer) => answer && end.resolve(answer), end.reject);
-  };
+  const { containers, events, abort } = options;
+  abort.throwIfAborted();
   const known = endOfRecord(condition, containers.known(containerId));
   if (known !== undefined) return known;
-  const stop = changes.watch(containerId, (change) => {
-    const reached = endOfChange(condition, change);
+  const end = Promise.withResolvers<WaitEnd>();
+  const onAbort = (): void => end.reject(abort.reason);
+  const ask = (question: Promise<WaitEnd | undefined>): void => {
+    void question.then((answer) => answer && end.resolve(answer), end.reject);
+  };
+  const stop = events.listen(containerId, (event, name) => {
+    const reached = endOfEvent(condition, event, name);
     if (reached !== undefined) end.resolve(reached);
-    else if (change.kind === "ended" && isOfHealth(condition)) {
-      ask(() => endUnlessItRestarts(containerId, { ...options, exitCode: change.exitCode }));
+    else if (isExit(name) && event.success && isHealth(condition)) {
+      ask(endUnlessItRestarts(containerId, { ...options, exitCode: exitCodeOf(event) }));
     }
   });
-  signal.addEventListener("abort", onAbort);
-  if (isOfHealth(condition)) ask(() => endWithoutHealthCheck(containerId, options));
+  abort.addEventListener("abort", onAbort);
+  if (isHealth(condition)) ask(endWithoutHealthCheck(containerId, options));
   try {
     return await end.promise;
   } finally {
     stop();
-    signal.removeEventListener("abort", onAbort);
+    abort.removeEventListener("abort", onAbort);
   }
 }
 
-function isOfHealth(condition: WaitCondition): boolean {
+/** The source of the events: the orchestrator. */
+export interface ContainerEventSource {
+  on(name: "container:*", listener: AnyContainerListener): unknown;
+}
+
+/**
+ * Passes each event of a container to the listeners of that container: the cost of an event does not depend on the number of
+ * waits for other containers. Listens to its source for as long as that exists.
+ */
+export class ContainerEvents {
+  readonly #listeners = new Map<string, Set<AnyContainerListener>>();
+
+  constructor(source: ContainerEventSource) {
+    source.on("container:*", (event, name) => {
+      const { containerId = "" } = event;
+      for (const listener of [...this.#listeners.get(containerId) ?? []]) listener(event, name);
+    });
+  }
+
+  /** Calls the listener synchronously with each event of the container, until the returned function is called. */
+  listen(containerId: string, listener: AnyContainerListener): () => void {
+    const listeners = this.#listeners.get(containerId) ?? new Set();
+    this.#listeners.set(containerId, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#listeners.get(containerId) === listeners) {
+        this.#listeners.delete(containerId);
+      }
+    };
+  }
+}
+
+type AnyContainerEvent = Parameters<AnyContainerListener>[0];
+type ContainerEventName = Parameters<AnyContainerListener>[1];
+
+function isHealth(condition: WaitCondition): boolean {
   return condition === "healthy" || condition === "unhealthy";
 }
 
-/** Undefined: it may still come. */
+/** Undefined if the container may still meet the condition. */
 function endOfRecord(condition: WaitCondition, record: ContainerRecord | undefined): WaitEnd | undefined {
   if (record === undefined) {
     return condition === "removed" ? {} : { error: "it was removed, and how it ended is not known" };
@@ -86,19 +112,34 @@ function endOfEnded({ state, exitCode }: ContainerRecord): WaitEnd | undefined {
   return state === "exited" ? { error: hasEnded(exitCode) } : undefined;
 }
 
-function endOfChange(condition: WaitCondition, change: ContainerChange): WaitEnd | undefined {
-  if (change.kind === "removed") {
+/** Undefined if the container may still meet the condition. */
+function endOfEvent(
+  condition: WaitCondition,
+  event: AnyContainerEvent,
+  name: ContainerEventName,
+): WaitEnd | undefined {
+  // An operation of apex failed, and the container has not changed.
+  if (!event.success) return undefined;
+  if (name === "container:removed") {
     if (condition === "removed") return {};
-    return condition === "exit" ? exitOf(change.exitCode) : { error: "it was removed" };
+    return condition === "exit" ? exitOf(exitCodeOf(event)) : { error: "it was removed" };
   }
   switch (condition) {
     case "exit":
-      return change.kind === "ended" ? exitOf(change.exitCode) : undefined;
+      return isExit(name) ? exitOf(exitCodeOf(event)) : undefined;
     case "running":
-      return change.kind === "started" ? {} : undefined;
+      return name === "container:started" ? {} : undefined;
     default:
-      return change.kind === "health" && change.status === condition ? {} : undefined;
+      return "status" in event && event.status === condition ? {} : undefined;
   }
+}
+
+function isExit(name: ContainerEventName): boolean {
+  return name === "container:stopped" || name === "container:died";
+}
+
+function exitCodeOf(event: AnyContainerEvent): number | undefined {
+  return "exitCode" in event ? event.exitCode : undefined;
 }
 
 function exitOf(exitCode: number | undefined): WaitEnd {
@@ -109,14 +150,14 @@ function hasEnded(exitCode: number | undefined): string {
   return exitCode === undefined ? "it has ended" : `it has ended (exit status ${exitCode})`;
 }
 
-/** A restart policy may start it again. */
+/** A restart policy may start the container again. */
 async function endUnlessItRestarts(
   containerId: string,
   options: ContainerConditionOptions & { readonly exitCode: number | undefined },
 ): Promise<WaitEnd | undefined> {
-  return await answerOf(containerId, options, ({ State }) => {
-    const isBack = State.Running || "Restarting" in State && State.Restarting === true;
-    return isBack ? undefined : { error: hasEnded(options.exitCode) };
+  return await askEngine(containerId, options, ({ State }) => {
+    const isRestarting = State.Running || "Restarting" in State && State.Restarting === true;
+    return isRestarting ? undefined : { error: hasEnded(options.exitCode) };
   });
 }
 
@@ -125,7 +166,7 @@ async function endWithoutHealthCheck(
   options: ContainerConditionOptions,
 ): Promise<WaitEnd | undefined> {
   if (options.isHealthWatched(containerId)) return undefined;
-  return await answerOf(containerId, options, (container) =>
+  return await askEngine(containerId, options, (container) =>
     hasHealthCheck(container) ? undefined : {
       error: "it has no health check (give it one with --health-cmd, or wait with --for running)",
     });
@@ -138,80 +179,17 @@ function hasHealthCheck({ Config, State }: InspectedContainer): boolean {
   return Array.isArray(test) && test.length > 0 && test[0] !== "NONE";
 }
 
-async function answerOf(
+async function askEngine(
   containerId: string,
-  { containers, signal }: ContainerConditionOptions,
+  { containers, abort }: ContainerConditionOptions,
   answer: (container: InspectedContainer) => WaitEnd | undefined,
 ): Promise<WaitEnd | undefined> {
   try {
-    return answer(await containers.inspect(containerId, signal));
+    return answer(await containers.inspect(containerId, abort));
   } catch (error) {
-    signal.throwIfAborted();
+    abort.throwIfAborted();
     if (!(error instanceof ApexError)) throw error;
-    // Its removal is on its way here.
+    // The event of its removal will follow.
     return error.code === "not_found" ? undefined : { error: messageOf(error) };
-  }
-}
-
-/** What happened to a container, as far as somebody may wait for it. */
-export type ContainerChange =
-  | { readonly kind: "started" }
-  | { readonly kind: "ended"; readonly exitCode?: number }
-  | { readonly kind: "removed"; readonly exitCode?: number }
-  | { readonly kind: "health"; readonly status: HealthStatus };
-
-/** Where the events come from: the orchestrator. */
-export interface ContainerEventSource {
-  on(name: "container:*", listener: AnyContainerListener): unknown;
-}
-
-/**
- * Tells each change of a container to those who watch that one: however many wait, an event costs only those that it
- * concerns. Listens for as long as its source lives.
- */
-export class ContainerChanges {
-  readonly #watching = new Map<string, Set<(change: ContainerChange) => void>>();
-
-  constructor(source: ContainerEventSource) {
-    source.on("container:*", (event, name) => {
-      const { containerId } = event;
-      const listeners = containerId === undefined ? undefined : this.#watching.get(containerId);
-      const change = listeners && changeOf(event, name);
-      if (change !== undefined) { for (const listener of [...listeners ?? []]) listener(change); }
-    });
-  }
-
-  /** Calls the listener, synchronously, with each change of the container from now on; returns what ends that. */
-  watch(containerId: string, listener: (change: ContainerChange) => void): () => void {
-    const listeners = this.#watching.get(containerId) ?? new Set();
-    this.#watching.set(containerId, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.#watching.get(containerId) === listeners) {
-        this.#watching.delete(containerId);
-      }
-    };
-  }
-}
-
-function changeOf(
-  event: AnyContainerEvent,
-  name: Parameters<AnyContainerListener>[1],
-): ContainerChange | undefined {
-  // An operation of apex that failed: nothing happened.
-  if (!event.success) return undefined;
-  const exit = "exitCode" in event && event.exitCode !== undefined ? { exitCode: event.exitCode } : {};
-  switch (name) {
-    case "container:started":
-      return { kind: "started" };
-    case "container:stopped":
-    case "container:died":
-      return { kind: "ended", ...exit };
-    case "container:removed":
-      return { kind: "removed", ...exit };
-    case "container:health":
-      return "status" in event ? { kind: "health", status: event.status } : undefined;
-    default:
-      return undefined;
   }
 }

@@ -1,107 +1,89 @@
-/** The operations `containers.list` and `containers.inspect`. */
+/** The operations `containers.list`, `containers.inspect` and `containers.wait`. */
 import { abortable } from "@std/async/abortable";
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainerRecord } from "../../containers/container_record.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError } from "../../platform/apex_error.ts";
-import type { ContainersListResult, ControlReply, ControlRequestOf } from "../../protocol/control.ts";
+import type { WaitCondition, WaitEnd } from "../../protocol/container_operations.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
-import type { WaitCondition } from "../../protocol/wait_condition.ts";
-import { ContainerChanges, untilContainerIs, type WaitEnd } from "./container_condition.ts";
+import type { ControlRequestOf } from "../../protocol/operations.ts";
+import type { AnswerOf } from "../control_socket/answer.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
-import type { StreamReply } from "../control_socket/control_server.ts";
 import type { EngineStatus } from "../engine_status.ts";
+import { ContainerEvents, untilContainerIs } from "./container_condition.ts";
 import type { KeptTaskOutput } from "./kept_output.ts";
 import type { Targets } from "./targets.ts";
 import { containerResult, type SnapshotContainer, snapshotContainer, taskResult } from "./wire_results.ts";
 
 export interface ContainerRequestsOptions {
   readonly containers: ContainerManager;
+  readonly orchestrator: Pick<ApexOrchestrator, "followTask" | "on">;
   readonly targets: Targets;
   readonly engine: EngineStatus;
   readonly kept: KeptTaskOutput;
-}
-
-export class ContainerRequests {
-  readonly #options: ContainerRequestsOptions;
-
-  constructor(options: ContainerRequestsOptions) {
-    this.#options = options;
-  }
-
-  list(): ControlReply {
-    const { engine } = this.#options;
-    const result: ContainersListResult = {
-      containers: this.#options.containers.list().map(containerResult),
-      engine: engine.current.state === "connected" ? "connected" : "disconnected",
-    };
-    return { ok: true, result };
-  }
-
-  /** What events have told of them by now, for a snapshot. */
-  told(): SnapshotContainer[] {
-    return this.#options.containers.list().map(snapshotContainer);
-  }
-
-  /**
-   * Of a task whose container is gone, what is left: the task, and how much of its output is kept.
-   *
-   * @throws {ApexError} `not_found`; `conflict` for an ambiguous id; the engine's reason
-   */
-  async inspect(
-    { target }: ControlRequestOf<"containers.inspect">,
-    signal: AbortSignal,
-  ): Promise<ControlReply> {
-    const { container, task, name, others } = this.#options.targets.find(target);
-    const output = container === undefined ? this.#options.kept.facts(task) : undefined;
-    const result = {
-      target: name,
-      engine: container === undefined ? {} : await this.#options.containers.inspect(container.id, signal),
-      ...(container && { container: containerResult(container) }),
-      ...(task && { task: taskResult(task) }),
-      ...(output && { output }),
-      ...(others.length > 0 && { others }),
-    };
-    return { ok: true, result };
-  }
-}
-
-/** The operation `containers.wait`: until a task or container has ended, runs, is healthy, unhealthy, or removed. */
-
-export interface WaitRequestsOptions {
-  readonly containers: ContainerManager;
-  readonly orchestrator: Pick<ApexOrchestrator, "followTask" | "on">;
-  readonly targets: Targets;
   readonly isHealthWatched: (containerId: string) => boolean;
 }
 
 type WaitRequest = ControlRequestOf<"containers.wait">;
 
-export class WaitRequests {
-  readonly #options: WaitRequestsOptions;
-  readonly #changes: ContainerChanges;
+export class ContainerRequests {
+  readonly #options: ContainerRequestsOptions;
+  readonly #events: ContainerEvents;
 
-  constructor(options: WaitRequestsOptions) {
+  constructor(options: ContainerRequestsOptions) {
     this.#options = options;
-    this.#changes = new ContainerChanges(options.orchestrator);
+    this.#events = new ContainerEvents(options.orchestrator);
   }
 
-  /** Whether no container needs to be known for it. */
+  list(): AnswerOf<"containers.list"> {
+    const { engine, containers } = this.#options;
+    const state = engine.current.state === "connected" ? "connected" : "disconnected";
+    return { result: { containers: containers.list().map(containerResult), engine: state } };
+  }
+
+  /** The containers as the events so far have reported them, for a snapshot. */
+  snapshot(): SnapshotContainer[] {
+    return this.#options.containers.list().map(snapshotContainer);
+  }
+
+  /**
+   * For a task whose container was removed, the reply has the task and the size of its stored output.
+   *
+   * @throws {ApexError} `not_found`; `conflict` for an ambiguous id; the engine's error
+   */
+  async inspect(
+    { target }: ControlRequestOf<"containers.inspect">,
+    abort: AbortSignal,
+  ): Promise<AnswerOf<"containers.inspect">> {
+    const { targets, kept, containers } = this.#options;
+    const { container, task, name, others } = targets.find(target);
+    const output = container === undefined ? kept.facts(task) : undefined;
+    const result = {
+      target: name,
+      engine: container === undefined ? {} : { ...await containers.inspect(container.id, abort) },
+      ...(container && { container: containerResult(container) }),
+      ...(task && { task: taskResult(task) }),
+      ...(output && { output }),
+      ...(others.length > 0 && { others: [...others] }),
+    };
+    return { result };
+  }
+
+  /** Whether a wait depends on a task alone, and not on a container. */
   isAboutTaskAlone({ target, for: condition = "exit" }: WaitRequest): boolean {
     return condition === "exit" && this.#options.targets.hasRun(target);
   }
 
   /** @throws {ApexError} `not_found`; `conflict` for an ambiguous id */
-  wait({ target, for: condition = "exit" }: WaitRequest): StreamReply {
+  wait({ target, for: condition = "exit" }: WaitRequest): AnswerOf<"containers.wait"> {
     const { name, task, container, others } = this.#find(target, condition);
     const containerId = container?.id;
     return {
-      ok: true,
       result: {
         target: name,
         ...(containerId !== undefined && { containerId }),
-        ...(others.length > 0 && { others }),
+        ...(others.length > 0 && { others: [...others] }),
       },
       stream: async (channel) => {
         const end = task === undefined
@@ -112,20 +94,24 @@ export class WaitRequests {
     };
   }
 
+  /** A container that was removed recently can still be waited for, if its removal or its exit is the condition. */
   #find(target: string, condition: WaitCondition): Found {
     const { targets, containers } = this.#options;
     try {
       return targets.find(target);
     } catch (error) {
       if (!(error instanceof ApexError && error.code === "not_found")) throw error;
-      const canBeGone = condition === "removed" || condition === "exit";
-      const removed = canBeGone ? containers.latelyRemoved(target) : undefined;
+      const isMetByRemoval = condition === "removed" || condition === "exit";
+      const removed = isMetByRemoval ? containers.latelyRemoved(target) : undefined;
       if (removed === undefined) throw error;
       return { name: removed.name, container: removed, others: [] };
     }
   }
 
-  async #untilTaskIs(condition: WaitCondition, { task, channel }: TaskWait): Promise<object> {
+  async #untilTaskIs(
+    condition: WaitCondition,
+    { task, channel }: { readonly task: Task; readonly channel: ControlChannel },
+  ): Promise<WaitEnd> {
     const { taskId, run } = task;
     const handle = this.#options.orchestrator.followTask(taskId, { run });
     if (condition === "exit") return { task: taskResult(await abortable(handle.ended, channel.signal)) };
@@ -134,13 +120,13 @@ export class WaitRequests {
     const { state, endedAt } = handle.task;
     const error = `it has ended (${state})`;
     if (condition === "removed") {
-      // It never had a container, or that was removed so long ago that nothing is known of it.
+      // Without a container id, the task never had a container, or the container was removed long ago.
       return containerId === undefined
         ? {}
         : await this.#untilContainerIs(condition, { containerId, channel });
     }
-    // What was waited for has been, however soon it ended.
     if (condition === "running") {
+      // A task that was pending has met the condition, even if it has ended since.
       return startedAt !== undefined && (wasPending || endedAt === undefined) ? {} : { error };
     }
     return endedAt !== undefined
@@ -150,13 +136,13 @@ export class WaitRequests {
 
   async #untilContainerIs(
     condition: WaitCondition,
-    { containerId = "", channel: { signal } }: ContainerWait,
+    { containerId = "", channel }: {
+      readonly containerId: string | undefined;
+      readonly channel: ControlChannel;
+    },
   ): Promise<WaitEnd> {
-    return await untilContainerIs(condition, containerId, {
-      ...this.#options,
-      changes: this.#changes,
-      signal,
-    });
+    const options = { ...this.#options, events: this.#events, abort: channel.signal };
+    return await untilContainerIs(condition, containerId, options);
   }
 }
 
@@ -165,14 +151,4 @@ interface Found {
   readonly task?: Task;
   readonly container: ContainerRecord | undefined;
   readonly others: readonly string[];
-}
-
-interface TaskWait {
-  readonly task: Task;
-  readonly channel: ControlChannel;
-}
-
-interface ContainerWait {
-  readonly containerId: string | undefined;
-  readonly channel: ControlChannel;
 }

@@ -1,4 +1,9 @@
-/** The operations `events.*`: extended subscriptions, which are the event log's, and what the journal has of the past. */
+/**
+ * The operations `events.*`: extended subscriptions to the event log, and the journal's events of the past.
+ *
+ * A subscription is owned by the event log, which writes it, ends it as `stalled` when its client takes nothing for 30 s, and
+ * reports its end to `onClose`. `EventRequests` keeps the set of open subscriptions, to finish them when the daemon ends.
+ */
 import type { EventLog } from "../../eventlog/event_log.ts";
 import { resumeCursor, type SnapshotState } from "../../eventlog/resumable_feed.ts";
 import {
@@ -11,15 +16,15 @@ import { ApexError } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { ControlRequestOf } from "../../protocol/control.ts";
-import { type Cursor, formatCursor, type StreamRecord } from "../../protocol/event_messages.ts";
+import { type Cursor, formatCursor, type StreamRecord } from "../../protocol/event_operations.ts";
 import { encodeLine, enlarged } from "../../protocol/jsonl.ts";
+import type { ControlRequestOf } from "../../protocol/operations.ts";
 import { EventFilter } from "../../storage/journal/event_filter.ts";
 import type { EventJournal, SeqRange } from "../../storage/journal/event_journal.ts";
 import type { StoredEvent } from "../../storage/journal/event_rows.ts";
 import { history, isEvent } from "../../storage/journal/history.ts";
+import type { StreamReply } from "../control_socket/answer.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
-import type { StreamReply } from "../control_socket/control_server.ts";
 
 export interface EventRequestsOptions {
   readonly log: EventLog;
@@ -28,10 +33,10 @@ export interface EventRequestsOptions {
   readonly logger: Logger;
 }
 
-/** How long disposal lets subscribers take what is theirs. */
+/** How long disposal waits for subscribers to take the last events. */
 const DRAIN_LIMIT_MS = 2_000;
 
-/** Disposing lets each subscriber have what was told, and says farewell to it. */
+/** Disposing it sends each subscriber the remaining events and a `stream.bye`. */
 export class EventRequests implements AsyncDisposable {
   readonly #options: EventRequestsOptions;
   readonly #subscriptions = new Set<Subscription>();
@@ -42,13 +47,13 @@ export class EventRequests implements AsyncDisposable {
   }
 
   /**
-   * Registers at once: what is told after the reply comes.
+   * Registers the subscriber at once: it receives every event that is published after the reply.
    *
-   * @param snapshot as it is in this very block
-   * @throws {ApexError} `failed` when it asks for the past of a log that has no journal; `busy`, for that passes, when the
-   * daemon is ending.
+   * @param snapshot the state at the moment of the call
+   * @throws {ApexError} `failed` for events of the past without a journal; `busy` if the daemon is ending, so that the client
+   * tries again
    */
-  subscribe(request: ControlRequestOf<"events.subscribe">, snapshot?: SnapshotState): StreamReply {
+  subscribe(request: ControlRequestOf<"events.subscribe">, snapshot?: SnapshotState): StreamReply<object> {
     if (this.#isEnding) throw new ApexError("busy", "the daemon is ending");
     const { log, logger } = this.#options;
     const { heartbeatMs, limit } = request;
@@ -65,27 +70,24 @@ export class EventRequests implements AsyncDisposable {
     });
     this.#subscriptions.add(subscription);
     return {
-      ok: true,
       result: {},
       stream: (channel) => connection.serve(channel, () => subscription.close("gone")),
     };
   }
 
-  /** @throws {ApexError} `usage` for a reversed range; `failed` when nothing is journaled, or the journal cannot be read */
-  history({ sinceMs, untilMs, limit, ...request }: ControlRequestOf<"events.history">): StreamReply {
+  /** @throws {ApexError} `usage` for a reversed range; `failed` without a journal, or if it cannot be read */
+  history({ sinceMs, untilMs, limit, ...request }: ControlRequestOf<"events.history">): StreamReply<object> {
     const { journal } = this.#options;
     if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs) {
       throw new ApexError("usage", `sinceMs (${sinceMs}) is later than untilMs (${untilMs})`);
     }
     this.#requireJournal("there is no history");
     return {
-      ok: true,
       result: {},
       async stream(channel) {
-        const { signal } = channel;
         const lines = new HistoryLines(channel);
         const options = definedFields({ sinceMs, untilMs, limit, filter: filterOf(request) });
-        for await (const past of history(journal, { ...options, abort: signal })) {
+        for await (const past of history(journal, { ...options, abort: channel.signal })) {
           await (isEvent(past) ? lines.send(past) : lines.gap(past, journal.epoch));
         }
         await lines.end();
@@ -108,22 +110,19 @@ export class EventRequests implements AsyncDisposable {
 
   #requireJournal(consequence: string): void {
     const { journal } = this.#options;
-    if (journal.status.state !== "off" && journal.isInMemory) {
+    if (journal.status.state === "off") {
+      throw new ApexError(
+        "failed",
+        `${consequence}: this daemon keeps no journal (--no-journal, or journal = false in its configuration)`,
+      );
+    }
+    if (journal.isInMemory) {
       throw new ApexError("failed", `${consequence}: the database cannot be used (see: apex status)`);
     }
-    if (journal.status.state !== "off") return;
-    throw new ApexError(
-      "failed",
-      `${consequence}: this daemon keeps no journal (--no-journal, or journal = false in its configuration)`,
-    );
   }
 }
 
-interface FilterRequest {
-  readonly types?: readonly string[] | undefined;
-  readonly task?: string | undefined;
-  readonly container?: string | undefined;
-}
+type FilterRequest = Pick<ControlRequestOf<"events.history">, "types" | "task" | "container">;
 
 function filterOf({ types, task, container }: FilterRequest): EventFilter | undefined {
   if (types === undefined && task === undefined && container === undefined) return undefined;
@@ -131,8 +130,8 @@ function filterOf({ types, task, container }: FilterRequest): EventFilter | unde
 }
 
 /**
- * What a subscription of the event log writes through on the control socket. It is subscribed before the reply line is sent,
- * so that it misses nothing that follows on the reply; what it writes waits until {@linkcode LineConnection.serve}.
+ * The connection that a subscription of the event log writes to. The subscriber is registered before the reply line is sent, so
+ * that it misses no event after the reply; its writes wait until {@linkcode LineConnection.serve} is called.
  */
 export class LineConnection implements SubscriberConnection {
   readonly #channel = Promise.withResolvers<ControlChannel>();
@@ -143,31 +142,31 @@ export class LineConnection implements SubscriberConnection {
     return await channel.write(bytes);
   }
 
-  /** The server closes the connection itself, when {@linkcode LineConnection.serve} is over. */
+  /** Does nothing: the control server closes the connection when {@linkcode LineConnection.serve} settles. */
   close(): void {}
 
   /** For the subscription's `onClose`. */
   readonly closed = (reason: CloseReason): void => this.#closed.resolve(reason);
 
-  /** Lets it write; resolves when the subscription is over. @param hungUp is called once the client is gone */
-  async serve(channel: ControlChannel, hungUp: () => void): Promise<void> {
+  /** Starts the writes, and resolves at the end of the subscription. @param onHangUp is called when the client hangs up */
+  async serve(channel: ControlChannel, onHangUp: () => void): Promise<void> {
     this.#channel.resolve(channel);
-    if (channel.signal.aborted) hungUp();
-    else channel.signal.addEventListener("abort", hungUp);
+    if (channel.signal.aborted) onHangUp();
+    else channel.signal.addEventListener("abort", onHangUp);
     const reason = await this.#closed.promise;
-    channel.signal.removeEventListener("abort", hungUp);
-    // A write may be in flight that the client does not take.
+    channel.signal.removeEventListener("abort", onHangUp);
+    // Interrupts a pending write that the client does not take.
     if (reason !== "finished") channel.end(new Error(`the subscription is over: ${reason}`));
   }
 }
 
-/** Sent at once; one line at least. */
+/** Lines are sent in pieces of this size; a longer line is a piece of its own. */
 const BATCH_BYTES = 64 * 1024;
 const LF = 0x0a;
 const encoder = new TextEncoder();
 
-/** Sends events of the past as lines, many in one piece; at most one piece is in memory. */
-export class HistoryLines {
+/** Sends events of the past as lines, with one piece in memory. Its methods throw if the client has hung up. */
+class HistoryLines {
   readonly #channel: Pick<ControlChannel, "send">;
   #batch: Uint8Array<ArrayBuffer> = new Uint8Array(BATCH_BYTES);
   #filled = 0;
@@ -176,10 +175,9 @@ export class HistoryLines {
     this.#channel = channel;
   }
 
-  /** @throws when the client is gone */
   async send({ seq, timeMs, line }: StoredEvent): Promise<void> {
     const head = encoder.encode(`{"seq":${seq},"publishedAt":"${new Date(timeMs).toISOString()}",`);
-    // The opening brace goes, the newline comes.
+    // The head replaces the opening brace, and a newline is added.
     const length = head.length + line.length;
     if (this.#filled + length > this.#batch.length) await this.#flush();
     if (length > this.#batch.length) this.#batch = enlarged(this.#batch, length);
@@ -189,19 +187,18 @@ export class HistoryLines {
     this.#batch[this.#filled - 1] = LF;
   }
 
-  /** Says that those are missing. @throws when the client is gone */
   async gap({ first, last }: SeqRange, epoch: string): Promise<void> {
-    await this.#flush();
     const [from, to] = [first - 1, last].map((seq) => formatCursor({ epoch, seq })) as [string, string];
-    await this.#channel.send(
-      encodeLine({ type: "stream.gap", from, to, reason: "evicted" } satisfies StreamRecord),
-    );
+    await this.#sendRecord({ type: "stream.gap", from, to, reason: "evicted" });
   }
 
-  /** Says that this was all. @throws when the client is gone */
   async end(): Promise<void> {
+    await this.#sendRecord({ type: "stream.bye", reason: "end" });
+  }
+
+  async #sendRecord(record: StreamRecord): Promise<void> {
     await this.#flush();
-    await this.#channel.send(encodeLine({ type: "stream.bye", reason: "end" } satisfies StreamRecord));
+    await this.#channel.send(encodeLine(record));
   }
 
   async #flush(): Promise<void> {

@@ -1,4 +1,7 @@
-/** The output of a task whose container was removed, as `containers.logs` would have it from the engine. */
+/**
+ * The stored output of a task. apex stores the end of it just before it removes the task's container, and `containers.logs`
+ * sends it afterwards in the form in which the engine would have sent it.
+ */
 import { concat } from "@std/bytes/concat";
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import { formatLogTime } from "../../engine/events/engine_time.ts";
@@ -8,31 +11,31 @@ import type { Task } from "../../orchestrator/task.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { KeepOutputConfig } from "../../platform/config.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { KeptOutputFacts } from "../../protocol/control.ts";
+import type { KeptOutputFacts } from "../../protocol/container_operations.ts";
 import type { RunKey, StoredOutput, TaskOutputs } from "../../storage/task_outputs.ts";
 import type { TaskStore } from "../../storage/task_store.ts";
 import type { LeavingContainer } from "../../workspaces/workspace.ts";
 
-/** What of the output is asked for; as the engine's own log takes it. */
+/** Which part of the output a client asks for, in the terms of the engine's log. */
 export interface KeptOutputOptions {
   /** The last lines only. */
   readonly tail?: number | undefined;
-  /** Only what was written from then on, milliseconds since the Unix epoch. */
+  /** Only the lines written at this time or later, in milliseconds since the Unix epoch. */
   readonly sinceMs?: number | undefined;
-  /** Begins each line with its time. */
+  /** Puts its time before each line. */
   readonly timestamps?: boolean | undefined;
 }
 
-/** Some of a kept output. */
+/** A part of a stored output. */
 export interface SelectedOutput {
   readonly chunks: Iterable<LogChunk>;
-  /** Of all that is kept, selected or not, without times. */
+  /** Size of the whole stored output, without times. */
   readonly keptBytes: number;
-  /** More was asked for than is kept: the beginning is missing. */
+  /** The beginning of the requested part is not stored. */
   readonly isCut: boolean;
 }
 
-/** Neighbours of one stream are joined up to this size. */
+/** Adjacent records of one stream are joined up to this size. */
 const CHUNK_BYTES = 64 * 1024;
 const LF = 0x0a;
 
@@ -53,7 +56,7 @@ export function selectOutput(
 }
 
 interface LineRecord extends LogRecord {
-  /** It is no further piece of a line. */
+  /** False for a record that continues a line. */
   readonly startsLine: boolean;
 }
 
@@ -99,11 +102,11 @@ function* joined(records: readonly LineRecord[], timestamps: boolean): Generator
 
 export interface KeptTaskOutputOptions {
   readonly outputs: Pick<TaskOutputs, "get">;
-  /** Whether output is kept where apex removes a container. */
+  /** Whether apex stores output when it removes a container. */
   readonly keepsOutput: boolean;
 }
 
-/** What is kept of the output of a task whose container was removed, and why nothing is. */
+/** Finds the stored output of a task whose container was removed, or the reason why there is none. */
 export class KeptTaskOutput {
   readonly #options: KeptTaskOutputOptions;
 
@@ -111,7 +114,7 @@ export class KeptTaskOutput {
     this.#options = options;
   }
 
-  /** @throws {ApexError} `not_found` when nothing is kept */
+  /** @throws {ApexError} `not_found` if no output is stored */
   get(task: Task): StoredOutput {
     const output = this.#options.outputs.get(task);
     if (output !== undefined && output.missing === undefined) return output;
@@ -120,7 +123,7 @@ export class KeptTaskOutput {
     throw new ApexError("not_found", `there is no output of ${taskId}@${run} (${state}): ${why}`);
   }
 
-  /** For `inspect`. */
+  /** For `containers.inspect`. */
   facts(task: Task): KeptOutputFacts | undefined {
     const output = this.#options.outputs.get(task);
     if (output === undefined) return undefined;
@@ -145,7 +148,6 @@ export interface TaskOutputKeeperOptions {
   readonly logger: Logger;
 }
 
-/** Stores the end of a task's output just before its container is removed, so that `apex logs` still has it after that. */
 export class TaskOutputKeeper {
   readonly #options: TaskOutputKeeperOptions;
 
@@ -154,8 +156,8 @@ export class TaskOutputKeeper {
   }
 
   /**
-   * For the workspace manager, before it removes a container. Rejects never: a container is removed even where its output
-   * cannot be kept, which is logged and stored instead.
+   * For the workspace manager, before it removes a container. Never rejects: the container is removed even if its output cannot
+   * be stored; the reason is logged, and stored in place of the output.
    */
   readonly keep = async ({ taskId, containerId }: LeavingContainer, signal: AbortSignal): Promise<void> => {
     const { containers, tasks, limits: { maxBytes }, logger } = this.#options;
@@ -164,7 +166,7 @@ export class TaskOutputKeeper {
     try {
       this.#store(task, await containers.logTail(containerId, { maxBytes, abort: signal }));
     } catch (error) {
-      // This apex ends, and the next one removes the container; or another program has removed it.
+      // The daemon is ending, and the next one removes the container; or another program has removed it.
       if (signal.aborted || (error instanceof ApexError && error.code === "not_found")) return;
       logger.warn(`the output of task ${taskId} is not kept: ${messageOf(error)}`);
       this.#store(task, { records: new Uint8Array(0), isCut: true, missing: messageOf(error) });

@@ -1,21 +1,22 @@
 /**
- * The operation `containers.logs`. What is followed can be continued through another daemon: its beginning is a point in
- * time, not a number of lines, and while a client follows a task, the container of the ended task is left to it.
+ * The operation `containers.logs`. A client can continue a stream with `follow` through another daemon: its beginning is a
+ * point in time, not a number of lines. While a client follows a task, apex does not remove the container of the ended task.
  */
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { LogsOptions } from "../../engine/logs/container_logs.ts";
-import type { LogChunk } from "../../engine/logs/log_frames.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { ControlRequestOf, OutputPosition } from "../../protocol/control.ts";
+import { definedFields } from "../../platform/defined_fields.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
+import type { ControlRequestOf } from "../../protocol/operations.ts";
+import type { OutputPosition } from "../../protocol/task_operations.ts";
 import type { TaskOutputs } from "../../storage/task_outputs.ts";
-import { type ControlChannel, DaemonEndingError } from "../control_socket/control_channel.ts";
-import type { StreamReply } from "../control_socket/control_server.ts";
-import { type KeptTaskOutput, selectOutput } from "./kept_output.ts";
+import type { AnswerOf } from "../control_socket/answer.ts";
+import { type ControlChannel, isDaemonEnding } from "../control_socket/control_channel.ts";
+import { type KeptTaskOutput, type SelectedOutput, selectOutput } from "./kept_output.ts";
 import type { Targets } from "./targets.ts";
 import { type OutputSelection, sendOutput, TaskOutput, withoutReceived } from "./task_output.ts";
 
@@ -30,14 +31,14 @@ export interface LogRequestsOptions {
 
 type LogsRequest = ControlRequestOf<"containers.logs">;
 
-/** An engine that takes longer may have failed: its log is read as far as it goes. */
+/** An engine that takes longer to remove a container may have failed: its log is read as far as possible. */
 const REMOVED_WITHIN_MS = 5_000;
-const NONE: OutputPosition = { stdout: 0, stderr: 0 };
+const NOTHING: OutputPosition = { stdout: 0, stderr: 0 };
 /**
- * An engine reads the whole log to find a time in it, unless it is told how many lines to look at: those asked for, and as
- * many as a program may have written since their beginning was found.
+ * Without a number of lines, an engine reads the whole log to find a point in time. The limit is the requested number plus what
+ * a program may have written since the beginning of those lines was found.
  */
-const LINES_WRITTEN_MEANWHILE = 100_000;
+const LINES_WRITTEN_SINCE = 100_000;
 
 export class LogRequests {
   readonly #options: LogRequestsOptions;
@@ -47,63 +48,63 @@ export class LogRequests {
   }
 
   /**
-   * Of a task whose container was removed, what was kept of its output.
+   * For a task whose container was removed, sends the stored end of its output.
    *
-   * @throws {ApexError} `not_found`; `conflict` for an ambiguous id; the engine's reason
+   * @throws {ApexError} `not_found`; `conflict` for an ambiguous id; the engine's error
    */
-  async logs(request: LogsRequest, signal: AbortSignal): Promise<StreamReply> {
-    await this.#untilLeft(request, signal);
-    const { targets } = this.#options;
-    const { container, task, name, others } = targets.find(request.target);
-    const resolved = { target: name, ...(others.length > 0 && { others }) };
-    if (container === undefined) return this.#keptReply(task, { request, resolved });
+  async logs(request: LogsRequest, abort: AbortSignal): Promise<AnswerOf<"containers.logs">> {
+    await this.#untilRemoved(request, abort);
+    const { container, task, name, others } = this.#options.targets.find(request.target);
+    const resolved = { target: name, ...(others.length > 0 && { others: [...others] }) };
+    if (container === undefined) return this.#keptAnswer(task, { request, resolved });
     const { id } = container;
-    // Its container is left from here on.
+    // From here on, apex does not remove the container.
     const followed = request.follow && task !== undefined ? this.#followed(task) : undefined;
     let start: string | undefined;
     try {
-      start = await this.#startOf(request, { id, signal });
+      start = await this.#startOf(request, { id, abort });
     } catch (error) {
       followed?.done();
-      const isGone = task !== undefined && error instanceof ApexError && error.code === "not_found";
-      if (isGone && this.#isKept(task)) return this.#keptReply(task, { request, resolved });
+      if (task !== undefined && isNotFound(error) && this.#stored(task)) {
+        return this.#keptAnswer(task, { request, resolved });
+      }
       throw error;
     }
     const result = { ...resolved, containerId: id, ...(start !== undefined && { start }) };
-    // Where the last lines can't be found again, the log is read once.
+    // If the last lines cannot be found again, the log is read once.
     const isOnce = request.tail !== undefined && start === undefined;
     if (isOnce) followed?.done();
-    const stream = followed === undefined || isOnce
-      ? (channel: ControlChannel) => this.#send(channel, { request, id, task, start })
-      : (channel: ControlChannel) => this.#follow(channel, { request, id, start, ...followed });
-    return { ok: true, result, stream };
+    return {
+      result,
+      stream: followed === undefined || isOnce
+        ? (channel) => this.#send(channel, { request, id, task, start })
+        : (channel) => this.#follow(channel, { request, id, start, ...followed }),
+    };
   }
 
-  /** Engines give the log of a container that is just being removed incompletely, and not all of them say so. */
-  async #untilLeft({ target }: LogsRequest, signal: AbortSignal): Promise<void> {
+  /** Engines send an incomplete log of a container that they are removing, and not all of them report that. */
+  async #untilRemoved({ target }: LogsRequest, abort: AbortSignal): Promise<void> {
     const { targets, orchestrator, clock } = this.#options;
     const { task } = targets.find(target);
     if (task === undefined) return;
     const { leaving } = orchestrator.followTask(task.taskId, { run: task.run });
-    if (leaving !== undefined) {
-      await settlesWithin(leaving, { timeoutMs: REMOVED_WITHIN_MS, clock, abort: signal });
-    }
+    if (leaving !== undefined) await settlesWithin(leaving, { timeoutMs: REMOVED_WITHIN_MS, clock, abort });
   }
 
   async #startOf(
     { start, follow, tail, sinceMs }: LogsRequest,
-    { id, signal }: { readonly id: string; readonly signal: AbortSignal },
+    { id, abort }: { readonly id: string; readonly abort: AbortSignal },
   ): Promise<string | undefined> {
     if (start !== undefined || !follow || tail === undefined) return start;
-    return await this.#options.containers.logStart(id, { tail, sinceMs, abort: signal });
+    return await this.#options.containers.logStart(id, { tail, sinceMs, abort });
   }
 
-  #isKept(task: Task): boolean {
+  #stored(task: Task): ReturnType<TaskOutputs["get"]> {
     const output = this.#options.outputs.get(task);
-    return output !== undefined && output.missing === undefined;
+    return output?.missing === undefined ? output : undefined;
   }
 
-  /** Undefined when the task has ended, and nobody has asked for its output since: then it is read like any container's. */
+  /** Undefined if the task has ended and no client has requested its output since: the log is then read like any container's. */
   #followed({ taskId, run }: Task): Followed | undefined {
     const done = Promise.withResolvers<void>();
     const { orchestrator } = this.#options;
@@ -117,12 +118,11 @@ export class LogRequests {
     { request, id, start, ended, done }: Followed & Pick<Reading, "request" | "id" | "start">,
   ): Promise<void> {
     const { containers, clock } = this.#options;
-    const { received = NONE } = request;
     const output = new TaskOutput({
       containers,
       containerId: id,
       selection: selectionOf(request, start),
-      received,
+      received: request.received ?? NOTHING,
       ended,
       channel,
       clock,
@@ -131,17 +131,18 @@ export class LogRequests {
     try {
       error = await output.relay();
     } finally {
-      // When the daemon ends, its client has not left: the next daemon leaves the container to it.
-      if (!(channel.signal.reason instanceof DaemonEndingError)) done();
+      // When the daemon ends, its client has not hung up: the next daemon keeps the container for it.
+      if (!isDaemonEnding(channel)) done();
     }
-    await channel.send(encodeJsonFrame("exit", error === undefined ? {} : { error }));
+    await sendEnd(channel, error);
   }
 
   async #send(channel: ControlChannel, { request, id, task, start }: Reading): Promise<void> {
-    const { follow = false, tail, received = NONE } = request;
+    const { follow = false, tail, received = NOTHING } = request;
+    const limit = tail !== undefined && follow && start !== undefined ? tail + LINES_WRITTEN_SINCE : tail;
     const options: LogsOptions = {
       ...selectionOf(request, start),
-      ...tailOf({ tail, follow, start }),
+      ...(limit !== undefined && { tail: limit }),
       follow,
       abort: channel.signal,
     };
@@ -155,33 +156,32 @@ export class LogRequests {
       }
     } catch (error) {
       channel.signal.throwIfAborted();
-      const isGone = task !== undefined && error instanceof ApexError && error.code === "not_found";
-      // Its removal is done, and not told yet.
-      const kept = isGone && !hasBegun ? this.#options.outputs.get(task) : undefined;
-      if (kept === undefined || kept.missing !== undefined) failure = messageOf(error);
-      else failure = await sendKept(channel, selectOutput(kept, request), received);
+      // The container was removed, and its event has not arrived yet.
+      const kept = task && isNotFound(error) && !hasBegun ? this.#stored(task) : undefined;
+      failure = kept === undefined
+        ? messageOf(error)
+        : await sendKept(channel, selectOutput(kept, request), received);
     }
-    await channel.send(encodeJsonFrame("exit", failure === undefined ? {} : { error: failure }));
+    await sendEnd(channel, failure);
   }
 
-  #keptReply(
+  #keptAnswer(
     task: Task,
-    { request, resolved }: { readonly request: LogsRequest; readonly resolved: object },
-  ): StreamReply {
-    const { received = NONE } = request;
+    { request, resolved: result }: {
+      readonly request: LogsRequest;
+      readonly resolved: { readonly target: string; readonly others?: string[] };
+    },
+  ): AnswerOf<"containers.logs"> {
+    const { received = NOTHING } = request;
     const selected = selectOutput(this.#options.kept.get(task), request);
     return {
-      ok: true,
-      result: { ...resolved, kept: { bytes: selected.keptBytes, isCut: selected.isCut } },
-      stream: async (channel) => {
-        const error = await sendKept(channel, selected, received);
-        await channel.send(encodeJsonFrame("exit", error === undefined ? {} : { error }));
-      },
+      result: { ...result, kept: { bytes: selected.keptBytes, isCut: selected.isCut } },
+      stream: async (channel) => await sendEnd(channel, await sendKept(channel, selected, received)),
     };
   }
 }
 
-/** A task whose container is left until `done` is called. */
+/** A task whose container apex does not remove until `done` is called. */
 interface Followed {
   readonly ended: Promise<unknown>;
   readonly done: () => void;
@@ -194,35 +194,28 @@ interface Reading {
   readonly start: string | undefined;
 }
 
+function isNotFound(error: unknown): boolean {
+  return error instanceof ApexError && error.code === "not_found";
+}
+
 function selectionOf({ sinceMs, timestamps }: LogsRequest, start: string | undefined): OutputSelection {
-  return {
-    ...(start !== undefined && { start }),
-    ...(sinceMs !== undefined && { sinceMs }),
-    ...(timestamps !== undefined && { timestamps }),
-  };
+  return definedFields({ start, sinceMs, timestamps });
 }
 
-function tailOf(
-  { tail, follow, start }: {
-    readonly tail: number | undefined;
-    readonly follow: boolean;
-    readonly start: string | undefined;
-  },
-): Pick<LogsOptions, "tail"> {
-  if (tail === undefined) return {};
-  return { tail: follow && start !== undefined ? tail + LINES_WRITTEN_MEANWHILE : tail };
-}
-
-/** Resolves with why it cannot be continued, if so. */
+/** Resolves with the reason if the client cannot continue. */
 async function sendKept(
   channel: ControlChannel,
-  { chunks, isCut }: { readonly chunks: Iterable<LogChunk>; readonly isCut: boolean },
+  { chunks, isCut }: SelectedOutput,
   received: OutputPosition,
 ): Promise<string | undefined> {
   if (isCut && received.stdout + received.stderr > 0) {
-    return "its container was removed meanwhile, and only the end of its output is kept";
+    return "the container was removed, and only the end of its output is kept";
   }
   const left = { ...received };
   for (const chunk of chunks) await sendOutput(channel, withoutReceived(chunk, left));
   return undefined;
+}
+
+async function sendEnd(channel: ControlChannel, error: string | undefined): Promise<void> {
+  await channel.send(encodeJsonFrame("exit", error === undefined ? {} : { error }));
 }

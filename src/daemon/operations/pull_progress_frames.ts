@@ -3,18 +3,18 @@ import type { Clock } from "../../platform/clock.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
 
-/** A person sees no more than ten steps a second; an engine tells of every 512 KiB of every layer. */
+/** People see no more than ten steps a second; an engine reports every 512 KiB of every layer. */
 const INTERVAL_MS = 100;
-/** No image has more; what an engine says of others beyond is left out. */
+/** No image has more; progress of further layers is ignored. */
 const MAX_LAYERS = 512;
 
 /**
- * Sends how far a pull is as `progress` frames: of each layer what was told last, ten times a second at most. It takes
- * what it is told at once, from before the channel is there, and never waits for a client.
+ * Sends the progress of a pull as `progress` frames: the newest step of each layer, ten times a second at most. It accepts steps
+ * at any time, even before it has a channel, and never waits for the client.
  */
 export class PullProgressFrames implements Disposable {
   readonly #clock: Clock;
-  /** By layer, what was told and not yet sent. */
+  /** The newest step of each layer that was not sent yet. */
   readonly #pending = new Map<string, PullProgress>();
   #channel: ControlChannel | undefined;
   #cancelPause: (() => void) | undefined;
@@ -25,7 +25,7 @@ export class PullProgressFrames implements Disposable {
     this.#clock = clock;
   }
 
-  /** Takes one step. */
+  /** Accepts one step. */
   readonly add = (progress: PullProgress): void => {
     const layer = progress.layer ?? "";
     if (this.#isOver || (this.#pending.size >= MAX_LAYERS && !this.#pending.has(layer))) return;
@@ -33,20 +33,20 @@ export class PullProgressFrames implements Disposable {
     this.#send();
   };
 
-  /** Where to send it, from now on. */
+  /** Sends to this channel from now on. */
   sendTo(channel: ControlChannel): void {
     this.#channel = channel;
     this.#send();
   }
 
-  /** Resolves when what was told last is sent. Nothing is taken any more. @throws when the client is gone */
+  /** Accepts no further step, and resolves when the last ones are sent. @throws if the client has hung up */
   async finish(): Promise<void> {
     this[Symbol.dispose]();
     await this.#sending;
     if (this.#channel !== undefined) await this.#sendPending(this.#channel);
   }
 
-  /** Sends no more. */
+  /** Sends nothing more. */
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.#cancelPause?.();
@@ -62,7 +62,7 @@ export class PullProgressFrames implements Disposable {
       this.#send();
     });
     this.#sending = this.#sendPending(channel)
-      // The client is gone, and so is all interest.
+      // The client has hung up.
       .catch(() => this[Symbol.dispose]())
       .finally(() => {
         this.#sending = undefined;

@@ -10,12 +10,12 @@ export interface ReadinessOptions {
   readonly clock: Clock;
 }
 
-/** A client that comes right after the daemon's start gets the containers, not an error. */
+/** A client that connects right after the daemon's start gets the containers, not an error. */
 const LOOK_LIMIT_MS = 2_000;
-/** A client may have started the daemon to run its task: it waits longer, yet less than it waits for a reply. */
+/** A client may have started the daemon to run its task. It waits longer, but less than its limit for a reply. */
 const CHANGE_LIMIT_MS = 5_000;
 
-/** Lets an operation wait until the daemon knows what it would answer from. */
+/** Lets an operation wait until the daemon knows the containers and tasks that it needs. */
 export class Readiness {
   readonly #options: ReadinessOptions;
 
@@ -23,54 +23,57 @@ export class Readiness {
     this.#options = options;
   }
 
-  /** An empty list before the engine was ever heard would be a lie. @throws {ApexError} `engine` */
-  async containersKnown(signal: AbortSignal): Promise<void> {
-    await this.#wait(this.#options.engine.firstCaughtUp, { limitMs: LOOK_LIMIT_MS, signal });
+  /** Before the engine has answered once, an empty list would be wrong. @throws {ApexError} `engine` */
+  async containersKnown(abort: AbortSignal): Promise<void> {
+    await this.#wait(this.#options.engine.firstCaughtUp, { limitMs: LOOK_LIMIT_MS, abort });
     this.#requireEngine();
   }
 
   /**
-   * What is waited for or followed is a container's future: one that is not known yet must not be taken for one that was
-   * removed. @throws {ApexError} `engine`
+   * For operations that follow a container: one that is not known yet must not be treated as removed.
+   *
+   * @throws {ApexError} `engine`
    */
-  async containersCaughtUp(signal: AbortSignal): Promise<void> {
+  async containersCaughtUp(abort: AbortSignal): Promise<void> {
     const isKnown = await this.#wait(this.#options.engine.firstCaughtUp, {
       limitMs: CHANGE_LIMIT_MS,
-      signal,
+      abort,
     });
     this.#requireEngine();
     if (isKnown) return;
     throw new ApexError("engine", "the engine has not reported all of its containers yet; try again");
   }
 
-  /** Tasks are told of without an engine, too, as they stood last. */
-  async tasksKnown(signal: AbortSignal): Promise<void> {
-    await this.#wait(this.#options.adoption.settled, { limitMs: LOOK_LIMIT_MS, signal });
+  /** Without an engine, tasks are reported as they were last known. */
+  async tasksKnown(abort: AbortSignal): Promise<void> {
+    await this.#wait(this.#options.adoption.settled, { limitMs: LOOK_LIMIT_MS, abort });
   }
 
   /**
-   * A task that is begun before the containers are known could lose its first events, and its id might be another's.
+   * A task that starts before the containers are known could lose its first events, and its id may be in use.
+   *
    * @throws {ApexError} `engine`
    */
-  async tasksUsable(signal: AbortSignal): Promise<void> {
-    await this.#wait(this.#options.adoption.settled, { limitMs: CHANGE_LIMIT_MS, signal });
+  async tasksUsable(abort: AbortSignal): Promise<void> {
+    await this.#wait(this.#options.adoption.settled, { limitMs: CHANGE_LIMIT_MS, abort });
     this.#requireEngine();
   }
 
   /**
-   * What would be created on an engine that is gone fails, and its failure would be published; one that restarts is waited
-   * for. @throws {ApexError} `engine`
+   * Creating a container without an engine fails, and the failure would be published. An engine that restarts is waited for.
+   *
+   * @throws {ApexError} `engine`
    */
-  async engineConnected(signal: AbortSignal): Promise<void> {
+  async engineConnected(abort: AbortSignal): Promise<void> {
     const { engine } = this.#options;
-    await this.#wait(engine.connected, { limitMs: CHANGE_LIMIT_MS, signal });
+    await this.#wait(engine.connected, { limitMs: CHANGE_LIMIT_MS, abort });
     if (engine.current.state !== "connected") throw this.#noEngine();
   }
 
-  /** Until every task is taken up, its container looks like nobody's. @throws {ApexError} `engine` */
-  async ownersKnown(signal: AbortSignal): Promise<void> {
+  /** Until all tasks are adopted, their containers look like orphans. @throws {ApexError} `engine` */
+  async ownersKnown(abort: AbortSignal): Promise<void> {
     const { adoption } = this.#options;
-    const known = await this.#wait(adoption.settled, { limitMs: CHANGE_LIMIT_MS, signal });
+    const known = await this.#wait(adoption.settled, { limitMs: CHANGE_LIMIT_MS, abort });
     this.#requireEngine();
     if (known && adoption.error === undefined) return;
     const why = adoption.error ?? "the tasks of the last daemon are still being taken up; try again";
@@ -84,7 +87,7 @@ export class Readiness {
   #noEngine(): ApexError {
     const { kind, socket, source, error } = this.#options.engine.current;
     const place = `${socket} (from ${source})`;
-    // Why it was not reached names the place; why it was lost does not.
+    // The error of a failed connection names the place; the error of a lost one does not.
     const how = kind === undefined ? "has not reached its engine yet" : `has lost its engine at ${place}`;
     const why = error ?? `the engine at ${place} does not answer`;
     return new ApexError(
@@ -93,11 +96,11 @@ export class Readiness {
     );
   }
 
-  /** Whether it came in time. */
+  /** Whether the promise settled in time. */
   #wait(
     promise: Promise<void>,
-    { limitMs, signal }: { limitMs: number; signal: AbortSignal },
+    { limitMs, abort }: { limitMs: number; abort: AbortSignal },
   ): Promise<boolean> {
-    return settlesWithin(promise, { timeoutMs: limitMs, clock: this.#options.clock, abort: signal });
+    return settlesWithin(promise, { timeoutMs: limitMs, clock: this.#options.clock, abort });
   }
 }

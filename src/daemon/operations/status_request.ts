@@ -3,7 +3,7 @@ import type { EventLog } from "../../eventlog/event_log.ts";
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Paths } from "../../platform/directories.ts";
-import type { StatusResult } from "../../protocol/control.ts";
+import type { StatusResult } from "../../protocol/daemon_operations.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
 import type { EventJournal } from "../../storage/journal/event_journal.ts";
 import type { Storage } from "../../storage/storage.ts";
@@ -26,7 +26,7 @@ export interface StatusOptions {
   readonly startedAtMs: number;
 }
 
-/** How the daemon stands, from memory. */
+/** The daemon's status, from memory. */
 export function statusResult(options: StatusOptions): StatusResult {
   const { paths, flags, backgroundLog, engine, log, orchestrator, storage, clock, startedAtMs } = options;
   const stats = log.stats();
@@ -62,7 +62,7 @@ export function statusResult(options: StatusOptions): StatusResult {
 
 const JOURNAL_STATES = { on: "ok", off: "off", failed: "degraded" } as const;
 
-function journalStatus({ journal, storage }: StatusOptions): NonNullable<StatusResult["journal"]> {
+function journalStatus({ journal, storage }: StatusOptions): StatusResult["journal"] {
   const { state, oldestSeq } = journal.status;
   const { error } = storage.status;
   return {

@@ -1,6 +1,7 @@
 /**
- * Which task or container a client names: in this order a task's id, one run of it (`build-7@2`), a container's name, a
- * container's id. A task id may be one that apex runs, or only a label on containers that other programs created.
+ * Finds the task or the container that a client names. The target is tried in this order as a task id, one run of it
+ * (`build-7@2`), the name of a container, and the id of a container. A task id is one of apex's tasks, or only a label on containers
+ * that other programs created.
  */
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainerRecord } from "../../containers/container_record.ts";
@@ -17,7 +18,7 @@ export interface TargetsOptions {
   readonly engine: Pick<EngineStatus, "current">;
 }
 
-/** What a target turned out to be: one run of a task of apex, a container, or both. */
+/** The result: one run of a task of apex, a container, or both. */
 export type Target =
   & ({ readonly task?: Task; readonly container: ContainerRecord } | {
     readonly task: Task;
@@ -27,13 +28,13 @@ export type Target =
     /** The target that names exactly this: `build-7@2`, or a container's name. */
     readonly name: string;
     /**
-     * What else has the task id that was asked for, each a target of its own: earlier runs, the last one first, then other
-     * programs' containers, the newest first. Empty when exactly one run or container was asked for.
+     * Further runs and containers of the task id, each usable as a target: earlier runs, the last one first, then containers of
+     * other programs, newest first. Empty if the target names exactly one run or container.
      */
     readonly others: readonly string[];
   };
 
-/** One run of a task id: from the first, `@1`, or back from the last, `@-1`. Neither task ids nor names have an `@`. */
+/** One run of a task id, counted from the first (`@1`) or back from the last (`@-1`). Task ids and names contain no `@`. */
 const RUN = /^(.+)@(-?[1-9]\d{0,8})$/;
 
 export class Targets {
@@ -44,9 +45,9 @@ export class Targets {
   }
 
   /**
-   * A task id names its last run; where it is only a label, the container that was created last.
+   * A task id names its last run; if it is only a label, the newest container with it.
    *
-   * @param target a task's id, that and a run's number, or a container's name, id, or unambiguous prefix of that
+   * @param target a task id, a task id and the number of a run, or the name, id, or unambiguous id prefix of a container
    * @throws {ApexError} `not_found`; `conflict` for an ambiguous prefix
    */
   find(target: string): Target {
@@ -66,17 +67,17 @@ export class Targets {
     return this.#ofContainer(container);
   }
 
-  /** Whether it names a task of apex, or one run of it. */
+  /** Whether the target names a task of apex, or one run of it. */
   hasRun(target: string): boolean {
     const [, taskId = target] = RUN.exec(target) ?? [];
     return this.#options.orchestrator.taskRuns(taskId).length > 0;
   }
 
   /**
-   * Refuses to act on a container that no task of apex has. A target that names nothing passes.
+   * Refuses to act on a container that belongs to no running task of apex. Accepts a target that does not exist.
    *
    * @param verb for the message, `cancel` for example
-   * @throws {ApexError} `conflict`, with what to do instead
+   * @throws {ApexError} `conflict`, with a command to use instead
    */
   refuseUnmanaged(target: string, verb: string): void {
     const { containers, orchestrator, workspaces, engine } = this.#options;
@@ -122,7 +123,7 @@ export class Targets {
     return { container, ...(task && { task }), name: container.name, others };
   }
 
-  /** @throws {ApexError} `not_found` for a run that a known task id does not have (any more) */
+  /** @throws {ApexError} `not_found` if a known task id does not have this run, or no longer has it */
   #findRun(target: string): Task | undefined {
     const [, taskId, number] = RUN.exec(target) ?? [];
     if (taskId === undefined) return undefined;
@@ -135,13 +136,13 @@ export class Targets {
     throw new ApexError("not_found", `no such run: ${JSON.stringify(target)} (known: ${known})`);
   }
 
-  /** The run of a task that has, or had, this container. */
+  /** The run of a task that this container belongs to, or belonged to. */
   #taskOf({ id, taskId }: ContainerRecord): Task | undefined {
     if (taskId === undefined) return undefined;
     return this.#options.orchestrator.taskRuns(taskId).find(({ containerId }) => containerId === id);
   }
 
-  /** Containers of that task id, newest first. */
+  /** Containers with this task id on their label, newest first. */
   #labelled(taskId: string): ContainerRecord[] {
     return this.#options.containers.list()
       .filter((container) => container.taskId === taskId)

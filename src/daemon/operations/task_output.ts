@@ -1,30 +1,30 @@
 /**
- * Relays all that a task's container says, from its start to its end, to one client. The engine keeps the output, so it
- * can be asked again, and what has been relayed is skipped: when a connection to it breaks, and once after the task's end.
- * That last time it need not follow the output, and so tells all of it: Docker (20.10) ends what it follows when the
- * container ends, even where the reader has not got so far.
+ * Relays the output of a task's container to one client, from the start of the container to its end. The engine stores the
+ * output. So the relay reads it again when the connection to the engine breaks, and once after the end of the task, and skips
+ * the bytes that it has relayed. The last reading does not follow the output, and is therefore complete: Docker (20.10) ends a
+ * followed log when the container ends, even if the reader has not received all of it.
  *
- * A client that does not read holds the relay up, for as long as it likes. An engine that says nothing is waited for as
- * long as the task runs, and for a bounded time after that.
+ * A client that does not read delays the relay indefinitely. An engine that sends nothing is waited for while the task runs,
+ * and for a limited time after that.
  */
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { LogsOptions } from "../../engine/logs/container_logs.ts";
 import type { LogChunk } from "../../engine/logs/log_frames.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { OutputPosition } from "../../protocol/control.ts";
 import { encodeFrame, MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/frames.ts";
+import type { OutputPosition } from "../../protocol/task_operations.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
 
-/** An engine that owes the end of a container's output for so long after the container's end is stuck. */
+/** An engine that sends neither output nor its end for this time after the end of the container is stuck. */
 const QUIET_LIMIT_MS = 5_000;
-/** Between tries on a connection that broke; doubled each time, up to the longest. */
+/** Between attempts on a broken connection; doubled each time, up to the longest. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
-/** The news of a container's end comes at most so long after the end of its output, unless that end was the engine's own. */
-const NEWS_LIMIT_MS = 5_000;
+/** The event of a container's exit follows the end of its output within this time, unless the engine itself ended. */
+const EXIT_EVENT_LIMIT_MS = 5_000;
 
-/** Some of the output, in the same way whenever it is read. */
+/** A part of the output that is the same in every reading. */
 export type OutputSelection = Pick<LogsOptions, "sinceMs" | "start" | "timestamps">;
 
 export interface TaskOutputOptions {
@@ -32,7 +32,7 @@ export interface TaskOutputOptions {
   readonly containerId: string;
   /** All of the output by default. */
   readonly selection?: OutputSelection | undefined;
-  /** What of that the client has received before. */
+  /** The part of it that the client has received already. */
   readonly received?: OutputPosition;
   /** Resolves when the task has ended. */
   readonly ended: Promise<unknown>;
@@ -45,9 +45,9 @@ export class TaskOutput {
   /** Bytes relayed of each stream. */
   readonly #relayed: { stdout: number; stderr: number };
   #endedAtMs: number | undefined;
-  /** When the engine last told something. */
-  #heardAtMs = 0;
-  /** Called when the task ends, while the engine is waited for. */
+  /** When the engine last sent something. */
+  #receivedAtMs = 0;
+  /** Called when the task ends during a wait for the engine. */
   #onEnd: (() => void) | undefined;
 
   constructor(options: TaskOutputOptions) {
@@ -61,8 +61,9 @@ export class TaskOutput {
   }
 
   /**
-   * Resolves when everything is relayed; with why something may be missing, if so.
-   * @throws when the client is gone
+   * Resolves when the output is relayed; with the reason if some of it may be missing.
+   *
+   * @throws if the client has hung up
    */
   async relay(): Promise<string | undefined> {
     const { signal } = this.#options.channel;
@@ -71,29 +72,31 @@ export class TaskOutput {
       const failure = await this.#relayOnce({ follow: !isLast });
       signal.throwIfAborted();
       if (failure === undefined) {
-        if (isLast) return this.#whatIsMissing();
-        await this.#untilEnd(NEWS_LIMIT_MS);
+        if (isLast) return this.#reasonForGap();
+        await this.#untilEnd(EXIT_EVENT_LIMIT_MS);
       } else {
-        if (isFinal(failure) || this.#isOver()) return messageOf(failure);
+        if (isFinal(failure) || this.#hasTimedOut()) return messageOf(failure);
         await (isLast ? this.#pause(FIRST_RETRY_MS) : this.#untilEnd(retryMs));
       }
       signal.throwIfAborted();
     }
   }
 
-  /** Docker ends the output of a container that is removed wherever its reader is, and does not say so. */
-  #whatIsMissing(): string | undefined {
+  /** Docker ends the log of a removed container wherever its reader is, without an error. */
+  #reasonForGap(): string | undefined {
     const { containers, containerId } = this.#options;
-    return containers.find(containerId) === undefined ? "its container was removed meanwhile" : undefined;
+    return containers.find(containerId) === undefined
+      ? "the container was removed before all of its output was read"
+      : undefined;
   }
 
-  /** Whether the engine has had its time after the task's end. */
-  #isOver(): boolean {
+  /** Whether the engine's time after the end of the task is over. */
+  #hasTimedOut(): boolean {
     if (this.#endedAtMs === undefined) return false;
-    return this.#options.clock.now() - Math.max(this.#endedAtMs, this.#heardAtMs) >= QUIET_LIMIT_MS;
+    return this.#options.clock.now() - Math.max(this.#endedAtMs, this.#receivedAtMs) >= QUIET_LIMIT_MS;
   }
 
-  /** One reading of the output; resolves with what it failed for, unless that is the client. */
+  /** Reads the output once. Resolves with the error, if any. */
   async #relayOnce({ follow }: { follow: boolean }): Promise<unknown> {
     const { containers, containerId, selection, channel } = this.#options;
     using limit = new QuietLimit(this.#options);
@@ -120,7 +123,7 @@ export class TaskOutput {
     this.#onEnd = () => limit.start();
     try {
       const { done, value } = await chunks.next();
-      this.#heardAtMs = this.#options.clock.now();
+      this.#receivedAtMs = this.#options.clock.now();
       return done ? undefined : value;
     } finally {
       this.#onEnd = undefined;
@@ -128,14 +131,14 @@ export class TaskOutput {
     }
   }
 
-  /** Ends with the task, too. */
+  /** Pauses until the end of the task, for `limitMs` at most. */
   async #untilEnd(limitMs: number): Promise<void> {
     if (this.#endedAtMs !== undefined) return;
     await this.#pause(limitMs, (end) => this.#onEnd = end);
     this.#onEnd = undefined;
   }
 
-  /** Ends early with the client. @param onBegin is given what ends it */
+  /** Ends early if the client hangs up. @param onBegin receives a function that ends the pause */
   async #pause(limitMs: number, onBegin?: (end: () => void) => void): Promise<void> {
     const { clock, channel: { signal } } = this.#options;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -150,7 +153,7 @@ export class TaskOutput {
   }
 }
 
-/** Its signal aborts with the channel's, and when the engine is quiet for too long after the task's end. */
+/** Its signal aborts with the channel's, and when the engine sends nothing for too long after the end of the task. */
 class QuietLimit implements Disposable {
   readonly #clock: Clock;
   readonly #channel: AbortSignal;
@@ -194,14 +197,15 @@ class StuckError extends ApexError {
   }
 }
 
-/** Trying again would not help. */
+/** Another attempt would fail, too. */
 function isFinal(error: unknown): boolean {
   return error instanceof StuckError || (error instanceof ApexError && error.code === "not_found");
 }
 
 /**
- * The chunk without what its client has received before.
- * @param left so many bytes of each stream are still to be left out; taken off here
+ * The chunk without the bytes that the client has received already.
+ *
+ * @param left the number of bytes of each stream that are still to be skipped; reduced by this call
  */
 export function withoutReceived(
   { stream, bytes }: LogChunk,
@@ -212,7 +216,7 @@ export function withoutReceived(
   return { stream, bytes: bytes.subarray(skipped) };
 }
 
-/** Sends some output, in as many frames as it takes; resolves when the socket took it. @throws when the client is gone */
+/** Sends a chunk of output in one or more frames. Resolves when the socket has taken them. @throws if the client has hung up */
 export async function sendOutput(channel: ControlChannel, { stream, bytes }: LogChunk): Promise<void> {
   const kind = stream === "stderr" ? "stderr" : "data";
   for (let start = 0; start < bytes.length; start += MAX_FRAME_PAYLOAD_BYTES) {

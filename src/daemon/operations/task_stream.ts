@@ -1,14 +1,14 @@
 /**
- * What one client of `tasks.run`, or of `tasks.wait` with output, receives of its task: `pending`?, `progress`*, `started`?,
+ * The frames that a client of `tasks.run`, or of `tasks.wait` with output, receives: `pending`?, `progress`*, `started`?, the
  * output, `exit`.
  */
 import { abortable } from "@std/async/abortable";
 import type { ContainerManager } from "../../containers/container_manager.ts";
-import type { Task, TaskHandle } from "../../orchestrator/task.ts";
+import type { TaskHandle } from "../../orchestrator/task.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { OutputPosition } from "../../protocol/control.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
+import type { OutputPosition } from "../../protocol/task_operations.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
 import type { PullProgressFrames } from "./pull_progress_frames.ts";
 import { TaskOutput } from "./task_output.ts";
@@ -17,7 +17,7 @@ import { taskResult } from "./wire_results.ts";
 export interface TaskStreamOptions {
   readonly handle: TaskHandle;
   readonly channel: ControlChannel;
-  /** What of the output its client has received before. */
+  /** The output that the client has received already. */
   readonly received?: OutputPosition;
   readonly progress: PullProgressFrames;
   readonly containers: Pick<ContainerManager, "find" | "logs">;
@@ -33,7 +33,7 @@ export class TaskStream {
     this.#options = options;
   }
 
-  /** Resolves when the task's container is needed no more. @throws when the client is gone */
+  /** Resolves when the client needs the task's container no longer. @throws if the client has hung up */
   async untilOutputTaken(): Promise<void> {
     const { handle, channel, progress, received, containers, clock, logger } = this.#options;
     if (handle.pendingAhead > 0) {
@@ -42,14 +42,15 @@ export class TaskStream {
     progress.sendTo(channel);
     const { taskId, containerId, startedAt } = await abortable(handle.started, channel.signal);
     await progress.finish();
-    // It ended before it started: there is nothing to read.
+    // The task ended before it started: there is no output.
     if (startedAt === undefined || containerId === undefined) return;
     await channel.send(encodeJsonFrame("started", { taskId, containerId }));
     if (handle.isOutputTaken && containers.find(containerId) === undefined) return;
+    const { ended } = handle;
     const output = new TaskOutput({
       containers,
       containerId,
-      ended: handle.ended,
+      ended,
       channel,
       clock,
       ...(received && { received }),
@@ -60,13 +61,11 @@ export class TaskStream {
     }
   }
 
-  /** Waits for the task's end and tells it; `outputError` says why some of the output may be missing. */
+  /** Waits for the end of the task and sends it; `outputError` is the reason why some of the output may be missing. */
   async sendEnd(): Promise<void> {
     const { handle, channel } = this.#options;
-    const task: Task = await abortable(handle.ended, channel.signal);
+    const task = taskResult(await abortable(handle.ended, channel.signal));
     const outputError = this.#outputError;
-    await channel.send(
-      encodeJsonFrame("exit", { task: taskResult(task), ...(outputError !== undefined && { outputError }) }),
-    );
+    await channel.send(encodeJsonFrame("exit", { task, ...(outputError !== undefined && { outputError }) }));
   }
 }

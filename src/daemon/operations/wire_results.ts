@@ -1,19 +1,20 @@
-/** From what the daemon holds to what crosses the control socket: times as RFC 3339, what is unknown left out. */
+/** Converts the daemon's records to the results of the control socket: times as RFC 3339, unknown fields left out. */
 import type { ContainerRecord, ContainerState } from "../../containers/container_record.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
-import type { ContainerResult, TaskResult, WorkspaceResult } from "../../protocol/control.ts";
+import type { ContainerResult } from "../../protocol/container_operations.ts";
+import type { TaskResult, WorkspaceResult } from "../../protocol/task_operations.ts";
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import type { OrphanedWorkspace, Workspace } from "../../workspaces/workspace.ts";
 
 export function containerResult(
-  { createdAt, startedAt, finishedAt, ...record }: ContainerRecord,
+  { createdAt, startedAt, endedAt, ...record }: ContainerRecord,
 ): ContainerResult {
   return {
     ...record,
     ...(createdAt && { createdAt: createdAt.toISOString() }),
     ...(startedAt && { startedAt: startedAt.toISOString() }),
-    ...(finishedAt && { finishedAt: finishedAt.toISOString() }),
+    ...(endedAt && { endedAt: endedAt.toISOString() }),
   };
 }
 
@@ -27,7 +28,7 @@ export function taskResult({ cmd, createdAt, startedAt, endedAt, ...task }: Task
   };
 }
 
-/** @param container what is known of its container, if anything */
+/** @param container undefined if it is not known */
 export function workspaceResult(
   { taskId, containerId, containerName, workspacePath }: Workspace,
   { instance, container }: { readonly instance: string; readonly container: ContainerRecord | undefined },
@@ -44,7 +45,7 @@ export function workspaceResult(
   };
 }
 
-/** @param standing `kept`: it was left on purpose; `foreign`: another apex instance created it */
+/** @param standing `kept`: its task asked to keep it; `foreign`: another apex instance created it */
 export function unclaimedResult(
   { createdAt, ...workspace }: OrphanedWorkspace,
   standing: "orphaned" | "kept" | "foreign",
@@ -59,32 +60,31 @@ export function unclaimedResult(
 }
 
 /**
- * What `stream.snapshot` says of containers: what the events up to its cursor have told, and no more, so that a snapshot
- * and the events after it make every later snapshot. `containers.list` says more: pauses, checks that have only begun.
+ * A container in `stream.snapshot`: the state that the events up to its cursor have reported, and no more. So a client that applies
+ * the later events to a snapshot gets every later snapshot. `containers.list` also shows what no event reports: pauses, and health
+ * checks that have only begun.
  */
-
-/** A container as its events have told of it. */
 export interface SnapshotContainer extends Omit<ContainerResult, "state" | "health" | "exitCode"> {
   readonly state: "created" | "running" | "exited";
-  /** Of a running one, as last told since it started. */
+  /** Of a running container, as last reported since it started. */
   readonly health?: "healthy" | "unhealthy";
-  /** Of an exited one, when it is known. */
+  /** Of an exited container, if it is known. */
   readonly exitCode?: number;
 }
 
 export function snapshotContainer(record: ContainerRecord): SnapshotContainer {
-  const { state: _, health, exitCode, finishedAt, ...rest } = containerResult(record);
-  const state = toldState(record.state);
+  const { state: _, health, exitCode, endedAt, ...rest } = containerResult(record);
+  const state = publishedState(record.state);
   return {
     ...rest,
     state,
-    ...(state === "running" && definedFields({ health: toldHealth(health) })),
-    ...(state === "exited" && definedFields({ exitCode, finishedAt })),
+    ...(state === "running" && definedFields({ health: publishedHealth(health) })),
+    ...(state === "exited" && definedFields({ exitCode, endedAt })),
   };
 }
 
-/** No event tells of a pause, or that the engine waits before it restarts a container. */
-function toldState(state: ContainerState): SnapshotContainer["state"] {
+/** No event reports a pause, or that the engine waits before it restarts a container. */
+function publishedState(state: ContainerState): SnapshotContainer["state"] {
   switch (state) {
     case "created":
     case "running":
@@ -98,7 +98,7 @@ function toldState(state: ContainerState): SnapshotContainer["state"] {
   }
 }
 
-/** A start is told, but not that the checks begin anew with it. */
-function toldHealth(health: HealthStatus | undefined): SnapshotContainer["health"] {
+/** An event reports a start, but not that the health checks start over with it. */
+function publishedHealth(health: HealthStatus | undefined): SnapshotContainer["health"] {
   return health === "healthy" || health === "unhealthy" ? health : undefined;
 }

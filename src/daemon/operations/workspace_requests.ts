@@ -1,7 +1,9 @@
 /** The operations `workspaces.*`. */
 import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
-import { type ControlReply, type ControlRequestOf, NO_INSTANCE } from "../../protocol/control.ts";
+import type { ControlRequestOf } from "../../protocol/operations.ts";
+import { NO_INSTANCE } from "../../protocol/task_operations.ts";
 import type { WorkspaceManager } from "../../workspaces/workspace_manager.ts";
+import type { AnswerOf } from "../control_socket/answer.ts";
 import { orphansOf } from "../task_adoption.ts";
 import { unclaimedResult, workspaceResult } from "./wire_results.ts";
 
@@ -11,45 +13,39 @@ export interface WorkspaceRequestsOptions {
 }
 
 export class WorkspaceRequests {
-  readonly #workspaces: WorkspaceManager;
-  readonly #orchestrator: ApexOrchestrator;
+  readonly #options: WorkspaceRequestsOptions;
 
-  constructor({ workspaces, orchestrator }: WorkspaceRequestsOptions) {
-    this.#workspaces = workspaces;
-    this.#orchestrator = orchestrator;
+  constructor(options: WorkspaceRequestsOptions) {
+    this.#options = options;
   }
 
-  /** Those of tasks that have not ended, then those that no task needs, then, where asked for, other instances'. */
-  list({ all = false }: ControlRequestOf<"workspaces.list">): ControlReply {
-    const { instance } = this.#workspaces;
-    const inUse = this.#workspaces.list().map((workspace) =>
-      workspaceResult(workspace, { instance, container: this.#workspaces.containerOf(workspace) })
+  /** The workspaces of tasks that have not ended, then orphaned and kept ones, then, with `all`, those of other instances. */
+  list({ all = false }: ControlRequestOf<"workspaces.list">): AnswerOf<"workspaces.list"> {
+    const { workspaces, orchestrator } = this.#options;
+    const { instance } = workspaces;
+    const inUse = workspaces.list().map((workspace) =>
+      workspaceResult(workspace, { instance, container: workspaces.containerOf(workspace) })
     );
-    const abandoned = this.#workspaces.orphans().map((workspace) =>
-      unclaimedResult(
-        workspace,
-        this.#orchestrator.keepsContainer(workspace.containerId) ? "kept" : "orphaned",
-      )
+    const unclaimed = workspaces.orphans().map((workspace) =>
+      unclaimedResult(workspace, orchestrator.keepsContainer(workspace.containerId) ? "kept" : "orphaned")
     );
-    const foreign = all
-      ? this.#workspaces.foreign().map((workspace) => unclaimedResult(workspace, "foreign"))
-      : [];
-    return { ok: true, result: { workspaces: [...inUse, ...abandoned, ...foreign] } };
+    const foreign = all ? workspaces.foreign().map((workspace) => unclaimedResult(workspace, "foreign")) : [];
+    return { result: { workspaces: [...inUse, ...unclaimed, ...foreign] } };
   }
 
   /**
-   * Removes orphans, or those that are named; what was kept on purpose is removed by its name only. Of another instance,
-   * removes whatever it created for tasks, running or not. One that cannot be removed keeps none of the others.
+   * Removes the orphans, or the named containers: kept ones are removed only by name. With another `instance`, removes the
+   * containers that it created for tasks, running or not. A failed removal does not stop the others.
    */
-  async clean({ names, instance }: ControlRequestOf<"workspaces.clean">): Promise<ControlReply> {
-    if (instance !== undefined && instance !== this.#workspaces.instance) {
-      const of = this.#workspaces.foreign().filter((workspace) =>
-        (workspace.instance ?? NO_INSTANCE) === instance
-      );
-      return { ok: true, result: await this.#workspaces.removeOrphans(names, { of }) };
+  async clean(
+    { names, instance }: ControlRequestOf<"workspaces.clean">,
+  ): Promise<AnswerOf<"workspaces.clean">> {
+    const { workspaces } = this.#options;
+    if (instance !== undefined && instance !== workspaces.instance) {
+      const of = workspaces.foreign().filter((workspace) => (workspace.instance ?? NO_INSTANCE) === instance);
+      return { result: await workspaces.removeOrphans(names, { of }) };
     }
-    const orphans = { workspaces: this.#workspaces, orchestrator: this.#orchestrator };
-    const chosen = names ?? orphansOf(orphans).map(({ containerId }) => containerId);
-    return { ok: true, result: await this.#workspaces.removeOrphans(chosen) };
+    const chosen = names ?? orphansOf(this.#options).map(({ containerId }) => containerId);
+    return { result: await workspaces.removeOrphans(chosen) };
   }
 }

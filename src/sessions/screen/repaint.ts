@@ -5,7 +5,7 @@
  */
 /// <reference types="./xterm.d.ts" />
 import type { SavedCursor, ScreenBuffer, Terminal, TerminalModes } from "@xterm/headless";
-import type { RestoreMode } from "../../protocol/session_messages.ts";
+import type { RestoreMode } from "../../protocol/session_operations.ts";
 import { cells, sgr } from "./cells.ts";
 
 /**

@@ -9,7 +9,7 @@
 import type { Terminal } from "@xterm/headless";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { type Logger, silentLogger } from "../../platform/logger.ts";
-import type { RestoreMode } from "../../protocol/session_messages.ts";
+import type { RestoreMode } from "../../protocol/session_operations.ts";
 import { type EmulatorOptions, openEmulator } from "./emulator.ts";
 import { ParseQueue } from "./parse_queue.ts";
 import { repaint } from "./repaint.ts";

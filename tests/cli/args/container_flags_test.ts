@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { environmentOf, publishedPort, readEnvFile } from "../../../src/cli/args/container_flags.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { PortRequest } from "../../../src/protocol/request_schema.ts";
+import type { PortRequest } from "../../../src/protocol/operation.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type TaskFlags, taskSpecOf } from "../../../src/cli/args/task_spec.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { TaskSpecRequest } from "../../../src/protocol/control.ts";
+import type { TaskSpecRequest } from "../../../src/protocol/task_operations.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 
 const context = testContext({

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { red } from "@std/fmt/colors";
 import { inspect, ps } from "../../../src/cli/commands/containers.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
-import type { ContainerResult } from "../../../src/protocol/control.ts";
+import type { ContainerResult } from "../../../src/protocol/container_operations.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
 import { taskResult } from "../../support/daemons/task_result.ts";
@@ -18,7 +18,7 @@ const OLD: ContainerResult = {
   exitCode: 3,
   labels: { "apex.task-id": "build-7" },
   createdAt: "2024-12-31T22:00:00.000Z",
-  finishedAt: "2024-12-31T23:00:00.000Z",
+  endedAt: "2024-12-31T23:00:00.000Z",
 };
 const NEW: ContainerResult = {
   id: "b".repeat(64),

@@ -1,12 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { status } from "../../../src/cli/commands/daemon.ts";
+import type { DaemonStatus } from "../../../src/client/daemon_status.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
-import type { StatusResult } from "../../../src/protocol/control.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { ScriptedServer, send } from "../../support/engines/scripted_server.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-const CONNECTED: StatusResult = {
+const CONNECTED: DaemonStatus = {
   version: "0.1.0",
   protocol: 1,
   pid: 42,
@@ -23,18 +23,18 @@ const CONNECTED: StatusResult = {
   subscribers: 3,
   eventsPublished: 120,
   subscribersDropped: 1,
-  log: { bytes: 28_672, oldest: 1, head: 120 },
+  log: { bytes: 28_672, oldest: 1, head: 120, epoch: "0123456789abcdef" },
 };
 
 const PATHS = { state: "/s", config: "/c/config.toml", log: "/s/daemon.log" };
 
 /** The output of `apex status`. */
-async function statusOf(result: StatusResult, json: boolean): Promise<string> {
+async function statusOf(result: DaemonStatus, json: boolean): Promise<string> {
   return (await outputsOf(result, json)).stdout;
 }
 
 async function outputsOf(
-  result: StatusResult,
+  result: DaemonStatus,
   json: boolean,
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
   await using dir = await TempDir.make();
@@ -72,7 +72,11 @@ Deno.test("status() explains why the engine is not connected", async () => {
     source: "--engine",
     error: "connection refused",
   } as const;
-  const text = await statusOf({ ...CONNECTED, engine, log: { bytes: 0, oldest: 0, head: 0 } }, false);
+  const text = await statusOf({
+    ...CONNECTED,
+    engine,
+    log: { bytes: 0, oldest: 0, head: 0, epoch: "0123456789abcdef" },
+  }, false);
   assertEquals(text.split("\n")[1], "engine       not known yet, connecting: connection refused");
   assertEquals(text.includes("none kept (0 B)"), true);
 });
@@ -126,7 +130,7 @@ Deno.test("status() explains what to do about a daemon of another version", asyn
   );
 });
 
-const storages: [NonNullable<StatusResult["storage"]>, string][] = [
+const storages: [NonNullable<DaemonStatus["storage"]>, string][] = [
   [{ state: "ok" }, "ok"],
   [{ state: "ok", error: "it was damaged: moved aside" }, "ok: it was damaged: moved aside"],
   [
@@ -142,7 +146,7 @@ for (const [storage, line] of storages) {
   });
 }
 
-const journals: [NonNullable<StatusResult["journal"]>, string][] = [
+const journals: [NonNullable<DaemonStatus["journal"]>, string][] = [
   [{ state: "ok", oldest: 21, bytes: 2_097_152 }, "ok, events 21 to 120 (2.0 MiB)"],
   [{ state: "ok", oldest: 121, bytes: 65_536 }, "ok, no events yet (64.0 KiB)"],
   [

@@ -3,7 +3,7 @@ import { history, type HistoryFlags } from "../../../src/cli/commands/history.ts
 import { historyRow } from "../../../src/cli/output/history_row.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
-import type { ControlRequest } from "../../../src/protocol/control.ts";
+import type { ControlRequest } from "../../../src/protocol/operations.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { type OpScript, ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
 import { TempDir } from "../../support/temp_dir.ts";

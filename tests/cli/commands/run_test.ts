@@ -4,7 +4,7 @@ import { run, type RunFlags } from "../../../src/cli/commands/run.ts";
 import { StatusError } from "../../../src/cli/output/exit_status.ts";
 import { type Input, OutputClosedError } from "../../../src/cli/standard_streams.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { ControlOp } from "../../../src/protocol/control.ts";
+import type { ControlOp } from "../../../src/protocol/operations.ts";
 import { FrameReader } from "../../../src/protocol/frames.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { list } from "../../../src/cli/commands/sessions.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
-import type { SessionResult } from "../../../src/protocol/session_messages.ts";
+import type { SessionResult } from "../../../src/protocol/session_operations.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
 import { TempDir } from "../../support/temp_dir.ts";

@@ -3,7 +3,7 @@ import { red } from "@std/fmt/colors";
 import { cancel, tasks } from "../../../src/cli/commands/tasks.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
-import type { TaskResult } from "../../../src/protocol/control.ts";
+import type { TaskResult } from "../../../src/protocol/task_operations.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
 import { taskResult, unendedTask } from "../../support/daemons/task_result.ts";

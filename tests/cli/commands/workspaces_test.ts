@@ -3,7 +3,7 @@ import { workspaces, workspacesClean } from "../../../src/cli/commands/workspace
 import type { Input } from "../../../src/cli/standard_streams.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { resolveSockets } from "../../../src/platform/directories.ts";
-import type { WorkspaceResult } from "../../../src/protocol/control.ts";
+import type { WorkspaceResult } from "../../../src/protocol/task_operations.ts";
 import { CapturedOutput, testContext } from "../../support/daemons/cli_context.ts";
 import { ScriptedDaemon } from "../../support/daemons/scripted_daemon.ts";
 import { TempDir } from "../../support/temp_dir.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { exitStatusOf, explainEnd } from "../../../src/cli/output/exit_status.ts";
-import type { TaskResult } from "../../../src/protocol/control.ts";
+import type { TaskResult } from "../../../src/protocol/task_operations.ts";
 import { taskResult } from "../../support/daemons/task_result.ts";
 
 type End = Pick<TaskResult, "state" | "reason" | "exitCode">;

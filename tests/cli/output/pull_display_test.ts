@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { PullDisplay } from "../../../src/cli/output/pull_display.ts";
-import type { PullProgress } from "../../../src/client/frame_payloads.ts";
+import type { PullProgress } from "../../../src/protocol/task_operations.ts";
 import { CapturedOutput } from "../../support/daemons/cli_context.ts";
 
 const MIB = 1024 * 1024;

@@ -14,7 +14,7 @@ Deno.test("ControlServer passes the barrier before it carries out the request", 
     barrier: () => Promise.resolve().then(() => void order.push("barrier")),
     handle: () => {
       order.push("handle");
-      return { ok: true, result: null };
+      return { result: null };
     },
   });
   await server.ask(STATUS);
@@ -105,7 +105,7 @@ Deno.test("ControlServer gives up a client that does not take its reply, and its
     handle: ({ op }) => {
       asked.resolve();
       // More than a socket's buffers hold.
-      return { ok: true, result: op === "status" ? "x".repeat(4 * 1024 * 1024) : op };
+      return { result: op === "status" ? "x".repeat(4 * 1024 * 1024) : op };
     },
   });
   using stuck = await server.connect();

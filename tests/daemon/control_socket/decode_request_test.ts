@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { decodeRequest } from "../../../src/daemon/control_socket/decode_request.ts";
-import { requestSchemas } from "../../../src/protocol/control.ts";
+import { OPERATIONS } from "../../../src/protocol/operations.ts";
 
 function decode(text: string) {
   return decodeRequest(new TextEncoder().encode(text));
@@ -151,7 +151,7 @@ Deno.test("decodeRequest() cuts a message short when very much is wrong", () => 
   );
 });
 
-for (const op of Object.keys(requestSchemas)) {
+for (const op of Object.keys(OPERATIONS)) {
   Deno.test(`decodeRequest() refuses an unknown field of ${op}`, () => {
     const decoded = decode(JSON.stringify({ v: 1, op, extra: 1 }));
     assert("error" in decoded);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { ControlErrorCode } from "../../../src/protocol/control.ts";
+import type { ControlErrorCode } from "../../../src/protocol/operations.ts";
 import { startOnEmbeddedEngine, StreamReader } from "../../support/daemons/test_daemon.ts";
 import { within } from "../../support/within.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ControlChannel } from "../../../src/daemon/control_socket/control_channel.ts";
-import type { ControlHandler } from "../../../src/daemon/control_socket/control_server.ts";
+import type { ControlServerOptions } from "../../../src/daemon/control_socket/control_server.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { writeAll } from "../../../src/platform/unix_socket.ts";
 import {
@@ -25,8 +25,8 @@ const WAIT = '{"v":1,"op":"tasks.wait","task":"t"}\n';
 const LIMIT_MS = 10_000;
 
 /** Answers `status` at once, and everything that streams with `stream`. */
-function streaming(stream: (channel: ControlChannel) => Promise<void>): ControlHandler {
-  return ({ op }) => op === "status" ? { ok: true, result: op } : { ok: true, result: {}, stream };
+function streaming(stream: (channel: ControlChannel) => Promise<void>): ControlServerOptions["handle"] {
+  return ({ op }) => op === "status" ? { result: op } : { result: {}, stream };
 }
 
 /** A client of a stream: what it reads after the reply line. */
@@ -201,7 +201,7 @@ Deno.test("ControlServer calls a stream also when its client is gone by then, wi
         await assertRejects(() => channel.send(encodeFrame("data", new Uint8Array(60_000))), Error);
         called.resolve(channel.signal.aborted);
       };
-      return { ok: true, result: {}, stream };
+      return { result: {}, stream };
     },
   });
   const conn = await server.connect();
@@ -313,7 +313,7 @@ Deno.test("ControlServer begins no operation for a request that is still at the 
     },
     handle: () => {
       handled++;
-      return { ok: true, result: {} };
+      return { result: {} };
     },
   });
   using conn = await server.connect();

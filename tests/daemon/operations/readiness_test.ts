@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { Readiness } from "../../../src/daemon/operations/readiness.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { StatusResult } from "../../../src/protocol/control.ts";
+import type { StatusResult } from "../../../src/protocol/daemon_operations.ts";
 import { nextTurn } from "../../support/daemons/test_control_server.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 

@@ -4,7 +4,7 @@ import { request } from "../../../src/client/control_exchange.ts";
 import { openStream } from "../../../src/client/control_stream.ts";
 import { ControlServer } from "../../../src/daemon/control_socket/control_server.ts";
 import { publishSessions } from "../../../src/daemon/events_socket/publish.ts";
-import { type SessionRequest, SessionRequests } from "../../../src/daemon/operations/session_requests.ts";
+import { SessionRequests } from "../../../src/daemon/operations/session_requests.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
@@ -54,7 +54,20 @@ class Daemon implements AsyncDisposable {
     parts.use(
       new ControlServer({
         listener: Deno.listen({ transport: "unix", path: socket }),
-        handle: (request) => requests.answer(request as SessionRequest),
+        handle: async (request) => {
+          switch (request.op) {
+            case "sessions.attach":
+              return await requests.attach(request);
+            case "sessions.list":
+              return await requests.list();
+            case "sessions.detach":
+              return await requests.detach(request);
+            case "sessions.kill":
+              return await requests.kill(request);
+            default:
+              throw new Error(`unexpected request: ${request.op}`);
+          }
+        },
         barrier: () => Promise.resolve(),
         maxConnections: 16,
         clock,

@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { request } from "../../../src/client/control_exchange.ts";
 import { openStream } from "../../../src/client/control_stream.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { parseCursor } from "../../../src/protocol/event_messages.ts";
+import { parseCursor } from "../../../src/protocol/event_operations.ts";
 import { ContainerWorld } from "../../support/containers/container_world.ts";
 import { ApexHome, eventually } from "../../support/daemons/apex_process.ts";
 import { EventView, type Subject } from "../../support/daemons/event_view.ts";

@@ -15,10 +15,10 @@ const SAID: readonly [known: Partial<ContainerRecord>, said: Line][] = [
   [{ state: "running", health: "starting" }, { state: "running" }],
   [{ state: "running", health: "none" }, { state: "running" }],
   [{ state: "paused", health: "healthy" }, { state: "running", health: "healthy" }],
-  [{ state: "exited", exitCode: 3, finishedAt: new Date(5) }, {
+  [{ state: "exited", exitCode: 3, endedAt: new Date(5) }, {
     state: "exited",
     exitCode: 3,
-    finishedAt: "1970-01-01T00:00:00.005Z",
+    endedAt: "1970-01-01T00:00:00.005Z",
   }],
   [{ state: "restarting", exitCode: 3 }, { state: "exited", exitCode: 3 }],
   // A start that failed leaves a code with some engines; no event tells of that.

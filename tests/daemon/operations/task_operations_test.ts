@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { openStream } from "../../../src/client/control_stream.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { TaskResult } from "../../../src/protocol/control.ts";
 import { encodeFrame, frameJson } from "../../../src/protocol/frames.ts";
+import type { TaskResult } from "../../../src/protocol/task_operations.ts";
 import { startOnEmbeddedEngine, StreamReader } from "../../support/daemons/test_daemon.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 

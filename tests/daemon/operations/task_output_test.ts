@@ -31,9 +31,9 @@ class Fixture {
     const { clock, channel, ended: { promise: ended } } = this;
     const containers = {
       find: () => this.isRemoved ? undefined : RECORD,
-      logs: (_: string, { follow, signal }: { follow?: boolean; signal?: AbortSignal } = {}) => {
+      logs: (_: string, { follow, abort }: { follow?: boolean; abort?: AbortSignal } = {}) => {
         this.readings.push(follow!);
-        return read(this.#script[this.readings.length - 1] ?? [], signal!);
+        return read(this.#script[this.readings.length - 1] ?? [], abort!);
       },
     };
     const output = new TaskOutput({ containers, containerId: "c", ended, channel, clock });
@@ -167,7 +167,7 @@ Deno.test("TaskOutput tells why something may be missing", async (t) => {
     const fixture = new Fixture([["stdout", "some"]]);
     fixture.isRemoved = true;
     fixture.ended.resolve();
-    assertEquals(await fixture.relay(), "its container was removed meanwhile");
+    assertEquals(await fixture.relay(), "the container was removed before all of its output was read");
   });
   await t.step("the engine fails for more than five seconds after the end", async () => {
     const fixture = new Fixture(...Array.from({ length: 20 }, () => [new EngineError("no connection")]));

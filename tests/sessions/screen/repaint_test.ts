@@ -2,7 +2,7 @@
 /// <reference types="../../../src/sessions/screen/xterm.d.ts" />
 import { assertEquals, assertNotEquals } from "@std/assert";
 import type { Terminal } from "@xterm/headless";
-import { parseRestoreMode } from "../../../src/protocol/session_messages.ts";
+import { parseRestoreMode } from "../../../src/protocol/session_operations.ts";
 import { openEmulator } from "../../../src/sessions/screen/emulator.ts";
 import { repaint } from "../../../src/sessions/screen/repaint.ts";
 import { randomOf } from "../../support/random.ts";

@@ -28,9 +28,9 @@ export class EventView {
   /** Takes what the snapshot says as it is. */
   static of({ containers, tasks }: Line): EventView {
     const view = new EventView();
-    for (const { id, finishedAt, ...container } of containers) {
+    for (const { id, endedAt, ...container } of containers) {
       view.containers.set(id, kept(container));
-      if (finishedAt !== undefined) view.#endedAt.set(id, finishedAt);
+      if (endedAt !== undefined) view.#endedAt.set(id, endedAt);
     }
     for (const { taskId, state } of tasks) view.tasks.set(taskId, state);
     return view;

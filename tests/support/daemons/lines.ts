@@ -1,7 +1,7 @@
 import { assert } from "@std/assert";
 import type { ControlParamsOf } from "../../../src/client/control_exchange.ts";
 import { type LineStream, openLines } from "../../../src/client/line_stream.ts";
-import type { LineOp } from "../../../src/protocol/control.ts";
+import type { LineOp } from "../../../src/protocol/operations.ts";
 import { within } from "../within.ts";
 import type { TestDaemon } from "./test_daemon.ts";
 

@@ -7,7 +7,7 @@ import { delay } from "@std/async/delay";
 import type { ControlParamsOf } from "../../../src/client/control_exchange.ts";
 import { openLines } from "../../../src/client/line_stream.ts";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import { formatCursor, parseCursor } from "../../../src/protocol/event_messages.ts";
+import { formatCursor, parseCursor } from "../../../src/protocol/event_operations.ts";
 import { eventually } from "./apex_process.ts";
 import type { Line } from "./lines.ts";
 

@@ -1,4 +1,4 @@
-import type { ControlOp, ControlRequest } from "../../../src/protocol/control.ts";
+import type { ControlOp, ControlRequest } from "../../../src/protocol/operations.ts";
 import { encodeFrame, encodeJsonFrame, type FrameKind } from "../../../src/protocol/frames.ts";
 import { decodeLine, encodeLine, MAX_REQUEST_BYTES, readLine } from "../../../src/protocol/jsonl.ts";
 import { within } from "../within.ts";

@@ -1,5 +1,5 @@
 import type { SubscriberConnection } from "../../../src/eventlog/subscription.ts";
-import type { StreamRecord } from "../../../src/protocol/event_messages.ts";
+import type { StreamRecord } from "../../../src/protocol/event_operations.ts";
 
 /** An event of a resumable stream, or a stream record. */
 export interface StreamLine {

@@ -1,9 +1,10 @@
-import type { TaskResult } from "../../../src/protocol/control.ts";
+import type { TaskResult } from "../../../src/protocol/task_operations.ts";
 
 /** A task that has completed, unless a test says otherwise. */
 export function taskResult(given: Partial<TaskResult> = {}): TaskResult {
   return {
     taskId: "t1",
+    run: 1,
     state: "completed",
     reason: "exit",
     exitCode: 0,

@@ -1,4 +1,7 @@
-import { type ControlHandler, ControlServer } from "../../../src/daemon/control_socket/control_server.ts";
+import {
+  ControlServer,
+  type ControlServerOptions,
+} from "../../../src/daemon/control_socket/control_server.ts";
 import { type Logger, silentLogger } from "../../../src/platform/logger.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { readText } from "../socket_pairs.ts";
@@ -7,7 +10,7 @@ import { TempDir } from "../temp_dir.ts";
 export const STATUS = '{"v":1,"op":"status"}\n';
 
 export interface TestControlServerOptions {
-  readonly handle?: ControlHandler;
+  readonly handle?: ControlServerOptions["handle"];
   readonly barrier?: () => Promise<void>;
   readonly maxConnections?: number;
   readonly maxStreams?: number;
@@ -30,7 +33,7 @@ export async function startControlServer(options: TestControlServerOptions = {})
   parts.use(
     new ControlServer({
       listener: Deno.listen({ transport: "unix", path }),
-      handle: ({ op }) => ({ ok: true, result: op }),
+      handle: ({ op }) => ({ result: op }),
       barrier: () => Promise.resolve(),
       maxConnections: 256,
       clock,

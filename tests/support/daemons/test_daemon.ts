@@ -3,14 +3,14 @@ import { openStream } from "../../../src/client/control_stream.ts";
 import { runDaemon } from "../../../src/daemon/daemon.ts";
 import type { Config } from "../../../src/platform/config.ts";
 import type { Paths } from "../../../src/platform/directories.ts";
+import { type Frame, frameJson } from "../../../src/protocol/frames.ts";
 import type {
   ControlOp,
   ControlRequestOf,
   ControlResultOf,
-  StreamOp,
-  TaskResult,
-} from "../../../src/protocol/control.ts";
-import { type Frame, frameJson } from "../../../src/protocol/frames.ts";
+  FrameOp,
+} from "../../../src/protocol/operations.ts";
+import type { TaskResult } from "../../../src/protocol/task_operations.ts";
 import { TestEngine } from "../engines/embedded_engine.ts";
 import { TempDir } from "../temp_dir.ts";
 import { within } from "../within.ts";
@@ -70,7 +70,7 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   /** Runs a stream to its end. */
-  async stream<Op extends StreamOp>(op: Op, params: Params<Op>): Promise<Streamed> {
+  async stream<Op extends FrameOp>(op: Op, params: Params<Op>): Promise<Streamed> {
     using stream = await StreamReader.open(this, op, params);
     return await stream.end();
   }
@@ -143,7 +143,7 @@ export class StreamReader implements Disposable {
     this.#frames = stream.frames[Symbol.asyncIterator]();
   }
 
-  static async open<Op extends StreamOp>(
+  static async open<Op extends FrameOp>(
     { paths }: TestDaemon,
     op: Op,
     params: Params<Op>,

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { type AttachedSession, attachSession } from "../../../src/client/attached_session.ts";
 import { request } from "../../../src/client/control_exchange.ts";
-import type { SessionResult } from "../../../src/protocol/session_messages.ts";
+import type { SessionResult } from "../../../src/protocol/session_operations.ts";
 import { APEX_COMMAND, ApexHome, ApexProcess, EventsReader, eventually } from "../daemons/apex_process.ts";
 import { ContainerDriver } from "../engines/container_driver.ts";
 import { startDocker } from "../engines/docker_engine.ts";

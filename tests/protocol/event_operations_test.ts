@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { formatCursor, parseCursor } from "../../src/protocol/event_messages.ts";
+import { formatCursor, parseCursor } from "../../src/protocol/event_operations.ts";
 
 Deno.test("parseCursor() takes what formatCursor() makes", () => {
   for (const seq of [0, 1, Number.MAX_SAFE_INTEGER]) {

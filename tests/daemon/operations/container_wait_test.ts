@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ApexError } from "../../../src/platform/apex_error.ts";
-import type { WaitCondition } from "../../../src/protocol/wait_condition.ts";
+import type { WaitCondition } from "../../../src/protocol/container_operations.ts";
 import { StreamReader, TestDaemon } from "../../support/daemons/test_daemon.ts";
 import { ContainerDriver } from "../../support/engines/container_driver.ts";
 import { TEST_ENGINES } from "../../support/engines/test_engines.ts";

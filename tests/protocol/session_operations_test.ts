@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseRestoreMode, type RestoreMode } from "../../src/protocol/session_messages.ts";
+import { parseRestoreMode, type RestoreMode } from "../../src/protocol/session_operations.ts";
 
 const MODES: readonly (readonly [string, RestoreMode])[] = [
   ["screen", { kind: "screen" }],
