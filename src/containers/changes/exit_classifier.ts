@@ -105,6 +105,8 @@ export class ExitClassifier {
   readonly #inbox: ContainerChange[] = [];
   /** Changes that came while the verdict was held, in order. */
   readonly #behind: ContainerChange[] = [];
+  /** Collected during a call, which returns them. */
+  readonly #effects: ExitEffect[] = [];
 
   /** @param options.snapshot to resume from; {@linkcode ExitClassifier.resume} then returns what is to be done */
   constructor({ stopFollowsDie, snapshot = {} }: { stopFollowsDie: boolean; snapshot?: ClassifierSnapshot }) {
@@ -138,11 +140,12 @@ export class ExitClassifier {
   resume(): ExitEffect[] {
     const asking = this.#asking;
     if (asking !== undefined) {
-      if (typeof asking !== "object" || asking.kind === "die") return [this.#inspectEffect(asking)];
-      return [{ do: "describe", change: asking }];
+      if (typeof asking !== "object" || asking.kind === "die") this.#inspect(asking);
+      else this.#effects.push({ do: "describe", change: asking });
+    } else if (this.#held !== undefined) {
+      this.#effects.push({ do: "arm", ms: HOLD_MS });
     }
-    const effects: ExitEffect[] = this.#held === undefined ? [] : [{ do: "arm", ms: HOLD_MS }];
-    return this.#drain(effects);
+    return this.#drain();
   }
 
   /** An exit is known, and its verdict is not. */
@@ -161,10 +164,9 @@ export class ExitClassifier {
   }
 
   handle(change: ContainerChange): ExitEffect[] {
-    const effects: ExitEffect[] = [];
     this.#inbox.push(change);
-    if (this.#inbox.length > MAX_WAITING) this.#giveUpAsking(effects);
-    return this.#drain(effects);
+    if (this.#inbox.length > MAX_WAITING) this.#giveUpAsking();
+    return this.#drain();
   }
 
   /** Whether the answer to that `inspect` effect is still needed. */
@@ -178,61 +180,59 @@ export class ExitClassifier {
    */
   inspected(question: number, answer: RunFacts | "removed" | "unanswered"): ExitEffect[] {
     if (!this.needsAnswer(question)) return [];
-    const effects: ExitEffect[] = [];
-    this.#answer(answer, effects);
-    return this.#drain(effects);
+    this.#answer(answer);
+    return this.#drain();
   }
 
   /** The answer to a `describe` effect. An answer that is no longer needed is ignored. */
   described(change: HealthChange, details?: HealthDetails): ExitEffect[] {
     if (this.#asking !== change) return [];
     this.#asking = undefined;
-    return this.#drain([{
-      do: "publish",
-      change: { ...change, ...(details !== undefined && { details }) },
-    }]);
+    this.#effects.push({ do: "publish", change: { ...change, ...(details !== undefined && { details }) } });
+    return this.#drain();
   }
 
   /** The time of an `arm` effect has passed. */
   deadline(): ExitEffect[] {
-    const effects: ExitEffect[] = [];
-    this.#settle("died", effects);
-    return this.#drain(effects);
+    this.#settle("died");
+    return this.#drain();
   }
 
-  #inspectEffect(asking: "stop-signal" | DieChange): ExitEffect {
+  /** Later changes wait until the inspect is answered. */
+  #inspect(asking: "stop-signal" | DieChange): void {
     const needsCode = asking !== "stop-signal" && isCodeUnclear(asking);
-    return { do: "inspect", question: ++this.#question, needsCode };
+    this.#asking = asking;
+    this.#effects.push({ do: "inspect", question: ++this.#question, needsCode });
   }
 
-  /** Processes changes until one has to wait. Returns `effects`, with what follows from them. */
-  #drain(effects: ExitEffect[]): ExitEffect[] {
+  /** Processes changes until one has to wait. Returns all effects since the last call. */
+  #drain(): ExitEffect[] {
     while (this.#asking === undefined) {
       const change = this.#inbox.shift();
       if (change === undefined) break;
-      if (this.#held === undefined) this.#take(change, effects);
-      else this.#takeBehind(change, effects);
+      if (this.#held === undefined) this.#take(change);
+      else this.#takeBehind(change);
     }
-    return effects;
+    return this.#effects.splice(0);
   }
 
-  #takeBehind(change: ContainerChange, effects: ExitEffect[]): void {
-    if (change.kind === "remove") effects.push({ do: "arm", ms: HOLD_AFTER_REMOVE_MS });
+  #takeBehind(change: ContainerChange): void {
+    if (change.kind === "remove") this.#effects.push({ do: "arm", ms: HOLD_AFTER_REMOVE_MS });
     this.#behind.push(change);
-    if (change.kind === "stop") this.#settle("stopped", effects);
-    else if (ENDS_HOLD.has(change.kind) || this.#behind.length > MAX_WAITING) this.#settle("died", effects);
+    if (change.kind === "stop") this.#settle("stopped");
+    else if (ENDS_HOLD.has(change.kind) || this.#behind.length > MAX_WAITING) this.#settle("died");
   }
 
-  #take(change: ContainerChange, effects: ExitEffect[]): void {
+  #take(change: ContainerChange): void {
     switch (change.kind) {
       case "die":
-        return this.#takeDie(change, effects);
+        return this.#takeDie(change);
       case "kill":
-        return this.#takeKill(change, effects);
+        return this.#takeKill(change);
       case "health":
         if (change.details !== undefined || change.silent === true) break;
         this.#asking = change;
-        effects.push({ do: "describe", change });
+        this.#effects.push({ do: "describe", change });
         return;
       case "create":
       case "start":
@@ -245,11 +245,11 @@ export class ExitClassifier {
         if (!this.#run.ended) this.#run.oomSeen = true;
         break;
     }
-    effects.push({ do: "publish", change });
+    this.#effects.push({ do: "publish", change });
   }
 
-  #takeKill(change: KillChange, effects: ExitEffect[]): void {
-    effects.push({ do: "publish", change });
+  #takeKill(change: KillChange): void {
+    this.#effects.push({ do: "publish", change });
     const run = this.#run;
     if (run.ended) return;
     if (change.signal === undefined) run.unknownKill = true;
@@ -262,37 +262,35 @@ export class ExitClassifier {
       run.firstKill = "unknown";
     } else {
       // Asked now rather than at `die`: then the `die` of a killed container need not wait, and the container still exists.
-      this.#asking = "stop-signal";
-      effects.push(this.#inspectEffect(this.#asking));
+      this.#inspect("stop-signal");
     }
   }
 
-  #takeDie(die: DieChange, effects: ExitEffect[]): void {
+  #takeDie(die: DieChange): void {
     const isOomUnclear = this.#run.oomSeen && die.oomKilled === undefined;
     if ((isCodeUnclear(die) || isOomUnclear) && die.silent !== true) {
-      this.#asking = die;
-      effects.push(this.#inspectEffect(die));
+      this.#inspect(die);
     } else {
-      this.#conclude(die, undefined, effects);
+      this.#conclude(die, undefined);
     }
   }
 
-  #giveUpAsking(effects: ExitEffect[]): void {
+  #giveUpAsking(): void {
     const asking = this.#asking;
     this.#question++;
-    if (typeof asking !== "object" || asking.kind !== "health") return this.#answer("unanswered", effects);
+    if (typeof asking !== "object" || asking.kind !== "health") return this.#answer("unanswered");
     this.#asking = undefined;
-    effects.push({ do: "publish", change: asking });
+    this.#effects.push({ do: "publish", change: asking });
   }
 
-  #answer(answer: RunFacts | "removed" | "unanswered", effects: ExitEffect[]): void {
+  #answer(answer: RunFacts | "removed" | "unanswered"): void {
     const asking = this.#asking;
     if (asking === undefined || (typeof asking === "object" && asking.kind === "health")) return;
     this.#asking = undefined;
     const facts = typeof answer === "object" ? answer : undefined;
     if (facts !== undefined) this.#stopSignal = facts.stopSignal;
     if (asking !== "stop-signal") {
-      this.#conclude(asking, isOfRun(facts, asking) ? facts : undefined, effects);
+      this.#conclude(asking, isOfRun(facts, asking) ? facts : undefined);
     } else if (answer === "unanswered") {
       // The container exists, and its stop signal is not known: a late verdict is better than a wrong one.
       this.#run.firstKill = "unknown";
@@ -300,7 +298,7 @@ export class ExitClassifier {
   }
 
   /** @param facts of the run that this `die` ended */
-  #conclude(die: DieChange, facts: RunFacts | undefined, effects: ExitEffect[]): void {
+  #conclude(die: DieChange, facts: RunFacts | undefined): void {
     const run = this.#run;
     const [first, second] = die.isCodeDoubtful === true ? [facts, die] : [die, facts];
     const exitCode = first?.exitCode ?? second?.exitCode;
@@ -320,9 +318,9 @@ export class ExitClassifier {
     // The verdict on a silent exit is not published: it must not delay what follows.
     if (!stopSeen && die.silent !== true && this.#mayBeStop(run)) {
       this.#held = exit;
-      effects.push({ do: "arm", ms: HOLD_MS });
+      this.#effects.push({ do: "arm", ms: HOLD_MS });
     } else {
-      effects.push({ do: "publish-exit", exit });
+      this.#effects.push({ do: "publish-exit", exit });
     }
     this.#run = { ...newRun(), ended: true };
   }
@@ -341,9 +339,9 @@ export class ExitClassifier {
     return false;
   }
 
-  #settle(verdict: Exit["verdict"], effects: ExitEffect[]): void {
+  #settle(verdict: Exit["verdict"]): void {
     if (this.#held === undefined) return;
-    effects.push({ do: "disarm" }, { do: "publish-exit", exit: { ...this.#held, verdict } });
+    this.#effects.push({ do: "disarm" }, { do: "publish-exit", exit: { ...this.#held, verdict } });
     this.#held = undefined;
     this.#inbox.unshift(...this.#behind.splice(0));
   }
