@@ -1,58 +1,60 @@
 /**
- * A connection to a container's terminal. `fetch` can't take a connection over, so the request is written by hand: after
- * the head of the engine's reply (101, or 200 from older ones) the connection carries the container's output one way and
- * its input the other. With a terminal the bytes are as the program wrote them; without one they are in the frames of
- * `log_frames.ts`, which stay the caller's to take apart.
+ * A connection to a container's standard streams. `fetch` cannot take a connection over, so the request is written by
+ * hand: after the head of the reply (101, or 200 from older engines), the connection carries output one way and input
+ * the other. With a terminal, the bytes are as the program wrote them. Without one, they are in the frames of
+ * `log_frames.ts`, which the caller decodes.
  */
 import { messageOf } from "../platform/apex_error.ts";
 import { closeQuietly, writeAll } from "../platform/unix_socket.ts";
 import { EngineError } from "./http/engine_error.ts";
 import { type RawRequest, sendRawRequest } from "./http/raw_request.ts";
 
-/** An open connection ends by its disposal. */
+/** The connection stays open until it is disposed. */
 export interface AttachOptions extends Omit<RawRequest, "method" | "target" | "headers"> {
-  /** As negotiated, `1.41`: from `EngineClient.identify()`. */
+  /** The negotiated version, for example `1.41`: from `EngineClient.identify()`. */
   readonly apiVersion: string;
   /** The container's name or id. */
   readonly id: string;
-  /** Whether its standard input is taken too. */
+  /** Whether the connection also carries the container's standard input. */
   readonly stdin: boolean;
-  /** Whether its output comes; default true. Without it nobody has to read. */
+  /** Whether the connection carries output; default true. Without output, the caller need not read. */
   readonly output?: boolean;
 }
 
-/** Disposal closes it; what was still being read or written ends with that. */
+/** Disposal closes the connection and ends pending reads and writes. */
 export interface AttachConnection extends Disposable {
   /**
-   * Fills `buffer` from its start; how many bytes. Null at the end (the container has ended, or the engine), and once
-   * disposed. An attached container whose output nobody reads stands still: never stop reading.
+   * Reads into `buffer` and returns the number of bytes; null at the end (the container or the engine has exited) and
+   * after disposal. Never stop reading: a container whose output is not read blocks.
    * @throws {EngineError} when the connection breaks
    */
   read(buffer: Uint8Array): Promise<number | null>;
   /**
-   * Writes all of it; one call at a time. It may take as long as the program takes no input.
-   * @throws {EngineError} when the container does not listen any more, or the connection is disposed
+   * Writes all of `bytes`; one call at a time. It blocks as long as the program does not read its input.
+   * @throws {EngineError} when the container no longer accepts input, or the connection is disposed
    */
   write(bytes: Uint8Array): Promise<void>;
-  /** The end of the container's standard input. @throws {EngineError} */
+  /** Closes the container's standard input. @throws {EngineError} */
   closeWrite(): Promise<void>;
 }
 
 /**
- * The sequence on which the engine lets go by itself: none can be typed away, as an empty one means the engine's own
- * (Ctrl-P Ctrl-Q). These bytes occur in no UTF-8, so in nothing that is typed or pasted.
+ * The detach sequence that the engine itself looks for. It cannot be disabled: an empty one selects the engine's
+ * default (Ctrl-P Ctrl-Q). These bytes occur in no UTF-8, so they are never typed or pasted.
  */
-const NEVER_TYPED = "%FF,%FE,%FF,%FE";
+const UNTYPABLE_DETACH_KEYS = "%FF,%FE,%FF,%FE";
 
 /**
- * Attaches to a container, from now on: no earlier output.
- * @throws {EngineError} `not_found`, `conflict`, `engine`, with the engine's own words
- * @throws the signal's reason when it aborts
+ * Attaches to a container, without its earlier output.
+ * @throws {EngineError} `not_found`, `conflict`, `engine`, with the engine's message
+ * @throws the reason of `abort` when it aborts
  */
 export async function attachContainer(options: AttachOptions): Promise<AttachConnection> {
   const { apiVersion, id, stdin, output = true, ...request } = options;
   const target = `/v${apiVersion}/containers/${encodeURIComponent(id)}/attach` +
-    `?stream=1&stdin=${flag(stdin)}&stdout=${flag(output)}&stderr=${flag(output)}&detachKeys=${NEVER_TYPED}`;
+    `?stream=1&stdin=${flag(stdin)}&stdout=${flag(output)}&stderr=${
+      flag(output)
+    }&detachKeys=${UNTYPABLE_DETACH_KEYS}`;
   const headers = { Connection: "Upgrade", Upgrade: "tcp", "Content-Length": "0" };
   const { conn, head } = await sendRawRequest({ ...request, method: "POST", target, headers });
   return new UpgradedConnection(conn, head.rest);
@@ -66,9 +68,9 @@ const CLOSED = "it was closed";
 
 class UpgradedConnection implements AttachConnection {
   readonly #conn: Deno.UnixConn;
-  /** Output that came together with the reply's head. */
+  /** Output that arrived together with the head of the reply. */
   #rest: Uint8Array;
-  /** Rejects the write in flight: closing the connection does not end it in Deno 2.4. */
+  /** Rejects the pending write: closing the connection does not end it in Deno 2.4. */
   #cutWrite: ((reason: Error) => void) | undefined;
   #isDisposed = false;
 
@@ -108,7 +110,7 @@ class UpgradedConnection implements AttachConnection {
     closeQuietly(this.#conn);
   }
 
-  /** No race with one promise for the whole connection: that would remember every key. */
+  /** Not a race with one promise for the whole connection: that promise would keep a reaction for every write. */
   async #writeUnlessDisposed(bytes: Uint8Array): Promise<void> {
     if (this.#isDisposed) throw new Error(CLOSED);
     const { promise, resolve, reject } = Promise.withResolvers<void>();

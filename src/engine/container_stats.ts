@@ -1,37 +1,39 @@
 import type { EngineClient } from "./engine_client.ts";
 import type { ContainerStatsReply, CpuReading } from "./engine_types.ts";
 
-/** What a container uses now. What its engine does not tell, or what it has no limit of, is absent. */
+/**
+ * A container's current resource usage. A field is absent when the engine does not report it, or when no limit is set.
+ */
 export interface ContainerStats {
-  /** Without the page cache that the kernel would give up first, as Docker's own tools count. */
+  /** Without the page cache that the kernel would reclaim first, as `docker stats` counts. */
   readonly memoryBytes?: number;
-  /** Of the machine when none was set. */
+  /** The machine's memory when the container has no limit. */
   readonly memoryLimitBytes?: number;
   readonly pids?: number;
   readonly pidsLimit?: number;
-  /** 100 is one processor; known only where the engine made two readings. */
+  /** 100 is one processor; present only when the engine took two readings. */
   readonly cpuPercent?: number;
 }
 
 /**
- * Asks once what a container uses; it need not run.
- * @throws {EngineError} `not_found` when it is gone
+ * Reads the usage once; the container need not be running.
+ * @throws {EngineError} `not_found` when the container does not exist
  */
 export async function askContainerStats(
   client: EngineClient,
   id: string,
   abort?: AbortSignal,
 ): Promise<ContainerStats> {
-  // `one-shot` spares the second reading, for which the engine would take a second; API 1.40 does not know it.
+  // `one-shot` skips the second reading, which takes the engine a second. API 1.40 ignores it.
   const query = { "stream": false, "one-shot": true };
   const path = `/containers/${encodeURIComponent(id)}/stats`;
-  // Podman's reply about a container that does not run is empty.
+  // Podman's reply for a container that is not running is empty.
   const isRight = (reply: unknown) => reply === undefined || (typeof reply === "object" && reply !== null);
   const request = { query, isRight, abort };
   return readStats(await client.requestJson<ContainerStatsReply | undefined>("GET", path, request) ?? {});
 }
 
-/** The engine's numbers in apex's words. */
+/** Converts the engine's numbers. */
 export function readStats(reply: ContainerStatsReply): ContainerStats {
   const { memory_stats: memory, pids_stats: pids } = reply;
   const cache = memory?.stats?.inactive_file ?? memory?.stats?.total_inactive_file ?? 0;
@@ -49,7 +51,7 @@ export function readStats(reply: ContainerStatsReply): ContainerStats {
   };
 }
 
-/** No limit is 0, or so much that no number holds it exactly. */
+/** The engines report no limit as 0, or as a number too large to be exact. */
 function limitOf(limit: number | undefined): number | undefined {
   return limit !== undefined && limit > 0 && Number.isSafeInteger(limit) ? limit : undefined;
 }

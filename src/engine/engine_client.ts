@@ -1,7 +1,6 @@
 /**
- * What apex asks a container engine: the Docker Engine API over a Unix socket, one method a question, and `request` for
- * the operations that other layers build on it. It owns the transport and remembers what was negotiated; it holds no
- * container state.
+ * The Docker Engine API over a Unix socket: one method per question, and `request` for the operations that other rooms
+ * build on it. The client owns the transport and remembers the negotiated version. It holds no container state.
  */
 import { messageOf } from "../platform/apex_error.ts";
 import { Deadline } from "../platform/async/deadline.ts";
@@ -27,43 +26,46 @@ export type { EngineIdentity, EngineKind } from "./engine_types.ts";
 
 export interface EngineClientOptions {
   readonly socketPath: string;
-  /** What named the socket, for messages: `EngineAddress.source`. */
+  /** Where the socket path comes from, for messages: `EngineAddress.source`. */
   readonly source?: string;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }
 
 export interface EngineRequestOptions {
-  /** `undefined` values are left out; objects go as JSON (the engine's `filters`). */
+  /** `undefined` values are left out; objects are sent as JSON (the engine's `filters`). */
   readonly query?: Readonly<Record<string, unknown>>;
-  /** Bytes and streams go as they are; anything else as JSON. */
+  /** Bytes and streams are sent as they are, anything else as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Aborts the request, and the reading of its reply's body. */
+  /** Aborts the request and the reading of the reply's body. */
   readonly abort?: AbortSignal | undefined;
-  /** Until the reply's headers are here. Default 30 s; 0: no limit (`/wait`, a stop with a long grace). */
+  /** Until the headers of the reply arrive. Default 30 s; 0: no limit (`/wait`, a stop with a long grace period). */
   readonly timeoutMs?: number;
 }
 
 export interface JsonRequestOptions extends Omit<EngineRequestOptions, "timeoutMs"> {
-  /** Until the whole reply is here. Default 30 s; 0: no limit (`/wait`). */
+  /** Until the whole reply has arrived. Default 30 s; 0: no limit (`/wait`). */
   readonly timeoutMs?: number;
-  /** Whether the reply is what was asked for; an empty one is undefined. Default: any object. */
+  /** Validates the reply; an empty one is undefined. Default: any object. */
   readonly isRight?: (reply: unknown) => boolean;
 }
 
 export interface OpenEventsOptions {
-  /** Replay from this engine time on, ns (Docker: inclusive, Podman: exclusive and in whole seconds). */
+  /** Replay from this engine time, ns (Docker: inclusive; Podman: exclusive, in whole seconds). */
   readonly sinceNano?: number;
   /** Ends the stream, also while it is iterated. */
   readonly abort: AbortSignal;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-/** A list of 10,000 containers with many labels is some 20 MB. */
+/** A list of 10,000 containers with many labels has some 20 MB. */
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
 
-/** Requests to the engine behind one socket. Connects when first asked; a dead engine makes each request fail anew. */
+/**
+ * Sends requests to the engine behind one socket. Construction does not connect; when the engine is down, each request
+ * fails.
+ */
 export class EngineClient implements Disposable {
   readonly socketPath: string;
   readonly #transport: EngineTransport;
@@ -80,8 +82,8 @@ export class EngineClient implements Disposable {
   }
 
   /**
-   * Which engine this is. Asked once, then answered from memory until {@linkcode forget}.
-   * @throws {EngineError} when it can't be reached or is too old
+   * Identifies the engine. The answer is cached until {@linkcode forget}.
+   * @throws {EngineError} when the engine cannot be reached or is too old
    */
   async identify(abort?: AbortSignal): Promise<EngineIdentity> {
     if (this.#identity !== undefined) return this.#identity;
@@ -96,7 +98,7 @@ export class EngineClient implements Disposable {
     return this.#identity = { kind, version: podman?.Version ?? version.Version, apiVersion };
   }
 
-  /** Forgets what was negotiated: the next request asks anew. Call it when the engine may have been replaced. */
+  /** Drops the negotiated version and identity. Call it when another engine may have taken the socket over. */
   forget(): void {
     this.#apiVersion = undefined;
     this.#identity = undefined;
@@ -108,7 +110,7 @@ export class EngineClient implements Disposable {
     return this.requestJson("GET", "/info", { isRight: isInfo, abort });
   }
 
-  /** Resolves when the engine answers. */
+  /** Resolves when the engine replies. */
   async ping(abort?: AbortSignal): Promise<void> {
     await this.#askPing(abort);
   }
@@ -122,14 +124,15 @@ export class EngineClient implements Disposable {
     });
   }
 
-  /** @throws {EngineError} `not_found` when it is gone */
+  /** @throws {EngineError} `not_found` when the container does not exist */
   inspectContainer(id: string, abort?: AbortSignal): Promise<ContainerInspect> {
     return this.requestJson("GET", `/containers/${encodeURIComponent(id)}/json`, { abort });
   }
 
   /**
-   * Sends a request of the versioned API and reads its reply as JSON.
-   * @throws {EngineError} as {@linkcode request}, and for a reply that is not right; the signal's reason when it aborts
+   * Sends a request of the versioned API and reads the reply as JSON.
+   * @throws {EngineError} as {@linkcode request}, and for an invalid reply
+   * @throws the reason of `abort` when it aborts
    */
   async requestJson<T>(method: string, path: string, options: JsonRequestOptions = {}): Promise<T> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, isRight = isObject, ...request } = options;
@@ -156,10 +159,11 @@ export class EngineClient implements Disposable {
   }
 
   /**
-   * Sends a request of the versioned API. The caller reads or cancels the reply's body. Status 2xx and 304 (it was so
-   * already) are returned.
-   * @param path without the version, as `/containers/create`
-   * @throws {EngineError} for every other status, and when no reply comes; the signal's reason when it aborts
+   * Sends a request of the versioned API. The caller reads or cancels the body. Returns for status 2xx and 304 (already
+   * in that state).
+   * @param path without the version, for example `/containers/create`
+   * @throws {EngineError} for every other status, and when no reply arrives
+   * @throws the reason of `abort` when it aborts
    */
   async request(method: string, path: string, options: EngineRequestOptions = {}): Promise<Response> {
     const { query = {}, headers = {}, abort, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
@@ -178,9 +182,9 @@ export class EngineClient implements Disposable {
   }
 
   /**
-   * As {@linkcode request} with GET, for the body of a long reply, which comes in large pieces. Cancelling it ends it; the
-   * signal holds for the attempt alone.
-   * @param options.timeoutMs until the reply's head is here; 0: no limit
+   * Like {@linkcode request} with GET, for a long body, which is read in large pieces. Cancelling the body closes the
+   * connection; `abort` applies only until the head of the reply arrives.
+   * @param options.timeoutMs until the head of the reply arrives; 0: no limit
    */
   async openLong(
     path: string,
@@ -198,8 +202,9 @@ export class EngineClient implements Disposable {
   }
 
   /**
-   * Opens the stream of container events; resolves when its headers are here. Health probes' `exec_*` are not in it.
-   * The stream ends when the engine ends it cleanly, and throws when it breaks or `signal` aborts.
+   * Opens the stream of container events; resolves when its headers arrive. The `exec_*` events of health probes are
+   * left out. The iteration ends when the engine ends the stream, and throws when the connection breaks or `abort`
+   * aborts.
    */
   async openEvents({ sinceNano, abort }: OpenEventsOptions): Promise<AsyncIterable<EngineEvent>> {
     const { kind } = await this.identify(abort);
@@ -219,7 +224,7 @@ export class EngineClient implements Disposable {
     return this.#apiVersion = negotiateApiVersion(await this.#askPing(abort), this.#transport.place);
   }
 
-  /** The API version that `/_ping` names, which is the same under every version prefix. */
+  /** Returns the API version that `/_ping` reports, the same under every version prefix. */
   async #askPing(abort: AbortSignal | undefined): Promise<string | null> {
     using deadline = new Deadline(DEFAULT_TIMEOUT_MS, { clock: this.#clock, abort });
     const response = await this.#checked({

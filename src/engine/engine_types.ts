@@ -1,17 +1,17 @@
 /**
- * The parts of the engine's replies that apex reads, in the engine's own spelling (Docker Engine API; Podman's
- * compatible API has the same). A field that some engine or version leaves out is optional.
+ * The parts of the engine's replies that apex reads, in the engine's spelling (Docker Engine API; Podman's compatible
+ * API has the same). Fields that some engine or version leaves out are optional.
  */
 
-/** What answers behind the socket. */
+/** The kind of engine behind the socket. */
 export type EngineKind = "docker" | "podman" | "embedded";
 
-/** What an engine says about itself. */
+/** How an engine identifies itself. */
 export interface EngineIdentity {
   readonly kind: EngineKind;
-  /** Its own version, `28.1.1`; Podman's, not that of the API it imitates. */
+  /** The engine's own version, `28.1.1`; for Podman, not that of the API it emulates. */
   readonly version: string;
-  /** The negotiated API version, `1.41`: what requests are prefixed with. */
+  /** The negotiated API version, `1.41`: the prefix of requests. */
   readonly apiVersion: string;
 }
 
@@ -25,16 +25,16 @@ export interface EngineVersion {
 
 /** `GET /info`. */
 export interface EngineInfo {
-  /** `json-file`, `local`, `journald` …: where containers' output goes unless they say otherwise. */
+  /** `json-file`, `local`, `journald` …: the default log driver of containers. */
   readonly LoggingDriver?: string;
-  /** Stable for Docker and the embedded engine; Podman makes a new one for each request. */
+  /** Stable for Docker and the embedded engine; Podman generates a new one for each request. */
   readonly ID: string;
   /** The engine's clock, RFC 3339 with up to nine decimals. */
   readonly SystemTime: string;
   readonly Name?: string;
   readonly DockerRootDir?: string;
   readonly ServerVersion?: string;
-  /** Docker: `N/A` where its init (`docker-init`) cannot be run. */
+  /** Docker reports `N/A` when its init (`docker-init`) cannot be run. */
   readonly InitCommit?: { readonly ID?: string };
 }
 
@@ -42,13 +42,13 @@ export interface EngineInfo {
 export interface ContainerSummary {
   /** 64 hex digits. */
   readonly Id: string;
-  /** With a leading slash each. A container that is being removed may have none. */
+  /** Each with a leading slash. A container that is being removed may have none. */
   readonly Names: readonly string[] | null;
   readonly Image: string;
   readonly Labels: Readonly<Record<string, string>> | null;
-  /** `created running paused restarting removing exited dead`; Podman has `configured`, `stopped` … as well. */
+  /** `created running paused restarting removing exited dead`; Podman adds `configured`, `stopped` … */
   readonly State: string;
-  /** For people: `Exited (3) 2 minutes ago`, `Up 5 seconds (healthy)`. */
+  /** For display: `Exited (3) 2 minutes ago`, `Up 5 seconds (healthy)`. */
   readonly Status: string;
   /** Seconds since the Unix epoch. */
   readonly Created: number;
@@ -64,9 +64,9 @@ export interface ContainerInspect {
   readonly Config: {
     readonly Image: string;
     readonly Labels: Readonly<Record<string, string>> | null;
-    /** A name or a number; absent or empty: SIGTERM. */
+    /** A name or a number; absent or empty means SIGTERM. */
     readonly StopSignal?: string;
-    /** It has a terminal: its output is one raw stream. */
+    /** The container has a terminal: its output is one raw stream. */
     readonly Tty?: boolean;
   };
   readonly State: ContainerState;
@@ -79,9 +79,9 @@ export interface ContainerState {
   readonly ExitCode: number;
   readonly OOMKilled: boolean;
   readonly Error: string;
-  /** RFC 3339; year 1 when it never started. */
+  /** RFC 3339; year 1 when the container was never started. */
   readonly StartedAt: string;
-  /** RFC 3339; year 1 when it never ended. */
+  /** RFC 3339; year 1 when the container never exited. */
   readonly FinishedAt: string;
   /** Only for containers with a health check. */
   readonly Health?: ContainerHealth | null;
@@ -102,22 +102,22 @@ export interface ContainerHealth {
     | null;
 }
 
-/** `GET /containers/{id}/stats`, of one moment. A container that does not run has empty parts. */
+/** One reading of `GET /containers/{id}/stats`. Some parts are empty for a container that is not running. */
 export interface ContainerStatsReply {
   readonly "memory_stats"?: {
     readonly usage?: number;
-    /** That of the machine when none was set. */
+    /** The machine's memory when no limit is set. */
     readonly limit?: number;
-    /** By the kernel's names, which differ between versions 1 and 2 of control groups. */
+    /** Named as by the kernel, differently for versions 1 and 2 of control groups. */
     readonly stats?: Readonly<Record<string, number>> | null;
   };
   readonly "pids_stats"?: { readonly current?: number; readonly limit?: number };
   readonly "cpu_stats"?: CpuReading;
-  /** The reading before; zeros or absent where only one was made. */
+  /** The previous reading; zeros or absent when only one was taken. */
   readonly "precpu_stats"?: CpuReading;
 }
 
-/** Of one moment, in nanoseconds since something's start. */
+/** One reading, in nanoseconds since some fixed moment. */
 export interface CpuReading {
   readonly "cpu_usage"?: { readonly "total_usage"?: number };
   readonly "system_cpu_usage"?: number;
@@ -127,6 +127,6 @@ export interface CpuReading {
 /** `GET /exec/{id}/json`. */
 export interface ExecInspect {
   readonly Running: boolean;
-  /** `null` until it has ended. */
+  /** `null` until the command has exited. */
   readonly ExitCode: number | null;
 }

@@ -11,27 +11,27 @@ import { readLog } from "./logs/log_frames.ts";
 export interface ExecRequest {
   /** The container's id. */
   readonly id: string;
-  /** The program and its arguments; no shell is asked. */
+  /** The program and its arguments; not interpreted by a shell. */
   readonly cmd: readonly string[];
-  /** Until the command has ended; then waiting for it ends, and it goes on in the container. Absent: no limit. */
+  /** How long to wait for the command; afterwards it continues in the container. Absent: no limit. */
   readonly timeoutMs?: number;
-  /** `NAME=value` each. */
+  /** Each `NAME=value`. */
   readonly env?: readonly string[];
   /** Absolute path in the container. */
   readonly workdir?: string;
   /** `name`, `uid` or `uid:gid`. */
   readonly user?: string;
-  /** Gives up waiting. */
+  /** Stops waiting. */
   readonly abort?: AbortSignal;
   readonly clock: Clock;
 }
 
-/** How a command in a container ended. */
+/** The exit code and output of a command in a container. */
 export interface ExecResult {
   readonly exitCode: number;
   readonly stdout: Uint8Array;
   readonly stderr: Uint8Array;
-  /** One of them was longer than 1 MiB; the rest of it is left out. */
+  /** At least one stream was longer than 1 MiB and was cut. */
   readonly truncated: boolean;
 }
 
@@ -41,10 +41,10 @@ const ASK_AGAIN_MS = 20;
 const MAX_ASKS = 250;
 
 /**
- * Runs a command in a running container, and resolves when it has ended, whatever its exit code.
- * @throws {EngineError} `not_found` for a container that is gone, `conflict` for one that does not run
+ * Runs a command in a running container, and resolves when it has exited, whatever its exit code.
+ * @throws {EngineError} `not_found` when the container does not exist, `conflict` when it is not running
  * @throws {ApexError} `timeout`
- * @throws the signal's reason when it aborts
+ * @throws the reason of `abort` when it aborts
  */
 export async function execCommand(client: EngineClient, request: ExecRequest): Promise<ExecResult> {
   const { id, cmd, timeoutMs = 0, env = [], workdir, user, clock } = request;
@@ -84,7 +84,7 @@ export async function execCommand(client: EngineClient, request: ExecRequest): P
   } catch (error) {
     request.abort?.throwIfAborted();
     if (!(abort.reason instanceof DeadlineExceeded)) throw brokenOff(error);
-    const message = `"${cmd[0]}" has not ended within ${timeoutMs / 1000} s; it goes on in the container`;
+    const message = `"${cmd[0]}" has not exited within ${timeoutMs / 1000} s; it continues in the container`;
     throw new ApexError("timeout", message, { cause: error });
   }
 }
@@ -101,20 +101,28 @@ async function exitCodeOf(
     if (!exec.Running && exec.ExitCode !== null) return exec.ExitCode;
     await abortableDelay(ASK_AGAIN_MS, { clock: options.clock, abort: options.abort });
   }
-  throw new EngineError("the command's output has ended, but the engine says that it still runs");
+  throw new EngineError(
+    "the output of the command has ended, but the engine reports that it is still running",
+  );
 }
 
-/** What reading the stream threw, when it was no answer of the engine's. */
+/** Wraps an error of reading the stream, unless the engine reported it. */
 function brokenOff(error: unknown): unknown {
   if (error instanceof ApexError) return error;
-  return new EngineError(`the engine broke off the command's output: ${messageOf(error)}`, { cause: error });
+  return new EngineError(
+    `the connection to the engine broke during the output of the command: ${messageOf(error)}`,
+    { cause: error },
+  );
 }
 
 function hasId(reply: unknown): boolean {
   return typeof reply === "object" && reply !== null && "Id" in reply && typeof reply.Id === "string";
 }
 
-/** The first {@linkcode MAX_OUTPUT_BYTES} of a stream; what follows is read and dropped, so that nobody is held up. */
+/**
+ * Keeps the first {@linkcode MAX_OUTPUT_BYTES} of a stream. The rest is read and dropped, so that the command does not
+ * block.
+ */
 class BoundedBytes {
   readonly #parts: Uint8Array[] = [];
   #length = 0;

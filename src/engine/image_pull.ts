@@ -6,12 +6,12 @@ import { EngineError } from "./http/engine_error.ts";
 import { cancelOnAbort, cancelReader, linesOf } from "./http/reply_body.ts";
 import { parseImageReference } from "./image_reference.ts";
 
-/** How far a pull is, as the engine tells it. */
+/** Progress of a pull, as the engine reports it. */
 export interface PullProgress {
   readonly image: string;
   /** The engine's own words: `Pulling fs layer`, `Downloading`, `Pull complete` … */
   readonly status: string;
-  /** Short id of the layer it is about; absent: the whole image. */
+  /** The short id of the layer; absent for the whole image. */
   readonly layer?: string;
   readonly currentBytes?: number;
   readonly totalBytes?: number;
@@ -23,16 +23,16 @@ export interface PullOptions {
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
-/** An engine that pulls says something every 100 ms; one that says nothing for this long has lost its registry. */
+/** During a pull, engines send a line every 100 ms. One that is silent for this long has lost its registry. */
 const IDLE_TIMEOUT_MS = 60_000;
-/** A real line is under 1 KiB. */
+/** Real lines are under 1 KiB. */
 const MAX_LINE_BYTES = 64 * 1024;
 
 /**
- * Pulls an image and resolves when it is there.
- * @throws {ApexError} `usage` for what is no reference, `timeout` when the engine says nothing for 60 s
+ * Pulls an image; resolves when it is stored.
+ * @throws {ApexError} `usage` for an invalid image name, `timeout` when the engine is silent for 60 s
  * @throws {EngineError} naming the image, with the engine's reason
- * @throws the signal's reason when it aborts
+ * @throws the reason of `abort` when it aborts
  */
 export async function pullImage(
   client: EngineClient,
@@ -61,7 +61,7 @@ export async function pullImage(
   }
 }
 
-/** Lines of the body; gives up when it stands still for too long. */
+/** The lines of the body. @throws {DeadlineExceeded} when no line arrives for {@linkcode IDLE_TIMEOUT_MS} */
 async function* progressLines(
   body: ReadableStream<Uint8Array>,
   { clock, abort }: { clock: Clock; abort: AbortSignal },
@@ -88,19 +88,19 @@ async function* progressLines(
 }
 
 /**
- * One line of the reply; undefined for what says nothing.
- * @throws {EngineError} when it tells that the pull has failed
+ * Parses one line of the reply; undefined for a line without progress.
+ * @throws {EngineError} when the line reports that the pull has failed
  */
 function readLine(line: string, image: string): PullProgress | undefined {
-  const told = parseObject(line);
-  if (told === undefined) return undefined;
-  const reason = textOf(objectOf(told.errorDetail)?.message) ?? textOf(told.error);
+  const message = parseObject(line);
+  if (message === undefined) return undefined;
+  const reason = textOf(objectOf(message.errorDetail)?.message) ?? textOf(message.error);
   if (reason !== undefined) throw new EngineError(reason, { engineMessage: reason });
-  const status = textOf(told.status) ?? textOf(told.stream)?.trim();
+  const status = textOf(message.status) ?? textOf(message.stream)?.trim();
   if (status === undefined || status === "") return undefined;
-  const detail = objectOf(told.progressDetail);
-  // The first line's `id` is the tag.
-  const layer = status.startsWith("Pulling from") ? undefined : textOf(told.id);
+  const detail = objectOf(message.progressDetail);
+  // The `id` in the first line is the tag.
+  const layer = status.startsWith("Pulling from") ? undefined : textOf(message.id);
   const currentBytes = bytesOf(detail?.current);
   const totalBytes = bytesOf(detail?.total);
   return {
@@ -108,7 +108,7 @@ function readLine(line: string, image: string): PullProgress | undefined {
     status,
     ...(layer !== undefined && { layer }),
     ...(currentBytes !== undefined && { currentBytes }),
-    // 0 stands for a length that is not known.
+    // 0 stands for an unknown length.
     ...(totalBytes !== undefined && totalBytes > 0 && { totalBytes }),
   };
 }
@@ -118,12 +118,12 @@ function pullFailure(image: string, error: unknown): ApexError {
   const isIdle = error instanceof DeadlineExceeded ||
     (error instanceof EngineError && error.cause instanceof DeadlineExceeded);
   if (isIdle) {
-    const message = `${what}: the engine has said nothing for ${IDLE_TIMEOUT_MS / 1000} s`;
+    const message = `${what}: the engine has sent nothing for ${IDLE_TIMEOUT_MS / 1000} s`;
     return new ApexError("timeout", message, { cause: error });
   }
   const reason = error instanceof EngineError ? error.engineMessage ?? error.message : messageOf(error);
   const status = error instanceof EngineError ? error.status : undefined;
-  // No `engineMessage`: alone, the engine's words would not say that a pull is what failed, nor of which image.
+  // Without `engineMessage`: the engine's message alone would say neither that a pull failed, nor of which image.
   return new EngineError(`${what}: ${reason}`, { cause: error, ...(status !== undefined && { status }) });
 }
 
@@ -131,7 +131,7 @@ function parseObject(line: string): Record<string, unknown> | undefined {
   try {
     return objectOf(JSON.parse(line));
   } catch (error) {
-    // An empty line, or one that was cut for its length: whether the pull succeeds is not in it.
+    // An empty line, or one that was cut: it does not say whether the pull succeeds.
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }

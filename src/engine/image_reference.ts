@@ -1,14 +1,14 @@
-/** An image's reference, taken apart as the engine's `images/create` wants it. */
+/** An image reference, split as the engine's `images/create` expects it. */
 export interface ImageReference {
   /** `[host[:port]/]path`. */
   readonly name: string;
-  /** A tag, or a digest with its algorithm; `latest` when neither was named. */
+  /** A tag, or a digest with its algorithm; `latest` when the reference has neither. */
   readonly tag: string;
 }
 
 /**
- * Takes a reference apart, by the rules of the distribution project: `[host[:port]/]path[:tag][@digest]`. Where a digest
- * is named, the tag beside it says nothing. Undefined for what is no reference.
+ * Splits a reference by the rules of the distribution project: `[host[:port]/]path[:tag][@digest]`. With a digest, the
+ * tag is ignored. Undefined when the reference is invalid.
  */
 export function parseImageReference(reference: string): ImageReference | undefined {
   if (reference.length > MAX_REFERENCE_LENGTH) return undefined;
@@ -18,7 +18,7 @@ export function parseImageReference(reference: string): ImageReference | undefin
   return { name, tag: digest ?? tag ?? "latest" };
 }
 
-/** Whether it is an image's own id, which no registry knows: `sha256:` and 64 hex digits, or these alone. */
+/** Whether the reference is an image id, which no registry knows: 64 hex digits, with or without `sha256:`. */
 export function isImageId(reference: string): boolean {
   return /^(?:sha256:)?[0-9a-f]{64}$/.test(reference);
 }

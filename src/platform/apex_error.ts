@@ -1,37 +1,37 @@
 /**
- * The one error class of apex, and the one table from its codes to exit statuses. Programmers' mistakes stay built-in
- * errors (`TypeError`, `RangeError`); everything a user can meet is an {@linkcode ApexError}.
+ * The one error class of apex, and the one table from its codes to exit statuses. A programmer's error stays a built-in
+ * error (`TypeError`, `RangeError`); every error that a user can see is an {@linkcode ApexError}.
  */
 
-/** What kind of failure it is. Control replies carry the same words in `error.code`. */
+/** The kind of failure. Control replies carry the same words in `error.code`. */
 export type ErrorCode = keyof typeof EXIT_STATUS;
 
 /** Exit status by error code (README.md has the table for users). */
 export const EXIT_STATUS = {
-  /** Anything that has no word of its own. */
+  /** Any other failure. */
   failed: 1,
   /** The container engine cannot be reached, or refused a request. */
   engine: 1,
-  /** A verb, flag, environment variable or config value that makes no sense. */
+  /** An invalid verb, flag, environment variable or config value. */
   usage: 2,
-  /** The peer sent what is not the protocol, or speaks another major version of it. */
+  /** The peer does not speak the protocol, or speaks another major version. */
   protocol: 1,
   /** No daemon answers on the control socket. */
   no_daemon: 3,
   /** No container, task or session has that name. */
   not_found: 4,
-  /** Somebody else holds it: a second daemon, a session attached elsewhere, a task id in use. */
+  /** In use: by a second daemon, by another client of the session, or the task id by another task. */
   busy: 5,
   conflict: 5,
-  /** The event stream ended before it should: dropped as slow, or the connection was lost. */
+  /** The event stream ended early: the subscriber was too slow, or the connection was lost. */
   stream_cut: 6,
   timeout: 124,
   interrupted: 130,
 } as const;
 
 /**
- * An error whose message is meant for the person at the terminal: what failed, why, and what to do about it.
- * The command line prints `apex: <message>` and exits with {@linkcode EXIT_STATUS} of its `code`.
+ * An error whose message is for the user: what failed, why, and what to do next. The command line prints `apex:
+ * <message>` and exits with the {@linkcode EXIT_STATUS} of `code`.
  */
 export class ApexError extends Error {
   override readonly name: string = "ApexError";
@@ -43,7 +43,7 @@ export class ApexError extends Error {
   }
 }
 
-/** What is wrong, of anything thrown, for use inside another message. It does not name the file: the caller does. */
+/** Returns the reason of any thrown value, for use inside another message. It names no file; the caller does. */
 export function messageOf(error: unknown): string {
   return systemReason(error) ?? textOf(error);
 }
@@ -52,13 +52,13 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** By the code of a system error: why it happened. Linux, macOS and the BSDs share the codes, not the numbers. */
+/** The reason by system error code. Linux, macOS and the BSDs share the codes, but not the numbers. */
 const REASONS: Readonly<Record<string, string>> = {
   E2BIG: "the arguments are too long",
   EACCES: "permission denied",
-  EADDRINUSE: "another process listens there",
+  EADDRINUSE: "another process is listening",
   EBUSY: "it is in use",
-  ECONNREFUSED: "nobody listens there",
+  ECONNREFUSED: "no process is listening",
   ECONNRESET: "the other side closed the connection",
   EDQUOT: "the disk quota is used up",
   EEXIST: "it already exists",
@@ -78,13 +78,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "the system does not permit it",
   EPIPE: "the other side closed the connection",
   EROFS: "the file system is read-only",
-  ETXTBSY: "it is a program that is running",
+  ETXTBSY: "the program is running",
   EXDEV: "the two paths are on different file systems",
 };
 
 /**
- * Why the operating system (or Deno's permission check) refused something, in words for people; undefined for every other
- * error. The runtime's own text (`No such file or directory (os error 2): open '/x'`) never reaches a user.
+ * Why the operating system (or Deno's permission check) refused an operation, for people; undefined for any other
+ * error. The runtime's own text (`No such file or directory (os error 2): open '/x'`) is never shown to users.
  */
 export function systemReason(error: unknown): string | undefined {
   if (error instanceof Deno.errors.NotCapable) {
@@ -94,7 +94,7 @@ export function systemReason(error: unknown): string | undefined {
   return Object.hasOwn(REASONS, error.code) ? REASONS[error.code] : undefined;
 }
 
-/** The path in the runtime's text of a system error, where there is one. */
+/** The path in the runtime's text of a system error, if any. */
 export function systemErrorPath({ message }: Error): string | undefined {
   return /: \w+ '(.*?)'/.exec(message)?.[1];
 }

@@ -1,8 +1,8 @@
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 
 /**
- * The name that `word` was most likely meant to be. Undefined where none is close: more than a third of the letters
- * wrong is another word, not a slip. Swapped letters (`rnu`) count as one.
+ * Returns the name that `word` was probably meant to be. Undefined when no name is close: with more than a third of the
+ * letters wrong, it is a different word. Two swapped letters (`rnu`) count as one mistake.
  */
 export function closestName(word: string, names: readonly string[]): string | undefined {
   const closest = names

@@ -1,6 +1,6 @@
 /**
- * What a person may set: flags, then environment, then `config.toml`, then the defaults. Everything that makes no
- * sense is refused with one line that names where it stands.
+ * The daemon's settings: flags, then environment variables, then `config.toml`, then the defaults. An invalid value is
+ * refused with one line that names its source.
  */
 import { ApexError, messageOf } from "./apex_error.ts";
 import { type ConfigFile, parseConfigFile } from "./config_file.ts";
@@ -9,24 +9,24 @@ import { LOG_LEVELS, type LogLevel } from "./setting_values.ts";
 
 export type { LogLevel };
 
-/** The daemon's settings, complete. */
+/** The complete settings of the daemon. */
 export interface Config {
-  /** `auto`, `docker`, `podman`, `embedded` or `unix://PATH` */
+  /** `auto`, `docker`, `podman`, `embedded` or `unix://PATH`. */
   readonly engine: string;
   /** Where `engine` comes from, for messages: `--engine`, `engine in /…/config.toml`, `default`. */
   readonly engineSource: string;
   readonly logLevel: LogLevel;
-  /** Connections to events.socket at one time. */
+  /** Maximum number of connections to events.socket. */
   readonly maxSubscribers: number;
-  /** Connections to apex.socket that wait for their reply, at one time. */
+  /** Maximum number of connections to apex.socket that wait for their reply. */
   readonly maxControlConnections: number;
-  /** Connections to apex.socket on which something is streamed (`run`, `logs`, `wait`), at one time. */
+  /** Maximum number of connections to apex.socket on which an operation streams (`run`, `logs`, `wait`). */
   readonly maxStreams: number;
-  /** What a task runs in that names no image. */
+  /** The default image of tasks. */
   readonly image: string;
-  /** Tasks that run at one time; the others wait their turn. Absent: as many as come. */
+  /** Maximum number of running tasks; further ones are queued. Absent: no limit. */
   readonly maxConcurrentTasks?: number;
-  /** How long a task that is stopped may take before it is killed. */
+  /** How long a stopped task may take to exit before it is killed. */
   readonly stopTimeoutSeconds: number;
   /** Whether `run`, `attach` and `events` start a daemon when none runs. */
   readonly daemonize: boolean;
@@ -36,55 +36,55 @@ export interface Config {
   readonly keepOutput: KeepOutputConfig;
 }
 
-/** How much of the output of tasks is kept after their containers are removed. */
+/** How much task output is kept after the containers are removed. */
 export interface KeepOutputConfig {
-  /** Of one task; 0: nothing is kept. */
+  /** Per task; 0 keeps nothing. */
   readonly maxBytes: number;
-  /** Of all tasks. */
+  /** For all tasks together. */
   readonly maxTotalBytes: number;
 }
 
-/** Whether and how long events are kept on disk; the journal has the defaults. */
+/** Whether and how long events are kept on disk. The journal has the defaults. */
 export interface JournalConfig {
   readonly isKept: boolean;
   readonly maxAgeMs?: number;
-  /** Of the whole database. */
+  /** The maximum size of the whole database. */
   readonly maxBytes?: number;
 }
 
-/** What a session is, where the one who opens it does not say. */
+/** Defaults for new sessions. */
 export interface SessionConfig {
   readonly image: string;
-  /** Absent: the image's own. */
+  /** Absent: the image's default command. */
   readonly cmd?: readonly string[];
-  /** What a client is shown first: `screen`, `lines=N` or `none`. */
+  /** What a client is shown on attach: `screen`, `lines=N` or `none`. */
   readonly restore: string;
-  /** Lines kept of what has scrolled off the screen. */
+  /** Lines that are kept after they have scrolled off the screen. */
   readonly scrollbackLines: number;
-  /** Between SIGTERM and SIGKILL. */
+  /** The time between SIGTERM and SIGKILL. */
   readonly killGraceMs: number;
-  /** Absent: the client's own. */
+  /** Absent: the client's default. */
   readonly detachKeys?: string;
 }
 
-/** What the file says of the watch on containers without a health check; the monitor has the defaults. */
+/** The checks of containers without a health check, as the file configures them. The monitor has the defaults. */
 export interface HealthWatchConfig {
   readonly enabled?: boolean;
-  /** Between two looks at one container. */
+  /** Between two checks of a container. */
   readonly intervalMs?: number;
-  /** Share of its memory limit, 0 to 1, beyond which a container is unhealthy. */
+  /** The share of its memory limit, 0 to 1, above which a container is unhealthy. */
   readonly memoryShareLimit?: number;
-  /** Share of its limit of processes, 0 to 1. */
+  /** The share of its process limit, 0 to 1. */
   readonly pidsShareLimit?: number;
-  /** So many looks in a row must find it beyond a limit. */
+  /** The number of consecutive checks above a limit that make a container unhealthy. */
   readonly failureThreshold?: number;
 }
 
-/** What the command line says. */
+/** The flags that override the file. */
 export interface ConfigFlags {
   readonly engine?: string | undefined;
   readonly logLevel?: LogLevel | undefined;
-  /** False: keep none. */
+  /** False: keep no journal. */
   readonly journal?: boolean | undefined;
 }
 
@@ -94,7 +94,7 @@ export interface LoadConfigOptions {
   readonly flags: ConfigFlags;
 }
 
-/** @throws {ApexError} `usage`, naming the file and key, or the variable, that makes no sense. */
+/** @throws {ApexError} `usage`, naming the file and key, or the variable, of an invalid value */
 export async function loadConfig(options: LoadConfigOptions): Promise<Config> {
   const { paths, env, flags } = options;
   const file = parseConfigFile(await readConfigFile(paths), paths.configFile);
@@ -121,26 +121,26 @@ export async function loadConfig(options: LoadConfigOptions): Promise<Config> {
 const DEFAULTS = {
   engine: "auto",
   logLevel: "info",
-  // Each costs a descriptor and some 3 KB; far more than anybody watches with, far less than harms the machine.
+  // Each costs a descriptor and some 3 KB: more than any real use, and harmless to the machine.
   maxSubscribers: 16_384,
-  // One request takes a millisecond; this many at once is a client gone wrong.
+  // One request takes a millisecond; this many at once come from a faulty client.
   maxControlConnections: 256,
-  // Each is a client that waits, and costs two descriptors.
+  // Each is a waiting client, and costs two descriptors.
   maxStreams: 4_096,
   image: "busybox",
-  // As `docker stop` has it.
+  // As with `docker stop`.
   stopTimeoutSeconds: 10,
   daemonize: true,
   restore: "screen",
-  // A screen's worth forty times over; some 2 MB of cells for a session of 80 columns.
+  // Forty screens; some 2 MB of cells for a session of 80 columns.
   scrollbackLines: 1_000,
   killGraceMs: 10_000,
-  // Enough for a stack trace and what led to it; read and written in a few milliseconds.
+  // Enough for a stack trace and its context; read and written in a few milliseconds.
   keepOutputBytes: 1024 * 1024,
   keepOutputTotalBytes: 64 * 1024 * 1024,
 } as const;
 
-/** Engines take whole seconds; less than one must not become "at once". */
+/** Engines take whole seconds. A duration under one second must not become 0. */
 function stopTimeoutSeconds(durationMs: number | undefined): number {
   return durationMs === undefined ? DEFAULTS.stopTimeoutSeconds : Math.ceil(durationMs / 1_000);
 }

@@ -1,4 +1,4 @@
-/** What `config.toml` may say, and what is told of it when it says something else. */
+/** Parses and validates `config.toml`. */
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { ApexError } from "./apex_error.ts";
@@ -8,8 +8,7 @@ import { parseDuration } from "./durations.ts";
 import { ENGINE_CHOICES, isEngineChoice, LOG_LEVELS } from "./setting_values.ts";
 
 /**
- * The settings in the text of a configuration file, by the file's own keys; durations are milliseconds.
- *
+ * Returns the settings in the text of a configuration file, with the file's keys; durations are in milliseconds.
  * @param path for messages
  * @throws {ApexError} `usage`, in one line that names the file and the key
  */
@@ -33,14 +32,14 @@ const wholeNumber = v.pipe(
 
 const boolean = v.boolean("must be true or false");
 
-/** Longer than any that a timer can hold makes no sense; milliseconds. */
+/** The longest delay of a timer, milliseconds. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 const DURATION_EXAMPLE = `a duration such as "10s" or "1m30s"`;
 const SIZE_EXAMPLE = `a size such as "256m" or "1g"`;
-/** What is compared with a clock, and waited for by nobody. */
+/** For a duration that is compared with a clock, without a timer. */
 const MAX_AGE_MS = parseDuration("36500d");
 
-/** @param least the shortest one that makes sense; `mostMs` the longest, in milliseconds */
+/** @param least the shortest valid duration; `mostMs` the longest, in milliseconds */
 function duration(least = "0s", { mostMs = MAX_DURATION_MS } = {}) {
   return v.pipe(
     v.string(`must be ${DURATION_EXAMPLE}`),
@@ -54,7 +53,7 @@ function duration(least = "0s", { mostMs = MAX_DURATION_MS } = {}) {
   );
 }
 
-/** @param least the smallest one that makes sense */
+/** @param least the smallest valid size */
 function byteSize(least: string) {
   return v.pipe(
     v.string(`must be ${SIZE_EXAMPLE}`),
@@ -77,7 +76,7 @@ const image = v.pipe(v.string("must be a string"), v.minLength(1, "must name an 
 
 const WORDS = `must be a list of words, such as ["bash", "-l"]`;
 
-/** Below this there is no room for what is beside the events. */
+/** A smaller limit would leave no room for the data beside the events. */
 const journalTable = v.object({
   "max_age": v.optional(duration("1m", { mostMs: MAX_AGE_MS })),
   "max_bytes": v.optional(byteSize("4m")),
@@ -160,13 +159,13 @@ function parseToml(text: string, path: string): Record<string, unknown> {
     return parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    // The first line says what is wrong; those after it draw the place, which line and column tell as well.
+    // The first line has the reason; the others draw the position, which line and column give as well.
     const what = error.message.split("\n", 1)[0] ?? "";
     throw new ApexError("usage", `${path}:${error.line}:${error.column}: ${what}`, { cause: error });
   }
 }
 
-/** What of a schema tells which keys a table may have. */
+/** The part of a schema that lists the keys of a table. */
 interface Entries {
   readonly entries: Readonly<Record<string, { readonly type: string; readonly wrapped?: unknown }>>;
 }
@@ -186,7 +185,7 @@ function isTable(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
-/** Which schema it is depends on the value. */
+/** Whether the schema depends on the value. */
 function hasGetter(schema: unknown): schema is { readonly getter: (value: unknown) => unknown } {
   return typeof schema === "object" && schema !== null && "getter" in schema;
 }
@@ -197,6 +196,6 @@ function hasEntries(schema: unknown): schema is Entries {
 
 function unknownKey(key: string, { parent, known }: { parent: string; known: readonly string[] }): string {
   const meant = closestName(key, known);
-  const hint = meant ? `did you mean ${JSON.stringify(parent + meant)}?` : `there are: ${known.join(", ")}`;
+  const hint = meant ? `did you mean ${JSON.stringify(parent + meant)}?` : `valid keys: ${known.join(", ")}`;
   return `unknown key ${JSON.stringify(parent + key)} (${hint})`;
 }

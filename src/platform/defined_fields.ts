@@ -1,4 +1,4 @@
-/** The same without what is `undefined`: what a request leaves out is absent. */
+/** Returns the object without its `undefined` fields: a field that a request leaves out is absent. */
 export function definedFields<T extends object>(
   fields: T,
 ): { [Key in keyof T]: Exclude<T[Key], undefined> } {

@@ -1,27 +1,26 @@
-/** Starts a program in the background: it outlives its starter, whatever becomes of that one's terminal. */
+/** Starts a program in the background that outlives this process and its terminal. */
 import { ApexError, messageOf } from "./apex_error.ts";
 
 export interface DetachedOptions {
-  /** The program and its arguments; paths in it are absolute. */
+  /** The program and its arguments, with absolute paths. */
   readonly command: readonly string[];
-  /** Its output is appended here; made (0600) where it is missing. */
+  /** The program's output is appended to this file, which is created (0600) if necessary. */
   readonly logPath: string;
-  /** Variables that it gets beside those of this process. */
+  /** Variables in addition to those of this process. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface DetachedProcess {
   readonly pid: number;
-  /** Resolves when it has ended. Waiting for it keeps no process alive. */
+  /** Resolves when the program has exited. Waiting for it does not keep this process alive. */
   readonly status: Promise<Deno.CommandStatus>;
-  /** The end of what it has written to its log since it was started. */
+  /** Returns the end of what the program has written to its log since its start. */
   output(maxCharacters: number): Promise<string>;
 }
 
 /**
- * Starts it in a session of its own, in `/`, with as many descriptors as it may have, and with none of this process's
- * beyond 0, 1 and 2: a lock or a pipe of the caller's would otherwise stay taken for as long as it runs.
- *
+ * Starts the program in a session of its own, in `/`, with the highest descriptor limit, and with none of this
+ * process's descriptors beyond 0, 1 and 2: an inherited lock or pipe would stay open as long as the program runs.
  * @throws {ApexError} `failed` when the log cannot be written, or the program cannot be started
  */
 export async function startDetached(options: DetachedOptions): Promise<DetachedProcess> {
@@ -40,8 +39,9 @@ export async function startDetached(options: DetachedOptions): Promise<DetachedP
 }
 
 /**
- * Closes every descriptor from 3 up, raises the limit (a compiled binary does not do so itself), and becomes the program.
- * A shell that reads `10>` as a word and a redirection would end at it, so that is tried in a subshell first.
+ * Closes every descriptor from 3 up, raises the descriptor limit (a compiled binary does not do so itself), and
+ * executes the program. A shell that reads `10>` as a word and a redirection would exit there, so each close is tried
+ * in a subshell first.
  */
 const LAUNCH_SCRIPT = `
 for fd in /proc/self/fd/* /dev/fd/*; do
@@ -55,13 +55,13 @@ done
 ulimit -n "$(ulimit -Hn)" 2>/dev/null
 exec "$@" >>"$0" 2>&1`;
 
-/** Debian's `sh` (dash) has only the descriptors 0 to 9 in redirections; where it is the shell, there is bash, too. */
+/** Debian's `sh` (dash) allows only the descriptors 0 to 9 in redirections. Systems with dash also have bash. */
 const SHELL_SCRIPT = `
 shell=/bin/sh
 (exec 10>&-) 2>/dev/null || shell=$(command -v bash) || shell=/bin/sh
 exec "$shell" -c "$0" "$@"`;
 
-/** Makes the log if it is missing; its size, behind which the new program's words will stand. */
+/** Creates the log if necessary. Returns its size, where the output of the new program will begin. */
 async function openLog(path: string): Promise<number> {
   try {
     using file = await Deno.open(path, { append: true, create: true, mode: 0o600 });
@@ -76,9 +76,9 @@ function spawn({ command, logPath, env = {} }: DetachedOptions): Deno.ChildProce
     return new Deno.Command("/bin/sh", {
       args: ["-c", SHELL_SCRIPT, LAUNCH_SCRIPT, logPath, ...command],
       env,
-      // It must not keep the directory busy in which its starter happened to be.
+      // The program must not keep the starter's current directory busy.
       cwd: "/",
-      // A session of its own: neither Ctrl-C nor the terminal's end reaches it.
+      // In a session of its own, neither Ctrl-C nor the end of the terminal reaches the program.
       detached: true,
       stdin: "null",
       stdout: "null",

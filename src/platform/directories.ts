@@ -1,41 +1,41 @@
 /**
- * Where apex keeps what: sockets in a runtime directory, what must survive in a state directory, configuration in a
- * file. {@linkcode resolvePaths} only computes; {@linkcode prepareDirectories} makes the directories, and refuses those
- * in which somebody else could reach the sockets. Clients only resolve.
+ * The paths of apex: sockets in a runtime directory, persistent data in a state directory, and a configuration file.
+ * {@linkcode resolvePaths} only computes paths. {@linkcode prepareDirectories} creates the directories, and refuses
+ * directories in which other users could reach the sockets. Clients only resolve paths.
  */
 import { dirname, join, resolve } from "@std/path/posix";
 import { ApexError, messageOf } from "./apex_error.ts";
 
-/** Reads one environment variable. `Deno.env.get`, unless a test brings its own. */
+/** Reads one environment variable: `Deno.env.get`, except in tests. */
 export type ReadEnv = (name: string) => string | undefined;
 
-/** Where the sockets are; all a client needs to know. Absolute paths. */
+/** The paths of the sockets, which are all that a client needs. Absolute. */
 export interface SocketPaths {
-  /** Holds the sockets; 0700 when apex makes it. */
+  /** Contains the sockets; 0700 if apex creates it. */
   readonly runtimeDir: string;
-  /** Set where the runtime directory came from `--socket`: then it may be readable, but not writable, by others. */
+  /** Whether `--socket` chose the runtime directory: then others may have read, but not write permission. */
   readonly runtimeDirIsChosen: boolean;
   readonly controlSocket: string;
-  /** Always beside the control socket. */
+  /** In the directory of the control socket. */
   readonly eventsSocket: string;
-  /** Where the embedded engine listens; beside them. */
+  /** The socket of the embedded engine, in the same directory. */
   readonly engineSocket: string;
 }
 
-/** Every path that apex opens by itself; all absolute. */
+/** Every path that apex opens by itself. Absolute. */
 export interface Paths extends SocketPaths {
-  /** Holds the database, the lock and the log; 0700. */
+  /** Contains the database, the lock and the log; 0700. */
   readonly stateDir: string;
   /** Where the embedded engine keeps its containers. */
   readonly engineDir: string;
   readonly configFile: string;
-  /** The file was named with `--config`, so it must be there. */
+  /** Whether `--config` named the file, so that it must exist. */
   readonly configFileIsChosen: boolean;
 }
 
 export interface ResolveSocketsOptions {
   readonly env: ReadEnv;
-  /** Against which relative paths of flags are taken. */
+  /** The base of relative paths in flags. */
   readonly cwd: string;
   /** `--socket` */
   readonly socket?: string | undefined;
@@ -47,12 +47,12 @@ export interface ResolvePathsOptions extends ResolveSocketsOptions {
 }
 
 /**
- * The longest path that the kernel takes for a Unix socket, in bytes: `sun_path` holds 108 on Linux and 104 on macOS
- * and the BSDs, and Deno wants room for the NUL.
+ * The longest path of a Unix socket, in bytes: `sun_path` has 108 on Linux and 104 on macOS and the BSDs, including the
+ * NUL.
  */
 export const MAX_SOCKET_PATH_BYTES = Deno.build.os === "linux" ? 107 : 103;
 
-/** @throws {ApexError} `usage`, for an environment variable or a path that makes no sense. */
+/** @throws {ApexError} `usage` for an invalid environment variable or path */
 export function resolveSockets(options: ResolveSocketsOptions): SocketPaths {
   const { env, cwd, socket } = options;
   if (socket === "") throw new ApexError("usage", "--socket: the path is empty; is a variable not set?");
@@ -71,7 +71,7 @@ export function resolveSockets(options: ResolveSocketsOptions): SocketPaths {
   return sockets;
 }
 
-/** @throws {ApexError} `usage`, for an environment variable or a path that makes no sense. */
+/** @throws {ApexError} `usage` for an invalid environment variable or path */
 export function resolvePaths(options: ResolvePathsOptions): Paths {
   const { env, cwd, config } = options;
   if (config === "") throw new ApexError("usage", "--config: the path is empty; is a variable not set?");
@@ -87,9 +87,8 @@ export function resolvePaths(options: ResolvePathsOptions): Paths {
 }
 
 /**
- * Makes the runtime and the state directory where they are missing (0700), and checks that they are this user's own.
- *
- * @throws {ApexError} `failed`, naming the directory, what is wrong with it and what to do.
+ * Creates the runtime and the state directory (0700) if necessary, and checks that they belong to this user alone.
+ * @throws {ApexError} `failed`, naming the directory, the problem and the remedy
  */
 export async function prepareDirectories(paths: Paths): Promise<void> {
   await prepareDirectory(paths.runtimeDir, { isChosen: paths.runtimeDirIsChosen });
@@ -97,10 +96,9 @@ export async function prepareDirectories(paths: Paths): Promise<void> {
 }
 
 /**
- * Makes a directory if it is missing (0700), and checks that it is this user's own. One that somebody has chosen may be
- * readable, but not writable, by others.
- *
- * @throws {ApexError} `failed`, as {@linkcode prepareDirectories}.
+ * Creates a directory (0700) if necessary, and checks that it belongs to this user alone. A directory that the user has
+ * chosen may be readable, but not writable, by others.
+ * @throws {ApexError} `failed`, as {@linkcode prepareDirectories}
  */
 export async function prepareDirectory(path: string, { isChosen = false } = {}): Promise<void> {
   const info = await makeAndInspect(path);
@@ -123,7 +121,7 @@ export async function prepareDirectory(path: string, { isChosen = false } = {}):
   }
 }
 
-/** @throws {ApexError} `usage` for a path that the kernel does not take; `advice` says what to do */
+/** @throws {ApexError} `usage` when the kernel does not accept the path; `advice` says what to do */
 export function checkSocketPathLength(path: string, advice: string): void {
   const bytes = new TextEncoder().encode(path).length;
   if (bytes <= MAX_SOCKET_PATH_BYTES) return;
@@ -160,7 +158,7 @@ function defaultConfigFile(env: ReadEnv): string {
   return join(xdg ?? join(home(env, "XDG_CONFIG_HOME"), ".config"), "apex/config.toml");
 }
 
-/** A variable that is set but empty counts as not set, as the XDG specification has it. */
+/** An empty variable counts as not set, as in the XDG specification. */
 function absoluteFromEnv(env: ReadEnv, name: string): string | undefined {
   const value = env(name);
   if (value === undefined || value === "") return undefined;
@@ -190,7 +188,7 @@ function refuseUnusableSockets(paths: SocketPaths, source: string): void {
 
 async function makeAndInspect(path: string): Promise<Deno.FileInfo> {
   try {
-    // Not `recursive` for the last step: it would take a link to a directory for the directory.
+    // The last step is not `recursive`: that would accept a link to a directory.
     await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await Deno.mkdir(path, { mode: 0o700 });
   } catch (error) {

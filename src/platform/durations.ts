@@ -6,9 +6,8 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /**
- * A span of time for people, its two largest units: `350ms`, `12s`, `3m 20s`, `5h 1m`, `2d 3h`.
- *
- * @param durationMs milliseconds; a negative one (clocks differ) counts as 0
+ * Formats a duration in its two largest units: `350ms`, `12s`, `3m 20s`, `5h 1m`, `2d 3h`.
+ * @param durationMs milliseconds; a negative value (clocks differ) counts as 0
  */
 export function formatDuration(durationMs: number): string {
   const ms = Math.max(0, Math.floor(durationMs));
@@ -20,8 +19,7 @@ export function formatDuration(durationMs: number): string {
 }
 
 /**
- * A span of time as people write it: `90s`, `1h30m`, `2d`, `500ms`, `1.5h`. Largest unit first, each once.
- *
+ * Parses a duration: `90s`, `1h30m`, `2d`, `500ms`, `1.5h`. The largest unit comes first, each at most once.
  * @returns whole milliseconds
  * @throws {ApexError} `usage`, naming the text
  */

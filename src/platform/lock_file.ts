@@ -3,19 +3,17 @@ import { ApexError, messageOf, systemReason } from "./apex_error.ts";
 import { settlesWithin } from "./async/wait.ts";
 
 export interface LockFileOptions {
-  /** What the file then says of its owner. */
+  /** The new content of the file: who holds the lock. */
   readonly record: string;
-  /** Called again and again as long as another process has the lock; throws to give up. */
+  /** Called repeatedly while another process holds the lock; throws to give up. */
   readonly whileHeld: () => Promise<void>;
 }
 
 /**
- * Locks a file for this process, creating it (0600) if need be, and writes who has it. The kernel frees it with the
- * process, however that ends, or when the returned file is closed; so the file itself is never unlinked.
- *
- * Deno 2.4 can only wait for a lock, and a wait cannot be cancelled: when `whileHeld` throws, the wait is left behind, and
- * only the end of the process ends it.
- *
+ * Locks a file for this process, creating it (0600) if necessary, and writes the record. The kernel releases the lock
+ * when the process exits, however it exits, or when the returned file is closed. So the file itself is never unlinked.
+ * In Deno 2.4, locking can only block, and cannot be cancelled: when `whileHeld` throws, the attempt remains until the
+ * process exits.
  * @throws {ApexError} `failed` when the file cannot be opened or written; what `whileHeld` throws
  */
 export async function lockFile(path: string, { record, whileHeld }: LockFileOptions): Promise<Deno.FsFile> {
@@ -39,7 +37,7 @@ function writeRecord(file: Deno.FsFile, record: string): void {
   }
 }
 
-/** Between two looks at whoever holds the lock. */
+/** The interval between two calls of `whileHeld`. */
 const POLL_MS = 10;
 
 async function locked(path: string, whileHeld: () => Promise<void>): Promise<Deno.FsFile> {
@@ -56,24 +54,24 @@ async function locked(path: string, whileHeld: () => Promise<void>): Promise<Den
 }
 
 /**
- * What a daemon writes into the lock file of its directories. The lock itself says whether one runs; the record only says
- * which, and may be that of a daemon that was killed.
+ * The content of the lock file in a daemon's directories. The lock itself shows whether a daemon runs. The record only
+ * names it, and may be left over from a killed daemon.
  */
 
 export interface InstanceRecord {
   readonly pid: number;
-  /** Its control socket. */
+  /** The path of its control socket. */
   readonly socket: string;
   /** Its version of apex; absent from older daemons. */
   readonly version?: string;
 }
 
-/** Path of a directory's lock file. */
+/** Returns the path of a directory's lock file. */
 export function instanceLockPath(directory: string): string {
   return join(directory, "apex.lock");
 }
 
-/** The record in a lock file; `undefined` where there is none, or its owner has not yet written it. */
+/** Reads the record of a lock file; `undefined` when the file does not exist, or its owner has not written it yet. */
 export async function readInstanceRecord(path: string): Promise<InstanceRecord | undefined> {
   try {
     return JSON.parse(await Deno.readTextFile(path));

@@ -1,4 +1,4 @@
-/** What a part of the daemon may say to the person who runs it. The daemon injects the real one. */
+/** The log of the daemon, for the person who runs it. The daemon injects the real one. */
 export interface Logger {
   debug(message: string): void;
   info(message: string): void;
@@ -6,7 +6,7 @@ export interface Logger {
   error(message: string): void;
 }
 
-/** Says nothing; for parts that run without a daemon around them. */
+/** Logs nothing; for code that runs without a daemon. */
 export const silentLogger: Logger = {
   debug: () => {},
   info: () => {},

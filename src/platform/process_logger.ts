@@ -1,6 +1,6 @@
 /**
- * The log of a process that stays (the daemon, the embedded engine): one line a message on stderr, which is the terminal,
- * the journal, or the log file it was given. Only they import it: the other verbs need not load LogTape.
+ * The log of a long-running process (the daemon, the embedded engine): one line per message on stderr, which is the
+ * terminal, the journal or a log file. Only these processes import it, so that the other verbs do not load LogTape.
  */
 import {
   configureSync,
@@ -19,7 +19,7 @@ const LEVELS: Record<LogLevel, LogtapeLevel> = {
   error: "error",
 };
 
-/** Starts logging, once in a process at one time; disposing ends it. */
+/** Starts logging, at most once at a time in a process; disposal ends it. */
 export function openProcessLog(level: LogLevel): Logger & Disposable {
   const format = getTextFormatter({ timestamp: "rfc3339", level: "full", category: () => "apex" });
   const encoder = new TextEncoder();
@@ -40,12 +40,12 @@ export function openProcessLog(level: LogLevel): Logger & Disposable {
   };
 }
 
-/** A message may hold braces, which LogTape would take for placeholders. */
+/** LogTape would read braces in a message as placeholders. */
 function literal(message: string): string {
   return message.replaceAll("{", "{{").replaceAll("}", "}}");
 }
 
-/** A log that cannot be written (its terminal is gone, its disk full) must not end the process. */
+/** A log that cannot be written (no terminal, a full disk) must not end the process. */
 function writeWhole(bytes: Uint8Array): void {
   try {
     for (let written = 0; written < bytes.length;) written += Deno.stderr.writeSync(bytes.subarray(written));

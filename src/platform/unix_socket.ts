@@ -1,6 +1,6 @@
 /**
- * A listening Unix socket and the file it is reached by. The file is created 0600, taken over only from a listener that
- * is proven dead, and unlinked at the end only while it is still ours.
+ * Unix sockets: a listening socket and its file, and helpers for connections. The file is created with mode 0600. It is
+ * taken over only when no process listens on it, and unlinked only while it is still ours.
  */
 import { delay } from "@std/async/delay";
 import { ApexError, messageOf } from "./apex_error.ts";
@@ -18,10 +18,9 @@ export class SocketFile {
   }
 
   /**
-   * Binds `path`, over a dead daemon's leftover if there is one.
-   *
-   * @throws {ApexError} `busy` when somebody listens there, `usage` when something other than a socket is there, `failed` when
-   * the system refuses.
+   * Listens on `path`, replacing the socket file of a dead daemon.
+   * @throws {ApexError} `busy` when another process listens there, `usage` when the path is not a socket, `failed` when
+   *   the system refuses
    */
   static async listen(path: string): Promise<SocketFile> {
     await removeStale(path);
@@ -29,18 +28,18 @@ export class SocketFile {
     return new SocketFile(path, listener, (await Deno.lstat(path)).ino);
   }
 
-  /** Removes the file if it is still the one that was bound here. The listener stays open. */
+  /** Removes the file if it is still the one created here. The listener stays open. */
   async unlink(): Promise<void> {
     try {
       if ((await Deno.lstat(this.path)).ino === this.#inode) await Deno.remove(this.path);
     } catch (error) {
-      // Somebody cleaned up the directory; gone is what was wanted.
+      // Already removed, for example by a clean-up of the directory.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 }
 
-/** `Deno.listen` has no mode option, so the socket gets its mode from the umask; all in one turn of the loop. */
+/** `Deno.listen` has no mode option, so the umask sets the mode; all within one turn of the event loop. */
 function listenPrivately(path: string): Deno.UnixListener {
   const before = Deno.umask(0o177);
   try {
@@ -73,16 +72,16 @@ async function removeStale(path: string): Promise<void> {
   await Deno.remove(path);
 }
 
-/** Whether somebody listens on that Unix socket. */
+/** Whether a process listens on that Unix socket. */
 export async function isListenedOn(path: string): Promise<boolean> {
   try {
     using _conn = await Deno.connect({ transport: "unix", path });
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) return false;
-    // Its listener is being closed this moment.
+    // The listener is just being closed.
     if (error instanceof Deno.errors.ConnectionReset) return false;
-    // The queue of a living listener is full.
+    // The backlog of a living listener is full.
     if (error instanceof Deno.errors.WouldBlock) return true;
     throw error;
   }
@@ -117,22 +116,22 @@ export async function discardRest(conn: Deno.UnixConn): Promise<void> {
   for (let count: number | null = 0; count !== null;) count = await conn.read(discarded);
 }
 
-/**
- * Accepts connections until its listener is closed. Running out of descriptors is no reason to stop: the loop backs off
- * and goes on as soon as one is free.
- */
+/** Options of {@linkcode acceptLoop}. */
 
 export interface AcceptLoopOptions {
   readonly listener: Deno.UnixListener;
-  /** Called once a connection, in the order of the listener's backlog, before the next is accepted. */
+  /** Called for each connection, in the order of the backlog, before the next one is accepted. */
   readonly onConnection: (conn: Deno.UnixConn) => void;
   readonly logger: Logger;
 }
 
-/** `accept` fails at once while descriptors are out; without a pause the loop would spin. */
+/** `accept` fails immediately while no descriptors are free; without a delay the loop would spin. */
 const BACK_OFF_MS = 50;
 
-/** Runs until the listener is closed; never rejects. */
+/**
+ * Accepts connections until the listener is closed; never rejects. When the process has run out of descriptors, the
+ * loop backs off and continues as soon as one is free.
+ */
 export async function acceptLoop({ listener, onConnection, logger }: AcceptLoopOptions): Promise<void> {
   let failing = false;
   while (true) {
@@ -148,7 +147,7 @@ export async function acceptLoop({ listener, onConnection, logger }: AcceptLoopO
   }
 }
 
-/** `Interrupted` when the listener is closed under a pending accept, `BadResource` when it was closed before. */
+/** `Interrupted` when the listener is closed during an accept, `BadResource` when it was closed before. */
 function isListenerClosed(error: unknown): boolean {
   return error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.BadResource;
 }

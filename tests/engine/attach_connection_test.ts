@@ -131,7 +131,7 @@ for (const [what, rest] of Object.entries(REFUSALS)) {
 
 const NO_REPLIES: Record<string, readonly [string, string]> = {
   "the connection ends before the reply": ["HTTP/1.1 101 UPGR", "ended before"],
-  "what comes is no reply": ["SSH-2.0-OpenSSH\r\n\r\n", "no HTTP reply"],
+  "what comes is no reply": ["SSH-2.0-OpenSSH\r\n\r\n", "not an HTTP reply"],
   "the head has no end": [`HTTP/1.1 101 U\r\n${"X: y\r\n".repeat(20_000)}`, "over 65536 bytes"],
 };
 
@@ -152,7 +152,7 @@ for (const [what, [reply, reason]] of Object.entries(NO_REPLIES)) {
   });
 }
 
-Deno.test("attachContainer() rejects when nobody listens", async () => {
+Deno.test("attachContainer() rejects when no engine listens", async () => {
   await using dir = await TempDir.make();
   const options = { socketPath: dir.join("none"), apiVersion: "1.41", id: "x", stdin: true };
   await assertRejects(() => attachContainer(options), EngineError, "cannot reach the engine");
@@ -170,7 +170,7 @@ Deno.test("attachContainer() gives up on an engine that does not answer", async 
   const rejected = assertRejects(
     () => attaching,
     EngineError,
-    "no answer to POST /v1.41/containers/c0ffee/attach in 7 s",
+    "did not reply to POST /v1.41/containers/c0ffee/attach within 7 s",
   );
   await asked.promise;
   clock.advance(7_000);

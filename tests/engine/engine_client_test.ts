@@ -77,7 +77,7 @@ Deno.test("EngineClient errors carry the status and the engine's own words", asy
     [500, { message: "container state improper" }, "conflict", "container state improper"],
     [502, "<html>bad gateway</html>", "engine", "<html>bad gateway</html>"],
     [400, "", "engine", "no explanation"],
-    [503, "y".repeat(100_000), "engine", "its explanation cannot be read"],
+    [503, "y".repeat(100_000), "engine", "its message cannot be read"],
   ] as const;
   await using temp = await TempDir.make();
   let reply = "";
@@ -147,12 +147,20 @@ Deno.test("EngineClient gives up after one repetition, and never repeats a POST"
   );
   using client = new EngineClient({ socketPath: server.socketPath });
   await client.ping();
-  const error = await assertRejects(() => client.info(), EngineError, "broke off GET /v1.41/info");
+  const error = await assertRejects(
+    () => client.info(),
+    EngineError,
+    "broke the connection during GET /v1.41/info",
+  );
   assertEquals(error.status, undefined);
   // Deno 2.9 itself may repeat what it could not even send.
   const afterGet = requests;
   assert(afterGet >= 2 && afterGet <= 3, `${afterGet} requests`);
-  await assertRejects(() => client.request("POST", "/containers/x/start"), EngineError, "broke off POST");
+  await assertRejects(
+    () => client.request("POST", "/containers/x/start"),
+    EngineError,
+    "broke the connection during POST",
+  );
   assertEquals(requests - afterGet, 1);
 });
 
@@ -163,7 +171,7 @@ Deno.test("EngineClient says why it can't connect, where, and who named the plac
   assertEquals(
     error.message,
     `cannot reach the engine at ${temp.join("absent.sock")} (from DOCKER_HOST): ` +
-      "there is no such socket; is the engine running?",
+      "no such socket; is the engine running?",
   );
   await Deno.writeTextFile(temp.join("dead.sock"), "");
   using dead = new EngineClient({ socketPath: temp.join("dead.sock") });
@@ -199,9 +207,9 @@ Deno.test("EngineClient gives up on headers, on a body, and on an explanation th
   );
   using client = new EngineClient({ socketPath: server.socketPath, clock });
   for (
-    const [id, says] of [["headers", "gave no answer to GET"], [
+    const [id, says] of [["headers", "did not reply to GET"], [
       "inspect-body",
-      "no answer",
+      "did not reply",
     ]] as const
   ) {
     const ready = Promise.withResolvers<void>();

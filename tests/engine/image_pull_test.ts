@@ -145,7 +145,7 @@ Deno.test("pullImage() gives up on an engine that says nothing for a minute", as
     await closed;
   };
   const error = await assertRejects(() => pullFrom(answer, { clock }), ApexError);
-  assertEquals(error.message, 'cannot pull image "busybox": the engine has said nothing for 60 s');
+  assertEquals(error.message, 'cannot pull image "busybox": the engine has sent nothing for 60 s');
   assertEquals([error.code, waits], ["timeout", 2]);
 });
 

@@ -139,7 +139,7 @@ const nonsense: [name: string, given: Given, message: RegExp][] = [
   [
     "a key that is like none",
     { toml: `colour = 1` },
-    /unknown key "colour" \(there are: engine, log_level, /,
+    /unknown key "colour" \(valid keys: engine, log_level, /,
   ],
   [
     "a journal that is neither",
@@ -180,7 +180,7 @@ const nonsense: [name: string, given: Given, message: RegExp][] = [
   [
     "a key in a table that is like none",
     { toml: `[health_watch]\ncolour = 1` },
-    /unknown key "health_watch\.colour" \(there are: enabled, interval, memory_share, /,
+    /unknown key "health_watch\.colour" \(valid keys: enabled, interval, memory_share, /,
   ],
   [
     "a command that is no list",

@@ -1,6 +1,7 @@
 /**
- * Docker's contexts, as its own CLI keeps them: `currentContext` in `config.json`, and each context's endpoint in
- * `contexts/meta/<sha256 of its name>/meta.json`, both under `$DOCKER_CONFIG` or `~/.docker`. Only read, never written.
+ * Docker contexts, as the Docker CLI stores them: `currentContext` in `config.json`, and each context's endpoint in
+ * `contexts/meta/<sha256 of its name>/meta.json`, both under `$DOCKER_CONFIG` or `~/.docker`. apex only reads these
+ * files.
  */
 import { encodeHex } from "@std/encoding/hex";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
@@ -9,13 +10,13 @@ type Env = (name: string) => string | undefined;
 
 export interface DockerContext {
   readonly name: string;
-  /** What chose it: `DOCKER_CONTEXT`, or the path of the config file. */
+  /** What selects the context: `DOCKER_CONTEXT`, or the path of the config file. */
   readonly chosenBy: string;
 }
 
 /**
- * The context in use, or `undefined` for the built-in one named `default`.
- * @throws {ApexError} `usage` when Docker's config file can't be read
+ * Returns the current context, or `undefined` for the built-in one named `default`.
+ * @throws {ApexError} `usage` when Docker's config file cannot be read
  */
 export async function currentDockerContext(env: Env): Promise<DockerContext | undefined> {
   const fromEnv = env("DOCKER_CONTEXT");
@@ -30,8 +31,8 @@ export async function currentDockerContext(env: Env): Promise<DockerContext | un
 }
 
 /**
- * The endpoint of a context, as it stands there: `unix:///run/user/1000/docker.sock`, `ssh://host`.
- * @throws {ApexError} `usage` when there is no such context, or it has no endpoint for Docker
+ * Returns the endpoint of a context as configured, for example `unix:///run/user/1000/docker.sock` or `ssh://host`.
+ * @throws {ApexError} `usage` when the context does not exist or has no endpoint for Docker
  */
 export async function dockerContextHost({ name, chosenBy }: DockerContext, env: Env): Promise<string> {
   const directory = dockerConfigDirectory(env);
@@ -55,7 +56,7 @@ function dockerConfigDirectory(env: Env): string | undefined {
   return env("DOCKER_CONFIG") || (home ? `${home}/.docker` : undefined);
 }
 
-/** The object in a JSON file; `undefined` when there is no such file. */
+/** Reads the object in a JSON file; `undefined` when the file does not exist. */
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
   let text: string;
   try {

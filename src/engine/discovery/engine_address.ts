@@ -1,35 +1,38 @@
-/** Finds the engine's socket: the one that somebody named, or else the first that answers where engines usually are. */
+/**
+ * Finds the engine's socket: the one that the user named, or else the first default socket that accepts a connection.
+ */
 import { ApexError } from "../../platform/apex_error.ts";
 import { dockerSockets, namedSocket, podmanSockets, socketNamedByDocker } from "./named_engine.ts";
 
-/** Where the engine is. */
+/** The socket of an engine, and where its path comes from. */
 export interface EngineAddress {
   readonly socketPath: string;
-  /** What named it, for messages: `--engine`, `DOCKER_HOST`, `context "x"`, `default`. */
+  /** Where the path comes from, for messages: `--engine`, `DOCKER_HOST`, `context "x"`, `default`. */
   readonly source: string;
-  /** It is apex's own embedded engine, which the daemon starts when none answers. */
+  /** apex's own embedded engine, which the daemon starts when it is not running. */
   readonly embedded: boolean;
 }
 
 export interface DiscoverOptions {
   /** `auto`, `docker`, `podman`, `embedded` or `unix://PATH`. */
   readonly engine: string;
-  /** Who said so: `--engine` (the default), or the config file's name. */
+  /** Where `engine` comes from: `--engine` (the default), or the name of the config file. */
   readonly engineSource?: string;
   readonly env: (name: string) => string | undefined;
-  /** Where the embedded engine listens. */
+  /** The socket of the embedded engine. */
   readonly embeddedSocketPath: string;
-  /** Why nothing can be asked there, or `undefined` when something accepts a connection. */
+  /** Why a socket is unusable, or `undefined` when it accepts a connection. */
   readonly probe?: (socketPath: string) => Promise<string | undefined>;
 }
 
 /**
- * Chooses the engine. An address that somebody named is taken as it is, running or not: the daemon keeps trying. Of the
- * usual sockets the first that accepts a connection wins, so a dead socket file hides no living engine.
- * - `auto`: variables, context, the usual sockets of Docker, then of Podman; never the embedded engine;
- * - `docker`: the same without Podman's sockets;
- * - `podman`: Podman's sockets only (`DOCKER_HOST` may name something else).
- * @throws {ApexError} `usage` for an address that makes no sense or is not supported, `engine` when nothing is found
+ * Chooses the engine. A named address is used as it is, running or not: the daemon keeps trying. Of the default
+ * sockets, the first that accepts a connection wins, so a stale socket file does not hide a running engine.
+ * - `auto`: environment variables, Docker's context, the default sockets of Docker, then of Podman; never the embedded
+ *   engine
+ * - `docker`: the same without Podman's sockets
+ * - `podman`: only Podman's sockets (`DOCKER_HOST` may name another engine)
+ * @throws {ApexError} `usage` for an invalid or unsupported address, `engine` when no engine is found
  */
 export async function discoverEngine(options: DiscoverOptions): Promise<EngineAddress> {
   const { engine, engineSource = "--engine", env, probe = probeSocket } = options;
@@ -49,7 +52,7 @@ export async function discoverEngine(options: DiscoverOptions): Promise<EngineAd
   }
 }
 
-/** What the variables and contexts of Docker's own tools say, or nothing. */
+/** The engine that Docker's environment variables and contexts name, if any. */
 async function namedByDocker(env: DiscoverOptions["env"]): Promise<EngineAddress | undefined> {
   const named = await socketNamedByDocker(env);
   return named && { ...named, embedded: false };
@@ -79,10 +82,10 @@ async function probeSocket(socketPath: string): Promise<string | undefined> {
     using _connection = await Deno.connect({ transport: "unix", path: socketPath });
     return undefined;
   } catch (error) {
-    // A full backlog: somebody listens.
+    // A full backlog: a process listens.
     if (error instanceof Deno.errors.WouldBlock) return undefined;
     if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-    if (error instanceof Deno.errors.ConnectionRefused) return "nobody listens";
+    if (error instanceof Deno.errors.ConnectionRefused) return "connection refused";
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "absent";
     if (error instanceof TypeError) return "path too long";
     throw error;

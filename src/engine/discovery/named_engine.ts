@@ -1,6 +1,6 @@
 /**
- * Which engine a person has named, in the order that Docker's own tools have: what was asked for, `DOCKER_HOST`,
- * `DOCKER_CONTEXT`, the current context. Whatever is wrong is said with the name of where it stands.
+ * The engine that the user named. The order is that of Docker's own tools: the flag or config file, `DOCKER_HOST`,
+ * `DOCKER_CONTEXT`, the current context. Errors name the source of the bad value.
  */
 import { ApexError } from "../../platform/apex_error.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../../platform/directories.ts";
@@ -8,38 +8,37 @@ import { currentDockerContext, dockerContextHost } from "./docker_context.ts";
 
 type Env = (name: string) => string | undefined;
 
-/** A socket by its path. */
+/** A socket, and where its path comes from. */
 export interface NamedSocket {
   readonly socketPath: string;
-  /** What named it, for messages: `--engine`, `DOCKER_HOST`, `context "x"`. */
+  /** Where the path comes from, for messages: `--engine`, `DOCKER_HOST`, `context "x"`. */
   readonly source: string;
 }
 
 export interface NamedEngine {
-  /** As it was named, or would be: `docker`, `unix:///run/x.sock`. */
+  /** The name as given, or as it would be given: `docker`, `unix:///run/x.sock`. */
   readonly name: string;
-  /** What named it, as {@linkcode NamedSocket} has it. */
+  /** Where the name comes from, as in {@linkcode NamedSocket}. */
   readonly source: string;
-  /** Any engine of this kind is meant; absent where a socket was named. */
+  /** Any engine of this kind matches; absent when a socket was named. */
   readonly kind?: "docker" | "podman" | "embedded";
-  /** An engine at any of these sockets is meant. */
+  /** An engine at any of these sockets matches. */
   readonly socketPaths: readonly string[];
 }
 
 export interface NamedEngineOptions {
   /** `auto`, `docker`, `podman`, `embedded` or `unix://PATH`. */
   readonly engine: string;
-  /** What said so: `--engine`, `engine in /…/config.toml`, `default`. */
+  /** Where `engine` comes from: `--engine`, `engine in /…/config.toml`, `default`. */
   readonly engineSource: string;
   readonly env: Env;
-  /** Where the embedded engine listens. */
+  /** The socket of the embedded engine. */
   readonly embeddedSocketPath: string;
 }
 
 /**
- * The engine that was named; undefined where none was, and the usual sockets are looked at.
- *
- * @throws {ApexError} `usage` for an address that is invalid or not supported
+ * Returns the named engine; undefined when none was named, so that the default sockets are tried.
+ * @throws {ApexError} `usage` for an invalid or unsupported address
  */
 export async function namedEngine(options: NamedEngineOptions): Promise<NamedEngine | undefined> {
   const { engine, engineSource: source, env, embeddedSocketPath } = options;
@@ -59,8 +58,7 @@ export async function namedEngine(options: NamedEngineOptions): Promise<NamedEng
 }
 
 /**
- * What the variables and contexts of Docker's own tools say, or nothing.
- *
+ * The socket that Docker's environment variables and contexts name, if any.
  * @throws {ApexError} `usage`
  */
 export async function socketNamedByDocker(env: Env): Promise<NamedSocket | undefined> {
@@ -71,7 +69,7 @@ export async function socketNamedByDocker(env: Env): Promise<NamedSocket | undef
   return namedSocket(await dockerContextHost(context, env), `context "${context.name}"`);
 }
 
-/** @throws {ApexError} `usage` for what is not the address of a Unix socket */
+/** @throws {ApexError} `usage` when the address is not that of a Unix socket */
 export function namedSocket(address: string, source: string): NamedSocket {
   const [, scheme, rest = ""] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(address) ?? [];
   if (scheme === undefined) {
@@ -101,7 +99,9 @@ function bySocket(named: NamedSocket | undefined): NamedEngine | undefined {
   return { name: `unix://${named.socketPath}`, source: named.source, socketPaths: [named.socketPath] };
 }
 
-/** Docker's, and those of the tools that bring Docker along. */
+/**
+ * The default sockets of Docker, and of the tools that include Docker, on Linux and macOS. The most common come first.
+ */
 export function dockerSockets(env: Env): string[] {
   return [
     "/var/run/docker.sock",
@@ -117,7 +117,7 @@ export function dockerSockets(env: Env): string[] {
   ];
 }
 
-/** Podman's: rootless, as a service of the system, and of its virtual machine. */
+/** The default sockets of Podman: rootless, as a system service, and in its virtual machine. */
 export function podmanSockets(env: Env): string[] {
   return [
     ...below(env("XDG_RUNTIME_DIR"), ["podman/podman.sock"]),
@@ -126,7 +126,7 @@ export function podmanSockets(env: Env): string[] {
   ];
 }
 
-/** Nothing when no variable names the directory. */
+/** No paths when the variable for the directory is not set. */
 function below(directory: string | undefined, paths: readonly string[]): string[] {
   return directory ? paths.map((path) => `${directory}/${path}`) : [];
 }

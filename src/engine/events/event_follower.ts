@@ -1,7 +1,7 @@
 /**
- * Follows an engine's container events for as long as it lives, and loses none: one connection after the other, each
- * replaying what the last one may have missed. It owns the loop and what is remembered between connections
- * (`follow_memory.ts`); a connection's own course is in `followed_connection.ts`.
+ * Follows an engine's container events across reconnects without losing any: each connection replays what the last one
+ * may have missed. The follower owns the loop and what is remembered between connections (`follow_memory.ts`);
+ * `followed_connection.ts` is one connection.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import { Backoff } from "../../platform/async/backoff.ts";
@@ -19,16 +19,16 @@ export interface EventFollowerOptions {
   readonly logger: Logger;
   /** 0 ≤ x < 1, for jitter. Default `Math.random`. */
   readonly random?: () => number;
-  /** What is known of an engine from an earlier life: following goes on from there. Nothing by default. */
+  /** Returns what is known of an engine from an earlier run, so that following resumes there. Default: nothing. */
   readonly recall?: RecallEngine;
 }
 
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 10_000;
 /**
- * Connections in a row that were established, and cut before they had caught up, after which the next attempt still comes
- * at once. The engine remembers only its last 256 events, so each wait may cost some; the bound keeps an engine that
- * ends every connection from being asked without pause.
+ * The number of consecutive connections that were established but broke before they had caught up, after which the next
+ * attempt still comes at once. The engine remembers only its last 256 events, so each delay may lose some. The limit
+ * keeps apex from hammering an engine that closes every connection.
  */
 const MAX_HASTY_RETRIES = 50;
 
@@ -53,23 +53,26 @@ export class EventFollower implements AsyncDisposable {
     this.#memory = new FollowMemory(recall);
   }
 
-  /** Begins to connect, and to connect again whenever that ends. Once is enough. */
+  /** Starts connecting; reconnects until disposal. Further calls have no effect. */
   start(): void {
     if (this.#stopping.signal.aborted) throw new TypeError("Cannot start a disposed EventFollower");
     this.#running ??= this.#run(this.#stopping.signal);
   }
 
-  /** Asks for a fresh list and reconcile, after an impossible transition. Many requests in one go make one list. */
+  /**
+   * Requests a new list and reconcile, for example after an impossible transition. Several requests in a row cause one
+   * list.
+   */
   requestReconcile(): void {
     this.#connection?.requestReconcile();
   }
 
-  /** Engine time of the newest event seen, in nanoseconds; before any, that of the first connection. */
+  /** Engine time of the newest event, in nanoseconds; before the first event, that of the first connection. */
   get lastEngineTimeNano(): number | undefined {
     return this.#memory.newestNano;
   }
 
-  /** Ends whatever runs, in any state. No handler is called after it has resolved. */
+  /** Ends the connection, in any state. No handler is called after it has resolved. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new DOMException("The event follower was disposed", "AbortError"));
     await this.#running;
@@ -101,13 +104,13 @@ export class EventFollower implements AsyncDisposable {
       try {
         await abortableDelay(delayMs, { clock: this.#clock, abort });
       } catch (error) {
-        // Disposed while it waited; anything else would be a defect.
+        // Aborted during the delay; anything else would be a bug.
         if (!abort.aborted) throw error;
       }
     }
   }
 
-  /** Backoff is for attempts that fail, not for the first one after a connection that had been established. */
+  /** Only failed attempts are delayed, not the first one after an established connection. */
   #mayRetryAtOnce({ isConnected, hasLasted }: FollowedConnection): boolean {
     if (!isConnected) return false;
     this.#hastyRetries = hasLasted ? 0 : this.#hastyRetries + 1;

@@ -1,15 +1,15 @@
 /**
- * From the bytes of `/events` to engine events. A chunk is not an event: bytes are decoded as one stream and split at
- * LF, whatever Content-Type says. From API 1.52 on an object may have a record separator (0x1E) before it.
+ * Decodes the bytes of `/events` into engine events. A chunk is not an event: the bytes are decoded as one stream and
+ * split at LF, whatever Content-Type says. From API 1.52 on, an object may be preceded by a record separator (0x1E).
  */
 import type { Logger } from "../../platform/logger.ts";
 import type { EngineKind } from "../engine_types.ts";
 import { cancelOnAbort, cancelReader, linesOf } from "../http/reply_body.ts";
 
-/** A real event is under 4 KiB; labels can make it longer, and nothing sane makes it this long. */
+/** A real event is under 4 KiB; labels can make it longer, but no valid event is this long. */
 export const MAX_EVENT_LINE_BYTES = 1024 * 1024;
 
-/** Bad lines told of one by one in a stream; a broken peer must not fill the log. */
+/** The number of invalid lines that are logged per stream, so that a broken peer cannot fill the log. */
 const MAX_LOGGED_LINES = 10;
 const RECORD_SEPARATOR = 0x1e;
 
@@ -20,7 +20,7 @@ export interface ReadEventsOptions {
   readonly maxLineBytes?: number;
 }
 
-/** The events of one `/events` body, in order. Ends with the body; throws what reading it throws. Iterate it once. */
+/** The events of one `/events` body, in order; iterate only once. Ends with the body; throws what reading it throws. */
 export function readEvents(
   body: ReadableStream<Uint8Array>,
   { logger, abort, maxLineBytes = MAX_EVENT_LINE_BYTES }: ReadEventsOptions,
@@ -33,11 +33,7 @@ export function readEvents(
   return { [Symbol.asyncIterator]: () => new EventIterator(reader, { skipped, abort }) };
 }
 
-/**
- * A hand-written iterator: an async generator costs a third more for each event. It heeds the signal itself: the one that
- * `fetch` was given stops reaching the body once garbage has been collected (Deno 2.4 and 2.9), so that a quiet stream could
- * never be ended.
- */
+/** A hand-written iterator: an async generator costs a third more per event. */
 class EventIterator implements AsyncIterator<EngineEvent, undefined> {
   readonly #reader: ReadableStreamDefaultReader<string>;
   readonly #skipped: (why: string) => void;
@@ -85,9 +81,9 @@ class EventIterator implements AsyncIterator<EngineEvent, undefined> {
 }
 
 /**
- * One line of `/events`. `undefined` for an empty line, and for the exec noise of health probes, which Podman does not
- * leave out by itself.
- * @throws {SyntaxError} when it is not an event
+ * Parses one line of `/events`. `undefined` for an empty line, and for the `exec_*` events of health probes, which
+ * Podman cannot filter out.
+ * @throws {SyntaxError} when the line is not an event
  */
 export function parseEngineEvent(line: string): EngineEvent | undefined {
   const text = line.charCodeAt(0) === RECORD_SEPARATOR ? line.slice(1) : line;
@@ -129,7 +125,7 @@ function skippedLines(logger: Logger): (why: string) => void {
     count++;
     if (count < MAX_LOGGED_LINES) logger.warn(`skipped a line of the engine's event stream: ${why}`);
     if (count === MAX_LOGGED_LINES) {
-      logger.warn(`skipped ${count} lines of the engine's event stream; more of them are not told`);
+      logger.warn(`skipped ${count} lines of the engine's event stream; further ones are not logged`);
     }
   };
 }
@@ -138,22 +134,22 @@ function skippedLines(logger: Logger): (why: string) => void {
 export interface EngineEvent {
   /** `container`, `image`, `network` … */
   readonly type: string;
-  /** As the engine says it: `die`, `health_status: healthy`, Podman's `remove` … */
+  /** In the engine's spelling: `die`, `health_status: healthy`, Podman's `remove` … */
   readonly action: string;
   /** The container's full id. */
   readonly id: string;
-  /** One flat map; a label may overwrite an attribute of the same name (engine-notes in EVENTS.md). */
+  /** The attributes and labels in one map: a label may overwrite an attribute of the same name (docs/engines.md). */
   readonly attributes: Readonly<Record<string, string>>;
-  /** Nanoseconds since the Unix epoch, as near as a double holds them (256 ns). */
+  /** Nanoseconds since the Unix epoch, exact to 256 ns. */
   readonly timeNano: number;
   /** Podman's top-level `HealthStatus`. */
   readonly healthStatus?: string;
 }
 
 /**
- * What Docker is asked for: every action that changes a container's state or name. So the engine itself leaves out
- * `exec_*` (each health probe makes three), `attach`, `resize`, `top`, `copy`. The bare `health_status` makes Docker match
- * all of these as prefixes (moby#25798), which is how `health_status: unhealthy` gets through.
+ * The actions that change a container's state or name. With this filter Docker leaves out `exec_*` (three per health
+ * probe), `attach`, `resize`, `top` and `copy`. The bare `health_status` makes Docker match all of these as prefixes
+ * (moby#25798), which lets `health_status: unhealthy` through.
  */
 const DOCKER_EVENT_ACTIONS = [
   "create",
@@ -170,8 +166,8 @@ const DOCKER_EVENT_ACTIONS = [
   "health_status",
 ] as const;
 
-/** The `filters` of `/events` that leave containers' lives in the stream, and as little else as the engine allows. */
+/** The `filters` of `/events` that select the changes of containers, and as little else as the engine allows. */
 export function eventFilters(kind: EngineKind): Readonly<Record<string, readonly string[]>> {
-  // Podman has other names for its actions and refuses filters it does not know.
+  // Podman has other names for its actions, and refuses unknown filters.
   return kind === "podman" ? { type: ["container"] } : { type: ["container"], event: DOCKER_EVENT_ACTIONS };
 }

@@ -1,17 +1,17 @@
 /**
- * What following remembers from one connection to the next: how far it came in the engine's own time, which events it
- * has seen lately, and before which time all is baseline. Of an engine that was followed in an earlier life, that is
- * recalled. No I/O, no clock of ours.
+ * What the follower remembers between connections: the position in the engine's own time, the recent events, and the
+ * baseline before which all events are silent. For an engine that was followed in an earlier run, it is recalled. No
+ * I/O, and no clock of our own.
  */
 import type { EngineEvent } from "./event_stream.ts";
 
-/** What is known of an engine that was followed before. */
+/** What is known of an engine from an earlier run. */
 export interface EngineRecollection {
-  /** Engine time of the newest event that was dealt with, ns; the first connection's when there was none. */
+  /** Engine time of the newest event that was processed, ns; that of the first connection when there was no event. */
   readonly newestNano: number;
-  /** Older events were silent then, and are now. */
+  /** Events older than this engine time (ns) were silent then, and are now. */
   readonly baselineNano: number;
-  /** The events that were dealt with, as far as the engine may repeat them, oldest first. */
+  /** The processed events that the engine may repeat, oldest first. */
   readonly seen: readonly Pick<EngineEvent, "timeNano" | "id" | "action">[];
 }
 
@@ -19,15 +19,15 @@ export interface EngineRecollection {
 export type RecallEngine = (engineId: string) => EngineRecollection | undefined;
 
 /**
- * How far before the last seen event a replay begins. Engines stamp an event before they hand it on, so one may come
- * after another that is stamped later; under load by well under a second.
+ * How far before the newest event a replay begins. Engines timestamp an event before they send it, so an event may
+ * arrive after another with a later timestamp; under load, by well under a second.
  */
 const REPLAY_NANO = 2e9;
-/** Twice the replay: Podman cuts `since` to whole seconds, so it replays up to one more. */
+/** Twice the replay: Podman truncates `since` to whole seconds, so it replays up to one second more. */
 const REMEMBERED_NANO = 2 * REPLAY_NANO;
-/** At 100 bytes an event some 6 MB at most. No engine makes this many in four seconds. */
+/** At 100 bytes an event, at most some 6 MB. No engine emits as many events in four seconds. */
 const MAX_REMEMBERED_EVENTS = 65_536;
-/** `repeat`: seen already. `silent`: older than the baseline, so known from the list. */
+/** `repeat`: already processed. `silent`: older than the baseline, so included in the list. */
 export type EventNovelty = "news" | "silent" | "repeat";
 
 export class FollowMemory {
@@ -39,34 +39,34 @@ export class FollowMemory {
   #newestNano: number | undefined;
   #silentBeforeNano = 0;
 
-  /** @param recall asked about each engine that is met */
+  /** @param recall called for each engine that is connected */
   constructor(recall: RecallEngine = () => undefined) {
     this.#recall = recall;
   }
 
-  /** Engine time of the newest event seen; before any, that of the first connection. */
+  /** Engine time of the newest event, ns; before the first event, that of the first connection. */
   get newestNano(): number | undefined {
     return this.#newestNano;
   }
 
-  /** No connection has been completed, and there was no earlier life with this engine. */
+  /** No connection has been completed, in this run or an earlier one. */
   get isFirst(): boolean {
     return !this.#isRecalled && !this.#hasConnected;
   }
 
-  /** Events that are older than this engine time, ns, are silent. */
+  /** Events older than this engine time (ns) are silent. */
   get baselineNano(): number {
     return this.#silentBeforeNano;
   }
 
   /**
-   * A connection begins.
+   * Begins a connection.
    * @param nowNano the engine's clock
    * @returns the engine time to replay from, ns
    */
   begin(engineId: string, nowNano: number): number {
     if (!this.#hasConnected || this.#engineId !== engineId) {
-      // Where it is new: what this engine did before is not ours to tell, its list is where we begin.
+      // A new engine starts at its list of containers: its earlier events are not published.
       const known = this.#recall(engineId);
       this.#isRecalled = known !== undefined;
       this.#recent.clear();
@@ -75,17 +75,17 @@ export class FollowMemory {
       this.#silentBeforeNano = known?.baselineNano ?? nowNano;
     }
     this.#engineId = engineId;
-    // The engine's clock may have been set back; a `since` in its future would replay nothing.
+    // The engine's clock may have been set back. A `since` in the engine's future would replay nothing.
     this.#newestNano = Math.min(this.#newestNano ?? nowNano, nowNano);
     return this.#newestNano - REPLAY_NANO;
   }
 
-  /** The connection is complete: headers and list are here. */
+  /** Completes the connection: the headers and the list have arrived. */
   completed(): void {
     this.#hasConnected = true;
   }
 
-  /** Takes note of an event. */
+  /** Records an event, and classifies it. */
   see(event: EngineEvent): EventNovelty {
     if (!this.#recent.add(event)) return "repeat";
     if (this.#newestNano === undefined || event.timeNano > this.#newestNano) {
@@ -96,26 +96,25 @@ export class FollowMemory {
 }
 
 export interface RecentEventsOptions {
-  /** How far the engine may repeat itself: events older than the newest by more than this are forgotten. */
+  /** How far back the engine may repeat events: events older than the newest by more than this are forgotten. */
   readonly windowNano: number;
-  /** Beyond this many the oldest are forgotten early. */
+  /** Above this number, the oldest events are forgotten early. */
   readonly maxEvents: number;
 }
 
 /**
- * Remembers which events were seen lately, so that a replay is told from news. Engines give events no number; time,
- * action and container together are as good. Time here is the engine's alone: nothing is forgotten while it is silent,
- * and its clock may differ from ours.
- *
- * Two generations, each a window long: when the younger one spans a window, the older one is dropped whole. So at
- * least one window is remembered, at most two, and no event costs more than a set's insertion.
+ * Remembers the recent events, to recognise repeats in a replay. Engines do not number their events, but time, action
+ * and container identify them. Time is the engine's alone: nothing is forgotten while the engine is silent, and its
+ * clock may differ from ours.
+ * Events are kept in two generations, each a window long: when the younger one spans a window, the older one is
+ * dropped. So one to two windows are remembered, and an event costs one insertion into a set.
  */
 export class RecentEvents {
   readonly #windowNano: number;
   readonly #maxPerGeneration: number;
   #young = new Set<string>();
   #old = new Set<string>();
-  /** Newest time in `#young`, and the time at which it began. */
+  /** The newest time in `#young`, and the time at which that generation began. */
   #newestNano = 0;
   #youngSinceNano = 0;
 
@@ -124,7 +123,7 @@ export class RecentEvents {
     this.#maxPerGeneration = Math.max(1, Math.floor(maxEvents / 2));
   }
 
-  /** Remembers the event; false when it was known already. */
+  /** Records the event; returns false when it was already recorded. */
   add(event: Pick<EngineEvent, "timeNano" | "id" | "action">): boolean {
     const key = `${event.timeNano} ${event.action} ${event.id}`;
     if (this.#young.has(key) || this.#old.has(key)) return false;
@@ -139,7 +138,7 @@ export class RecentEvents {
     return true;
   }
 
-  /** Forgets everything: another engine begins. */
+  /** Forgets everything, for another engine. */
   clear(): void {
     this.#young.clear();
     this.#old.clear();

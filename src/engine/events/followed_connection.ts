@@ -1,8 +1,8 @@
 /**
- * One connection to the engine's events, from the first question to whatever ends it. Three loops run side by side:
- * reading the stream, list-and-reconcile, and ping; the first that fails ends the others, and `run` rejects with its
- * reason when all are over. The order of things is design section 6: stream first, then list, so that nothing falls
- * between; events wait for the list, and reconciling waits for the replay.
+ * One connection to the engine's events, from the first request to its end. Three loops run concurrently: reading the
+ * stream, list-and-reconcile, and ping. The first one that fails ends the others, and `run` rejects with its reason
+ * when all have ended. The order matters: the stream is opened before the containers are listed, so that no change is
+ * lost between the two; events wait for the list, and reconciling waits for the end of the replay.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import { Deadline } from "../../platform/async/deadline.ts";
@@ -16,43 +16,43 @@ import { parseEngineTime } from "./engine_time.ts";
 import type { EngineEvent } from "./event_stream.ts";
 import type { FollowMemory } from "./follow_memory.ts";
 
-/** What a connection found. */
+/** What a new connection found. */
 export interface ConnectedInfo {
   readonly kind: EngineKind;
   readonly version: string;
-  /** Stable across restarts of one engine; another value than before: it is another engine. */
+  /** Stable across restarts of an engine; a different value means a different engine. */
   readonly engineId: string;
   /** All containers, stopped ones too. */
   readonly containers: ContainerSummary[];
-  /** The first connection ever, and nothing is recalled: `containers` is the silent baseline. */
+  /** True for the first connection of all, with nothing recalled: `containers` is the silent baseline. */
   readonly first: boolean;
-  /** Engine time, ns: what happened before it is silent. */
+  /** Engine time, ns: earlier events are silent. */
   readonly baselineNano: number;
 }
 
 /**
- * Who is told. All but `reconcile` are called synchronously from the reading loop; one that throws is logged, and the
- * next call comes as if it had not.
+ * The receiver of what the follower finds. All handlers but `reconcile` are called synchronously from the reading loop.
+ * An error that one throws is logged and otherwise ignored.
  */
 export interface FollowHandlers {
   /**
-   * The stream's headers and the list of all containers are here. No event is delivered before this; those that arrived
-   * meanwhile come right after, in the same turn.
+   * The stream's headers and the list of all containers have arrived. No event is delivered before this call. Events
+   * that arrived before the list follow immediately, in the same turn.
    */
   connected(info: ConnectedInfo): void;
   /**
    * One engine event, in stream order, never twice.
-   * @param silent it is older than the baseline (engine time): apply it to state, publish nothing
+   * @param silent the event is older than the baseline (engine time): apply it to the state, but publish nothing
    */
   event(event: EngineEvent, silent: boolean): void;
   /**
-   * The stream has been quiet after a list: reconcile what differs. The list is from before the quiet, so an event
-   * delivered since `connected`, or since the last reconcile, is newer than it. Awaited before the next list. When it
-   * rejects, a fresh list and reconcile follow in 10 s.
+   * The stream has been quiet since a list: reconcile the differences. The list is older than the quiet period, so an
+   * event that was delivered since `connected`, or since the last reconcile, is newer than the list. The next list
+   * waits for the returned promise. When it rejects, another list and reconcile follow in 10 s.
    * @param abort aborts when the connection ends
    */
   reconcile(containers: ContainerSummary[], abort: AbortSignal): Promise<void>;
-  /** Once for each loss of a connection, and once if the very first attempt fails; not for each retry. */
+  /** Called once for each lost connection, and once when the very first attempt fails, but not for each retry. */
   disconnected(error: string): void;
 }
 
@@ -64,16 +64,16 @@ export interface FollowedConnectionOptions {
   readonly logger: Logger;
 }
 
-/** The replay counts as over when nothing came for this long … */
+/** The replay counts as complete when no event has arrived for this long … */
 const QUIET_MS = 200;
 /** … or after this long, on an engine that is never quiet. */
 const MAX_QUIET_WAIT_MS = 1_000;
-/** Engines drop events silently for slow readers; this finds out. */
+/** Engines drop events for slow readers without notice; the regular list detects that. */
 const RELIST_EVERY_MS = 5 * 60_000;
 const RETRY_RECONCILE_MS = 10_000;
 const PING_EVERY_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
-/** Events that may wait for the list's reply, some 16 MB. Docker replays 256 at most. */
+/** Events that may wait for the list, some 16 MB. Docker replays at most 256. */
 const MAX_WAITING_EVENTS = 16_384;
 
 export class FollowedConnection {
@@ -82,7 +82,7 @@ export class FollowedConnection {
   readonly #memory: FollowMemory;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  /** Events that came before the list; `undefined` once they are delivered. */
+  /** Events that arrived before the list; `undefined` once they are delivered. */
   #waiting: EngineEvent[] | undefined = [];
   #arrivals = 0;
   #hasLasted = false;
@@ -97,25 +97,26 @@ export class FollowedConnection {
     this.#logger = logger;
   }
 
-  /** `handlers.connected` has been called. */
+  /** Whether `handlers.connected` has been called. */
   get isConnected(): boolean {
     return this.#waiting === undefined;
   }
 
-  /** It has lived long enough for the first replay and reconcile to be over. */
+  /** Whether the connection has outlasted the first replay and reconcile. */
   get hasLasted(): boolean {
     return this.#hasLasted;
   }
 
-  /** A list and a reconcile as soon as the running ones are over. */
+  /** Requests another list and reconcile after the current ones. */
   requestReconcile(): void {
     this.#wantsRelist = true;
     this.#wakeRelist?.();
   }
 
   /**
-   * Follows until something ends it, then rejects; nothing of it is left running.
-   * @throws {EngineError} why the connection is over; the signal's reason when it aborts
+   * Follows the engine until the connection ends, then rejects with nothing left running.
+   * @throws {EngineError} the reason why the connection ended
+   * @throws the reason of `abort` when it aborts
    */
   async run(abort: AbortSignal): Promise<never> {
     abort.throwIfAborted();
@@ -188,7 +189,7 @@ export class FollowedConnection {
     }
   }
 
-  /** One synchronous block: nobody sees the list without the events that came with it. */
+  /** One synchronous block: no other code sees the list without the events that came with it. */
   #connected(engine: EngineIdentity & { engineId: string }, containers: ContainerSummary[]): void {
     const { kind, version, engineId } = engine;
     const { baselineNano, isFirst: first } = this.#memory;
@@ -206,7 +207,7 @@ export class FollowedConnection {
     this.#guard("event", () => this.#handlers.event(event, novelty === "silent"));
   }
 
-  /** A handler that throws has a defect of its own; the events after this one must not be lost to it. */
+  /** A handler that throws has a bug; it must not cost the following events. */
   #guard(name: string, call: () => void): void {
     try {
       call();
@@ -215,7 +216,7 @@ export class FollowedConnection {
     }
   }
 
-  /** Counts what came rather than taking the time: the machine's clock may jump. */
+  /** Counts arrivals rather than reading the clock: the machine's clock may jump. */
   async #untilQuiet(abort: AbortSignal): Promise<void> {
     for (let waitedMs = 0; waitedMs < MAX_QUIET_WAIT_MS; waitedMs += QUIET_MS) {
       const before = this.#arrivals;
@@ -224,7 +225,7 @@ export class FollowedConnection {
     }
   }
 
-  /** False when it failed by itself; then it is tried again soon. */
+  /** Resolves with false when the handler failed, so that it is retried soon. */
   async #reconcile(containers: ContainerSummary[], abort: AbortSignal): Promise<boolean> {
     try {
       await this.#handlers.reconcile(containers, abort);
@@ -237,7 +238,7 @@ export class FollowedConnection {
   }
 
   async #untilRelist(delayMs: number, abort: AbortSignal): Promise<void> {
-    // The end may have come while the handlers reconciled, and a signal tells of it but once.
+    // The signal may have aborted while the handlers reconciled, and it fires only once.
     abort.throwIfAborted();
     if (this.#wantsRelist) return;
     const woken = new AbortController();
@@ -257,7 +258,7 @@ export class FollowedConnection {
   }
 }
 
-/** Rejects as the first of them does, after the others have been ended through `ending`. */
+/** Rejects with the first failure of `loops`, after `ending` has ended the others. */
 async function firstFailure(loops: readonly Promise<never>[], ending: AbortController): Promise<never> {
   try {
     return await Promise.race(loops);
@@ -269,8 +270,8 @@ async function firstFailure(loops: readonly Promise<never>[], ending: AbortContr
 }
 
 /**
- * What tells one engine from another across restarts: its `ID`. Podman's compatible API makes a new `ID` for each request;
- * its host and the directory of its containers stand for it.
+ * Identifies an engine across restarts: its `ID`. Podman's compatible API generates a new `ID` for each request; its
+ * host and the directory of its containers are used instead.
  */
 export function engineIdentity(kind: EngineKind, info: EngineInfo): string {
   if (kind !== "podman") return info.ID;

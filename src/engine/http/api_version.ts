@@ -1,19 +1,19 @@
 import { EngineError } from "./engine_error.ts";
 
 /**
- * The newest API version that apex speaks. Engines refuse what is newer than themselves and keep older versions for
- * years, so the lower of the two is asked for. 1.51 is the last before 1.52 took fields out of `/events` and gave it other
- * framings; apex reads both, and needs nothing newer.
+ * The newest API version that apex uses. Engines refuse versions newer than their own and support older ones for years,
+ * so apex asks for the lower of the two. 1.52 removed fields from `/events` and changed its framing; apex reads both,
+ * but needs nothing newer than 1.51.
  */
 const NEWEST = "1.51";
-/** Docker 19.03 and Podman 3; below it apex has been tested with nothing. */
+/** Docker 19.03 and Podman 3. Older engines are untested. */
 const OLDEST = "1.40";
 
 /**
- * The API version to prefix requests with.
+ * Returns the API version to prefix requests with.
  * @param theirs the `Api-Version` header of `/_ping`
- * @param place the engine's socket, for the message
- * @throws {EngineError} when it is too old, or says none
+ * @param place the engine's socket, for messages
+ * @throws {EngineError} when the version is too old or missing
  */
 export function negotiateApiVersion(theirs: string | null, place: string): string {
   if (theirs === null || !/^\d{1,3}\.\d{1,3}$/.test(theirs)) {

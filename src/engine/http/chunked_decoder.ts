@@ -1,23 +1,23 @@
 /**
- * Takes the chunked transfer coding off the body of an HTTP/1.1 reply (RFC 9112, section 7.1). Chunks are passed on as they
- * come, so it never holds more than a number.
+ * Decodes the chunked transfer coding of an HTTP/1.1 reply (RFC 9112, section 7.1). Data is passed on as it arrives, so
+ * the decoder never holds more than a number.
  */
 export class ChunkedDecoder {
   #part: "size" | "extension" | "data" | "dataEnd" | "trailer" | "done" = "size";
   #remaining = 0;
   #sizeDigits = 0;
-  /** Bytes of the trailer's line; the empty one ends the body. */
+  /** Bytes in the current line of the trailer; an empty line ends the body. */
   #lineBytes = 0;
 
-  /** The body has ended. */
+  /** Whether the end of the body has been decoded. */
   get isDone(): boolean {
     return this.#part === "done";
   }
 
   /**
-   * What the next bytes bring of the body, all chunks together.
-   * @param bytes taken over: the chunks are moved together in it
-   * @throws {SyntaxError} when they are not chunked
+   * Returns the data in the next bytes, with all chunks joined.
+   * @param bytes is overwritten: the result is a part of it
+   * @throws {SyntaxError} when the bytes are not chunked
    */
   push(bytes: Uint8Array): Uint8Array {
     let end = 0;
@@ -36,7 +36,7 @@ export class ChunkedDecoder {
     return bytes.subarray(0, end);
   }
 
-  /** A byte between the chunks. */
+  /** Handles one byte between the data of two chunks. */
   #control(byte: number): void {
     switch (this.#part) {
       case "size":
@@ -60,13 +60,13 @@ export class ChunkedDecoder {
     if (digit >= 0 && ++this.#sizeDigits <= MAX_SIZE_DIGITS) {
       this.#remaining = this.#remaining * 16 + digit;
     } else if (this.#sizeDigits === 0 || digit >= 0) {
-      throw new SyntaxError("a chunk has no size that makes sense");
+      throw new SyntaxError("a chunk has an invalid size");
     } else if (byte === LF) {
       this.#endSize();
     } else if (byte === CR || byte === SEMICOLON || byte === SPACE) {
       this.#part = "extension";
     } else {
-      throw new SyntaxError("a chunk has no size that makes sense");
+      throw new SyntaxError("a chunk has an invalid size");
     }
   }
 
@@ -81,5 +81,5 @@ const LF = 0x0a;
 const SEMICOLON = 0x3b;
 const SPACE = 0x20;
 const HEX_DIGITS = "0123456789abcdef";
-/** 256 MiB less a byte: no engine sends such a chunk. */
+/** 256 MiB minus one byte: no engine sends larger chunks. */
 const MAX_SIZE_DIGITS = 7;

@@ -6,19 +6,19 @@ import { readBoundedText } from "./reply_body.ts";
 export interface EngineErrorOptions extends ErrorOptions {
   readonly status?: number;
   readonly engineMessage?: string;
-  /** Where it is not what the status says. */
+  /** Overrides the code that follows from the status. */
   readonly code?: ErrorCode;
 }
 
 /**
  * The engine refused a request, or could not be reached. `code` is `not_found` for a 404, `conflict` for a 409, and
- * `engine` for the rest, unless the engine's words say otherwise; the message ends with the engine's own words.
+ * `engine` otherwise, unless `options.code` is set. The message ends with the engine's own message.
  */
 export class EngineError extends ApexError {
   override readonly name: string = "EngineError";
-  /** The HTTP status; absent when no reply came. */
+  /** The HTTP status; absent when no reply arrived. */
   readonly status?: number;
-  /** The engine's own words alone, `No such container: web`. */
+  /** The engine's own message alone, `No such container: web`. */
   readonly engineMessage?: string;
 
   constructor(message: string, options: EngineErrorOptions = {}) {
@@ -42,16 +42,16 @@ function codeOfStatus(status: number | undefined): "engine" | "not_found" | "con
 const MAX_REFUSAL_BYTES = 64 * 1024;
 const READ_TIMEOUT_MS = 5_000;
 const MAX_MESSAGE_LENGTH = 300;
-/** What Podman has no status of its own for, and Docker says with a 409. */
+/** Podman reports these conflicts with status 500, Docker with 409. */
 const PODMAN_CONFLICT = /that name is already in use|container state improper/;
 
 export interface RefusalContext {
-  /** What was refused; `target` is its path and query, with the version. */
+  /** The refused request; `target` is its path and query, with the version. */
   readonly request: { readonly method: string; readonly target: string };
   readonly clock: Clock;
 }
 
-/** A reply whose status says no, as the error that tells which request it was and why the engine refused it. */
+/** Reads a reply with an error status, and returns it as an error that names the request and the engine's reason. */
 export async function readRefusal(
   response: Response,
   { request, clock }: RefusalContext,
@@ -66,15 +66,15 @@ export async function readRefusal(
   });
 }
 
-/** The engine's own words: `{"message": …}`, or whatever text it sent instead. */
+/** The engine's own message: `{"message": …}`, or the plain text that it sent. */
 async function messageIn(response: Response, clock: Clock): Promise<string> {
   let text: string;
   try {
     using deadline = new Deadline(READ_TIMEOUT_MS, { clock });
     text = await readBoundedText(response, { maxBytes: MAX_REFUSAL_BYTES, abort: deadline.abortSignal });
   } catch (error) {
-    // The status says what failed; that its explanation was cut off must not hide it.
-    return `its explanation cannot be read (${messageOf(error)})`;
+    // The status is the important part: a message that cannot be read must not hide it.
+    return `its message cannot be read (${messageOf(error)})`;
   }
   return messageOfReply(text);
 }
@@ -85,7 +85,7 @@ function messageOfReply(text: string): string {
     if (typeof reply === "object" && reply !== null && "message" in reply) return String(reply.message);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    // Not JSON: a proxy's page, or bare text.
+    // Not JSON: the page of a proxy, or plain text.
   }
   return text.trim().slice(0, MAX_MESSAGE_LENGTH) || "no explanation";
 }

@@ -1,8 +1,8 @@
 /**
- * HTTP to a container engine over its Unix socket: knows connections, not what is asked. It owns two HTTP clients of
- * the runtime. GET and HEAD share kept-alive connections; such a connection may have gone stale (the engine closed it
- * while it was idle), and then they are tried once more on a new one. All other methods, which nobody may repeat, never
- * get a kept-alive connection in the first place.
+ * HTTP to a container engine over its Unix socket: it manages connections and knows nothing of the API. It owns two
+ * HTTP clients of the runtime. GET and HEAD share kept-alive connections. The engine may have closed such a connection
+ * while it was idle; the request is then repeated once, on a new connection. All other methods must not be repeated, so
+ * they never use a kept-alive connection.
  */
 import { Deadline, DeadlineExceeded } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -15,22 +15,22 @@ export interface TransportRequest {
   readonly body?: BodyInit;
   readonly headers?: Readonly<Record<string, string>>;
   readonly abort?: AbortSignal | undefined;
-  /** Until the reply's headers are here; 0: no limit. */
+  /** Until the headers of the reply arrive; 0: no limit. */
   readonly timeoutMs: number;
 }
 
 export interface EngineTransportOptions {
   readonly socketPath: string;
-  /** What named the socket. */
+  /** Where the socket path comes from, for messages. */
   readonly source?: string | undefined;
   readonly clock: Clock;
 }
 
-/** What a kept-alive connection says that the engine has closed, in the words of Deno 2.4 and of 2.9. */
+/** The errors of a kept-alive connection that the engine has closed, in Deno 2.4 and 2.9. */
 const STALE = /connection closed before message completed|connection reset by peer|broken pipe/i;
 
 const CONNECT_FAILURES: readonly (readonly [RegExp, string])[] = [
-  [/no such file or directory/i, "there is no such socket; is the engine running?"],
+  [/no such file or directory/i, "no such socket; is the engine running?"],
   [/connection refused/i, "connection refused; is the engine running?"],
   [/permission denied/i, "permission denied; may this user open the socket (for Docker: group docker)?"],
 ];
@@ -52,22 +52,22 @@ export class EngineTransport implements Disposable {
     this.#fresh = Deno.createHttpClient({ proxy, poolMaxIdlePerHost: 0 });
   }
 
-  /** The socket, and what named it, for messages. */
+  /** The socket and its source, for messages. */
   get place(): string {
     return this.#source === undefined ? this.#socketPath : `${this.#socketPath} (from ${this.#source})`;
   }
 
   /**
-   * Sends a request; resolves when the headers of the reply are here, whatever its status. The caller reads or
-   * cancels the body.
-   * @throws {EngineError} when no reply comes
-   * @throws the signal's reason when it aborts
+   * Sends a request; resolves when the headers of the reply arrive, whatever its status. The caller reads or cancels
+   * the body.
+   * @throws {EngineError} when no reply arrives
+   * @throws the reason of `abort` when it aborts
    */
   async send(request: TransportRequest): Promise<Response> {
     const deadline = new Deadline(request.timeoutMs, { clock: this.#clock, abort: request.abort });
     try {
       const response = await this.#fetchTwice(request, deadline.abortSignal);
-      // The caller's signal holds for the body too, so the link to it stays.
+      // The caller's signal also applies to the body, so the deadline keeps following it.
       deadline.lift();
       return response;
     } catch (error) {
@@ -108,7 +108,7 @@ export class EngineTransport implements Disposable {
     const path = target.replace(/\?.*$/, "");
     if (abort.aborted) {
       if (!(abort.reason instanceof DeadlineExceeded)) return abort.reason;
-      const message = `the engine at ${this.place} gave no answer to ${method} ${path} in ` +
+      const message = `the engine at ${this.place} did not reply to ${method} ${path} within ` +
         `${abort.reason.timeoutMs / 1000} s`;
       return new EngineError(message, { cause: abort.reason });
     }
@@ -119,17 +119,19 @@ export class EngineTransport implements Disposable {
         cause: error,
       });
     }
-    const message = `the engine at ${this.place} broke off ${method} ${path}: ${plain(detail)}`;
+    const message = `the engine at ${this.place} broke the connection during ${method} ${path}: ${
+      plain(detail)
+    }`;
     return new EngineError(message, { cause: error });
   }
 }
 
-/** Without what only the transport knows: the URL of the request, its own stages, the number of the error. */
+/** Removes the URL of the request, the stage of the transport and the error number. */
 function plain(detail: string): string {
   return detail.replace(/^.*client error \(\w+\): /s, "").replace(/ \(os error \d+\)/g, "");
 }
 
-/** The transport's own words: Deno 2.4 has them in the message, 2.9 says "fetch failed" and has them in the cause. */
+/** The transport's error text: Deno 2.4 has it in the message; 2.9 says "fetch failed" and has it in the cause. */
 function detailOf(error: unknown): string {
   const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined };
   return cause === undefined ? message : `${message}: ${cause instanceof Error ? cause.message : cause}`;

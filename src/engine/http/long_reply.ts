@@ -1,6 +1,6 @@
 /**
- * A long reply in many small chunks, a container's log for example: Docker sends each line as a chunk of its own. `fetch`
- * hands over each of them by itself, which costs 11 µs; here a read brings what the connection has.
+ * A long reply in many small chunks, for example a container's log, of which Docker sends each line as a chunk. `fetch`
+ * delivers each chunk separately, at a cost of 11 µs; here, one read returns everything that the connection has.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import { closeQuietly } from "../../platform/unix_socket.ts";
@@ -11,10 +11,10 @@ import { type RawRequest, type ReplyHead, sendRawRequest } from "./raw_request.t
 const READ_BYTES = 64 * 1024;
 
 /**
- * Resolves with the body when the reply's head is here. The body's end or cancellation closes the connection; reading it
- * throws an {@linkcode EngineError} when the engine breaks off.
- * @throws {EngineError} for every status but 200, and when no reply comes
- * @throws the signal's reason when it aborts
+ * Resolves with the body when the head of the reply arrives. The connection is closed at the end of the body and when
+ * the body is cancelled. Reading throws an {@linkcode EngineError} when the connection breaks.
+ * @throws {EngineError} for every status but 200, and when no reply arrives
+ * @throws the reason of `abort` when it aborts
  */
 export async function openLongReply(
   request: Omit<RawRequest, "method" | "headers">,
@@ -34,10 +34,10 @@ export async function openLongReply(
 class LongBody {
   readonly #conn: Deno.UnixConn;
   readonly #chunks: ChunkedDecoder | undefined;
-  /** Undefined: up to the connection's end. */
+  /** Undefined: until the end of the connection. */
   #bytesLeft: number | undefined;
   readonly #buffer = new Uint8Array(READ_BYTES);
-  /** It came together with the head. */
+  /** Bytes that arrived together with the head. */
   #rest: Uint8Array;
 
   constructor(conn: Deno.UnixConn, head: ReplyHead) {
@@ -56,7 +56,9 @@ class LongBody {
       }
     } catch (error) {
       closeQuietly(this.#conn);
-      throw new EngineError(`the engine broke off its reply: ${messageOf(error)}`, { cause: error });
+      throw new EngineError(`the connection to the engine broke during a reply: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
     if (!this.#isDone) return;
     closeQuietly(this.#conn);
@@ -79,10 +81,10 @@ class LongBody {
     if (rest.length > 0) return rest;
     const buffer = this.#buffer.subarray(0, this.#bytesLeft);
     const count = await this.#conn.read(buffer);
-    // A copy: whoever keeps a few bytes is not to keep the whole buffer.
+    // A copy, so that a caller that keeps a few bytes does not keep the whole buffer.
     if (count !== null) return buffer.slice(0, count);
     if (this.#chunks !== undefined || this.#bytesLeft !== undefined) {
-      throw new Error("the connection ended before it");
+      throw new Error("the connection ended too early");
     }
     this.#bytesLeft = 0;
     return new Uint8Array(0);

@@ -1,6 +1,6 @@
 /**
- * A request written by hand, on a connection of its own, for what `fetch` cannot do: take the connection over (attach), or
- * bring many small chunks of a reply at once.
+ * A hand-written request on a connection of its own, for what `fetch` cannot do: take the connection over (attach), or
+ * read many small chunks of a reply at once.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import { Deadline, DeadlineExceeded } from "../../platform/async/deadline.ts";
@@ -13,17 +13,17 @@ export interface RawRequest {
   readonly method: "GET" | "POST";
   /** Path and query, with the version. */
   readonly target: string;
-  /** Beside `Host`. */
+  /** In addition to `Host`. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Gives up on the attempt. A reply that is here goes on without it. */
+  /** Aborts the attempt. It no longer has an effect once the head of the reply has arrived. */
   readonly abort?: AbortSignal | undefined;
   readonly clock?: Clock;
-  /** Until the reply's head is here; 0: no limit. Default 30 s. */
+  /** Until the head of the reply arrives; 0: no limit. Default 30 s. */
   readonly timeoutMs?: number;
 }
 
 export interface RawReply {
-  /** The caller's to close. */
+  /** Closed by the caller. */
   readonly conn: Deno.UnixConn;
   readonly head: ReplyHead;
 }
@@ -31,9 +31,9 @@ export interface RawReply {
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
- * Sends it, and reads the head of the reply.
- * @throws {EngineError} for every status but 101 and 200, with the engine's own words, and when no reply comes
- * @throws the signal's reason when it aborts
+ * Sends the request and reads the head of the reply.
+ * @throws {EngineError} for every status but 101 and 200, with the engine's message, and when no reply arrives
+ * @throws the reason of `abort` when it aborts
  */
 export async function sendRawRequest(request: RawRequest): Promise<RawReply> {
   const { socketPath, abort, clock = systemClock, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
@@ -81,7 +81,9 @@ async function exchange(conn: Deno.UnixConn, request: RawRequest, clock: Clock):
   } catch (error) {
     if (error instanceof EngineError) throw error;
     throw new EngineError(
-      `the engine at ${request.socketPath} broke off ${nameOf(request)}: ${messageOf(error)}`,
+      `the engine at ${request.socketPath} broke the connection during ${nameOf(request)}: ${
+        messageOf(error)
+      }`,
       {
         cause: error,
       },
@@ -93,7 +95,7 @@ function explain(reason: unknown, request: RawRequest): unknown {
   if (!(reason instanceof DeadlineExceeded)) return reason;
   const seconds = reason.timeoutMs / 1_000;
   return new EngineError(
-    `the engine at ${request.socketPath} gave no answer to ${nameOf(request)} in ${seconds} s`,
+    `the engine at ${request.socketPath} did not reply to ${nameOf(request)} within ${seconds} s`,
     { cause: reason },
   );
 }
@@ -102,9 +104,7 @@ function nameOf({ method, target }: RawRequest): string {
   return `${method} ${target.replace(/\?.*$/, "")}`;
 }
 
-/** The head of an HTTP/1.1 reply, read by hand from a connection that is to be taken over. */
-
-/** Where bytes come from; `Deno.Conn` is one. */
+/** A source of bytes, for example a `Deno.Conn`. */
 interface ByteSource {
   read(buffer: Uint8Array): Promise<number | null>;
 }
@@ -113,9 +113,9 @@ export interface ReplyHead {
   readonly status: number;
   /** From the `Content-Length` header. */
   readonly bodyBytes?: number;
-  /** Its body is in chunks. */
+  /** The body is in chunks. */
   readonly isChunked: boolean;
-  /** What had already come behind the head. */
+  /** The bytes that arrived after the head. */
   readonly rest: Uint8Array;
 }
 
@@ -124,8 +124,8 @@ const MAX_BODY_BYTES = 64 * 1024;
 const HEAD_END = "\r\n\r\n";
 
 /**
- * Reads up to the empty line.
- * @throws {SyntaxError} when it is no reply, or its head is longer than any
+ * Reads the head of an HTTP/1.1 reply, up to the empty line.
+ * @throws {SyntaxError} when it is not an HTTP reply, or its head is too long
  */
 export async function readReplyHead(source: ByteSource): Promise<ReplyHead> {
   const buffer = new Uint8Array(MAX_HEAD_BYTES);
@@ -145,8 +145,8 @@ export async function readReplyHead(source: ByteSource): Promise<ReplyHead> {
 }
 
 /**
- * The body of a reply that is no hand-over: as long as its head says, or else up to what may be its end, and never more
- * than 64 KiB. Its transfer coding, if it has one, is cut away around the JSON object in it.
+ * Reads the body of an error reply: `Content-Length` bytes, or else up to its probable end, but at most 64 KiB. If the
+ * body is chunked, only the JSON object in it is returned.
  */
 export async function readRestOfReply(source: ByteSource, head: ReplyHead): Promise<string> {
   const decoder = new TextDecoder();
@@ -168,7 +168,7 @@ export async function readRestOfReply(source: ByteSource, head: ReplyHead): Prom
 
 function parseHead(head: string): Omit<ReplyHead, "rest"> {
   const status = /^HTTP\/1\.\d (\d{3})(?: |\r|$)/.exec(head)?.[1];
-  if (status === undefined) throw new SyntaxError("what came is no HTTP reply");
+  if (status === undefined) throw new SyntaxError("not an HTTP reply");
   const bodyBytes = /^content-length:[ \t]*(\d{1,9})[ \t]*$/im.exec(head)?.[1];
   const isChunked = /^transfer-encoding:.*\bchunked[ \t]*$/im.test(head);
   return {

@@ -48,8 +48,8 @@ export async function cancelReader(reader: ReadableStreamDefaultReader<unknown>)
 }
 
 /**
- * Cancels the reader when `abort` aborts. A body does so itself because the signal that `fetch` was given stops reaching it
- * once garbage has been collected (Deno 2.4 and 2.9): a quiet stream could then never be ended.
+ * Cancels the reader when `abort` aborts. The signal that was passed to `fetch` stops reaching the body once garbage
+ * has been collected (Deno 2.4 and 2.9), so a quiet stream could not be ended without this.
  * @returns a function that removes the listener
  */
 export function cancelOnAbort(

@@ -1,6 +1,9 @@
 const FIRST_BYTES = 1024;
 
-/** The last bytes of something long, however small its pieces. Its memory grows with what came, up to twice the limit. */
+/**
+ * Keeps the last bytes of a long output that arrives in pieces. Its memory grows with the output, up to twice the
+ * limit.
+ */
 export class ByteTail {
   readonly #maxBytes: number;
   #buffer = new Uint8Array(FIRST_BYTES);
@@ -10,7 +13,7 @@ export class ByteTail {
     this.#maxBytes = maxBytes;
   }
 
-  /** Takes a copy of what of it is needed. */
+  /** Appends a copy of `chunk`, or of the part of it that is needed. */
   push(chunk: Uint8Array): void {
     const added = chunk.subarray(Math.max(chunk.length - this.#maxBytes, 0));
     if (this.#length + added.length > this.#buffer.length) this.#makeRoom(added.length);
@@ -18,14 +21,14 @@ export class ByteTail {
     this.#length += added.length;
   }
 
-  /** A copy of the last `maxBytes` of all that came, or as many as there were. */
+  /** Returns a copy of the last `maxBytes` bytes, or of all when there were fewer. */
   bytes(): Uint8Array {
     return this.#buffer.slice(Math.max(this.#length - this.#maxBytes, 0), this.#length);
   }
 
   #makeRoom(bytes: number): void {
     const kept = this.#buffer.subarray(Math.max(this.#length + bytes - this.#maxBytes, 0), this.#length);
-    // Twice as much as is needed: so many bytes have to come before anything is moved again.
+    // Twice the needed size, so that as many bytes can arrive before the next move.
     const size = 2 * (kept.length + bytes);
     if (size > this.#buffer.length) {
       const larger = new Uint8Array(size);

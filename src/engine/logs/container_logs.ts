@@ -10,29 +10,29 @@ import {
 import { type LogChunk, readLog } from "./log_frames.ts";
 
 export interface LogsOptions {
-  /** Goes on with what the container says from now on, until it ends. */
+  /** Continues with new output until the container exits. */
   readonly follow?: boolean;
-  /** So many of the lines that are there; all of them by default. */
+  /** The number of existing lines to read; default all. */
   readonly tail?: number;
-  /** Only what was said from then on, milliseconds since the Unix epoch. */
+  /** Only output since this time, milliseconds since the Unix epoch. */
   readonly sinceMs?: number;
-  /** The same, as `findLogStart` gives it; it counts instead. */
+  /** Like `sinceMs`, as returned by `findLogStart`; takes precedence. */
   readonly start?: string;
-  /** Begins each line with the engine's time of it. */
+  /** Prefixes each line with the engine's timestamp. */
   readonly timestamps?: boolean;
   /** Ends the iteration, which throws its reason. */
   readonly abort?: AbortSignal;
 }
 
 /**
- * What a container has said, on stdout and stderr, in order. Nothing is asked before the first piece is.
- * @throws {EngineError} `not_found` when the container is gone
+ * Reads a container's output, stdout and stderr in order. No request is sent before the first iteration.
+ * @throws {EngineError} `not_found` when the container does not exist
  */
 export async function* readContainerLogs(
   client: EngineClient,
   { id, clock, follow = false, ...options }: { id: string; clock: Clock } & LogsOptions,
 ): AsyncGenerator<LogChunk, void, undefined> {
-  // A signal of this call's own: the caller's may live long and would keep what is hung on it.
+  // A signal for this call alone: the caller's may live long and would keep every listener.
   using link = new Deadline(0, { clock, abort: options.abort });
   const { abortSignal: abort } = link;
   const { Config } = await client.inspectContainer(id, abort);
@@ -47,36 +47,35 @@ export async function* readContainerLogs(
       timestamps: options.timestamps,
     },
     abort,
-    // An engine may hold the headers back until there is something to follow.
+    // An engine may send the headers only when there is output to follow.
     ...(follow && { timeoutMs: 0 }),
   });
   yield* readLog(body, { tty: Config.Tty === true, abort });
 }
 
-/**
- * Where the last lines of a container's log begin, as a time for `since`: with it the same output can be read again after
- * more was written, which a number of lines does not allow.
- */
+/** Options of {@linkcode findLogStart}. */
 
 export interface LogStartOptions {
-  /** So many of the last lines. */
+  /** The number of last lines. */
   readonly tail: number;
-  /** Of those written from then on, milliseconds since the Unix epoch. */
+  /** Only lines since this time, milliseconds since the Unix epoch. */
   readonly sinceMs?: number | undefined;
-  /** Gives up. */
+  /** Aborts the search. */
   readonly abort?: AbortSignal | undefined;
 }
 
 /** Docker finds the end of a large log within half a second. */
 const READ_WITHIN_MS = 10_000;
-/** A time takes 30 to 35 bytes. */
+/** A timestamp takes 30 to 35 bytes. */
 const MAX_TIME_BYTES = 64;
 
 /**
- * The time of the first of these lines, `sec.nnnnnnnnn`; for none of them, a time after the last line. Undefined for Podman,
- * whose `since` counts whole seconds.
- * @throws {EngineError} `not_found` when the container is gone
- * @throws the signal's reason when it aborts, {DeadlineExceeded}
+ * Returns where the last `tail` lines of a log begin, as a time for `since`, `sec.nnnnnnnnn`. With it the same output
+ * can be read again after more was written, which a number of lines does not allow. For `tail: 0`, it is a time after
+ * the last line. Undefined for Podman, whose `since` has whole seconds.
+ * @throws {EngineError} `not_found` when the container does not exist
+ * @throws {DeadlineExceeded}
+ * @throws the reason of `abort` when it aborts
  */
 export async function findLogStart(
   client: EngineClient,
@@ -104,7 +103,7 @@ export async function findLogStart(
     if (start.includes(" ") || start.length >= MAX_TIME_BYTES) break;
   }
   const timeNano = parseExactEngineTime(start.split(" ", 1)[0] ?? "");
-  // Nothing was written so far: it begins with what comes.
+  // The log is empty so far: it begins with the next output.
   if (timeNano === undefined) return formatEngineTime(sinceMs === undefined ? 0 : sinceMs * NANO_PER_MS);
   return formatExactEngineTime(tail === 0 ? timeNano + 1n : timeNano);
 }

@@ -1,41 +1,41 @@
 /**
- * Output of a container, as the engine sends it over one connection. A container with a terminal has one stream, sent as
- * it is. Any other's two streams come in frames: a header of 8 bytes (stream number, three zeros, payload length as u32
- * big-endian), then the payload. A chunk of the body is not a frame.
+ * Decodes the output of a container, as the engine sends it over one connection. A container with a terminal has one
+ * stream, sent raw. For other containers, stdout and stderr are sent in frames: a header of 8 bytes (stream number,
+ * three zeros, payload length as big-endian u32), then the payload. A chunk of the body is not a frame.
  */
 import { EngineError } from "../http/engine_error.ts";
 import { cancelOnAbort, cancelReader } from "../http/reply_body.ts";
 
-/** Some output; never empty. A piece need not be a line, nor what was written at once. */
+/** A piece of output, never empty. It need not be a line, nor a single write of the program. */
 export interface LogChunk {
   readonly stream: "stdout" | "stderr";
   readonly bytes: Uint8Array;
-  /** A frame begins with it. Only where frames are read apart ({@linkcode ReadLogOptions.apart}). */
+  /** Whether a frame begins with this piece. Only set with {@linkcode ReadLogOptions.apart}. */
   readonly startsFrame?: boolean;
 }
 
 export interface ReadLogOptions {
   /** The container has a terminal: the body is raw, and all of it is stdout. */
   readonly tty: boolean;
-  /** Output of one stream is not joined over the bounds of frames: the engine writes a time before each. */
+  /** Keeps frames apart: with timestamps, the engine begins each frame with one. */
   readonly apart?: boolean;
   /** Ends the iteration, which throws its reason. */
   readonly abort?: AbortSignal | undefined;
 }
 
 const HEADER_BYTES = 8;
-/** The number under which the engine tells that it cannot go on; its payload says why. */
+/** The stream on which the engine reports an error of its own, as text. */
 const ENGINE_ERROR_STREAM = 3;
 const MAX_ENGINE_ERROR_BYTES = 4 * 1024;
 
 /**
- * Takes frames apart. Payloads are passed on as they come, however long their frame is, so it never holds more than a
- * header.
+ * Splits output into frames. Payloads are passed on as they arrive, however long the frame is, so the demuxer never
+ * holds more than a header.
  */
 export class LogDemuxer {
   readonly #header = new Uint8Array(HEADER_BYTES);
   #headerBytes = 0;
-  /** Of the frame that the last chunk left open. */
+  /** The frame that the last chunk left open. */
   #stream = 0;
   #remaining = 0;
   readonly #engineError: number[] = [];
@@ -46,9 +46,9 @@ export class LogDemuxer {
   }
 
   /**
-   * The output in the next bytes, neighbours of one stream joined.
-   * @param chunk taken over: payloads are moved together in it
-   * @throws {EngineError} when it is no such frame, or when the engine tells that it cannot go on
+   * Returns the output in the next bytes, with adjacent pieces of one stream joined.
+   * @param chunk is overwritten: the results are parts of it
+   * @throws {EngineError} when the bytes are not frames, or when the engine reports an error
    */
   push(chunk: Uint8Array): LogChunk[] {
     const output: LogChunk[] = [];
@@ -96,16 +96,16 @@ export class LogDemuxer {
   }
 
   /**
-   * The body has ended.
-   * @throws {EngineError} when it ended in the middle of a frame
+   * Call it at the end of the body.
+   * @throws {EngineError} when the body ended in the middle of a frame
    */
   end(): void {
     if (this.#headerBytes > 0 || this.#remaining > 0) {
-      throw new EngineError("the engine broke off a container's output in the middle");
+      throw new EngineError("the connection to the engine broke in the middle of a container's output");
     }
   }
 
-  /** Reads the header, or as much as is there; where it ends. */
+  /** Reads the header, or the available part of it. Returns the position behind it. */
   #readHeader(chunk: Uint8Array, start: number): number {
     const end = Math.min(chunk.length, start + HEADER_BYTES - this.#headerBytes);
     for (let at = start; at < end; at++) this.#header[this.#headerBytes++] = chunk[at] ?? 0;
@@ -113,9 +113,9 @@ export class LogDemuxer {
     this.#headerBytes = 0;
     const [stream = 0, a, b, c, l0 = 0, l1 = 0, l2 = 0, l3 = 0] = this.#header;
     if (stream > ENGINE_ERROR_STREAM || a !== 0 || b !== 0 || c !== 0) {
-      throw new EngineError("the engine's output of a container is not in frames, though it has no terminal");
+      throw new EngineError("the engine's output of a container without a terminal is not in frames");
     }
-    // 0 stands for stdin's echo, which goes to stdout as in Docker's own clients.
+    // 0 is the echo of stdin. It goes to stdout, as in Docker's own clients.
     this.#stream = stream === 0 ? 1 : stream;
     this.#remaining = l0 * 0x1000000 + (l1 << 16) + (l2 << 8) + l3;
     return end;
@@ -130,8 +130,8 @@ export class LogDemuxer {
 }
 
 /**
- * The output in one body, in order. Ends with the body; throws what reading it throws. Iterate it once: leaving the
- * iteration cancels the body.
+ * Returns the output in one body, in order; iterate only once. Ends with the body; throws what reading it throws.
+ * Leaving the iteration cancels the body.
  */
 export function readLog(
   body: ReadableStream<Uint8Array>,
@@ -140,16 +140,13 @@ export function readLog(
   return new LogIterator(body.getReader(), options);
 }
 
-/**
- * Written by hand, as a generator's `return` would wait for the read that is under way. It heeds the signal itself: the one
- * that `fetch` was given stops reaching the body once garbage has been collected.
- */
+/** A hand-written iterator: the `return` of a generator would wait for the pending read. */
 class LogIterator implements AsyncIterableIterator<LogChunk, undefined> {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #abort: AbortSignal | undefined;
-  /** Undefined: raw. */
+  /** Undefined for raw output. */
   readonly #demuxer: LogDemuxer | undefined;
-  /** Taken apart, and not asked for yet, the last one first: never more than one read brought. */
+  /** Decoded pieces that were not requested yet, the last one first: at most what one read returned. */
   #ready: LogChunk[] = [];
   readonly #release: () => void;
 

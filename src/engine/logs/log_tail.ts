@@ -1,4 +1,10 @@
-/** The end of what a container wrote, with the engine's time of each line, without reading much more than that. */
+/**
+ * The end of a container's output, with the engine's timestamp of each line, reading little more than that. The output
+ * is returned as records in one array of bytes. A record is one message of the engine's log: a line, or a piece of a
+ * long one. It consists of the text and 13 bytes, big-endian: the stream (1 or 2), the time (64 bits, nanoseconds since
+ * the Unix epoch) and the length of the text (32 bits). The length comes last, so records are found from the end of the
+ * array, and its beginning may be cut anywhere.
+ */
 import { concat } from "@std/bytes/concat";
 import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -8,42 +14,43 @@ import { ByteTail } from "./byte_tail.ts";
 import { type LogChunk, readLog } from "./log_frames.ts";
 
 export interface LogTailOptions {
-  /** Of the records, see {@linkcode decodeLogRecords}. */
+  /** The maximum size of the records, see {@linkcode decodeLogRecords}. */
   readonly maxBytes: number;
-  /** Gives up. */
+  /** Aborts the read. */
   readonly abort?: AbortSignal | undefined;
 }
 
 export interface LogTail {
-  /** For `decodeLogRecords`. */
+  /** For {@linkcode decodeLogRecords}. */
   readonly records: Uint8Array;
-  /** The container has written more than this. */
+  /** Whether the container has written more than this. */
   readonly isCut: boolean;
 }
 
-/** First asked for; mostly that is the whole log. */
+/** The first number of lines to request; usually that is the whole log. */
 const FIRST_LINES = 1_000;
-/** From one question to the next, as long as too little came: what was read in vain is an eighth of the last answer. */
+/** The factor for the next request when too little was returned: a wasted read is an eighth of the last one. */
 const GROWTH = 8;
-/** More is not worth a question of its own: an engine has to look for where they begin. */
+/** Above this number the whole log is read: engines have to search for the beginning of the last lines. */
 const MAX_LINES = 512_000;
-/** Podman, which is read whole, takes 20 s for 100 MB of short lines; Docker half a second for the end of them. */
+/** Podman, whose log is read whole, takes 20 s for 100 MB of short lines; Docker half a second for the end of them. */
 const READ_WITHIN_MS = 60_000;
-/** A time takes 30 to 35 bytes. */
+/** A timestamp takes 30 to 35 bytes. */
 const MAX_TIME_BYTES = 64;
 const SPACE = 0x20;
 
 /**
- * Of a container without a terminal that has ended.
- * @throws {EngineError} `not_found` when the container is gone
- * @throws the signal's reason when it aborts, {DeadlineExceeded}
+ * Reads the end of the log of an exited container that has no terminal.
+ * @throws {EngineError} `not_found` when the container does not exist
+ * @throws {DeadlineExceeded}
+ * @throws the reason of `abort` when it aborts
  */
 export async function readLogTail(
   client: Pick<EngineClient, "identify" | "openLong">,
   { id, clock, maxBytes, abort }: LogTailOptions & { readonly id: string; readonly clock: Clock },
 ): Promise<LogTail> {
   using deadline = new Deadline(READ_WITHIN_MS, { clock, abort });
-  // Podman logs an unfinished line in pieces, and loses pieces if it is asked for the last lines only.
+  // Podman logs an unfinished line in pieces, and loses pieces when only the last lines are requested.
   const { kind } = await client.identify(deadline.abortSignal);
   let lines: number | undefined = kind === "podman" ? undefined : FIRST_LINES;
   while (true) {
@@ -60,15 +67,15 @@ export async function readLogTail(
   }
 }
 
-/** Makes records of frames: each frame is the time, a space and the text, and may come in several chunks. */
+/** Converts frames to records. A frame is the timestamp, a space and the text, and may arrive in several chunks. */
 class RecordReader {
   readonly #tail: LogRecordTail;
   #stream: LogChunk["stream"] | undefined;
-  /** Undefined until the space behind it has come. */
+  /** Undefined until the whole timestamp of the frame has arrived. */
   #timeNano: bigint | undefined;
-  /** The beginning of the frame, as long as its time is not known. */
+  /** The beginning of the frame until its timestamp is known. */
   #start: Uint8Array = new Uint8Array(0);
-  /** Begun so far. */
+  /** The number of records begun so far. */
   records = 0;
 
   constructor(maxBytes: number) {
@@ -104,25 +111,18 @@ class RecordReader {
   }
 }
 
-/**
- * The end of a container's output in one array of bytes: records, each one message of the engine's log (a line, or a piece of
- * a long one). A record is its text and then 13 bytes: the stream (1 or 2), the time (nanoseconds since the Unix epoch, as 64
- * bits), and the length of the text (32 bits), big-endian. The length is last, so the records can be found from the end of the
- * array, and its beginning may be cut off anywhere.
- */
-
 /** One message of the engine's log. */
 export interface LogRecord {
   readonly stream: LogChunk["stream"];
   /** Nanoseconds since the Unix epoch. */
   readonly timeNano: bigint;
-  /** With its line feed, unless it is a piece of a line. */
+  /** Includes the line feed, unless it is a piece of a line. */
   readonly text: Uint8Array;
 }
 
 const TRAILER_BYTES = 13;
 
-/** The last records of a log, bounded in bytes. */
+/** Keeps the last records of a log, bounded in bytes. */
 export class LogRecordTail {
   readonly #tail: ByteTail;
   readonly #maxBytes: number;
@@ -135,12 +135,12 @@ export class LogRecordTail {
     this.#tail = new ByteTail(maxBytes);
   }
 
-  /** More came than it holds. */
+  /** Whether records were dropped. */
   get isCut(): boolean {
     return this.#pushedBytes > this.#maxBytes;
   }
 
-  /** Some of the text of the record that {@linkcode end} completes. */
+  /** Appends text to the record that {@linkcode end} completes. */
   push(text: Uint8Array): void {
     this.#add(text);
     this.#textBytes += text.length;
@@ -167,7 +167,10 @@ export class LogRecordTail {
   }
 }
 
-/** The records, oldest first; of one whose beginning is cut off, what is left of its text. Texts are parts of `bytes`. */
+/**
+ * Returns the records, oldest first. If the beginning of the first one was cut off, it has the rest of its text. The
+ * texts are parts of `bytes`.
+ */
 export function decodeLogRecords(bytes: Uint8Array): LogRecord[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: LogRecord[] = [];

@@ -1,8 +1,8 @@
 /**
- * What a container's terminal has shown so far, for who attaches late: the engine's log. An attach that asks for the log as
- * well (`logs=1`) loses what is written meanwhile; so attach first, read the log then, and cut off of it what the stream
- * has said too. Docker logs by line: the last, unfinished one (a prompt) is not there before its end is,
- * and only who has heard it can add it.
+ * The earlier output of a container's terminal, for a late attach. The source is the engine's log. Attaching with the
+ * log (`logs=1`) would lose what is written in between. So the caller attaches first, then reads the log, and removes
+ * from it what the stream has delivered too. Docker logs by line: an unfinished last line (a prompt) appears in the log
+ * only when it ends, and only a client that has received it can add it.
  */
 import { concat } from "@std/bytes/concat";
 import { messageOf } from "../../platform/apex_error.ts";
@@ -13,29 +13,29 @@ import { ByteTail } from "./byte_tail.ts";
 
 export interface TtyTailOptions {
   readonly maxBytes: number;
-  /** Also the limit in time: a log of the usual size takes milliseconds. */
+  /** Also serves as the time limit: a log of the usual size takes milliseconds. */
   readonly abort?: AbortSignal | undefined;
 }
 
-/** Of a line on average; the engine is asked for so many lines that they hold more than enough bytes. */
+/** A low estimate of a line's average length: the engine is asked for enough lines to fill `maxBytes`. */
 const LEAST_LINE_BYTES = 32;
-/** A match of so many bytes is no chance. */
+/** A match of this length is not a coincidence. */
 const CERTAIN_BYTES = 256;
-/** Of the stream's start; its search in the log takes four times as much memory. */
+/** The part of the stream that is searched in the log; the search takes four times as much memory. */
 const MAX_START_BYTES = 64 * 1024;
 const LF = 0x0a;
 
 /**
- * The last `maxBytes` at most of what a container with a terminal has said.
+ * Reads at most the last `maxBytes` of the output of a container with a terminal.
  * @throws {EngineError}
- * @throws the signal's reason when it aborts
+ * @throws the reason of `abort` when it aborts
  */
 export async function readTtyTail(
   client: EngineClient,
   id: string,
   { maxBytes, abort }: TtyTailOptions,
 ): Promise<Uint8Array> {
-  // Podman logs what a terminal said piece by piece, and with `tail` it breaks lines where the pieces end.
+  // Podman logs a terminal's output in pieces, and with `tail` it breaks lines at their ends.
   const { kind } = await client.identify(abort);
   const tailLines = kind === "podman" ? undefined : Math.ceil(maxBytes / LEAST_LINE_BYTES);
   const query = { stdout: 1, stderr: 1, tail: tailLines };
@@ -54,48 +54,51 @@ export async function readTtyTail(
   } catch (error) {
     await cancelReader(reader);
     abort?.throwIfAborted();
-    throw new EngineError(`the engine broke off the log of container ${id}: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new EngineError(
+      `the connection to the engine broke during the log of container ${id}: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     release();
   }
 }
 
 /**
- * What of the log came before the stream did: whoever shows that and then the stream has missed nothing and repeats nothing.
- * Undefined: the log does not go as far as the stream's start yet; read it again.
- * @param streamStart what the stream has said from its first byte on; all that had come when the log was read, if possible
- *   (256 bytes are enough when the log has them)
+ * Returns the part of the log that precedes the stream: this part followed by the stream is the whole output, without
+ * gaps or repetition. Undefined when the log does not yet reach the start of the stream; read it again then.
+ * @param streamStart the output of the stream from its first byte; if possible, all that had arrived when the log was
+ *   read (256 bytes suffice if the log contains them)
  */
 export function spliceTail(log: Uint8Array, streamStart: Uint8Array): Uint8Array | undefined {
   if (streamStart.length === 0) return log;
   const start = streamStart.subarray(0, MAX_START_BYTES);
   const { lastWhole, overlap } = find(start, log);
-  // The log ends within the stream, as it mostly does: it is read later, but written in larger pieces.
+  // The usual case: the log ends within the stream. It is read later, but written in larger pieces.
   if (overlap >= Math.min(CERTAIN_BYTES, start.length)) return log.subarray(0, log.length - overlap);
-  // The log goes on behind it. A short text may well stand there by chance.
+  // The log continues after `start`. A short text may occur there by coincidence.
   if (start.length >= CERTAIN_BYTES) return lastWhole === undefined ? undefined : log.subarray(0, lastWhole);
   return overlap > 0 ? log.subarray(0, log.length - overlap) : undefined;
 }
 
 /**
- * The log with the unfinished line at its end, where the engine does not log that before its end, and has not yet.
- * @param recent the last that somebody heard, maybe long ago: some of the line before the unfinished one at least, or, where
- *   there was none, everything
+ * Appends the unfinished last line to the log, if the engine has not logged it yet.
+ * @param recent the last output that was received, however long ago: at least the end of the line before the unfinished
+ *   one, or everything when no such line exists
  */
 export function withUnlogged(log: Uint8Array, recent: Uint8Array): Uint8Array {
   const { overlap } = find(recent, log);
   const lineStart = recent.lastIndexOf(LF) + 1;
-  // What was heard up to the line's start is logged for certain. A log that does not end within the rest went on.
+  // Everything before the line's start is in the log. A log that does not end within the rest has continued.
   const isBehind = overlap >= CERTAIN_BYTES || (lineStart === 0 ? log.length === 0 : overlap >= lineStart);
   if (!isBehind) return log;
   return concat([log, recent.subarray(overlap)]);
 }
 
 /**
- * Looks for `start` in the log, in one pass over both (Knuth, Morris and Pratt).
- * @returns where it stands whole, for the last time; and how many bytes of it the log ends with
+ * Searches `start` in the log, in one pass over both (Knuth, Morris and Pratt).
+ * @returns the position of its last whole occurrence, and how many bytes of it the log ends with
  */
 function find(start: Uint8Array, log: Uint8Array): { lastWhole: number | undefined; overlap: number } {
   const borders = bordersOf(start);
@@ -110,7 +113,7 @@ function find(start: Uint8Array, log: Uint8Array): { lastWhole: number | undefin
   return { lastWhole, overlap: matched };
 }
 
-/** For each beginning of the text, how long the longest shorter beginning is with which it ends. */
+/** For each prefix of the text, the length of the longest shorter prefix that it ends with. */
 function bordersOf(text: Uint8Array): Int32Array {
   const borders = new Int32Array(text.length);
   let length = 0;

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 
 export interface DeadlineOptions {
-  /** Default: the machine's. */
+  /** Default: the machine's clock. */
   readonly clock?: Clock;
   /** The caller's signal. */
   readonly abort?: AbortSignal | undefined;

@@ -41,9 +41,9 @@ export async function delayUnlessAborted(delayMs: number, options: DelayOptions)
 }
 
 export interface WaitLimits {
-  /** No limit in time when undefined. */
+  /** Undefined: no time limit. */
   readonly timeoutMs?: number | undefined;
-  /** Default: the machine's. */
+  /** Default: the machine's clock. */
   readonly clock?: Clock;
   /** Ends the wait early. */
   readonly abort?: AbortSignal | undefined;

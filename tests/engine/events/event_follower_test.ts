@@ -229,7 +229,7 @@ Deno.test("EventFollower gives an engine up that answers no ping for five second
   await advanceUntil(r.clock, () => r.engine.pings === pings + 1, 500);
   assertEquals(r.handlers.count("disconnected"), 0);
   await advanceUntil(r.clock, () => r.handlers.count("disconnected") === 1, 500);
-  assertStringIncludes(r.handlers.log.at(-1) ?? "", "gave no answer to GET /_ping in 5 s");
+  assertStringIncludes(r.handlers.log.at(-1) ?? "", "did not reply to GET /_ping within 5 s");
   hold.resolve();
 });
 

@@ -161,7 +161,7 @@ Deno.test("readTtyTail() rejects when the container is gone", async () => {
 
 Deno.test("readTtyTail() rejects when the log breaks off", async () => {
   await using server = await serveLog(["some", undefined]);
-  await assertRejects(() => tailOf(server, 100), EngineError, "broke off the log of container c0ffee");
+  await assertRejects(() => tailOf(server, 100), EngineError, "broke during the log of container c0ffee");
 });
 
 Deno.test("readTtyTail() ends with its signal's reason", async () => {
