@@ -1,22 +1,21 @@
 import { CONTAINER_EVENT_NAMES } from "../containers/changes/container_events.ts";
-import { ApexError } from "../platform/apex_error.ts";
+import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { Semaphore } from "../platform/async/semaphore.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import { signalNumber } from "../platform/signals.ts";
+import { TypedEmitter } from "../platform/typed_emitter.ts";
 import type { TaskStore } from "../storage/task_store.ts";
 import type {
   WorkspaceManager,
   WorkspaceManagerEventName,
   WorkspaceManagerEvents,
 } from "../workspaces/workspace_manager.ts";
-import {
-  OrchestratorEmitter,
-  type OrchestratorEventName,
-  type OrchestratorEvents,
-  type OrchestratorListener,
-  type OrchestratorListenerName,
+import type {
+  OrchestratorEventName,
+  OrchestratorListener,
+  OrchestratorListenerName,
 } from "./orchestrator_events.ts";
 import { resumeTasks } from "./resume_tasks.ts";
 import type { FollowTaskOptions, RunTaskOptions, Task, TaskHandle, TaskSpec } from "./task.ts";
@@ -61,7 +60,8 @@ const DISPOSE_WITHIN_MS = 5_000;
  * before those of `container:*` and `task:*`. A listener that throws is logged, and does not affect the others.
  */
 export class ApexOrchestrator implements AsyncDisposable {
-  readonly #events: OrchestratorEmitter;
+  /** The public methods check the types. */
+  readonly #events: TypedEmitter<Record<string, unknown>>;
   readonly #tasks: TaskRegistry;
   readonly #context: TaskRunContext;
   readonly #store: TaskStore;
@@ -70,15 +70,17 @@ export class ApexOrchestrator implements AsyncDisposable {
   /** Work in the background, for which disposal waits. */
   readonly #background = new Set<Promise<void>>();
   readonly #disposal = new AbortController();
-  /** Removes the listeners from the layer below. */
-  readonly #undo: (() => void)[] = [];
+  /** The listeners on the layer below. */
+  readonly #listeners = new DisposableStack();
   #disposed: Promise<void> | undefined;
 
   constructor(options: ApexOrchestratorOptions) {
     const { workspaces, store, logger = silentLogger, clock = systemClock } = options;
     const { maxConcurrentTasks = Infinity, stopTimeoutSeconds = DEFAULT_STOP_TIMEOUT_SECONDS } = options;
     this.#store = store;
-    this.#events = new OrchestratorEmitter(logger);
+    this.#events = new TypedEmitter((error, name) =>
+      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
+    );
     this.#tasks = new TaskRegistry({ store, emit: (name, event) => this.#events.emit(name, event) });
     this.#context = {
       workspaces,
@@ -234,19 +236,17 @@ export class ApexOrchestrator implements AsyncDisposable {
     await resumed;
   }
 
-  on<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): this {
-    this.#events.on(name, listener);
-    return this;
+  /** Adds a listener. The returned function removes it. */
+  on<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): () => void {
+    return this.#events.on(name, listener as Listener);
   }
 
-  once<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): this {
-    this.#events.once(name, listener);
-    return this;
+  once<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): void {
+    this.#events.once(name, listener as Listener);
   }
 
-  off<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): this {
-    this.#events.off(name, listener);
-    return this;
+  off<Name extends OrchestratorListenerName>(name: Name, listener: OrchestratorListener<Name>): void {
+    this.#events.off(name, listener as Listener);
   }
 
   /** Of one event, or of all, `container:*` and `task:*` included. */
@@ -267,7 +267,7 @@ export class ApexOrchestrator implements AsyncDisposable {
   }
 
   async #dispose(): Promise<void> {
-    for (const undo of this.#undo) undo();
+    this.#listeners.dispose();
     this.#events.removeAllListeners();
     this.#disposal.abort();
     for (const run of this.#tasks.active()) run[Symbol.dispose]();
@@ -277,14 +277,11 @@ export class ApexOrchestrator implements AsyncDisposable {
   }
 
   /** Emits an event of the layer below, and then passes it to its task, so that the task's event follows it. */
-  #forward<Name extends WorkspaceManagerEventName>(workspaces: WorkspaceManager, name: Name): void {
-    const listener = (event: WorkspaceManagerEvents[Name]): void => {
-      // The events of the layer below are a subset of this layer's.
-      this.#events.emit(name, event as OrchestratorEvents[Name]);
+  #forward(workspaces: WorkspaceManager, name: WorkspaceManagerEventName): void {
+    this.#listeners.defer(workspaces.on(name, (event) => {
+      this.#events.emit(name, event);
       this.#passToTask({ name, event } as NamedEvent);
-    };
-    workspaces.on(name, listener);
-    this.#undo.push(() => workspaces.off(name, listener));
+    }));
   }
 
   #passToTask({ name, event }: NamedEvent): void {
@@ -318,3 +315,6 @@ function checkEnded(task: Task): Task {
   if (task.endedAt !== undefined) return task;
   throw new ApexError("interrupted", `task "${task.taskId}" continues: apex ended before it did`);
 }
+
+// deno-lint-ignore no-explicit-any -- the public methods check the types
+type Listener = (event: any) => void;

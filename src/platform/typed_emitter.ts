@@ -3,18 +3,14 @@ import { EventEmitter } from "eventemitter3";
 /** A listener of one event. */
 export type ListenerOf<Events extends object, Name extends keyof Events> = (event: Events[Name]) => void;
 
-/** A listener of every event; `name` tells which one it is. */
-export type AnyListenerOf<Events extends object> = (event: Events[keyof Events], name: keyof Events) => void;
-
-/** Where listeners of every event are kept; no event of ours has this name. */
-const ANY = "*";
-
 type Guard = (...args: unknown[]) => void;
 
 /**
- * eventemitter3 with types (`Events` maps names to payloads), with listeners of every event, and with one rule added: a
- * listener that throws harms nobody else. Its error goes to `report`, the remaining listeners are called, and `emit`
- * returns. (eventemitter3 alone would let the error out of `emit`, into the middle of a change of state.)
+ * eventemitter3 with types (`Events` maps names to payloads), and with two additions:
+ *
+ * - A listener of `family:*` is called with each event whose name starts with `family:`, and with that name.
+ * - A listener that throws does not affect the others: its error goes to `report`, and `emit` returns. (eventemitter3 alone
+ *   would throw the error from `emit`, in the middle of a change of state.)
  */
 export class TypedEmitter<Events extends object> {
   readonly #emitter = new EventEmitter();
@@ -37,29 +33,18 @@ export class TypedEmitter<Events extends object> {
   }
 
   off<Name extends keyof Events & string>(name: Name, listener: ListenerOf<Events, Name>): void {
-    this.#remove(name, listener);
+    const guard = this.#guards.get(name)?.get(listener);
+    if (guard !== undefined) this.#emitter.off(name, guard);
   }
 
-  /** Called after the listeners of the event's own name. */
-  onAny(listener: AnyListenerOf<Events>): void {
-    this.#emitter.on(ANY, this.#guard(ANY, listener));
-  }
-
-  onceAny(listener: AnyListenerOf<Events>): void {
-    this.#emitter.once(ANY, this.#guard(ANY, listener));
-  }
-
-  offAny(listener: AnyListenerOf<Events>): void {
-    this.#remove(ANY, listener);
-  }
-
-  /** Calls the listeners one after the other, in the order of their adding, before it returns. */
+  /** Calls the listeners in the order in which they were added, those of the event's family last, before it returns. */
   emit<Name extends keyof Events & string>(name: Name, event: Events[Name]): void {
     this.#emitter.emit(name, event);
-    this.#emitter.emit(ANY, event, name);
+    const familyLength = name.indexOf(":") + 1;
+    if (familyLength > 0) this.#emitter.emit(`${name.slice(0, familyLength)}*`, event, name);
   }
 
-  /** Of one event (without the listeners of every event), or of all together. */
+  /** Of one event, without those of its family; or of all. */
   listenerCount(name?: keyof Events & string): number {
     if (name !== undefined) return this.#emitter.listenerCount(name);
     return this.#emitter.eventNames().reduce((sum, each) => sum + this.#emitter.listenerCount(each), 0);
@@ -67,11 +52,6 @@ export class TypedEmitter<Events extends object> {
 
   removeAllListeners(): void {
     this.#emitter.removeAllListeners();
-  }
-
-  #remove(name: string, listener: object): void {
-    const guard = this.#guards.get(name)?.get(listener);
-    if (guard !== undefined) this.#emitter.off(name, guard);
   }
 
   // deno-lint-ignore no-explicit-any -- any listener: what it is called with was checked by the methods above

@@ -95,6 +95,5 @@ export type WorkspaceContainers =
 
 /** Emitted when the engine is connected, and when everything that happened before was published. */
 export interface EngineConnections {
-  on(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
-  off(name: "engine:connected" | "engine:caught-up", listener: () => void): unknown;
+  on(name: "engine:connected" | "engine:caught-up", listener: () => void): () => void;
 }

@@ -32,6 +32,7 @@ export interface WorkspaceCleanupOptions {
 
 export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   readonly #options: WorkspaceCleanupOptions;
+  readonly #removeListener: () => void;
   readonly #disposal = new AbortController();
   readonly #background = new Set<Promise<unknown>>();
   /** Workspaces whose container, or whose events, may still appear. */
@@ -43,7 +44,7 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   constructor(options: WorkspaceCleanupOptions) {
     this.#options = options;
     this.#expected = new AbandonedContainers(options.clock);
-    options.containers.on("engine:connected", this.#retryUnanswered);
+    this.#removeListener = options.containers.on("engine:connected", this.#retryUnanswered);
   }
 
   /** Call it when the container was removed. A current workspace stays in the registry until its task is finished. */
@@ -119,7 +120,7 @@ export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   /** Aborts all removals. Idempotent. */
   [Symbol.dispose](): void {
     this.#disposal.abort();
-    this.#options.containers.off("engine:connected", this.#retryUnanswered);
+    this.#removeListener();
     this.#cancelRetry?.();
     this.#unanswered.clear();
     this.#expected[Symbol.dispose]();

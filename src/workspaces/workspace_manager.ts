@@ -104,9 +104,9 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
   async untilCaughtUp(abort: AbortSignal): Promise<void> {
     if (this.isCaughtUp || abort.aborted) return;
     const caughtUp = Promise.withResolvers<void>();
-    this.#containers.on("engine:caught-up", caughtUp.resolve);
+    const removeListener = this.#containers.on("engine:caught-up", caughtUp.resolve);
     await settlesWithin(caughtUp.promise, { abort });
-    this.#containers.off("engine:caught-up", caughtUp.resolve);
+    removeListener();
   }
 
   /**
@@ -266,20 +266,12 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
     return removeOrphans(of, { names, remove: (orphan) => this.#cleanup.removeOrphan(orphan) });
   }
 
+  /** Adds a listener. The returned function removes it. */
   on<Name extends WorkspaceManagerEventName>(
     name: Name,
     listener: ListenerOf<WorkspaceManagerEvents, Name>,
-  ): this {
-    this.#emitter.on(name, listener);
-    return this;
-  }
-
-  off<Name extends WorkspaceManagerEventName>(
-    name: Name,
-    listener: ListenerOf<WorkspaceManagerEvents, Name>,
-  ): this {
-    this.#emitter.off(name, listener);
-    return this;
+  ): () => void {
+    return this.#emitter.on(name, listener);
   }
 
   listenerCount(name?: WorkspaceManagerEventName): number {

@@ -163,10 +163,12 @@ Deno.test("off() removes a listener, and once() adds a listener for one event", 
   const seen: string[] = [];
   const named = (): void => void seen.push("named");
   const any = (): void => void seen.push("any");
-  layers.orchestrator.on("container:started", named).on("container:*", any);
+  layers.orchestrator.on("container:started", named);
+  layers.orchestrator.on("container:*", any);
   layers.orchestrator.once("container:*", () => void seen.push("once"));
   layers.manager.emit("container:started", base);
-  layers.orchestrator.off("container:started", named).off("container:*", any);
+  layers.orchestrator.off("container:started", named);
+  layers.orchestrator.off("container:*", any);
   layers.manager.emit("container:started", base);
   assertEquals(seen, ["named", "any", "once"]);
 });
@@ -175,8 +177,10 @@ Deno.test("dispose() removes the listeners from every layer, and is idempotent",
   using layers = new Layers();
   const { orchestrator, workspaces, health, manager } = layers;
   let calls = 0;
-  orchestrator.on("container:*", () => void calls++).on("container:died", () => void calls++);
-  orchestrator.on("task:*", () => void calls++).once("task:completed", () => void calls++);
+  for (const name of ["container:*", "container:died", "task:*"] as const) {
+    orchestrator.on(name, () => void calls++);
+  }
+  orchestrator.once("task:completed", () => void calls++);
   orchestrator.on("workspace-created", () => void calls++);
   assertEquals(orchestrator.listenerCount(), 5);
   assertEquals(orchestrator.listenerCount("task:completed"), 1);

@@ -4,6 +4,8 @@ import { TypedEmitter } from "../../src/platform/typed_emitter.ts";
 interface Events {
   tick: number;
   tock: string;
+  "clock:started": number;
+  "clock:*": number;
 }
 
 Deno.test("TypedEmitter calls the other listeners and returns when one throws", () => {
@@ -14,9 +16,8 @@ Deno.test("TypedEmitter calls the other listeners and returns when one throws", 
     throw new Error("no");
   });
   emitter.on("tick", (value) => seen.push(value));
-  emitter.onAny((value, name) => seen.push(name, value));
   emitter.emit("tick", 1);
-  assertEquals(seen, [1, "tick", 1]);
+  assertEquals(seen, [1]);
   assertEquals(reported, ["tick: Error: no"]);
 });
 
@@ -26,13 +27,14 @@ Deno.test("TypedEmitter.off() removes what on() and once() added, and counts to 
   const listener = (): void => void calls++;
   emitter.on("tick", listener);
   emitter.once("tock", listener);
-  emitter.onAny(listener);
+  emitter.on("clock:*", listener);
   assertEquals(emitter.listenerCount(), 3);
   emitter.off("tick", listener);
   emitter.off("tock", listener);
-  emitter.offAny(listener);
+  emitter.off("clock:*", listener);
   emitter.emit("tick", 1);
   emitter.emit("tock", "");
+  emitter.emit("clock:started", 1);
   assertEquals([calls, emitter.listenerCount()], [0, 0]);
 });
 
@@ -54,4 +56,14 @@ Deno.test("TypedEmitter.once() calls once", () => {
   emitter.emit("tick", 1);
   emitter.emit("tick", 2);
   assertEquals(seen, [1]);
+});
+
+Deno.test("TypedEmitter calls the listeners of a family last, with the name of the event", () => {
+  const emitter = new TypedEmitter<Events>(() => {});
+  const seen: unknown[][] = [];
+  emitter.on("clock:*", (...args: unknown[]) => seen.push(args));
+  emitter.on("clock:started", (...args: unknown[]) => seen.push(args));
+  emitter.emit("clock:started", 1);
+  emitter.emit("tick", 2);
+  assertEquals(seen, [[1], [1, "clock:started"]]);
 });
