@@ -4,15 +4,11 @@
  * is decided by the container's lifecycle, and the verdict on an exit by its classifier.
  */
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
+import { definedFields } from "../../platform/defined_fields.ts";
 import type { TypedEmitter } from "../../platform/typed_emitter.ts";
 import { type ContainerEntry, dateOfNano } from "../container_record.ts";
 import type { ContainerChange, DieChange, Exit, HealthChange } from "./container_change.ts";
-import type {
-  ContainerDiedEvent,
-  ContainerEventBase,
-  ContainerStoppedEvent,
-  ManagerEvents,
-} from "./container_events.ts";
+import type { ContainerEventBase, ManagerEvents } from "./container_events.ts";
 import type { OwnActions } from "./own_actions.ts";
 
 export interface ChangePublisherOptions {
@@ -111,9 +107,17 @@ export class ChangePublisher {
     if (die.silent === true) return;
 
     const { emitter } = this.#options;
-    if (exit.verdict === "stopped") emitter.emit("container:stopped", stoppedEvent(entry, exit));
-    else emitter.emit("container:died", diedEvent(entry, exit));
-    emitter.emit("container:lifecycle", { ...baseOf(entry, die), action: "die" });
+    const base = baseOf(entry, die);
+    const { exitCode, graceful, signal, oomKilled, error } = exit;
+    const runDuration = runDurationMs(entry, die);
+    // The wire form keeps the order of the fields.
+    if (exit.verdict === "stopped") {
+      emitter.emit("container:stopped", { ...base, ...definedFields({ exitCode, graceful, runDuration }) });
+    } else {
+      const details = definedFields({ exitCode, signal, oomKilled, error, runDuration });
+      emitter.emit("container:died", { ...base, ...details });
+    }
+    emitter.emit("container:lifecycle", { ...base, action: "die" });
   }
 
   #publishHealth(entry: ContainerEntry, change: HealthChange, base: ContainerEventBase): void {
@@ -153,31 +157,8 @@ function baseOf(entry: ContainerEntry, change: ContainerChange): ContainerEventB
   };
 }
 
-function stoppedEvent(entry: ContainerEntry, { die, exitCode, graceful }: Exit): ContainerStoppedEvent {
-  return {
-    ...baseOf(entry, die),
-    ...(exitCode !== undefined && { exitCode }),
-    graceful,
-    ...runDuration(entry, die),
-  };
-}
-
-function diedEvent(
-  entry: ContainerEntry,
-  { die, exitCode, signal, oomKilled, error }: Exit,
-): ContainerDiedEvent {
-  return {
-    ...baseOf(entry, die),
-    ...(exitCode !== undefined && { exitCode }),
-    ...(signal !== undefined && { signal }),
-    oomKilled,
-    ...(error !== undefined && { error }),
-    ...runDuration(entry, die),
-  };
-}
-
-/** In milliseconds; absent when the start is not known. */
-function runDuration({ startedAtNano }: ContainerEntry, die: DieChange): { runDuration?: number } {
-  if (startedAtNano === undefined || startedAtNano > die.timeNano) return {};
-  return { runDuration: Math.round((die.timeNano - startedAtNano) / NANO_PER_MS) };
+/** Undefined when the start is not known. */
+function runDurationMs({ startedAtNano }: ContainerEntry, { timeNano }: DieChange): number | undefined {
+  if (startedAtNano === undefined || startedAtNano > timeNano) return undefined;
+  return Math.round((timeNano - startedAtNano) / NANO_PER_MS);
 }

@@ -166,9 +166,8 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     const outcome = await reconcileContainers(containers, {
       wasInterrupted: this.#wasInterrupted,
       seenUntilNano: this.#seenUntilNano,
-      known: this.registry.live(),
+      registry: this.registry,
       contested: new Set(claims.map(({ owner }) => owner)),
-      find: (id) => this.registry.get(id),
       inspect: (id, abort) => this.#inspectIfExists(id, abort),
       apply: (container, changes, inspect) => this.#applyDifferences(container, changes, inspect),
       clock: this.#options.clock,

@@ -40,13 +40,9 @@ export interface Inquiry {
   readonly answer: (answer: InspectAnswer) => void;
 }
 
-export interface RetriedInquiry extends Inquiry {
-  /** Whether the answer is still needed. */
-  readonly isOpen: () => boolean;
-}
-
 interface Queued {
-  readonly inquiry: RetriedInquiry;
+  /** `isOpen`: the answer is still needed. */
+  readonly inquiry: Inquiry & { readonly isOpen: () => boolean };
   tries: number;
 }
 
@@ -65,8 +61,8 @@ export class InspectRetryQueue implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Inspects until the engine answers, or {@linkcode MAX_TRIES} have failed. */
-  ask(inquiry: RetriedInquiry): void {
+  /** Inspects until the engine answers, the answer is no longer needed, or {@linkcode MAX_TRIES} have failed. */
+  ask(inquiry: Queued["inquiry"]): void {
     this.#due.push({ inquiry, tries: 0 });
     this.#fill();
   }

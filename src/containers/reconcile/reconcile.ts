@@ -6,6 +6,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { ContainerChange } from "../changes/container_change.ts";
 import type { ContainerLifecycle } from "../changes/container_lifecycle.ts";
 import { readSummary } from "../changes/inspect_facts.ts";
+import type { ContainerRegistry } from "../container_registry.ts";
 import { type ComparisonContext, differences, isInDoubt } from "./container_differences.ts";
 
 /** Concurrent inspects: fast for hundreds of containers, and a small load for the engine. */
@@ -20,13 +21,10 @@ const MAX_TRIES = 3;
  */
 const GRACE_MS = 500;
 
-/** How {@linkcode reconcileContainers} reaches the registry and the engine. */
 export interface ReconcileOptions extends Omit<ComparisonContext, "nowNano"> {
-  /** Every container that is known to exist. */
-  readonly known: readonly ContainerLifecycle[];
+  readonly registry: ContainerRegistry;
   /** Those to inspect whatever the list says, which may be older than what raised the question. */
   readonly contested: ReadonlySet<ContainerLifecycle>;
-  readonly find: (id: string) => ContainerLifecycle | undefined;
   /** Resolves to undefined when no such container exists. Rejects when the engine cannot answer. */
   readonly inspect: (id: string, abort: AbortSignal) => Promise<ContainerInspect | undefined>;
   /** Submits the changes, at once. */
@@ -52,14 +50,14 @@ export async function reconcileContainers(
   list: readonly ContainerSummary[],
   options: ReconcileOptions,
 ): Promise<ReconcileOutcome> {
-  const { known, contested, find, inspect, apply, clock, abort } = options;
+  const { registry, contested, inspect, apply, clock, abort } = options;
   const context = (): ComparisonContext => ({ ...options, nowNano: clock.now() * NANO_PER_MS });
   const listed = list.map(readSummary);
   const listedIds = new Set(listed.map(({ id }) => id));
   const doubtful = [
     ...new Set([
-      ...known.filter((container) => !listedIds.has(container.id) || contested.has(container)),
-      ...listed.filter((each) => isInDoubt(find(each.id), each, context())),
+      ...registry.live().filter((container) => !listedIds.has(container.id) || contested.has(container)),
+      ...listed.filter((each) => isInDoubt(registry.get(each.id), each, context())),
     ].map(({ id }) => id)),
   ];
 
@@ -67,11 +65,11 @@ export async function reconcileContainers(
   const settle = async (id: string): Promise<void> => {
     let hadGrace = false;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const before = find(id);
+      const before = registry.get(id);
       const revision = before?.revision;
       const inspected = await inspect(id, abort);
       if (abort.aborted) return;
-      const container = find(id);
+      const container = registry.get(id);
       // The container has changed during the inspect, or changes of it wait: the answer may be older than these.
       if (container !== before || container?.revision !== revision || container?.isDelayed) continue;
       const changes = differences(container, inspected, context());
@@ -84,7 +82,7 @@ export async function reconcileContainers(
       apply(container, changes, inspected);
       return;
     }
-    const isDelayed = find(id)?.isDelayed === true;
+    const isDelayed = registry.get(id)?.isDelayed === true;
     if (!isDelayed && outcome.result !== "failed") outcome = { result: "moving" };
     else if (outcome.result === "settled") outcome = { result: "delayed" };
   };
