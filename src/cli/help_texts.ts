@@ -133,10 +133,9 @@ Examples:
 
 export const CANCEL = `cancel tasks, pending or running
 
-Prints the id of each cancelled task when it has ended. Unknown ids are
-reported, and the other tasks are still cancelled; the exit status is then 4.
-Only tasks of this apex are cancelled, not containers of other programs that
-have the label of a task.
+Prints the id of each cancelled task when it has ended. If some ids are unknown,
+cancels the others, and exits with 4. Containers of other programs are not
+cancelled, even if they have the label of a task.
 
 Examples:
   apex cancel build-7
@@ -248,9 +247,8 @@ Examples:
 
 export const DETACH = `detach the clients of sessions, which continue
 
-Without a name, detaches the session in which apex runs ($APEX_SESSION_NAME).
-Unknown names are reported, and the other sessions are still detached; the exit
-status is then 4.
+Without a name, detaches the session in which apex runs ($APEX_SESSION_NAME). If
+some names are unknown, detaches the others, and exits with 4.
 
 Examples:
   apex detach dev`;
@@ -261,9 +259,8 @@ Sends SIGHUP, as a closed terminal does, which ends an idle shell at once. Sends
 SIGTERM after one second, and SIGKILL after the grace period (kill_grace in the
 configuration, 10s by default). Returns when the sessions have ended.
 
-Without a name, kills the session in which apex runs ($APEX_SESSION_NAME).
-Unknown names are reported, and the other sessions are still killed; the exit
-status is then 4.
+Without a name, kills the session in which apex runs ($APEX_SESSION_NAME). If
+some names are unknown, kills the others, and exits with 4.
 
 Examples:
   apex kill dev

@@ -6,18 +6,14 @@ import { parseRestoreMode } from "../../protocol/session_operations.ts";
 import type { CliContext } from "../cli_context.ts";
 import { terminalSize } from "../standard_streams.ts";
 import { type ContainerFlags, containerRequestOf, environmentOf } from "./container_flags.ts";
-import { positive } from "./flag_values.ts";
+import { positive, type SwitchFlags, type TextFlags } from "./flag_values.ts";
 
 /** The flags of `apex attach`, as written on the command line. */
-export interface AttachFlags extends ContainerFlags {
-  readonly force?: true | undefined;
-  readonly background?: true | undefined;
-  readonly ttl?: string | undefined;
-  /** A command line; {@linkcode commandWords} splits it. */
-  readonly cmd?: string | undefined;
-  readonly restore?: string | undefined;
-  readonly detachKeys?: string | undefined;
-}
+export interface AttachFlags
+  extends
+    ContainerFlags,
+    TextFlags<"ttl" | "cmd" | "restore" | "detachKeys">,
+    SwitchFlags<"force" | "background"> {}
 
 export interface AttachParamsOptions {
   readonly name: string;

@@ -5,13 +5,10 @@ import { definedFields } from "../../platform/defined_fields.ts";
 import type { PortRequest } from "../../protocol/operation.ts";
 import type { TaskSpecRequest } from "../../protocol/task_operations.ts";
 import type { BaseContext } from "../cli_context.ts";
+import type { TextFlags } from "./flag_values.ts";
 
 /** As written on the command line. */
-export interface ContainerFlags {
-  readonly image?: string | undefined;
-  readonly network?: string | undefined;
-  readonly workdir?: string | undefined;
-  readonly user?: string | undefined;
+export interface ContainerFlags extends TextFlags<"image" | "network" | "workdir" | "user"> {
   /** `--init` or `--no-init`. */
   readonly init?: boolean | undefined;
   /** Each `KEY=VALUE`, or `KEY` alone for the variable's value in this process. */

@@ -15,28 +15,20 @@ import { wireEventSchemas } from "../../protocol/wire_event.ts";
 import type { CliContext } from "../cli_context.ts";
 import { printable } from "../output/table.ts";
 import type { DaemonFlags } from "./daemon_flags.ts";
-import { limitOf, pointInTime, positive } from "./flag_values.ts";
+import { limitOf, pointInTime, positive, type SwitchFlags, type TextFlags } from "./flag_values.ts";
 
 /** Which events to select, as written on the command line. */
-export interface FilterFlags {
+export interface FilterFlags extends TextFlags<"task" | "container"> {
   readonly type?: readonly string[] | undefined;
-  readonly task?: string | undefined;
-  readonly container?: string | undefined;
 }
 
 /** The flags of `apex events`, as written on the command line. */
-export interface EventFlags extends FilterFlags, DaemonFlags {
-  readonly after?: string | undefined;
-  readonly since?: string | undefined;
-  readonly snapshot?: true | undefined;
-  readonly reconnect?: true | undefined;
-  readonly cursorFile?: string | undefined;
-  readonly limit?: string | undefined;
-  readonly timeout?: string | undefined;
-  readonly seq?: true | undefined;
-  readonly failOnGap?: true | undefined;
-  readonly heartbeat?: string | undefined;
-}
+export interface EventFlags
+  extends
+    FilterFlags,
+    DaemonFlags,
+    TextFlags<"after" | "since" | "cursorFile" | "limit" | "timeout" | "heartbeat">,
+    SwitchFlags<"snapshot" | "reconnect" | "seq" | "failOnGap"> {}
 
 /** The filter as `events.subscribe` and `events.history` take it. */
 export type FilterParams = Pick<ControlParamsOf<"events.history">, "types" | "task" | "container">;

@@ -2,6 +2,11 @@
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { parseDuration } from "../../platform/durations.ts";
 
+/** Flags with a value, as written on the command line. */
+export type TextFlags<Name extends string> = { readonly [N in Name]?: string | undefined };
+/** Flags without a value. */
+export type SwitchFlags<Name extends string> = { readonly [N in Name]?: true | undefined };
+
 /**
  * Parses a value that must be greater than 0.
  *

@@ -5,21 +5,17 @@ import { parseDuration } from "../../platform/durations.ts";
 import type { TaskSpecRequest } from "../../protocol/task_operations.ts";
 import type { CliContext } from "../cli_context.ts";
 import { type ContainerFlags, containerRequestOf, environmentOf } from "./container_flags.ts";
-import { decimal, positive, wholeNumber } from "./flag_values.ts";
+import { decimal, positive, type SwitchFlags, type TextFlags, wholeNumber } from "./flag_values.ts";
 
 /** The flags of `apex run`, as written on the command line. */
-export interface TaskFlags extends ContainerFlags {
-  readonly task?: string | undefined;
-  readonly entrypoint?: string | undefined;
-  readonly cpus?: string | undefined;
-  readonly memory?: string | undefined;
-  readonly pids?: string | undefined;
+export interface TaskFlags
+  extends
+    ContainerFlags,
+    TextFlags<"task" | "entrypoint" | "cpus" | "memory" | "pids" | "timeout">,
+    SwitchFlags<"keep" | "keepOnFailure"> {
   /** `all`, a number, or `device=ID[,ID…]`. */
   readonly gpus?: string | undefined;
-  readonly timeout?: string | undefined;
   readonly pull?: "missing" | "always" | "never" | undefined;
-  readonly keep?: true | undefined;
-  readonly keepOnFailure?: true | undefined;
   /** The default; accepted for the habits of Docker's users. */
   readonly rm?: true | undefined;
   /** Pass standard input to the command. */

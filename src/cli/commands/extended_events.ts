@@ -5,7 +5,7 @@
  */
 import { type EventLine, type LineStream, openLines, streamLines } from "../../client/line_stream.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
-import { type Clock, systemClock } from "../../platform/clock.ts";
+import { systemClock } from "../../platform/clock.ts";
 import type { SocketPaths } from "../../platform/directories.ts";
 import {
   type Cursor,
@@ -26,19 +26,9 @@ import { printable } from "../output/table.ts";
 /** Requested even without `--heartbeat`: heartbeats advance the cursor when no event passes the filter. */
 const HEARTBEAT_MS = 15_000;
 
-export interface ExtendedEventsOptions {
-  readonly context: CliContext;
-  readonly options: EventOptions;
-  /** Ends it, with its reason. */
-  readonly abort: AbortSignal;
-  readonly clock?: Clock;
-}
-
 export class ExtendedEvents implements Disposable {
   readonly #context: CliContext;
-  readonly #options: EventOptions;
-  readonly #abort: AbortSignal;
-  readonly #clock: Clock;
+  readonly #options: EventOptions & { readonly abort: AbortSignal };
   readonly #file: CursorFile | undefined;
   /** Undefined if only the end of the process can interrupt it: then blocking writes take a third of the time. */
   readonly #printer: LinePrinter | undefined;
@@ -48,20 +38,23 @@ export class ExtendedEvents implements Disposable {
   #left: number;
   #isSnapshotDue: boolean;
 
-  /** @throws {ApexError} `usage` if the cursor file does not contain a cursor, or is not a regular file */
-  constructor({ context, options, abort, clock = systemClock }: ExtendedEventsOptions) {
+  /**
+   * @param options with `abort`, which ends it, with its reason
+   * @throws {ApexError} `usage` if the cursor file does not contain a cursor, or is not a regular file
+   */
+  constructor(context: CliContext, options: EventOptions & { readonly abort: AbortSignal }) {
     this.#context = context;
     this.#options = options;
-    this.#abort = abort;
-    this.#clock = clock;
-    const { cursorFile, timeoutMs } = options;
-    if (cursorFile !== undefined) this.#file = new CursorFile(cursorFile, { clock });
+    const { cursorFile, timeoutMs, abort } = options;
+    if (cursorFile !== undefined) this.#file = new CursorFile(cursorFile, { clock: systemClock });
     this.#cursor = this.#file?.read() ?? options.after;
     this.#left = options.limit ?? Infinity;
     this.#isSnapshotDue = options.snapshot ?? false;
     // Signals and timers must work while the reader is paused.
     const isInterruptible = cursorFile !== undefined || timeoutMs !== undefined;
-    if (isInterruptible) this.#printer = new LinePrinter({ output: context.stdout, abort, clock });
+    if (isInterruptible) {
+      this.#printer = new LinePrinter({ output: context.stdout, abort, clock: systemClock });
+    }
   }
 
   /** Subscribes from the current cursor. */
@@ -76,7 +69,7 @@ export class ExtendedEvents implements Disposable {
       ...(this.#isSnapshotDue && { snapshot: true }),
       ...(this.#left < Infinity && { limit: this.#left }),
     };
-    return openLines(controlSocket, "events.subscribe", params, { signal: this.#abort });
+    return openLines(controlSocket, "events.subscribe", params, { signal: this.#options.abort });
   }
 
   /**
@@ -121,9 +114,8 @@ export class ExtendedEvents implements Disposable {
 
   async #copy(stream: LineStream): Promise<StreamEnd> {
     using _ = stream;
-    const options = { heartbeatMs: this.#options.heartbeatMs, clock: this.#clock };
     while (true) {
-      const piece = await nextLines(stream, options);
+      const piece = await nextLines(stream, { heartbeatMs: this.#options.heartbeatMs });
       if (typeof piece === "string") return piece;
       let events: EventLine[] = [];
       for (const line of streamLines(piece)) {
@@ -207,7 +199,7 @@ export class ExtendedEvents implements Disposable {
       return await this.open(sockets);
     };
     const stream = await reconnect(open, {
-      abort: this.#abort,
+      abort: this.#options.abort,
       withinMs: Infinity,
       onObstacle: async (error) => {
         const isMissing = error instanceof ApexError && error.code === "no_daemon";

@@ -1,18 +1,14 @@
 import { ApexError } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import { type FilterFlags, filterParams, warnOfUnknownTypes } from "../args/event_flags.ts";
-import { limitOf, pointInTime } from "../args/flag_values.ts";
+import { limitOf, pointInTime, type SwitchFlags, type TextFlags } from "../args/flag_values.ts";
 import type { CliContext, VerbOptions } from "../cli_context.ts";
 import { containerNames, readPast } from "../connection/past_events.ts";
 import { HISTORY_HEADINGS, historyRow, type PastEvent, pastEvents } from "../output/history_row.ts";
 import { formatTable } from "../output/table.ts";
 
-export interface HistoryFlags extends FilterFlags {
-  readonly since?: string | undefined;
-  readonly until?: string | undefined;
-  readonly limit?: string | undefined;
-  readonly json?: true | undefined;
-}
+export interface HistoryFlags
+  extends FilterFlags, TextFlags<"since" | "until" | "limit">, SwitchFlags<"json"> {}
 
 /** Few people read a longer table. */
 const DEFAULT_ROWS = 100;

@@ -27,7 +27,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
     parts.defer(runAt(dueMs, { clock: systemClock, callback: () => ending.abort(late) }));
   }
   const interrupted = Promise.withResolvers<number>();
-  const printer = parts.use(new ExtendedEvents({ context, options, abort: ending.signal }));
+  const printer = parts.use(new ExtendedEvents(context, { ...options, abort: ending.signal }));
   if (options.cursorFile !== undefined) {
     for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
       parts.defer(context.onSignal(name, () => interrupted.resolve(exitCodeOfSignal(name))));

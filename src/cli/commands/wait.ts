@@ -47,8 +47,13 @@ export async function wait(context: CliContext, { sockets, targets, flags }: Wai
   let cancelLimit: (() => void) | undefined;
   try {
     cancelLimit = startLimit(flags.timeout, { targets, abort });
-    const waits = new TargetWaits({ context, sockets, targets: [...new Set(targets)], flags, abort });
-    return flags.any ? await waits.any() : await waits.all();
+    let lastNotice: string | undefined;
+    // All waits lose the daemon at the same time: one notice is enough.
+    const notify = async (text: string) => {
+      if (text !== lastNotice) await context.stderr.print(`apex: ${lastNotice = text}`);
+    };
+    const waiting = { context, sockets, targets: [...new Set(targets)], flags, abort, notify };
+    return await (flags.any ? waitForAny(waiting) : waitForAll(waiting));
   } catch (error) {
     if (error === abort.signal.reason && error instanceof ApexError && error.code === "timeout") {
       throw new StatusError(EXIT_STATUS.timeout, error);
@@ -60,106 +65,89 @@ export async function wait(context: CliContext, { sockets, targets, flags }: Wai
   }
 }
 
-interface TargetWaitsOptions extends WaitOptions {
+interface Waiting extends WaitOptions {
   readonly context: CliContext;
   readonly abort: AbortController;
+  /** Prints a notice on stderr. */
+  readonly notify: (text: string) => Promise<void>;
 }
 
-class TargetWaits {
-  readonly #options: TargetWaitsOptions;
-  #lastNotice: string | undefined;
+/** Waits for all targets. Fails when one can no longer meet the condition. */
+async function waitForAll(waiting: Waiting): Promise<number> {
+  const statuses = await Promise.all(waiting.targets.map((target) => waitFor(target, waiting)));
+  return statuses.find((status) => status !== 0) ?? 0;
+}
 
-  constructor(options: TargetWaitsOptions) {
-    this.#options = options;
-  }
-
-  /** Waits for all targets. Fails when one can no longer meet the condition. */
-  async all(): Promise<number> {
-    const statuses = await Promise.all(this.#options.targets.map((target) => this.#wait(target)));
-    return statuses.find((status) => status !== 0) ?? 0;
-  }
-
-  /** Waits for one target. Those that can no longer meet the condition are reported. */
-  async any(): Promise<number> {
-    const { targets, context: { stderr }, abort: { signal } } = this.#options;
-    const waits = targets.map(async (target) => {
-      try {
-        return await this.#wait(target);
-      } catch (error) {
-        if (targets.length > 1 && !signal.aborted) await stderr.print(`apex: ${messageOf(error)}`);
-        throw error;
-      }
-    });
+/** Waits for one target. Those that can no longer meet the condition are reported. */
+async function waitForAny(waiting: Waiting): Promise<number> {
+  const { targets, context: { stderr }, abort: { signal } } = waiting;
+  const waits = targets.map(async (target) => {
     try {
-      return await Promise.any(waits);
+      return await waitFor(target, waiting);
     } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof AggregateError)) throw error;
-      if (targets.length === 1) throw error.errors[0];
-      throw new ApexError(
-        "failed",
-        `none of the ${targets.length} targets can meet the condition any longer`,
-      );
+      if (targets.length > 1 && !signal.aborted) await stderr.print(`apex: ${messageOf(error)}`);
+      throw error;
     }
+  });
+  try {
+    return await Promise.any(waits);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof AggregateError)) throw error;
+    if (targets.length === 1) throw error.errors[0];
+    throw new ApexError("failed", `none of the ${targets.length} targets can meet the condition any longer`);
   }
+}
 
-  /** @returns the exit status of the target's last run, or 0 for another condition */
-  async #wait(target: string): Promise<number> {
-    const { context: { stdout, stderr }, flags: { for: condition = "exit" }, targets } = this.#options;
-    const { task, exitCode, error } = await this.#endOf(target);
-    if (error !== undefined) {
-      throw new ApexError("failed", `cannot wait for ${printable(target)} ${PHRASES[condition]}: ${error}`);
-    }
-    const why = task && explainEnd(task);
-    if (why !== undefined) await stderr.print(`apex: ${why}`);
-    const exitStatus = task ? exitStatusOf(task) : exitCode ?? 0;
-    if (targets.length > 1) {
-      await stdout.print(`${printable(target)} ${condition === "exit" ? exitStatus : condition}`);
-    }
-    return exitStatus;
+/** @returns the exit status of the target's last run, or 0 for another condition */
+async function waitFor(target: string, waiting: Waiting): Promise<number> {
+  const { context: { stdout, stderr }, flags: { for: condition = "exit" }, targets } = waiting;
+  const { task, exitCode, error } = await endOf(target, waiting);
+  if (error !== undefined) {
+    throw new ApexError("failed", `cannot wait for ${printable(target)} ${PHRASES[condition]}: ${error}`);
   }
-
-  /** Prints a notice once, although all waits lose the daemon at the same time. */
-  async #notify(text: string): Promise<void> {
-    if (text === this.#lastNotice) return;
-    this.#lastNotice = text;
-    await this.#options.context.stderr.print(`apex: ${text}`);
+  const why = task && explainEnd(task);
+  if (why !== undefined) await stderr.print(`apex: ${why}`);
+  const exitStatus = task ? exitStatusOf(task) : exitCode ?? 0;
+  if (targets.length > 1) {
+    await stdout.print(`${printable(target)} ${condition === "exit" ? exitStatus : condition}`);
   }
+  return exitStatus;
+}
 
-  async #endOf(target: string): Promise<WaitEnd> {
-    const { context, sockets, flags: { for: condition = "exit" }, abort } = this.#options;
-    let found: ControlResultOf<"containers.wait"> | undefined;
-    const open = async ({ lostAtMs }: Opening) => {
-      if (lostAtMs !== undefined) await context.checkDaemon(sockets);
-      // By now the name may belong to another container.
-      const run = found?.target?.includes("@") ? found.target : undefined;
-      const params = {
-        target: run ?? found?.containerId ?? found?.target ?? target,
-        ...(condition !== "exit" && { for: condition }),
-      };
-      const { controlSocket } = sockets;
-      const stream = await openStream(controlSocket, "containers.wait", params, { signal: abort.signal });
-      found ??= stream.result;
-      return stream;
+async function endOf(target: string, waiting: Waiting): Promise<WaitEnd> {
+  const { context, sockets, targets, flags: { for: condition = "exit" }, notify, abort } = waiting;
+  let found: ControlResultOf<"containers.wait"> | undefined;
+  const open = async ({ lostAtMs }: Opening) => {
+    if (lostAtMs !== undefined) await context.checkDaemon(sockets);
+    // By now the name may belong to another container.
+    const run = found?.target?.includes("@") ? found.target : undefined;
+    const params = {
+      target: run ?? found?.containerId ?? found?.target ?? target,
+      ...(condition !== "exit" && { for: condition }),
     };
-    const names = this.#options.targets.map(printable);
-    const frames = resumedFrames({
-      context,
-      open,
-      standing: () => `${names.join(", ")} may continue`,
-      remedy: () => `see: apex wait ${names.join(" ")}`,
-      notify: (text) => this.#notify(text),
-      abort,
-    });
-    try {
-      for await (const frame of frames) if (frame.kind === "exit") return waitEndOf(frame);
-    } catch (error) {
-      const isRemoved = error instanceof ApexError && error.code === "not_found" && found !== undefined;
-      if (isRemoved && condition === "removed") return {};
-      throw namingTarget("cannot wait for", { target, error });
-    }
-    throw new TypeError("The frames of a wait ended without an exit frame");
+    const options = { signal: abort.signal };
+    const stream = await openStream(sockets.controlSocket, "containers.wait", params, options);
+    found ??= stream.result;
+    return stream;
+  };
+  const names = targets.map(printable);
+  const frames = resumedFrames({
+    context,
+    open,
+    standing: () => `${names.join(", ")} may continue`,
+    remedy: () => `see: apex wait ${names.join(" ")}`,
+    notify,
+    abort,
+  });
+  try {
+    for await (const frame of frames) if (frame.kind === "exit") return waitEndOf(frame);
+  } catch (error) {
+    const isRemoved = error instanceof ApexError && error.code === "not_found" && found !== undefined;
+    if (isRemoved && condition === "removed") return {};
+    throw namingTarget("cannot wait for", { target, error });
   }
+  throw new TypeError("The frames of a wait ended without an exit frame");
 }
 
 function startLimit(

@@ -21,15 +21,11 @@ export interface LinePrinterOptions {
 }
 
 export class LinePrinter {
-  readonly #output: Pick<Output, "relay">;
-  readonly #abort: AbortSignal;
-  readonly #clock: Clock;
+  readonly #options: LinePrinterOptions;
   #underWay: Promise<void> | undefined;
 
-  constructor({ output, abort, clock }: LinePrinterOptions) {
-    this.#output = output;
-    this.#abort = abort;
-    this.#clock = clock;
+  constructor(options: LinePrinterOptions) {
+    this.#options = options;
   }
 
   /**
@@ -39,7 +35,7 @@ export class LinePrinter {
    * @throws as {@linkcode Output.relay} and `printed` do; the reason of the abort, if that comes before the first write
    */
   async print(lines: Uint8Array, printed: () => void): Promise<void> {
-    this.#abort.throwIfAborted();
+    this.#options.abort.throwIfAborted();
     this.#underWay = this.#write(lines, printed);
     try {
       await this.#underWay;
@@ -58,7 +54,7 @@ export class LinePrinter {
   async finish(): Promise<void> {
     if (this.#underWay === undefined) return;
     try {
-      await settlesWithin(this.#underWay, { timeoutMs: FINISH_MS, clock: this.#clock });
+      await settlesWithin(this.#underWay, { timeoutMs: FINISH_MS, clock: this.#options.clock });
     } catch (error) {
       // The abort has its own reason, which is the one to report.
       if (!(error instanceof OutputClosedError)) throw error;
@@ -67,7 +63,7 @@ export class LinePrinter {
 
   async #write(lines: Uint8Array, printed: () => void): Promise<void> {
     for (let at = 0; at < lines.length; at += ATOMIC_BYTES) {
-      await this.#output.relay(lines.subarray(at, at + ATOMIC_BYTES));
+      await this.#options.output.relay(lines.subarray(at, at + ATOMIC_BYTES));
     }
     printed();
   }
