@@ -1,6 +1,6 @@
 /**
- * The client's side of `sessions.attach`: bytes in, bytes out, and what else the two ends tell each other. Both send a
- * ping every few seconds, and a daemon that is silent for ten is as good as gone. Owns its stream.
+ * The client's side of `sessions.attach`: the bytes of a terminal in both directions, and the messages of the daemon. Both sides
+ * send a ping every 3 s; a daemon that sends nothing for 10 s is treated as lost.
  */
 import * as v from "valibot";
 import { encodeFrame, type Frame, frameJson, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/frames.ts";
@@ -17,7 +17,7 @@ import { type ControlStream, openStream } from "./control_stream.ts";
 
 export type AttachParams = ControlParamsOf<"sessions.attach">;
 
-/** What the daemon says. `lost`: the connection ended, or the daemon fell silent; the session may well go on. */
+/** A message of the daemon. `lost`: the connection ended, or the daemon sent nothing for 10 s; the session may still run. */
 export type SessionMessage =
   | { readonly kind: "output"; readonly bytes: Uint8Array }
   | { readonly kind: "exit"; readonly exit: SessionExit }
@@ -26,7 +26,7 @@ export type SessionMessage =
 
 const LOST: SessionMessage = { kind: "lost" };
 
-/** @throws {ApexError} as {@linkcode openStream} does; `busy` when another client is attached */
+/** @throws {ApexError} as {@linkcode openStream} does; `busy` if another client is attached */
 export async function attachSession(
   socketPath: string,
   params: AttachParams,
@@ -35,34 +35,34 @@ export async function attachSession(
   return new AttachedSession(await openStream(socketPath, "sessions.attach", params, options));
 }
 
-/** Made by {@linkcode attachSession}. Disposing it lets go of the session without a word. */
+/** Owns its stream. Disposing it hangs up without a `detach`. Made by {@linkcode attachSession}. */
 export class AttachedSession implements Disposable {
   readonly #stream: ControlStream<"sessions.attach">;
   readonly #pings: ReturnType<typeof setInterval>;
-  #heardAtMs = performance.now();
+  #receivedAtMs = performance.now();
 
   constructor(stream: ControlStream<"sessions.attach">) {
     this.#stream = stream;
     this.#pings = setInterval(() => this.#ping(), PING_EVERY_MS);
   }
 
-  /** Whether this attach made the session. */
+  /** Whether this attach created the session. */
   get created(): boolean {
     return this.#stream.result.created;
   }
 
-  /** The next message; the bytes of an output are good until the one after it is asked for. */
+  /** The next message. The bytes of an output are valid until the next message is requested. */
   async next(): Promise<SessionMessage> {
     while (true) {
       const frame = await this.#stream.next();
       if (frame === null) return LOST;
-      this.#heardAtMs = performance.now();
+      this.#receivedAtMs = performance.now();
       const message = messageIn(frame);
       if (message !== undefined) return message;
     }
   }
 
-  /** Sends what was typed; resolves when the socket took it. What a lost daemon does not take is lost with it. */
+  /** Sends what the user has typed. Resolves when the socket has taken it, or the connection is lost. */
   async input(bytes: Uint8Array): Promise<void> {
     for (let start = 0; start < bytes.length; start += MAX_FRAME_PAYLOAD_BYTES) {
       await this.#stream.send(encodeFrame("data", bytes.subarray(start, start + MAX_FRAME_PAYLOAD_BYTES)));
@@ -77,7 +77,7 @@ export class AttachedSession implements Disposable {
     await this.#stream.send(encodeFrame("resize", payload));
   }
 
-  /** Asks to be let go; the daemon answers with a `detach`. */
+  /** Asks the daemon to detach this client; it answers with a `detach` message. */
   async detach(): Promise<void> {
     await this.#stream.send(encodeFrame("detach"));
   }
@@ -88,7 +88,7 @@ export class AttachedSession implements Disposable {
   }
 
   #ping(): void {
-    if (performance.now() - this.#heardAtMs > SILENT_FOR_MS) this[Symbol.dispose]();
+    if (performance.now() - this.#receivedAtMs > SILENT_FOR_MS) this[Symbol.dispose]();
     else void this.#stream.send(encodeFrame("ping"));
   }
 }
@@ -102,7 +102,7 @@ function messageIn(frame: Frame): SessionMessage | undefined {
     case "detach":
       return { kind: "detach", detach: v.parse(sessionDetachSchema, frameJson(frame)) };
     default:
-      // A ping, or what a newer daemon has to say.
+      // A ping, or a frame of a newer daemon.
       return undefined;
   }
 }

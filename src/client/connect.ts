@@ -8,8 +8,8 @@ export interface ConnectOptions {
 /**
  * Connects to one of the daemon's sockets.
  *
- * @throws {ApexError} `no_daemon` when nobody listens there; `timeout` when the daemon does not get round to accepting. The
- * signal's reason when that is aborted.
+ * @throws {ApexError} `no_daemon` if no daemon listens there; `timeout` if the daemon does not accept in 10 s
+ * @throws the signal's reason when it is aborted
  */
 export async function connect(socketPath: string, options: ConnectOptions = {}): Promise<Deno.UnixConn> {
   const { signal } = options;
@@ -18,10 +18,10 @@ export async function connect(socketPath: string, options: ConnectOptions = {}):
     try {
       const conn = await Deno.connect({ transport: "unix", path: socketPath });
       if (!signal?.aborted) return conn;
-      // Aborted meanwhile: whoever listens for that now would never hear of it.
+      // Aborted during the connect: a listener that the caller adds now would not be called.
       conn.close();
     } catch (error) {
-      // The listener's backlog is full: the daemon lives and will accept.
+      // The listener's backlog is full: the daemon runs, and will accept.
       if (!(error instanceof Deno.errors.WouldBlock)) throw connectError(socketPath, error);
     }
     signal?.throwIfAborted();
@@ -35,11 +35,11 @@ export async function connect(socketPath: string, options: ConnectOptions = {}):
   );
 }
 
-/** Some thousand connections are accepted in this time; the daemon drains a whole backlog in a few of them. */
+/** The daemon accepts a thousand connections in this time, and a whole backlog in a few of these pauses. */
 const BUSY_PAUSE_MS = 10;
 const BUSY_TIMEOUT_MS = 10_000;
 
-/** Of what has the path of the socket: the system only says that nobody listens. Undefined for a socket, and for none. */
+/** What the path is, if it is not a socket: the system's error does not say so. Undefined for a socket or a missing file. */
 function kindOf(path: string): string | undefined {
   try {
     const { isSocket, isDirectory } = Deno.lstatSync(path);
@@ -51,8 +51,7 @@ function kindOf(path: string): string | undefined {
 }
 
 function connectError(socketPath: string, cause: unknown): ApexError {
-  // A daemon that was killed leaves its socket behind: nobody listens on it.
-  // One that is ending resets who comes at that moment.
+  // A daemon that was killed leaves its socket behind. A daemon that is ending resets new connections.
   if (
     cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.ConnectionRefused ||
     cause instanceof Deno.errors.ConnectionReset
@@ -63,7 +62,7 @@ function connectError(socketPath: string, cause: unknown): ApexError {
         cause,
       });
     }
-    const found = cause instanceof Deno.errors.NotFound ? "no socket" : "nobody listens";
+    const found = cause instanceof Deno.errors.NotFound ? "no socket" : "no process listens";
     return new ApexError(
       "no_daemon",
       `no daemon is running (${found} at ${socketPath}); start one with: apex daemon`,

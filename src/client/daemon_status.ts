@@ -1,28 +1,25 @@
-/** What a daemon of any version says of itself. */
+/** The status of a daemon of any version. */
 import * as v from "valibot";
 import { type StatusResult, statusResultSchema } from "../protocol/daemon_operations.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
 import { requestAs, type RequestOptions } from "./control_exchange.ts";
 
-/** Its name, so to say, and whatever else of its status has the form that this version knows. */
+/** The identity of a daemon, and the parts of its status that have the form of this version. */
 export type DaemonStatus = Pick<StatusResult, "version" | "protocol" | "pid"> & Partial<StatusResult>;
 
 const { version, protocol, pid } = statusResultSchema.entries;
 const identitySchema = v.object({ version, protocol, pid });
 
 /**
- * Asks the daemon; it may speak another protocol than this client.
+ * Requests the status of a daemon, which may have another version or another protocol than this client.
  *
- * @throws {ApexError} the daemon's own error; `no_daemon`; `timeout`; `protocol` when the peer is no apex daemon. The
- * signal's reason when that is aborted.
+ * @throws as `request()` does
  */
 export function daemonStatus(controlSocket: string, options: RequestOptions = {}): Promise<DaemonStatus> {
   return requestAs(controlSocket, { op: "status", params: {}, read: knownParts }, options);
 }
 
-/**
- * One line for people about a daemon of another version or protocol; undefined for one of this version.
- */
+/** A line for people about a daemon of another version or protocol; undefined for a daemon of this version. */
 export function versionSkew({ version, protocol, pid }: DaemonStatus): string | undefined {
   if (version === VERSION && protocol === PROTOCOL_VERSION) return undefined;
   const spoken = protocol === PROTOCOL_VERSION

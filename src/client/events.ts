@@ -1,18 +1,15 @@
-/**
- * The client's side of events.socket. Bytes go through as they came, in batches of whole lines; no line is looked into,
- * so that a pipeline is as fast as its slowest other part. Owns its connection and one buffer.
- */
+/** The client's side of `events.socket`. Lines are passed on in pieces, without decoding them, so that a pipeline is fast. */
 import { MAX_EVENT_BYTES } from "../protocol/jsonl.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
 import { LineChunks } from "./line_chunks.ts";
 
 /**
- * How a stream of events ended. `shutdown`: the daemon ended and took its socket away first. `cut`: the socket's path is
- * still there, so this subscriber was dropped as slow, or the daemon was killed.
+ * How a stream of events ended. `shutdown`: the daemon has ended, and unlinked its socket first. `cut`: the socket still exists,
+ * so the daemon disconnected this subscriber as too slow, or was killed.
  */
 export type EventsEnd = "shutdown" | "cut";
 
-/** @throws {ApexError} `no_daemon` when nobody listens there; the signal's reason when that is aborted. */
+/** @throws as {@linkcode connect} does */
 export async function openEvents(
   socketPath: string,
   options: ConnectOptions = {},
@@ -20,7 +17,7 @@ export async function openEvents(
   return new EventStream(await connect(socketPath, options), socketPath);
 }
 
-/** One connection to events.socket. Disposing it ends a pending {@linkcode next}. */
+/** A connection to `events.socket`, which it owns. Disposing it ends a pending {@linkcode next}. */
 export class EventStream implements Disposable {
   readonly #conn: Deno.Conn;
   readonly #socketPath: string;
@@ -34,10 +31,9 @@ export class EventStream implements Disposable {
   }
 
   /**
-   * One or more whole lines, good until the next call, or how the stream ended. A last line without its LF is
-   * discarded: it was cut off.
+   * One or more whole lines, valid until the next call, or how the stream ended. An unfinished last line is dropped.
    *
-   * @throws {ApexError} `protocol` when a line is longer than any that apex sends.
+   * @throws {ApexError} `protocol` for a line above the limit
    */
   async next(): Promise<Uint8Array | EventsEnd> {
     return await this.#chunks.next() ?? await this.#howItEnded();
@@ -50,7 +46,7 @@ export class EventStream implements Disposable {
   }
 
   async #howItEnded(): Promise<EventsEnd> {
-    // The daemon ended without waiting any longer for this reader.
+    // The daemon ended in the middle of a line: this reader was too slow.
     if (this.#chunks.isMidLine) return "cut";
     try {
       await Deno.lstat(this.#socketPath);

@@ -1,4 +1,4 @@
-/** Reading lines of a daemon in pieces of whole lines, without decoding them. */
+/** The client's side of `events.subscribe` and `events.history`: pieces of whole lines, and the events and records in them. */
 import * as v from "valibot";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { type ReceivedRecord, receivedRecordSchemas } from "../protocol/event_operations.ts";
@@ -68,20 +68,18 @@ export class LineStream implements Disposable {
   }
 }
 
-/** What stands in the lines of `events.subscribe` and `events.history`. */
-
-/** One event, or one record. */
+/** A line of `events.subscribe` or `events.history`: an event, or a stream record. */
 export type StreamLine = EventLine | RecordLine;
 
 export interface EventLine {
   readonly seq: number;
-  /** Its fields behind `seq`, without the opening brace, with the newline. */
+  /** The fields after `seq`, without the opening brace, with the newline. */
   readonly rest: Uint8Array;
 }
 
 export interface RecordLine {
   readonly seq?: undefined;
-  /** Undefined for one that this version does not know. */
+  /** Undefined for a record that this version does not know. */
   readonly record: ReceivedRecord | undefined;
   /** With its newline. */
   readonly line: Uint8Array;
@@ -94,9 +92,9 @@ const NINE = 0x39;
 const PREFIX = new TextEncoder().encode('{"seq":');
 
 /**
- * The lines in a piece of whole ones, as views of it. Events are not decoded.
+ * Splits a piece into its lines, as views of the piece. Events are not decoded.
  *
- * @throws {ApexError} `protocol` for a record that makes no sense
+ * @throws {ApexError} `protocol` for an invalid record
  */
 export function* streamLines(piece: Uint8Array): Generator<StreamLine> {
   for (let start = 0; start < piece.length;) {
@@ -122,12 +120,12 @@ function recordOf(line: Uint8Array): ReceivedRecord | undefined {
     if (!Object.hasOwn(receivedRecordSchemas, type)) return undefined;
     return v.parse(receivedRecordSchemas[type as keyof typeof receivedRecordSchemas], value);
   } catch (error) {
-    throw senselessLine(error);
+    throw invalidLine(error);
   }
 }
 
-/** What is told of a line that is not as it should be. @param cause what makes it so */
-export function senselessLine(cause: unknown): ApexError {
+/** The error for an invalid line. @param cause what is invalid */
+export function invalidLine(cause: unknown): ApexError {
   return new ApexError("protocol", `the daemon sent an invalid line: ${messageOf(cause)}`, {
     cause,
   });

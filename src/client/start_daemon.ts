@@ -1,6 +1,6 @@
 /**
- * Starts a daemon in the background, as a process of its own that outlives its starter. It ends by itself when it does not
- * reach its engine (`engine_status.ts`), and its starter waits for the one or the other.
+ * Starts a daemon in the background, as a process that outlives this one. Such a daemon ends if it does not reach its engine
+ * (`src/daemon/engine_status.ts`). `startDaemon` waits until the daemon follows its engine, or has ended.
  */
 import { join } from "@std/path/posix";
 import { ApexError, EXIT_STATUS } from "../platform/apex_error.ts";
@@ -11,16 +11,16 @@ import type { StatusResult } from "../protocol/daemon_operations.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 
 export interface StartDaemonOptions {
-  /** The command that is apex itself: the binary, or `deno run -A main.ts`. */
+  /** The command that starts apex: the binary, or `deno run -A main.ts`. */
   readonly selfCommand: readonly string[];
   /** Further arguments of `apex daemon`. */
   readonly flags: readonly string[];
-  /** Variables that it gets beside those of this process. */
+  /** Environment variables in addition to those of this process. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Of the daemon that is started: where it will answer, and where its log goes. */
+  /** The control socket, and the directory of the log. */
   readonly paths: Pick<Paths, "controlSocket" | "stateDir">;
   readonly signal?: AbortSignal;
-  /** For how long it may not answer, in milliseconds; 15 s by default. */
+  /** How long the daemon may take to answer, in milliseconds; 15 s by default. */
   readonly timeoutMs?: number;
 }
 
@@ -29,16 +29,16 @@ export interface StartedDaemon {
   readonly pid: number;
   /** The log of all daemons that were started in the background with this state directory. */
   readonly logPath: string;
-  /** It is the one that was started here; false when another one was there first. */
+  /** False if another process had started a daemon first. */
   readonly isOurs: boolean;
 }
 
 /**
- * Returns once a daemon answers on the control socket and, if it was started here, follows its engine. Several may start
- * one at the same time: one daemon remains, and all of them get it.
+ * Resolves when a daemon answers on the control socket and, if it was started here, follows its engine. Several processes can
+ * start a daemon at the same time: one daemon remains, and every caller gets it.
  *
- * @throws {ApexError} `engine` when it did not reach its engine; `failed` when it ends at once, or does not answer in time,
- * with the end of its log; or for a state directory that somebody else could reach
+ * @throws {ApexError} `engine` if the daemon did not reach its engine; `failed` if it ends or does not answer in time, with the
+ * end of its log, or if other users can access the state directory
  */
 export async function startDaemon(options: StartDaemonOptions): Promise<StartedDaemon> {
   const { paths, signal, env } = options;
@@ -53,7 +53,7 @@ export async function startDaemon(options: StartDaemonOptions): Promise<StartedD
   const timeoutMs = options.timeoutMs ?? START_TIMEOUT_MS;
   let deadlineMs = performance.now() + timeoutMs;
   let isTooMany = false;
-  /** What the daemon that was started here last said of an engine that it had not reached. */
+  /** The last status of the engine that the daemon started here had not reached. */
   let engine: StatusResult["engine"] | undefined;
   while (true) {
     signal?.throwIfAborted();
@@ -70,7 +70,7 @@ export async function startDaemon(options: StartDaemonOptions): Promise<StartedD
       if (ended.code !== EXIT_STATUS.busy) {
         throw await failure(`it ended with status ${ended.code}`, { child, logPath });
       }
-      // Another one was first. It has answered ours already, so that it will answer here at once if it ever does.
+      // Another daemon was first. It has answered the one started here, so it will answer here, too, if at all.
       isTooMany = true;
       deadlineMs = Math.min(deadlineMs, performance.now() + OTHER_ANSWERS_WITHIN_MS);
     } else if (performance.now() > deadlineMs) {
@@ -85,12 +85,12 @@ const START_TIMEOUT_MS = 15_000;
 const OTHER_ANSWERS_WITHIN_MS = 1_000;
 const POLL_MS = 20;
 const NEVER = new Promise<never>(() => {});
-/** A daemon that is just starting may be slow; it is asked again. */
+/** A daemon that is starting may be slow: it is asked again. */
 const ANSWER_TIMEOUT_MS = 2_000;
-/** How much of the end of its log an error message shows. */
+/** The length of the end of the log in an error message. */
 const MAX_SHOWN_LOG_CHARACTERS = 2_000;
 
-/** Of the daemon that answers on the control socket; else why none does. */
+/** The status of the daemon on the control socket, or the error. */
 async function statusBehind(controlSocket: string): Promise<DaemonStatus | ApexError> {
   try {
     return await daemonStatus(controlSocket, { timeoutMs: ANSWER_TIMEOUT_MS });
@@ -104,10 +104,10 @@ async function failure(
   why: string,
   { child, logPath }: { readonly child: DetachedProcess; readonly logPath: string },
 ): Promise<ApexError> {
-  const said = await child.output(MAX_SHOWN_LOG_CHARACTERS);
+  const log = await child.output(MAX_SHOWN_LOG_CHARACTERS);
   return new ApexError(
     "failed",
-    `cannot start a daemon: ${why} (log: ${logPath})${said === "" ? "" : `:\n${said}`}`,
+    `cannot start a daemon: ${why} (log: ${logPath})${log === "" ? "" : `:\n${log}`}`,
   );
 }
 

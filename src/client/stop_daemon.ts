@@ -1,6 +1,6 @@
 /**
- * Ends a daemon of any version, and waits until it is gone. It is asked to end; one that cannot be asked gets SIGTERM, which
- * every version takes for the same. Gone means: its lock is free, so that another one can start, and so is its pid.
+ * Ends a daemon of any version, and waits for its end: its lock is free then, so that another daemon can start, and its pid does
+ * not exist. A daemon that does not answer the request gets SIGTERM, which has the same effect in every version.
  */
 import { delay } from "@std/async/delay";
 import { ApexError } from "../platform/apex_error.ts";
@@ -11,19 +11,19 @@ import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 
 export interface StopDaemonOptions {
   readonly sockets: Pick<SocketPaths, "controlSocket" | "runtimeDir">;
-  /** Until it is gone, in milliseconds; 30 s by default: its clients are sent their last output. */
+  /** How long the daemon may take to end, in milliseconds; 30 s by default, because it sends its clients their last output. */
   readonly timeoutMs?: number;
 }
 
 export interface StoppedDaemon {
   readonly pid: number;
-  /** What it said of itself before; undefined when it did not answer. */
+  /** Its status before the end; undefined if it did not answer. */
   readonly status: DaemonStatus | undefined;
 }
 
 /**
- * @throws {ApexError} `no_daemon` when none runs; `timeout` when it does not end; `failed` when it neither answers nor can
- * be told from another process
+ * @throws {ApexError} `no_daemon` if no daemon runs; `timeout` if it does not end; `failed` if it does not answer and its pid is
+ * not known
  */
 export async function stopDaemon({ sockets, timeoutMs = 30_000 }: StopDaemonOptions): Promise<StoppedDaemon> {
   const { controlSocket, runtimeDir } = sockets;
@@ -38,9 +38,9 @@ export async function stopDaemon({ sockets, timeoutMs = 30_000 }: StopDaemonOpti
   return { pid, status };
 }
 
-/** One that hangs is not waited for. */
+/** A daemon that takes longer hangs. */
 const ANSWER_TIMEOUT_MS = 3_000;
-/** It ends right after it has freed its lock; but a process whose parent does not ask for its status keeps its pid. */
+/** A daemon exits right after it has freed its lock. Its pid exists longer if its parent does not read its exit status. */
 const REAPED_WITHIN_MS = 200;
 const POLL_MS = 10;
 
@@ -53,7 +53,7 @@ async function statusUnlessStuck(controlSocket: string): Promise<DaemonStatus | 
   }
 }
 
-/** Somebody listens on the socket: the owner of the lock beside it. */
+/** The pid of the daemon that listens on the socket: the owner of the lock beside it. */
 async function recordedPid(lockPath: string, controlSocket: string): Promise<number> {
   const record = await readInstanceRecord(lockPath);
   if (record?.socket === controlSocket) return record.pid;
@@ -68,7 +68,7 @@ async function isAskedToEnd(controlSocket: string): Promise<boolean> {
     await request(controlSocket, "stop", {}, { timeoutMs: ANSWER_TIMEOUT_MS });
     return true;
   } catch (error) {
-    // Ending already, too old to know the operation, or stuck.
+    // The daemon is ending already, refuses the protocol, or hangs.
     if (error instanceof ApexError) return error.code === "no_daemon";
     throw error;
   }
@@ -85,7 +85,7 @@ function terminate(pid: number): void {
   }
 }
 
-/** That another daemon has the lock is just as good: the one that was asked is gone. */
+/** Another daemon holds the lock, so the daemon that was asked has ended. */
 class TakenByAnother extends Error {}
 
 async function untilFree(
@@ -103,7 +103,7 @@ async function untilFree(
     );
   };
   try {
-    // Its record goes with it.
+    // The empty record replaces that of the daemon.
     using _lock = await lockFile(lockPath, { record: "", whileHeld });
   } catch (error) {
     if (!(error instanceof TakenByAnother)) throw error;
@@ -116,7 +116,7 @@ function exists(pid: number): boolean {
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
-    // The pid is another user's process by now.
+    // The pid belongs to another user's process now.
     if (error instanceof Deno.errors.PermissionDenied) return false;
     throw error;
   }

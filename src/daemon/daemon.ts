@@ -1,6 +1,5 @@
 /**
- * The composition root: makes every part, joins them, and takes them apart in reverse order. Nothing else in apex holds
- * two of them together.
+ * The composition root of the daemon: creates every part, connects the parts, and disposes them in reverse order.
  *
  *     engine ─► ContainerManager ─► ContainerHealthMonitor ─► WorkspaceManager ─► ApexOrchestrator ─► EventLog ─► sockets
  *                      └─► SessionPool                                        └─► Storage
@@ -43,21 +42,20 @@ import { TaskAdoption } from "./task_adoption.ts";
 export interface DaemonOptions {
   readonly paths: Paths;
   readonly config: Config;
-  /** The command that starts this program, to which a verb is added: `["/usr/bin/apex"]`. */
+  /** The command that starts this program, without a verb: `["/usr/bin/apex"]`. */
   readonly selfCommand: readonly string[];
-  /** The options that it was started with, for `apex status` and `apex restart`. */
+  /** The options that the daemon was started with, for `apex status` and `apex restart`. */
   readonly flags: readonly string[];
-  /** A client started it, with its log there: it ends when it does not reach its engine. Absent: in the foreground. */
+  /** The log file of a daemon that a client started; such a daemon ends if it does not reach its engine. Absent: in the foreground. */
   readonly backgroundLog?: string | undefined;
   /** Aborted to end the daemon cleanly. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs the daemon until `signal` is aborted or a client stops it; then unlinks its sockets, ends its subscribers, and
- * returns.
+ * Runs the daemon until `signal` is aborted or a client stops it. It then unlinks its sockets and finishes its subscribers.
  *
- * @throws {ApexError} when it cannot start: `busy` (another one runs), `usage`, `engine`, `failed`.
+ * @throws {ApexError} if it cannot start: `busy` (another daemon runs), `usage`, `engine`, `failed`
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { paths, config, flags, backgroundLog } = options;
@@ -118,7 +116,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const journal = storage.openJournal({ ...config.journal });
   const log = parts.use(new EventLog({ clock, logger, journal }));
   parts.use(publish({ log, containers, orchestrator, engine, logger }));
-  // After `publish` too: what happens to a session follows what happens to its container.
+  // After `publish`, so that the event of a session follows the event of its container.
   const sessions = parts.use(
     new SessionPool({
       containers,
@@ -130,13 +128,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }),
   );
   parts.use(publishSessions({ log, sessions }));
-  // After `publish`, so that the engine's connection is told of before what becomes of old tasks by it.
+  // After `publish`, so that `engine.connected` precedes the events of adopted tasks.
   const adoption = parts.use(new TaskAdoption({ containers, orchestrator, workspaces, logger }));
 
-  // What is taken note of is published: the next daemon tells the rest.
+  // Publishes what the manager has stored; the next daemon publishes the rest.
   parts.defer(() => containers.stopFollowing());
 
-  // Bound first, so that whoever finds the control socket finds both.
+  // Bound first, so that a client that finds the control socket finds both.
   const eventsSocket = await SocketFile.listen(paths.eventsSocket);
   const subscribers = parts.use(
     new EventsServer({
@@ -182,7 +180,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       logger,
     }),
   );
-  // While its clients can still be told.
+  // Disposed before the server, so that its clients still receive their last lines.
   parts.use(events);
   parts.defer(() => sessions.detachAll());
   parts.defer(() => controlSocket.unlink());
@@ -213,7 +211,7 @@ async function findEngine(
   return engine;
 }
 
-/** Who answers on a control socket. Nobody, or something that is no apex daemon, is no error here. */
+/** The status of the daemon on a control socket; undefined if no daemon answers. */
 async function askStatus(controlSocket: string): Promise<DaemonStatus | undefined> {
   try {
     return await daemonStatus(controlSocket, { timeoutMs: 1_000 });

@@ -1,34 +1,36 @@
-import type {
-  EngineConnectedEvent,
-  EngineDisconnectedEvent,
-} from "../containers/changes/container_events.ts";
 import type { ContainerManager } from "../containers/container_manager.ts";
 import type { EngineAddress } from "../engine/discovery/engine_address.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { StatusResult } from "../protocol/daemon_operations.ts";
 
-/** How the connection to the engine stands, for `apex status`: what the engine's events last said. */
+/** The state of the connection to the engine, as its last event reported it. */
 export class EngineStatus implements Disposable {
-  readonly #containers: ContainerManager;
+  readonly #subscriptions = new DisposableStack();
   #current: StatusResult["engine"];
   readonly #firstCaughtUp = Promise.withResolvers<void>();
   #connected = Promise.withResolvers<void>();
 
   constructor({ containers, engine }: { containers: ContainerManager; engine: EngineAddress }) {
-    this.#containers = containers;
-    this.#current = { state: "connecting", socket: engine.socketPath, source: engine.source };
-    containers.on("engine:connected", this.#onConnected);
-    containers.on("engine:caught-up", this.#onCaughtUp);
-    containers.on("engine:disconnected", this.#onDisconnected);
+    const { socketPath: socket, source } = engine;
+    this.#current = { state: "connecting", socket, source };
+    this.#subscriptions.defer(containers.on("engine:connected", ({ engine: kind, version }) => {
+      this.#current = { state: "connected", kind, version, socket, source };
+      this.#connected.resolve();
+    }));
+    this.#subscriptions.defer(containers.on("engine:caught-up", () => this.#firstCaughtUp.resolve()));
+    this.#subscriptions.defer(containers.on("engine:disconnected", ({ error }) => {
+      if (this.#current.state === "connected") this.#connected = Promise.withResolvers();
+      this.#current = { ...this.#current, state: "disconnected", error };
+    }));
   }
 
-  /** Resolves when all that the engine had to tell at first is told: from then on its containers are known. */
+  /** Resolves when the engine's containers are known, and their first events published. */
   get firstCaughtUp(): Promise<void> {
     return this.#firstCaughtUp.promise;
   }
 
-  /** Resolves when the engine is connected: at once, or the next time that it is. */
+  /** Resolves when the engine is connected: now, or the next time. */
   get connected(): Promise<void> {
     return this.#connected.promise;
   }
@@ -38,28 +40,13 @@ export class EngineStatus implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#containers.off("engine:connected", this.#onConnected);
-    this.#containers.off("engine:caught-up", this.#onCaughtUp);
-    this.#containers.off("engine:disconnected", this.#onDisconnected);
+    this.#subscriptions.dispose();
   }
-
-  readonly #onConnected = ({ engine, version }: EngineConnectedEvent): void => {
-    const { socket, source } = this.#current;
-    this.#current = { state: "connected", kind: engine, version, socket, source };
-    this.#connected.resolve();
-  };
-
-  readonly #onCaughtUp = (): void => this.#firstCaughtUp.resolve();
-
-  readonly #onDisconnected = ({ error }: EngineDisconnectedEvent): void => {
-    if (this.#current.state === "connected") this.#connected = Promise.withResolvers();
-    this.#current = { ...this.#current, state: "disconnected", error };
-  };
 }
 
-/** An engine that refuses connections, or has no socket, may be about to start. */
+/** An engine that refuses connections, or has no socket, may be starting. */
 const FAILING_LIMIT_MS = 3_000;
-/** One that takes the connection and does not answer yet is starting: Docker takes its time with a socket unit. */
+/** An engine that accepts the connection and does not answer yet is starting: with a socket unit, Docker does so slowly. */
 const SILENT_LIMIT_MS = 15_000;
 
 export interface EngineDeadlineOptions {
@@ -67,14 +54,13 @@ export interface EngineDeadlineOptions {
   readonly clock: Clock;
 }
 
-/** Ends a daemon that a client started when it has never reached its engine: nobody would look after it. */
+/** Ends a daemon in the background that never reaches its engine: no user would notice that it runs. */
 export class EngineDeadline implements Disposable {
   readonly #missed = Promise.withResolvers<never>();
   readonly #cancels: (() => void)[];
 
-  /** It runs from here on. */
   constructor({ engine, clock }: EngineDeadlineOptions) {
-    // Whoever waits for it sees it.
+    // The rejection is handled by the caller of `missed`.
     this.#missed.promise.catch(() => {});
     const miss = (): void => this.#missed.reject(noEngine(engine.current));
     const hasFailed = (): boolean => engine.current.state === "disconnected";
@@ -85,7 +71,7 @@ export class EngineDeadline implements Disposable {
     ];
   }
 
-  /** Rejects when it is missed, with an {@linkcode ApexError} `engine`; never resolves. */
+  /** Rejects with an {@linkcode ApexError} `engine` when the deadline is missed; never resolves. */
   get missed(): Promise<never> {
     return this.#missed.promise;
   }

@@ -1,9 +1,10 @@
 /**
- * One daemon a runtime directory and one a state directory. Each directory holds `apex.lock`, an flock'ed file that is
- * never unlinked: the kernel frees it however its owner ends, so a `kill -9` leaves nothing that blocks the next start.
+ * Ensures that at most one daemon uses a runtime directory or a state directory. Each directory contains `apex.lock`, a file
+ * that is locked with flock and never unlinked. The kernel frees the lock however its owner ends, so a `kill -9` leaves nothing
+ * that blocks the next start.
  *
- * While somebody else has the lock, the owner is looked for: whoever holds it wrote its pid and control socket into the
- * file and answers there. Whoever loses leaves by ending the process ({@linkcode lockFile} says why).
+ * While another daemon holds the lock, it is asked for its status: it has written its pid and its control socket to the file. A
+ * process that does not get the lock must exit ({@linkcode lockFile} explains why).
  */
 import { ApexError } from "../platform/apex_error.ts";
 import {
@@ -15,17 +16,17 @@ import {
 import { VERSION } from "../protocol/version.ts";
 
 export interface InstanceLockOptions {
-  /** Directories to lock, in this order for every daemon, so that two never wait for each other. */
+  /** Directories to lock. Every daemon locks them in the same order, so that two never wait for each other. */
   readonly directories: readonly string[];
-  /** Control socket of the daemon that asks. */
+  /** The control socket of this daemon. */
   readonly controlSocket: string;
-  /** Asks the daemon behind a control socket who it is; `undefined` when none answers. */
+  /** The status of the daemon on a control socket; undefined if no daemon answers. */
   readonly askStatus: (controlSocket: string) => Promise<{ readonly pid: number } | undefined>;
-  /** How long an owner may take to answer, in milliseconds. */
+  /** How long the owner of a lock may take to answer, in milliseconds. */
   readonly timeoutMs?: number;
 }
 
-/** A daemon that holds the lock and answers to nobody for this long is hanging. */
+/** A daemon that holds the lock and does not answer for this time hangs. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 export class InstanceLock implements Disposable {
@@ -34,11 +35,10 @@ export class InstanceLock implements Disposable {
   private constructor() {}
 
   /**
-   * Locks every directory for this process, or fails while nothing is changed.
+   * Locks every directory for this process, before anything else is changed.
    *
-   * @throws {ApexError} `busy`: another daemon has one of them (the message names its pid and socket), or holds the
-   * lock and does not answer. A lock may then still be pending: end the process. `failed` when a lock file cannot be
-   * written.
+   * @throws {ApexError} `busy` if another daemon holds one of the locks (the message names its pid and socket), or holds it and
+   * does not answer. A lock may then still be pending: exit. `failed` if a lock file cannot be written.
    */
   static async acquire(options: InstanceLockOptions): Promise<InstanceLock> {
     const lock = new InstanceLock();
@@ -60,14 +60,14 @@ export class InstanceLock implements Disposable {
   }
 }
 
-/** Throws once the owner of the lock has been found, or has not answered for too long. */
+/** Throws when the owner of the lock is found, or has not answered for too long. */
 function ownerSearch(path: string, options: InstanceLockOptions): () => Promise<void> {
   const deadline = performance.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   return async () => {
     const holder = await readInstanceRecord(path);
     for (const socket of new Set([options.controlSocket, holder?.socket])) {
       const status = socket === undefined ? undefined : await options.askStatus(socket);
-      // A record may be stale and its socket another daemon's by now: only the pid proves who answers.
+      // A record may be stale, and its socket may belong to another daemon now: only the pid proves which one answers.
       if (status && (socket === options.controlSocket || status.pid === holder?.pid)) {
         throw new ApexError(
           "busy",
@@ -76,8 +76,8 @@ function ownerSearch(path: string, options: InstanceLockOptions): () => Promise<
       }
     }
     if (performance.now() > deadline) {
-      const who = holder ? `pid ${holder.pid}` : "an unknown process";
-      throw new ApexError("busy", `${path} is held by ${who}, which does not answer; end it and try again`);
+      const owner = holder ? `pid ${holder.pid}` : "an unknown process";
+      throw new ApexError("busy", `${path} is held by ${owner}, which does not answer; end it and try again`);
     }
   };
 }

@@ -5,7 +5,7 @@ import type { OrphanedWorkspace } from "../workspaces/workspace.ts";
 import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 
 export interface TaskAdoptionOptions {
-  /** The container manager, as far as it tells that the engine's containers are known. */
+  /** The container manager, whose event says that the engine's containers are known. */
   readonly containers: {
     once(name: "engine:connected", listener: () => void): unknown;
     off(name: "engine:connected", listener: () => void): unknown;
@@ -18,8 +18,8 @@ export interface TaskAdoptionOptions {
 const MAX_SHOWN_ORPHANS = 5;
 
 /**
- * Has the tasks of an earlier daemon taken up, as soon as the engine has told of its containers for the first time, and
- * says which containers are nobody's then.
+ * Starts the adoption of an earlier daemon's tasks when the engine is connected for the first time, and then logs which
+ * containers of tasks are orphans.
  */
 export class TaskAdoption implements Disposable {
   readonly #options: TaskAdoptionOptions;
@@ -31,7 +31,7 @@ export class TaskAdoption implements Disposable {
     options.containers.once("engine:connected", this.#adopt);
   }
 
-  /** Resolves when they are taken up, or could not be: {@linkcode error} then says why. */
+  /** Resolves when the tasks are adopted, or the adoption has failed: {@linkcode error} is then the reason. */
   get settled(): Promise<void> {
     return this.#settled.promise;
   }
@@ -40,19 +40,19 @@ export class TaskAdoption implements Disposable {
     return this.#error;
   }
 
-  /** What has begun is ended by the orchestrator's disposal: an engine that does not answer must not hold up that. */
+  /** An adoption that has begun ends when the orchestrator is disposed: an engine that does not answer must not delay that. */
   [Symbol.dispose](): void {
     this.#options.containers.off("engine:connected", this.#adopt);
   }
 
   readonly #adopt = (): void => {
-    void this.#options.orchestrator.adopt().then(() => this.#tellOfOrphans(), (error) => {
+    void this.#options.orchestrator.adopt().then(() => this.#logOrphans(), (error) => {
       this.#error = messageOf(error);
-      this.#options.logger.error(`the tasks of the last daemon could not be taken up: ${this.#error}`);
+      this.#options.logger.error(`cannot adopt the tasks of the last daemon: ${this.#error}`);
     }).finally(this.#settled.resolve);
   };
 
-  #tellOfOrphans(): void {
+  #logOrphans(): void {
     const names = orphansOf(this.#options).map(({ containerName }) => containerName);
     if (names.length === 0) return;
     const shown = names.slice(0, MAX_SHOWN_ORPHANS).join(", ") +
@@ -68,7 +68,7 @@ export interface OrphansOptions {
   readonly orchestrator: Pick<ApexOrchestrator, "keepsContainer">;
 }
 
-/** Containers that apex made for tasks and that no task has; one that was kept on purpose is none. */
+/** The containers that apex created for tasks and that belong to no task, without those that a task asked to keep. */
 export function orphansOf({ workspaces, orchestrator }: OrphansOptions): OrphanedWorkspace[] {
   return workspaces.orphans().filter(({ containerId }) => !orchestrator.keepsContainer(containerId));
 }

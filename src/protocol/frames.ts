@@ -1,22 +1,22 @@
 /**
- * What follows the reply line of an operation that streams: frames, each a kind (u8), a length (u32, little endian) and
- * so many bytes of payload.
+ * Frames follow the reply line of an operation of the kind `frames`. Each is a kind (u8), a length (u32, little endian), and a
+ * payload of that length.
  */
 import type { ByteSource } from "./jsonl.ts";
 
 /**
- * | kind | from | payload |
+ * | kind | sent by | payload |
  * | --- | --- | --- |
- * | `data` | both | bytes of standard output, or of standard input; or of a terminal, either way |
+ * | `data` | both | bytes of standard output or standard input, or of a terminal |
  * | `stderr` | daemon | bytes of standard error |
- * | `progress` | daemon | JSON: how far the image's pull is |
- * | `pending` | daemon | JSON: how many tasks have their turn first |
+ * | `progress` | daemon | JSON: the progress of an image's pull |
+ * | `pending` | daemon | JSON: the number of tasks that must end first |
  * | `started` | daemon | JSON: the task runs |
- * | `exit` | daemon | JSON: how it ended; the last frame |
+ * | `exit` | daemon | JSON: how the task, the container or the session ended; the last frame |
  * | `resize` | client | u16 columns, u16 rows, little endian |
- * | `detach` | both | JSON, or none |
- * | `ping` | both | none: the sender is there |
- * | `eof` | client | none: the end of standard input |
+ * | `detach` | both | from the daemon JSON, from the client empty |
+ * | `ping` | both | empty: the sender is alive |
+ * | `eof` | client | empty: the end of standard input |
  */
 export const FRAME_KINDS = {
   data: 1,
@@ -35,7 +35,7 @@ export type FrameKind = keyof typeof FRAME_KINDS;
 
 export interface Frame {
   readonly kind: FrameKind;
-  /** Good until the next frame is read. */
+  /** Valid until the next frame is read. */
   readonly payload: Uint8Array;
 }
 
@@ -44,12 +44,12 @@ export const MAX_FRAME_PAYLOAD_BYTES = 64 * 1024;
 const HEADER_BYTES = 5;
 const KIND_NAMES = new Map(Object.entries(FRAME_KINDS).map(([name, code]) => [code, name as FrameKind]));
 
-/** What came is no frame; nothing after it can be understood. */
+/** The peer sent an invalid frame. No frame can be read after it. */
 export class FrameError extends Error {
   override readonly name = "FrameError";
 }
 
-/** @throws {RangeError} when the payload is longer than {@linkcode MAX_FRAME_PAYLOAD_BYTES} */
+/** @throws {RangeError} if the payload is longer than {@linkcode MAX_FRAME_PAYLOAD_BYTES} */
 export function encodeFrame(
   kind: FrameKind,
   payload: Uint8Array = new Uint8Array(0),
@@ -69,20 +69,20 @@ export function encodeJsonFrame(kind: FrameKind, value: unknown): Uint8Array<Arr
   return encodeFrame(kind, new TextEncoder().encode(JSON.stringify(value)));
 }
 
-/** The value in a frame's payload. @throws {SyntaxError} when it is not JSON */
+/** The value in a frame's payload. @throws {SyntaxError} if it is not JSON */
 export function frameJson({ payload }: Frame): unknown {
   return JSON.parse(new TextDecoder().decode(payload));
 }
 
-/** Reads frames one after the other, with one buffer for all of them. */
+/** Reads frames one after the other, into one buffer. */
 export class FrameReader {
   readonly #source: ByteSource;
   readonly #buffer = new Uint8Array(HEADER_BYTES + MAX_FRAME_PAYLOAD_BYTES);
-  /** Bytes that have come and belong to no frame that was handed out: `#start` … `#end`. */
+  /** The bytes of frames that were not returned yet are at `#start` … `#end`. */
   #start = 0;
   #end = 0;
 
-  /** @param rest what came right behind the line before the frames, at most 64 KiB */
+  /** @param rest bytes that arrived together with the line before the frames, at most 64 KiB */
   constructor(source: ByteSource, rest: Uint8Array = new Uint8Array(0)) {
     this.#source = source;
     this.#buffer.set(rest);
@@ -90,8 +90,9 @@ export class FrameReader {
   }
 
   /**
-   * The next frame; null at the end of the source, where an unfinished frame is discarded.
-   * @throws {FrameError} for a kind or a length that no frame has; of newer peers too: kinds are negotiated by operation
+   * The next frame, or null at the end of the source. An unfinished last frame is dropped.
+   *
+   * @throws {FrameError} for an unknown kind or a length above the limit
    */
   async next(): Promise<Frame | null> {
     if (!await this.#have(HEADER_BYTES)) return null;

@@ -1,35 +1,35 @@
 /**
- * Framing: one JSON value a line, LF at its end. A line is found in the bytes and held to a size cap before any of it
- * is decoded, and what came after it is handed back untouched: on the control socket that may be binary.
+ * Lines of JSON: one value on each line, which ends with LF. The end of a line is searched in the bytes, up to a limit, before
+ * anything is decoded. The bytes after the line are returned unchanged: on the control socket they may be binary.
  */
 
 /** The longest request line, in bytes, its LF included. */
 export const MAX_REQUEST_BYTES = 64 * 1024;
 
-/** The longest reply line: a list of some ten thousand containers with their labels. */
+/** The longest reply line: enough for a list of ten thousand containers with their labels. */
 export const MAX_REPLY_BYTES = 16 * 1024 * 1024;
 
-/** The longest event line: no line can be longer than the log keeps. */
+/** The longest event line: the event log keeps no longer one. */
 export const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 
 const LF = 0x0a;
 const FIRST_READ_BYTES = 4 * 1024;
 
-/** Where bytes come from; `Deno.Conn` is one. */
+/** A source of bytes, `Deno.Conn` for example. */
 export interface ByteSource {
-  /** Fills `buffer` from its start; how many bytes, or null at the end. */
+  /** Fills `buffer` from its start. Returns the number of bytes, or null at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
 }
 
-/** A line and what was read beyond it. */
+/** A line, and the bytes read after it. */
 export interface FramedLine {
   /** Without its LF. */
   readonly line: Uint8Array;
-  /** The bytes that had already arrived after the LF. */
+  /** The bytes that arrived together with the line. */
   readonly rest: Uint8Array;
 }
 
-/** A line went over its cap. The rest of it is unread, so the connection is of no further use. */
+/** A line is longer than its limit. The rest of it is unread, so nothing more can be read from the connection. */
 export class LineTooLongError extends Error {
   override readonly name = "LineTooLongError";
   readonly maxBytes: number;
@@ -41,9 +41,9 @@ export class LineTooLongError extends Error {
 }
 
 /**
- * Reads one line. Null when the source ends before an LF: a line without its end is no line.
+ * Reads one line. Returns null if the source ends before an LF.
  *
- * @throws {LineTooLongError} when `maxBytes` (LF included) hold no LF.
+ * @throws {LineTooLongError} if the first `maxBytes` bytes contain no LF
  */
 export async function readLine(
   source: ByteSource,
@@ -71,10 +71,10 @@ export function encodeLine(value: unknown): Uint8Array {
 }
 
 /**
- * The value of a line that {@linkcode readLine} gave.
+ * The value of a line that {@linkcode readLine} returned.
  *
- * @throws {TypeError} when it is not UTF-8.
- * @throws {SyntaxError} when it is not JSON.
+ * @throws {TypeError} if it is not UTF-8
+ * @throws {SyntaxError} if it is not JSON
  */
 export function decodeLine(line: Uint8Array): unknown {
   return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line));

@@ -1,5 +1,5 @@
-/** The version of apex; `deno.json` has the same, and a test holds them together. */
+/** The version of apex. A test compares it with `deno.json`. */
 export const VERSION = "0.1.0";
 
-/** The version of the control protocol (`v` of a request). Another major version is refused. */
+/** The version of the control protocol (`v` of a request). The daemon refuses other versions. */
 export const PROTOCOL_VERSION = 1;

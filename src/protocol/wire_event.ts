@@ -1,7 +1,6 @@
 /**
- * The events that cross a socket: one flat JSON object a line, told apart by `type`. These schemas are the one
- * definition; EVENTS.md explains them to people, and a test holds the two together. Within a major version fields are
- * only ever added.
+ * The published events: one flat JSON object on each line, with `type` as the discriminator. EVENTS.md documents these schemas,
+ * and a test compares the two. Within a major version, fields are only added.
  */
 import * as v from "valibot";
 
@@ -16,7 +15,7 @@ const base = {
   origin: v.optional(v.literal("reconciled")),
 };
 
-/** Absent only when a label named `exitCode` hides it and the container was gone before it could be asked. */
+/** Absent only if a label named `exitCode` hides it and the container was removed before it could be inspected. */
 const exitCode = v.optional(v.number());
 
 const workspace = {
@@ -41,7 +40,7 @@ const engine = {
   error: v.optional(v.string()),
 };
 
-/** Both are absent on `events.socket`, and in the history of an apex that did not record them. */
+/** Both are absent on `events.socket`. */
 const session = {
   session: v.optional(v.string()),
   timestamp: v.optional(timestamp),
@@ -50,7 +49,7 @@ const session = {
 /** The health of a container, in the engine's own words. */
 export const healthStatusSchema = v.picklist(["starting", "healthy", "unhealthy", "none"]);
 
-/** One schema for each event type, in the order in which EVENTS.md tells of them. */
+/** One schema for each event type, in the order of EVENTS.md. */
 export const wireEventSchemas = {
   "session.created": v.object({ type: v.literal("session.created"), ...session }),
   "session.attached": v.object({ type: v.literal("session.attached"), ...session }),
@@ -120,10 +119,10 @@ export type WireEventType = keyof typeof wireEventSchemas;
 /** The wire event of one type. */
 export type WireEventOf<T extends WireEventType> = v.InferOutput<(typeof wireEventSchemas)[T]>;
 
-/** Any event that apex publishes, as it stands on the wire. */
+/** Any event that apex publishes, in its wire form. */
 export type WireEvent = { [T in WireEventType]: WireEventOf<T> }[WireEventType];
 
-/** An event as it is on `events.socket`: a session's has its type alone there. */
+/** The form of an event on `events.socket`: the event of a session has only its type there. */
 export function bareEvent(event: WireEvent): WireEvent {
   switch (event.type) {
     case "session.created":

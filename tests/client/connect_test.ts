@@ -19,7 +19,7 @@ Deno.test("connect() says that no daemon runs when it was killed and left its so
   listener.close();
   const error = await assertRejects(() => connect(path), ApexError);
   assertEquals(error.code, "no_daemon");
-  assertMatch(error.message, /nobody listens at/);
+  assertMatch(error.message, /no process listens at/);
 });
 
 Deno.test("connect() tells other failures by their reason", async () => {

@@ -1,6 +1,6 @@
 import { green, red } from "@std/fmt/colors";
 import * as v from "valibot";
-import { senselessLine } from "../../client/line_stream.ts";
+import { invalidLine } from "../../client/line_stream.ts";
 import { printable } from "./table.ts";
 
 export const HISTORY_HEADINGS = ["TIME", "EVENT", "CONTAINER", "TASK", "DETAILS"];
@@ -20,7 +20,7 @@ export function pastEvents(lines: Uint8Array): PastEvent[] {
     const texts = new TextDecoder().decode(lines).trimEnd().split("\n");
     return texts.map((text) => v.parse(PAST_EVENT, JSON.parse(text)));
   } catch (error) {
-    throw senselessLine(error);
+    throw invalidLine(error);
   }
 }
 

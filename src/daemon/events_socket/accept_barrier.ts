@@ -4,26 +4,26 @@ import { delayUnlessAborted } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 
-/** As many bytes as cannot be guessed, nor be a subscriber's first words by chance. */
+/** Enough random bytes that no client can guess them or send them by chance. */
 export const BARRIER_TOKEN_BYTES = 32;
-/** A control reply waits so long at most. */
+/** The longest delay of a control reply. */
 const LIMIT_MS = 2_000;
-/** While the backlog is full, `connect` fails at once; the accept loop makes room within about this time. */
+/** While the backlog is full, `connect` fails at once; the accept loop makes room within about a millisecond. */
 const RETRY_MS = 1;
 
 export interface AcceptBarrierOptions {
-  /** Of the socket whose accept loop is to be proved. */
+  /** The socket with the accept loop. */
   readonly socketPath: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * Proves that a listener has accepted every connection made before: its backlog is first in, first out, so once a
- * connection of our own is accepted, all earlier ones are. That connection sends a random token; the server, which
- * recognises it by {@linkcode AcceptBarrier.isToken}, closes it, and that end is the proof.
+ * Proves that a listener has accepted every earlier connection. Its backlog is first in, first out: when a connection of the
+ * barrier is accepted, all earlier ones are. The barrier's connection sends a random token. The server recognizes it with
+ * {@linkcode AcceptBarrier.isToken} and closes the connection, and this end is the proof.
  *
- * Callers share: one proof runs, and who comes meanwhile waits for the one after it.
+ * Callers share proofs: one runs at a time, and all calls during it wait for the next one.
  */
 export class AcceptBarrier implements Disposable {
   readonly #options: AcceptBarrierOptions;
@@ -36,7 +36,7 @@ export class AcceptBarrier implements Disposable {
     this.#options = options;
   }
 
-  /** Resolves when every connection made before the call is accepted, or after two seconds. Never rejects. */
+  /** Resolves when every connection from before the call is accepted, or after two seconds. Never rejects. */
   pass(): Promise<void> {
     if (this.#running === undefined) return this.#run();
     this.#queued ??= this.#running.then(() => {
@@ -46,14 +46,14 @@ export class AcceptBarrier implements Disposable {
     return this.#queued;
   }
 
-  /** Whether these are the first bytes of our own connection. */
+  /** Whether these are the first bytes of the barrier's connection. */
   isToken(bytes: Uint8Array): boolean {
     const token = this.#token;
     return token !== undefined && bytes.length === token.length &&
       token.every((byte, at) => byte === bytes[at]);
   }
 
-  /** Lets all who wait pass. */
+  /** Resolves all pending calls. */
   [Symbol.dispose](): void {
     this.#stop.abort();
   }
@@ -71,7 +71,7 @@ export class AcceptBarrier implements Disposable {
     using deadline = new Deadline(LIMIT_MS, { clock, abort: this.#stop.signal });
     try {
       this.#token = crypto.getRandomValues(new Uint8Array(BARRIER_TOKEN_BYTES));
-      await this.#meetOurselves(this.#token, deadline.abortSignal);
+      await this.#untilAccepted(this.#token, deadline.abortSignal);
     } catch (error) {
       if (!this.#stop.signal.aborted) {
         const why = deadline.abortSignal.aborted ? `not accepted within ${LIMIT_MS} ms` : messageOf(error);
@@ -82,42 +82,42 @@ export class AcceptBarrier implements Disposable {
     }
   }
 
-  async #meetOurselves(token: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
-    const connection = await this.#connect(signal);
+  async #untilAccepted(token: Uint8Array<ArrayBuffer>, abort: AbortSignal): Promise<void> {
+    const connection = await this.#connect(abort);
     let open = true;
     const close = (): void => {
       if (open) connection.close();
       open = false;
     };
     // Closing interrupts the read below, which then throws.
-    signal.addEventListener("abort", close, { once: true });
-    if (signal.aborted) close();
+    abort.addEventListener("abort", close, { once: true });
+    if (abort.aborted) close();
     try {
       await connection.write(token);
       const buffer = new Uint8Array(4_096);
-      // Events may come before the end, as to any subscriber.
+      // Events may arrive before the end, as for any subscriber.
       while (await connection.read(buffer) !== null);
     } catch (error) {
-      // Closed before the token was read: accepted all the same, and refused (too many subscribers).
+      // Closed before the token was read: the server accepted the connection, and refused it (too many subscribers).
       if (!(error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe)) {
         throw error;
       }
     } finally {
-      signal.removeEventListener("abort", close);
+      abort.removeEventListener("abort", close);
       close();
     }
   }
 
-  async #connect(signal: AbortSignal): Promise<Deno.UnixConn> {
+  async #connect(abort: AbortSignal): Promise<Deno.UnixConn> {
     for (;;) {
-      signal.throwIfAborted();
+      abort.throwIfAborted();
       try {
         return await Deno.connect({ transport: "unix", path: this.#options.socketPath });
       } catch (error) {
-        // A full backlog, or no descriptor left: both pass.
+        // A full backlog, or no descriptor left: both are temporary.
         const code = error instanceof Error && "code" in error ? error.code : undefined;
         if (!(error instanceof Deno.errors.WouldBlock) && code !== "EMFILE" && code !== "ENFILE") throw error;
-        await delayUnlessAborted(RETRY_MS, { clock: this.#options.clock, abort: signal });
+        await delayUnlessAborted(RETRY_MS, { clock: this.#options.clock, abort });
       }
     }
   }

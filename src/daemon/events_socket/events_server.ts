@@ -1,10 +1,12 @@
 /**
- * `events.socket`: connect, and read a line for each event.
+ * Serves `events.socket`: a client connects, and reads one line for each event.
  *
- * The accept loop registers each connection as a subscription at the log's head, in the same turn in which it was
- * accepted and before the next one is. From then on the subscription owns the connection (writing, slowness, closing);
- * the server only reads and discards what the client sends, to learn of its hang-up, and to recognise the connections
- * of its own {@linkcode AcceptBarrier}. At disposal: no more accepts, subscribers drain, all are closed.
+ * - The accept loop registers each connection as a subscription at the head of the log, before it accepts the next one.
+ * - From then on the subscription owns the connection. The event log writes to it, and closes a subscriber that falls behind the
+ *   log's memory (`slow`) or takes nothing for 30 s (`stalled`): see `src/eventlog/subscription.ts`. The server logs that.
+ * - The server reads and discards what the client sends, to notice a hang-up and to recognize the connections of its
+ *   {@linkcode AcceptBarrier}.
+ * - Disposal stops accepting, lets subscribers take the remaining events, and closes all connections.
  */
 import type { EventLog } from "../../eventlog/event_log.ts";
 import { type CloseReason, finishAll, type Subscription } from "../../eventlog/subscription.ts";
@@ -15,29 +17,29 @@ import { AcceptBarrier, BARRIER_TOKEN_BYTES } from "./accept_barrier.ts";
 import { HalfClosed } from "./half_closed.ts";
 
 const MAX_SUBSCRIBERS = 16_384;
-/** How long disposal lets subscribers take what is theirs. */
+/** How long disposal waits for subscribers to take the remaining events. */
 const DRAIN_LIMIT_MS = 2_000;
 const DISCARD_BYTES = 4_096;
 
 export interface EventsServerOptions {
-  /** Listening already on `events.socket`; the server closes it (which unlinks its path, in newer Deno). */
+  /** Already listening on `events.socket`. The server closes it, which unlinks its path in newer versions of Deno. */
   readonly listener: Deno.UnixListener;
   readonly log: EventLog;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Beyond this many a new connection is closed at once. 16,384 by default. */
+  /** Further connections are closed at once. 16,384 by default. */
   readonly maxSubscribers?: number;
 }
 
 export interface EventsServerStats {
   readonly subscribers: number;
-  /** Of these, how many will send nothing any more, or have hung up just now. */
+  /** The subscribers that have closed their end of writing, or have just hung up. */
   readonly halfClosed: number;
-  /** Connections closed at once because there were `maxSubscribers`, since the start. */
+  /** Connections refused because of `maxSubscribers`, since the start. */
   readonly refused: number;
 }
 
-/** Serves bare lines to whoever connects, from its construction on. */
+/** Serves from its construction on. */
 export class EventsServer implements AsyncDisposable {
   readonly #listener: Deno.UnixListener;
   readonly #log: EventLog;
@@ -46,15 +48,15 @@ export class EventsServer implements AsyncDisposable {
   readonly #maxSubscribers: number;
   readonly #barrier: AcceptBarrier;
   readonly #subscriptions = new Set<Subscription>();
-  /** The tasks that read what clients send; each ends with its input, or soon after its subscription. */
+  /** The promises of {@linkcode EventsServer.#discardInput}. */
   readonly #readers = new Map<Subscription, Promise<void>>();
   readonly #halfClosed: HalfClosed;
-  /** Connections whose descriptors are in use: subscribers, and those that were dropped with a write in flight. */
+  /** Connections whose descriptors are in use: subscribers, and dropped ones with a pending write. */
   #open = 0;
-  /** Shared by all readers: nobody looks at what is in it. */
+  /** Shared by all readers, because its content is never used. */
   readonly #discarded = new Uint8Array(DISCARD_BYTES);
   #refused = 0;
-  /** The last connection was refused: said once, not for each. */
+  /** The last connection was refused: a row of refusals is logged once. */
   #refusing = false;
   readonly #accepting: Promise<void>;
   #disposal: Promise<void> | undefined;
@@ -79,14 +81,13 @@ export class EventsServer implements AsyncDisposable {
   }
 
   /**
-   * Resolves when every connection made before the call is registered: it gets whatever is appended from then on.
-   * Bounded in time (two seconds, then the log says so); never rejects. 0.05 ms when nobody else connects.
+   * Resolves when every connection from before the call is registered, and so receives all later events. Takes 0.05 ms on an idle
+   * socket, and two seconds at most, which is logged. Never rejects.
    */
   barrier(): Promise<void> {
     return this.#disposal === undefined ? this.#barrier.pass() : Promise.resolve();
   }
 
-  /** Stops accepting, lets subscribers take what is pending for two seconds, closes them and the listener. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposal ??= this.#dispose();
     return this.#disposal;
@@ -125,7 +126,7 @@ export class EventsServer implements AsyncDisposable {
     }
   }
 
-  /** Ends when the client closes its end of writing, or the subscription is over. */
+  /** Reads until the client closes its end of writing, or the subscription ends. */
   async #discardInput(connection: Deno.UnixConn, subscription: Subscription): Promise<void> {
     try {
       let buffer = new Uint8Array(BARRIER_TOKEN_BYTES);
@@ -137,7 +138,7 @@ export class EventsServer implements AsyncDisposable {
       }
       this.#halfClosed.add(subscription, connection);
     } catch {
-      // A read fails because the peer hung up, or because the subscription closed the connection: over in both cases.
+      // A read fails because the client hung up, or because the subscription closed the connection.
       subscription.close("gone");
     } finally {
       this.#readers.delete(subscription);
@@ -157,7 +158,7 @@ export class EventsServer implements AsyncDisposable {
     try {
       this.#listener.close();
     } catch (error) {
-      // Closed already, by the accept loop's end or by its owner.
+      // Closed already, by the end of the accept loop or by its owner.
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
   }

@@ -1,16 +1,16 @@
 import type { Subscription } from "../../eventlog/subscription.ts";
 import type { Clock } from "../../platform/clock.ts";
 
-/** So many are kept: `socat … </dev/null` is a subscriber, a thousand of them are a mistake. */
+/** `socat … </dev/null` is one such subscriber; more than a thousand are an error of their user. */
 const MAX_KEPT = 1_024;
-/** A hang-up that no event finds is found this late at most, and its descriptor is free again. */
+/** The longest time until a hang-up is noticed without an event, and its descriptor is free again. */
 const PROBE_EVERY_MS = 5_000;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Subscribers that have closed their end of writing. That is no hang-up, but a hang-up looks the same from the reading
- * side; only a write tells them apart. A write of no bytes does, and sends nothing: so each is probed at once, then now and
- * then while there are any. Beyond the bound the oldest is ended.
+ * The subscribers that have closed their end of writing. On the reading side this looks like a hang-up; only a write shows the
+ * difference. A write of zero bytes is enough, and sends nothing. So each subscriber is probed at once, and every 5 s from then
+ * on. Above {@linkcode MAX_KEPT}, the oldest one is closed.
  */
 export class HalfClosed implements Disposable {
   readonly #clock: Clock;
@@ -38,7 +38,7 @@ export class HalfClosed implements Disposable {
     this.#kept.delete(subscription);
   }
 
-  /** Probes no more; the subscriptions stay their owner's. */
+  /** Stops probing. The subscriptions stay open: their owner closes them. */
   [Symbol.dispose](): void {
     this.#cancelProbe?.();
     this.#cancelProbe = undefined;
@@ -51,7 +51,7 @@ export class HalfClosed implements Disposable {
   };
 }
 
-/** Settles its own outcome: whatever a write of nothing fails with, that peer is gone. */
+/** Any error of the write means that the client has hung up. */
 function probe(subscription: Subscription, connection: Deno.UnixConn): void {
   connection.write(NOTHING).catch(() => subscription.close("gone"));
 }

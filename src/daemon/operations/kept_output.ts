@@ -106,7 +106,7 @@ export interface KeptTaskOutputOptions {
   readonly keepsOutput: boolean;
 }
 
-/** Finds the stored output of a task whose container was removed, or the reason why there is none. */
+/** Finds the stored output of a task whose container was removed, or the reason why no output is stored. */
 export class KeptTaskOutput {
   readonly #options: KeptTaskOutputOptions;
 

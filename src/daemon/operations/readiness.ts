@@ -76,7 +76,7 @@ export class Readiness {
     const known = await this.#wait(adoption.settled, { limitMs: CHANGE_LIMIT_MS, abort });
     this.#requireEngine();
     if (known && adoption.error === undefined) return;
-    const why = adoption.error ?? "the tasks of the last daemon are still being taken up; try again";
+    const why = adoption.error ?? "the tasks of the last daemon are still being adopted; try again";
     throw new ApexError("engine", `which task a container belongs to is not known yet: ${why}`);
   }
 

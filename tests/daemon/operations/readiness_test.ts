@@ -122,7 +122,7 @@ Deno.test("Readiness lets nobody take a container for nobody's before all tasks 
   await slow.advance(5_000);
   assertEquals(
     tooEarly.outcome,
-    "which task a container belongs to is not known yet: the tasks of the last daemon are still being taken up; " +
+    "which task a container belongs to is not known yet: the tasks of the last daemon are still being adopted; " +
       "try again",
   );
   const failed = new Fixture();
