@@ -179,10 +179,10 @@ Deno.test({
       using engine = new ContainerDriver(docker.socketPath);
       for (const taskId of ["exits", "starves"]) {
         await engine.kill(ids[taskId]!, { signal: "SIGUSR1" });
-        await engine.untilTold(ids[taskId]!, "die");
+        await engine.untilReported(ids[taskId]!, "die");
       }
       await engine.remove(ids["removed-since"]!, { force: true });
-      await engine.untilTold(ids["removed-since"]!, "die");
+      await engine.untilReported(ids["removed-since"]!, "die");
 
       await using next = await TaskLayers.start(where);
       const found = taskIds.map((taskId) => {

@@ -22,8 +22,8 @@ const WITNESS = "witness";
 class WatchedClient extends EngineClient {
   onInspected: (container: ContainerInspect) => void = () => {};
 
-  override async inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerInspect> {
-    const container = await super.inspectContainer(id, signal);
+  override async inspectContainer(id: string, abort?: AbortSignal): Promise<ContainerInspect> {
+    const container = await super.inspectContainer(id, abort);
     this.onInspected(container);
     return container;
   }

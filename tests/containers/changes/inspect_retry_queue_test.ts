@@ -26,7 +26,7 @@ class Asked implements AsyncDisposable {
   constructor() {
     const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
     this.inspects = new InspectRetryQueue({
-      inspect: (id, signal) => this.#inspect(id, signal),
+      inspect: (id, abort) => this.#inspect(id, abort),
       clock: this.clock,
       logger,
     });
@@ -56,11 +56,11 @@ class Asked implements AsyncDisposable {
     return this.inspects[Symbol.asyncDispose]();
   }
 
-  async #inspect(id: string, signal: AbortSignal): Promise<ContainerInspect | undefined> {
+  async #inspect(id: string, abort: AbortSignal): Promise<ContainerInspect | undefined> {
     this.tries.push(id);
     this.underWay++;
     const aborted = Promise.withResolvers<never>();
-    signal.addEventListener("abort", () => aborted.reject(signal.reason), { once: true });
+    abort.addEventListener("abort", () => aborted.reject(abort.reason), { once: true });
     try {
       return await Promise.race([this.answer(id), aborted.promise]);
     } finally {

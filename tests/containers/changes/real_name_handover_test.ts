@@ -35,7 +35,7 @@ for (const { name: engineName, ignore, start } of TEST_ENGINES) {
       await driver.untilLogged(old, "ready");
       // A stop begins like this, so the verdict is held.
       await driver.kill(old, { signal: "SIGTERM" });
-      await driver.untilTold(old, "destroy");
+      await driver.untilReported(old, "destroy");
       await driver.create({ name: "fence", HostConfig: HOST_CONFIG });
       await bridge.until("fence", 1);
 

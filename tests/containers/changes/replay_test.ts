@@ -40,6 +40,6 @@ for (const recording of await recordings()) {
 
 for (const recording of REMOVED) {
   Deno.test(`the recording ${recording} gives the expected events when the container is removed before the inspect`, async () => {
-    assertEquals(await replay(recording, undefined), await expectedOf(`${recording}.gone`));
+    assertEquals(await replay(recording, undefined), await expectedOf(`${recording}.removed`));
   });
 }

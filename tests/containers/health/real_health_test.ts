@@ -12,7 +12,7 @@ import { TestEngine } from "../../support/engines/embedded_engine.ts";
 import { within } from "../../support/within.ts";
 
 /** An engine on a busy machine needs some seconds. */
-const COMES_WITHIN_MS = 30_000;
+const EVENT_TIMEOUT_MS = 30_000;
 
 class Monitored implements AsyncDisposable {
   readonly #client: EngineClient;
@@ -31,7 +31,7 @@ class Monitored implements AsyncDisposable {
     const connected = Promise.withResolvers<void>();
     monitored.manager.once("engine:connected", () => connected.resolve());
     monitored.manager.follow();
-    await within(COMES_WITHIN_MS, "the engine", connected.promise);
+    await within(EVENT_TIMEOUT_MS, "the engine", connected.promise);
     return monitored;
   }
 
@@ -43,7 +43,7 @@ class Monitored implements AsyncDisposable {
     };
     this.manager.on("container:started", onStarted);
     await this.manager.start(id);
-    await within(COMES_WITHIN_MS, "the container's start", started.promise);
+    await within(EVENT_TIMEOUT_MS, "the container's start", started.promise);
     this.manager.off("container:started", onStarted);
     return id;
   }
@@ -53,7 +53,7 @@ class Monitored implements AsyncDisposable {
     const came = Promise.withResolvers<ContainerHealthEvent>();
     this.health.on("container:health", came.resolve);
     try {
-      return await within(COMES_WITHIN_MS, "a change of health", came.promise);
+      return await within(EVENT_TIMEOUT_MS, "a change of health", came.promise);
     } finally {
       this.health.off("container:health", came.resolve);
     }
@@ -114,7 +114,7 @@ Deno.test("embedded engine: the watch reports healthy containers, and skips thos
   on.health.configure({ enabled: true, intervalMs: 50 });
   const own = { cmd: ["true"], intervalMs: 600_000 };
   await on.run({ name: "own", cmd: ["sleep", "600"], healthcheck: own });
-  assertEquals(await within(COMES_WITHIN_MS, "the end of the watch on it", ended.promise), "own");
+  assertEquals(await within(EVENT_TIMEOUT_MS, "the end of the watch on it", ended.promise), "own");
   const healthy = on.next();
   const id = await on.run({ name: "web", cmd: ["sleep", "600"] });
   assertEquals((await healthy).status, "healthy");

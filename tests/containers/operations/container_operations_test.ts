@@ -5,9 +5,9 @@ import {
   BASE,
   type Checks,
   ENDS_WITHIN_MS,
+  outputOf,
   run,
   runReady,
-  said,
   shell,
   SLEEPER,
   testOnEngines,
@@ -75,7 +75,7 @@ const CHECKS: Checks = {
     await operated.manager.kill(id, { signal: "USR1" });
     const ended = within(ENDS_WITHIN_MS, "the end", operated.manager.wait(id));
     assertEquals(await ended, { exitCode: 5 });
-    assertStringIncludes((await said(operated, { id })).stdout, "usr1");
+    assertStringIncludes((await outputOf(operated, { id })).stdout, "usr1");
   },
 
   "remove() is published with `forced`, and another client's removal without it": async (operated) => {
@@ -106,7 +106,7 @@ const CHECKS: Checks = {
         healthcheck: { cmd: ["true"], intervalMs: 60_000 },
       });
       assertEquals(await within(ENDS_WITHIN_MS, "its end", operated.manager.wait(id)), { exitCode: 0 });
-      const { stdout, stderr } = await said(operated, { id });
+      const { stdout, stderr } = await outputOf(operated, { id });
       const [place, ...rest] = stdout.split("\n");
       // The embedded engine mounts nothing: the directory keeps its path.
       const expectedPlace = (await operated.client.identify()).kind === "embedded" ? dir : "/workspace";

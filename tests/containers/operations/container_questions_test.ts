@@ -5,8 +5,8 @@ import {
   BASE,
   type Checks,
   ENDS_WITHIN_MS,
+  outputOf,
   run,
-  said,
   shell,
   SLEEPER,
   testOnEngines,
@@ -18,13 +18,13 @@ const CHECKS: Checks = {
   "logs() yields the output by stream, from the requested start": async (operated) => {
     const id = await run(operated, { ...shell("echo a; echo b; echo c >&2"), name: "logs" });
     await within(ENDS_WITHIN_MS, "its end", operated.manager.wait(id));
-    assertEquals(await said(operated, { id }), { stdout: "a\nb\n", stderr: "c\n" });
-    const tail = await said(operated, { id, tail: 1 });
+    assertEquals(await outputOf(operated, { id }), { stdout: "a\nb\n", stderr: "c\n" });
+    const tail = await outputOf(operated, { id, tail: 1 });
     assertEquals(tail.stdout.length + tail.stderr.length, 2);
-    assertEquals(await said(operated, { id, tail: 0 }), { stdout: "", stderr: "" });
-    assertEquals(await said(operated, { id, sinceMs: Date.now() + 60_000 }), { stdout: "", stderr: "" });
-    assertEquals((await said(operated, { id, sinceMs: Date.now() - 60_000 })).stdout, "a\nb\n");
-    const { stderr } = await said(operated, { id, timestamps: true });
+    assertEquals(await outputOf(operated, { id, tail: 0 }), { stdout: "", stderr: "" });
+    assertEquals(await outputOf(operated, { id, sinceMs: Date.now() + 60_000 }), { stdout: "", stderr: "" });
+    assertEquals((await outputOf(operated, { id, sinceMs: Date.now() - 60_000 })).stdout, "a\nb\n");
+    const { stderr } = await outputOf(operated, { id, timestamps: true });
     assert(/^\d{4}-\d\d-\d\dT[\d:.]+Z c\n$/.test(stderr), stderr);
   },
 
@@ -103,7 +103,7 @@ const ON_DOCKER: Checks = {
   "logs() of a container with a terminal yields raw output": async (operated) => {
     const id = await run(operated, { ...shell("echo out; echo err >&2"), name: "tty", tty: true });
     await within(ENDS_WITHIN_MS, "its end", operated.manager.wait(id));
-    assertEquals(await said(operated, { id }), { stdout: "out\r\nerr\r\n", stderr: "" });
+    assertEquals(await outputOf(operated, { id }), { stdout: "out\r\nerr\r\n", stderr: "" });
   },
 };
 

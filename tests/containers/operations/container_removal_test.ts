@@ -16,7 +16,7 @@ import { within } from "../../support/within.ts";
 const ID = "c".repeat(64);
 const REMOVED = "HTTP/1.1 204 No Content\r\n\r\n";
 const BUSY = httpReply(500, { message: "device or resource busy" });
-const GONE = httpReply(404, { message: `No such container: ${ID}` });
+const MISSING = httpReply(404, { message: `No such container: ${ID}` });
 /** The engine closes the connection without a reply. */
 const SILENCE = undefined;
 
@@ -71,7 +71,7 @@ const CASES: readonly [string, readonly (string | undefined)[], unknown][] = [
     tries: 5,
     published: [],
   }],
-  ["publishes nothing when the container does not exist", [GONE], {
+  ["publishes nothing when the container does not exist", [MISSING], {
     result: "removed",
     tries: 1,
     published: [],

@@ -7,9 +7,9 @@ import {
   BASE,
   type Checks,
   ENDS_WITHIN_MS,
+  outputOf,
   run,
   runReady,
-  said,
   shell,
   SLEEPER,
   testOnEngines,
@@ -40,7 +40,7 @@ const CHECKS: Checks = {
       () => manager.inspect(id, abort),
       () => manager.stats(id, abort),
       () => manager.wait(id, { abort }),
-      () => said(operated, { id, follow: true, abort }),
+      () => outputOf(operated, { id, follow: true, abort }),
       () => manager.pullImage("busybox", { abort }),
     ];
     for (const ask of asks) await assertRejects(async () => void await ask(), RangeError, "enough");
@@ -51,7 +51,7 @@ const CHECKS: Checks = {
       manager.stop(id, { timeoutSeconds: 600, abort: later.signal }),
       manager.wait(id, { abort: later.signal }),
       manager.exec(id, ["sleep", "600"], { abort: later.signal }),
-      said(operated, { id, follow: true, abort: later.signal }),
+      outputOf(operated, { id, follow: true, abort: later.signal }),
     ];
     const settled = Promise.allSettled(waits);
     // The exec runs, so all operations are under way.
@@ -214,9 +214,9 @@ const CHECKS: Checks = {
       [() => manager.inspect("missing"), "cannot inspect container missing: "],
       [() => manager.stats("missing"), "cannot read the statistics of container missing: "],
       [() => manager.wait("missing"), "cannot wait for container missing: "],
-      [() => said(operated, { id: "missing" }), "cannot read the output of container missing: "],
+      [() => outputOf(operated, { id: "missing" }), "cannot read the output of container missing: "],
       [
-        () => said(operated, { id: "missing", follow: true }),
+        () => outputOf(operated, { id: "missing", follow: true }),
         "cannot read the output of container missing: ",
       ],
     ];

@@ -68,7 +68,7 @@ export async function runReady(operated: OperatedManager, spec: ContainerSpec): 
 }
 
 /** The output of a container, one string per stream. */
-export async function said(
+export async function outputOf(
   { manager }: OperatedManager,
   { id, ...options }: LogsOptions & { id: string },
 ): Promise<{ stdout: string; stderr: string }> {

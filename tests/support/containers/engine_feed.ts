@@ -52,7 +52,7 @@ export class EngineFeed implements AsyncDisposable {
     this.clock = new FakeClock(options.startMs ?? T0_MS);
     this.tracker = new ContainerTracker({
       emitter: this.manager,
-      inspect: (id, signal) => this.#inspect(id, signal),
+      inspect: (id, abort) => this.#inspect(id, abort),
       requestReconcile: () => this.reconcileRequests++,
       checkpoints: options.checkpoints,
       clock: this.clock,
@@ -135,11 +135,11 @@ export class EngineFeed implements AsyncDisposable {
     await this.tracker[Symbol.asyncDispose]();
   }
 
-  async #inspect(id: string, signal: AbortSignal): Promise<ContainerInspect> {
+  async #inspect(id: string, abort: AbortSignal): Promise<ContainerInspect> {
     this.inspected.push(id);
     const answer = this.answer(id);
     const aborted = Promise.withResolvers<never>();
-    signal.addEventListener("abort", () => aborted.reject(signal.reason), { once: true });
+    abort.addEventListener("abort", () => aborted.reject(abort.reason), { once: true });
     const inspect = await Promise.race([answer, aborted.promise]);
     if (inspect === undefined) throw new EngineError(`no such container: ${id}`, { status: 404 });
     return inspect;

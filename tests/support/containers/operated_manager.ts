@@ -11,17 +11,17 @@ import { within } from "../within.ts";
 
 type EventName = Exclude<keyof ContainerEvents, "container:health">;
 
-export interface ToldEvent {
+export interface EmittedEvent {
   readonly name: EventName;
   readonly event: ContainerEvents[EventName];
 }
 
-const COMES_WITHIN_MS = 20_000;
+const EVENT_TIMEOUT_MS = 20_000;
 
 export class OperatedManager implements AsyncDisposable {
   readonly manager: ContainerManager;
   readonly client: EngineClient;
-  readonly emitted: ToldEvent[] = [];
+  readonly emitted: EmittedEvent[] = [];
   readonly #waiting = new Set<() => void>();
 
   private constructor(socketPath: string, clock: Clock) {
@@ -43,7 +43,7 @@ export class OperatedManager implements AsyncDisposable {
     operated.manager.once("engine:connected", () => connected.resolve());
     operated.manager.follow();
     try {
-      await within(COMES_WITHIN_MS, "the connection", connected.promise);
+      await within(EVENT_TIMEOUT_MS, "the connection", connected.promise);
     } catch (error) {
       await operated[Symbol.asyncDispose]();
       throw error;
@@ -77,14 +77,14 @@ export class OperatedManager implements AsyncDisposable {
     this.#waiting.add(wake);
     wake();
     try {
-      await within(COMES_WITHIN_MS, `${short} of ${containerName}`, came.promise);
+      await within(EVENT_TIMEOUT_MS, `${short} of ${containerName}`, came.promise);
     } finally {
       this.#waiting.delete(wake);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await within(COMES_WITHIN_MS, "the end of the container manager", this.manager[Symbol.asyncDispose]());
+    await within(EVENT_TIMEOUT_MS, "the end of the container manager", this.manager[Symbol.asyncDispose]());
     this.client[Symbol.dispose]();
   }
 }

@@ -14,7 +14,7 @@ import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
 import { within } from "../within.ts";
 
 /** An engine on a busy machine needs some seconds, as does the longest backoff after a fault. */
-const COMES_WITHIN_MS = 20_000;
+const EVENT_TIMEOUT_MS = 20_000;
 
 export class RealBridge implements AsyncDisposable {
   readonly #manager: ContainerManager;
@@ -101,7 +101,7 @@ export class RealBridge implements AsyncDisposable {
     this.#waiting.add(wake);
     wake();
     try {
-      await within(COMES_WITHIN_MS, what, became.promise);
+      await within(EVENT_TIMEOUT_MS, what, became.promise);
     } catch (cause) {
       throw new Error(`it did not come: ${what}; so far: ${soFar()}`, { cause });
     } finally {
@@ -119,7 +119,7 @@ export class RealBridge implements AsyncDisposable {
     this.#storage[Symbol.dispose]();
     this.#workspaces[Symbol.dispose]();
     this.#health[Symbol.dispose]();
-    await within(COMES_WITHIN_MS, "the end of the container manager", this.#manager[Symbol.asyncDispose]());
+    await within(EVENT_TIMEOUT_MS, "the end of the container manager", this.#manager[Symbol.asyncDispose]());
   }
 }
 

@@ -20,7 +20,7 @@ import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
 import { within } from "../within.ts";
 
 /** An engine on a busy machine needs some seconds. */
-const COMES_WITHIN_MS = 30_000;
+const EVENT_TIMEOUT_MS = 30_000;
 
 export interface TaskLayersOptions
   extends Pick<ApexOrchestratorOptions, "maxConcurrentTasks" | "stopTimeoutSeconds"> {
@@ -86,7 +86,7 @@ export class TaskLayers implements AsyncDisposable {
   /** Follows the engine, and resumes the stored tasks. Resolves when both are done. */
   static async start(options: TaskLayersOptions): Promise<TaskLayers> {
     const layers = await TaskLayers.startWithoutAdopting(options);
-    await within(COMES_WITHIN_MS, "adopt()", layers.orchestrator.adopt());
+    await within(EVENT_TIMEOUT_MS, "adopt()", layers.orchestrator.adopt());
     return layers;
   }
 
@@ -95,7 +95,7 @@ export class TaskLayers implements AsyncDisposable {
     const connected = Promise.withResolvers<void>();
     layers.manager.once("engine:connected", () => connected.resolve());
     layers.manager.follow();
-    await within(COMES_WITHIN_MS, "the engine", connected.promise);
+    await within(EVENT_TIMEOUT_MS, "the engine", connected.promise);
     return layers;
   }
 
@@ -113,16 +113,16 @@ export class TaskLayers implements AsyncDisposable {
   }
 
   async startOf(handle: TaskHandle): Promise<Task> {
-    return await within(COMES_WITHIN_MS, `the start of ${handle.taskId}`, handle.started);
+    return await within(EVENT_TIMEOUT_MS, `the start of ${handle.taskId}`, handle.started);
   }
 
   async endOf(handle: TaskHandle): Promise<Task> {
-    return await within(COMES_WITHIN_MS, `the end of ${handle.taskId}`, handle.ended);
+    return await within(EVENT_TIMEOUT_MS, `the end of ${handle.taskId}`, handle.ended);
   }
 
   /** Also for a task of an earlier run. */
   async endOfId(taskId: string): Promise<Task> {
-    return await within(COMES_WITHIN_MS, `the end of ${taskId}`, this.orchestrator.waitTask(taskId));
+    return await within(EVENT_TIMEOUT_MS, `the end of ${taskId}`, this.orchestrator.waitTask(taskId));
   }
 
   /** The events of a task, in order. */
@@ -144,7 +144,7 @@ export class TaskLayers implements AsyncDisposable {
     this.#waiting.add(look);
     look();
     try {
-      await within(COMES_WITHIN_MS, what(), came.promise);
+      await within(EVENT_TIMEOUT_MS, what(), came.promise);
     } catch (cause) {
       throw new Error(`${what()} did not come; so far: ${this.seen.slice(-30).join(", ")}`, { cause });
     } finally {
@@ -156,7 +156,7 @@ export class TaskLayers implements AsyncDisposable {
   async byHand(method: string, taskId: string, rest: string): Promise<void> {
     const id = this.orchestrator.getTask(taskId)?.containerId;
     const reply = await this.client.request(method, `/containers/${id}${rest}`, {
-      timeoutMs: COMES_WITHIN_MS,
+      timeoutMs: EVENT_TIMEOUT_MS,
     });
     await reply.text();
   }
@@ -170,10 +170,10 @@ export class TaskLayers implements AsyncDisposable {
 
   /** Disposes the layers. Running containers continue. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await within(COMES_WITHIN_MS, "the end of the orchestrator", this.orchestrator.dispose());
+    await within(EVENT_TIMEOUT_MS, "the end of the orchestrator", this.orchestrator.dispose());
     await this.workspaces[Symbol.asyncDispose]();
     await this.health[Symbol.asyncDispose]();
-    await within(COMES_WITHIN_MS, "the end of the container manager", this.manager[Symbol.asyncDispose]());
+    await within(EVENT_TIMEOUT_MS, "the end of the container manager", this.manager[Symbol.asyncDispose]());
     this.storage[Symbol.dispose]();
     this.client[Symbol.dispose]();
   }

@@ -43,7 +43,7 @@ export class ContainerDriver implements Disposable {
   }
 
   /** Waits until the engine has told of it. Docker answers that a container has exited, or is gone, before it tells so. */
-  async untilTold(id: string, action: string): Promise<void> {
+  async untilReported(id: string, action: string): Promise<void> {
     const ending = new AbortController();
     const told = async (): Promise<void> => {
       for await (const event of await this.client.openEvents({ sinceNano: 1e9, abort: ending.signal })) {
