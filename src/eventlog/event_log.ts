@@ -22,7 +22,7 @@ import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
 import type { CommitPoint } from "../storage/database.ts";
 import type { EventJournal } from "../storage/journal/event_journal.ts";
 import { EventSource } from "./event_source.ts";
-import { LiveFeed, LogCursor } from "./live_feed.ts";
+import { LiveFeed } from "./live_feed.ts";
 import { Heartbeat, ResumableFeed, type ResumeOptions } from "./resumable_feed.ts";
 import { SegmentList } from "./segment_list.ts";
 import {
@@ -149,7 +149,7 @@ export class EventLog implements AsyncDisposable {
 
   /** Adds a subscriber that gets the bare line of every event from now on. */
   subscribe(options: SubscribeOptions): Subscription {
-    return this.#add(new LiveFeed(LogCursor.atHead(this.#segments)), options);
+    return this.#add(new LiveFeed(this.#segments), options);
   }
 
   /**

@@ -40,8 +40,8 @@ export interface RowWriter {
   writeRows(connection: SqliteConnection): void;
   /** The transaction of the last {@linkcode RowWriter.writeRows} was committed. */
   rowsWritten(): void;
-  /** A new, empty database replaced the old one: rows that it must contain are unwritten again. */
-  databaseReplaced(): void;
+  /** A new, empty database replaced the old one: the rows that it must contain are unwritten again. */
+  databaseReplaced?(): void;
 }
 
 export class Database implements Disposable {
@@ -91,7 +91,7 @@ export class Database implements Disposable {
 
   /** Checks whether the file is still the one that was opened. A change is logged once, and reported in the status. */
   checkFile(): FileChange | undefined {
-    const change = this.#isClosed ? this.#fileChange : this.#opened.file.change;
+    const change = this.#isClosed ? this.#fileChange : this.#opened.fileChange();
     if (change === this.#fileChange) return change;
     this.#fileChange = change;
     const { path } = this.#options;
@@ -244,7 +244,7 @@ export class Database implements Disposable {
     this.#refusal = this.#fileChange = undefined;
     this.#opened = replaceDatabase(this.#options, { error, failure });
     for (const writer of this.#writers) {
-      writer.databaseReplaced();
+      writer.databaseReplaced?.();
       this.#changedWriters.add(writer);
     }
     this.#commits.atBlockEnd();

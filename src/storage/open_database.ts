@@ -25,7 +25,8 @@ export interface StorageStatus {
 
 export interface OpenedDatabase {
   readonly connection: SqliteConnection;
-  readonly file: DatabaseFile;
+  /** Reports whether another program deleted or replaced the file since it was opened. */
+  readonly fileChange: () => FileChange | undefined;
   /** The status while this database is in use and its writes succeed. */
   readonly initialStatus: StorageStatus;
   /** A file existed, and could not be used: a new file, or memory, has replaced it. */
@@ -82,44 +83,36 @@ function openInMemory({ path, logger }: DatabaseOptions, error: unknown): Opened
 }
 
 function opened(connection: SqliteConnection, initialStatus: StorageStatus): OpenedDatabase {
-  return { connection, file: new DatabaseFile(connection.path), initialStatus, hasLostPast: false };
+  return { connection, fileChange: watchFile(connection.path), initialStatus, hasLostPast: false };
 }
 
 /** What happened to the open file at its path. SQLite continues to use the file that it opened, which is no longer found there. */
 export type FileChange = "deleted" | "replaced";
 
-/** Remembers which file was opened, to notice that another program deleted or replaced it. */
-export class DatabaseFile {
-  readonly #path: string;
-  /** Device and inode; undefined where the file system does not report them. */
-  readonly #opened: string | undefined;
-
-  /** Call it right after the file at `path` was opened. */
-  constructor(path: string) {
-    this.#path = path;
-    this.#opened = this.#current();
-  }
-
-  /** Reads the file's state now. Undefined when the file is unchanged, or its state is unknown. */
-  get change(): FileChange | undefined {
-    if (this.#opened === undefined) return undefined;
-    const current = this.#current();
-    if (current === undefined || current === this.#opened) return undefined;
+/**
+ * Remembers which file is open at `path`. The returned function compares it with the file that is there now; undefined when it
+ * is the same, or that cannot be known.
+ */
+function watchFile(path: string): () => FileChange | undefined {
+  const opened = fileIdAt(path);
+  return () => {
+    const current = opened === undefined ? undefined : fileIdAt(path);
+    if (current === undefined || current === opened) return undefined;
     return current === "" ? "deleted" : "replaced";
-  }
+  };
+}
 
-  /** Empty when no file is at the path. */
-  #current(): string | undefined {
-    if (this.#path === IN_MEMORY) return undefined;
-    try {
-      const { dev, ino } = Deno.statSync(this.#path);
-      return ino === null ? undefined : `${dev}:${ino}`;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return "";
-      // Any other error, such as a directory that may not be searched, does not mean that the file was deleted.
-      if (error instanceof Error && "code" in error) return undefined;
-      throw error;
-    }
+/** Device and inode; empty when no file is at the path, undefined when the file system does not tell. */
+function fileIdAt(path: string): string | undefined {
+  if (path === IN_MEMORY) return undefined;
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return ino === null ? undefined : `${dev}:${ino}`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    // Any other error, such as a directory that may not be searched, does not mean that the file was deleted.
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
   }
 }
 

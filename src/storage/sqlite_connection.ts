@@ -107,11 +107,12 @@ export class SqliteConnection implements Disposable {
     const [row] = this.#database.prepare("SELECT value FROM meta WHERE key = 'schema_version'").all();
     const version = Number(row?.value ?? 0);
     if (!Number.isSafeInteger(version) || version < 0) {
-      throw new DamageError(`its schema version ${JSON.stringify(row?.value)} is invalid`);
+      throw new UnusableFileError(`its schema version ${JSON.stringify(row?.value)} is invalid`);
     }
     if (version > SCHEMA_VERSION) {
-      throw new NewerSchemaError(
+      throw new UnusableFileError(
         `its schema has version ${version}, and this version of apex supports versions up to ${SCHEMA_VERSION}`,
+        "newer",
       );
     }
     if (version === SCHEMA_VERSION) return;
@@ -139,14 +140,14 @@ function makePrivate(path: string): void {
   Deno.chmodSync(path, 0o600);
 }
 
-/** A later version of apex wrote the file, with tables that this version does not know. */
-export class NewerSchemaError extends Error {
-  override readonly name: string = "NewerSchemaError";
-}
+/** The contents of the file are not what this version of apex can have written. */
+export class UnusableFileError extends Error {
+  override readonly name: string = "UnusableFileError";
 
-/** The file contains something that apex cannot have written. */
-export class DamageError extends Error {
-  override readonly name: string = "DamageError";
+  /** @param failure `newer`: a later version of apex wrote the file, with tables that this version does not know */
+  constructor(message: string, readonly failure: "damaged" | "newer" = "damaged") {
+    super(message);
+  }
 }
 
 /**
@@ -160,9 +161,9 @@ const DAMAGE = /file is not a database|malformed|no such (table|column)|has no c
 
 /** Undefined when the error comes from neither SQLite nor the file system: a defect of the program. */
 export function sqliteFailureOf(error: unknown): SqliteFailure | undefined {
-  if (error instanceof NewerSchemaError) return "newer";
-  // SyntaxError: a JSON column does not contain JSON.
-  if (error instanceof DamageError || error instanceof SyntaxError) return "damaged";
+  if (error instanceof UnusableFileError) return error.failure;
+  // A JSON column does not contain JSON.
+  if (error instanceof SyntaxError) return "damaged";
   if (!(error instanceof Error) || !("code" in error)) return undefined;
   // An integer that a double cannot represent, which apex never writes.
   if (error.code === "ERR_OUT_OF_RANGE") return "damaged";

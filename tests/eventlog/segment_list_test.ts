@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { LogCursor } from "../../src/eventlog/live_feed.ts";
+import { LiveFeed } from "../../src/eventlog/live_feed.ts";
 import { SegmentList } from "../../src/eventlog/segment_list.ts";
 import type { WireEvent } from "../../src/protocol/wire_event.ts";
 import { eventOf, eventOfBytes, lineOf } from "../support/daemons/wire_events.ts";
@@ -44,23 +44,25 @@ Deno.test("SegmentList.evict() drops the oldest segments down to the limit, and 
   assertStrictEquals(segments.oldest, segments.tail);
 });
 
-Deno.test("LogCursor.peek() returns published bytes only, and isEvicted is true only when lines are lost", () => {
+Deno.test("LiveFeed.next() returns published bytes, and only the rest of the line when later lines are evicted", () => {
   const segments = new SegmentList({ firstSeq: 1, segmentBytes: 1_000 });
-  const cursor = LogCursor.atHead(segments);
+  const feed = new LiveFeed(segments);
   append(segments, eventOfBytes(500));
-  assertStrictEquals(cursor.peek(64), undefined);
+  assertStrictEquals(feed.next(64), undefined);
   append(segments, eventOfBytes(500));
   append(segments, eventOfBytes(500));
   segments.publish();
-  assertEquals(cursor.peek(64)?.length, 64);
-  const behind = LogCursor.atHead(segments);
-  cursor.advance(1_000);
+  assertEquals(feed.next(64)?.length, 64);
+  const behind = new LiveFeed(segments);
+  feed.advance(1_000);
   segments.evict(1_000);
   // It has read the evicted segment to its end.
-  assertEquals([cursor.isEvicted, cursor.peek(9_999)?.length], [false, 500]);
-  cursor.advance(100);
+  assertEquals([feed.isLeftBehind, feed.next(9_999)?.length], [false, 500]);
+  feed.advance(100);
   for (let n = 0; n < 2; n++) append(segments, eventOfBytes(900));
   segments.evict(1_000);
-  assertEquals([cursor.isEvicted, cursor.restOfLine().length], [true, 400]);
-  assertEquals([behind.isEvicted, behind.restOfLine().length], [true, 0]);
+  assertEquals([feed.isLeftBehind, feed.next(9_999)?.length, feed.end], [true, 400, undefined]);
+  feed.advance(400);
+  assertEquals([feed.next(9_999), feed.end], [undefined, "slow"]);
+  assertEquals([behind.isLeftBehind, behind.next(9_999), behind.end], [true, undefined, "slow"]);
 });

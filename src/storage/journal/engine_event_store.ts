@@ -86,7 +86,4 @@ export class EngineEventStore implements RowWriter {
     this.#unwritten = [];
     if (this.#notedSincePrune >= PRUNE_EVERY) this.#notedSincePrune = 0;
   }
-
-  /** A new database starts without events, like its journal. */
-  databaseReplaced(): void {}
 }

@@ -2,7 +2,12 @@
  * The statements on the `events` table. Each call blocks the event loop, so it reads or deletes a bounded number of rows and
  * bytes; a caller that wants more calls again.
  */
-import { DamageError, type SqliteConnection, type SqlRow, type SqlValue } from "../sqlite_connection.ts";
+import {
+  type SqliteConnection,
+  type SqlRow,
+  type SqlValue,
+  UnusableFileError,
+} from "../sqlite_connection.ts";
 import type { EventFacts } from "./event_filter.ts";
 
 /** One line of the event log, as the journal writes it. */
@@ -82,7 +87,7 @@ export function insertEvents(
   }
 }
 
-/** The next events after a `seq`, oldest first, or the last ones before it, newest first. @throws {DamageError} */
+/** The next events after a `seq`, oldest first, or the last ones before it, newest first. @throws {UnusableFileError} */
 export function readEvents(connection: SqliteConnection, options: ChunkOptions): StoredEvent[] {
   const { maxRows, maxBytes, taskId } = options;
   const task = taskId === undefined ? {} : { task: taskId };
@@ -96,7 +101,7 @@ export function readEvents(connection: SqliteConnection, options: ChunkOptions):
   return connection.rows(sql.chunk, { from, to, ...task }).map(readEvent);
 }
 
-/** The `seq` of the oldest and of the newest row; undefined when the table is empty. @throws {DamageError} */
+/** The `seq` of the oldest and of the newest row; undefined when the table is empty. @throws {UnusableFileError} */
 export function eventRange(connection: SqliteConnection): { oldest: number; newest: number } | undefined {
   // Two subqueries, because SQLite reads the whole table to compute both at once.
   const [row] = connection.rows(
@@ -106,13 +111,13 @@ export function eventRange(connection: SqliteConnection): { oldest: number; newe
   return { oldest: seqOf(row.oldest), newest: seqOf(row.newest) };
 }
 
-/** The `seq` of the newest row before `seq`; undefined when no row exists. @throws {DamageError} */
+/** The `seq` of the newest row before `seq`; undefined when no row exists. @throws {UnusableFileError} */
 export function newestBefore(connection: SqliteConnection, seq: number): number | undefined {
   const [row] = connection.rows("SELECT max(seq) AS newest FROM events WHERE seq < :seq", { seq });
   return row === undefined || row.newest === null ? undefined : seqOf(row.newest);
 }
 
-/** When the first event with this `seq` or a greater one was published. @throws {DamageError} */
+/** When the first event with this `seq` or a greater one was published. @throws {UnusableFileError} */
 export function timeAt(connection: SqliteConnection, seq: number): number | undefined {
   const sql = "SELECT time_ms FROM events WHERE seq >= :seq ORDER BY seq LIMIT 1";
   const [row] = connection.rows(sql, { seq });
@@ -158,13 +163,13 @@ export function lastDeletedMs(connection: SqliteConnection): number | undefined 
   return row === undefined ? undefined : timeOf(Number(row.value));
 }
 
-/** @throws {DamageError} for a row that apex cannot have written: readers rely on the types and on the format of the line */
+/** @throws {UnusableFileError} for a row that apex cannot have written: readers rely on the types and on the format of the line */
 function readEvent(row: SqlRow): StoredEvent {
   const { seq, type, task_id: taskId, container_id: containerId, line } = row;
   if (
     typeof type !== "string" || !isTextOrNull(taskId) || !isTextOrNull(containerId) || !isObjectLine(line)
   ) {
-    throw new DamageError(`event number ${seq} is invalid`);
+    throw new UnusableFileError(`event number ${seq} is invalid`);
   }
   return {
     seq: seqOf(seq),
@@ -182,12 +187,12 @@ function readEvent(row: SqlRow): StoredEvent {
 
 function seqOf(value: SqlValue | undefined): number {
   if (Number.isInteger(value) && Number(value) > 0 && Number(value) <= MAX_SEQ) return Number(value);
-  throw new DamageError(`an event has the number ${value}`);
+  throw new UnusableFileError(`an event has the number ${value}`);
 }
 
 function timeOf(value: SqlValue | undefined): number {
   if (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_TIME_MS) return Number(value);
-  throw new DamageError(`an event has the time ${value}`);
+  throw new UnusableFileError(`an event has the time ${value}`);
 }
 
 function isTextOrNull(value: SqlValue | undefined): value is string | null {

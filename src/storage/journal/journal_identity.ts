@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { randomHex } from "../../platform/random_hex.ts";
-import { DamageError, IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
+import { IN_MEMORY, type SqliteConnection, UnusableFileError } from "../sqlite_connection.ts";
 import { eventRange, MAX_SEQ, timeAt } from "./event_rows.ts";
 
 /** Past epochs whose cursors are still understood. */
@@ -51,7 +51,7 @@ export interface Past {
   readonly lastTimeMs?: number | undefined;
 }
 
-/** @throws {DamageError} */
+/** @throws {UnusableFileError} */
 export function readPast(connection: SqliteConnection): Past {
   const range = eventRange(connection);
   return {
@@ -61,7 +61,7 @@ export function readPast(connection: SqliteConnection): Past {
   };
 }
 
-/** Undefined in a new database. @throws {DamageError} when apex cannot have written what is stored */
+/** Undefined in a new database. @throws {UnusableFileError} when apex cannot have written what is stored */
 function readIdentity(connection: SqliteConnection): JournalIdentity | undefined {
   const rows = connection.rows("SELECT key, value FROM meta");
   const values = new Map(rows.map(({ key, value }) => [key, value]));
@@ -69,7 +69,7 @@ function readIdentity(connection: SqliteConnection): JournalIdentity | undefined
   const parsed = v.safeParse(metaSchema, Object.fromEntries(values));
   if (!parsed.success) {
     const [issue] = parsed.issues;
-    throw new DamageError(
+    throw new UnusableFileError(
       `the record of the journal is invalid (${v.getDotPath(issue)}: ${issue.message})`,
     );
   }
