@@ -5,8 +5,8 @@
  * are kept beside the segment, for the journal and for resumable subscribers.) A commit then takes all events that wait, in
  * this order: the journal writes them, in one transaction with the changed rows of state; subscribers may see them; idle
  * subscribers are woken; old segments are evicted. So no subscriber ever sees an event that a killed daemon has lost, an
- * append costs the same for one subscriber as for ten thousand, and no publisher waits for a subscriber. `CommitPoint` in
- * `database.ts` says when a commit happens.
+ * append costs the same for one subscriber as for ten thousand, and no publisher waits for a subscriber. `CommitPoint`
+ * says when a commit happens.
  *
  * When the journal cannot write (full disk, damaged file), the log publishes anyway: the journal starts a new epoch, by
  * which subscribers see that older cursors are not continuous with it.
@@ -19,7 +19,7 @@ import type { Clock } from "../platform/clock.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import type { Cursor } from "../protocol/event_operations.ts";
 import { bareEvent, type WireEvent } from "../protocol/wire_event.ts";
-import type { CommitPoint } from "../storage/database.ts";
+import type { CommitPoint } from "../storage/commit_point.ts";
 import type { EventJournal } from "../storage/journal/event_journal.ts";
 import { EventSource } from "./event_source.ts";
 import { LiveFeed } from "./live_feed.ts";
@@ -29,7 +29,7 @@ import {
   type CloseReason,
   type Feed,
   finishAll,
-  type SubscriberConnection,
+  type SubscribeOptions,
   Subscription,
 } from "./subscription.ts";
 import { WakeScheduler } from "./wake_scheduler.ts";
@@ -58,15 +58,6 @@ export interface EventLogOptions {
   readonly journal: EventJournal;
   readonly segmentBytes?: number;
   readonly retainedBytes?: number;
-}
-
-export interface SubscribeOptions {
-  /** Closed by the log when the subscription ends. */
-  readonly connection: SubscriberConnection;
-  /** Called once, when the subscription ends for whatever reason. */
-  readonly onClose?: (reason: CloseReason, error?: unknown) => void;
-  /** Called once, at or after `onClose`, when the connection's descriptor is free again. */
-  readonly onReleased?: () => void;
 }
 
 export interface ResumableSubscribeOptions extends SubscribeOptions, ResumeOptions {

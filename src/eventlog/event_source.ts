@@ -22,10 +22,7 @@ export interface EventChunk {
   readonly isMissing: boolean;
 }
 
-export interface ReadOptions {
-  readonly filter: EventFilter | undefined;
-  readonly maxLines: number;
-}
+type ReadOptions = { readonly filter: EventFilter | undefined; readonly maxLines: number };
 
 export class EventSource {
   readonly #segments: SegmentList;

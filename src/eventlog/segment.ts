@@ -85,7 +85,12 @@ export class Segment {
     this.bytes[newlineAt] = NEWLINE;
     this.#length = newlineAt + 1;
     if (this.#lines === this.#ends.length) this.#growIndex();
-    if (wholeJson !== undefined) this.#addWhole(encoder.encode(`${wholeJson}\n`));
+    if (wholeJson !== undefined) {
+      // Not shared memory, but the types of Deno 2.4 do not say so.
+      const line = encoder.encode(`${wholeJson}\n`) as Uint8Array<ArrayBuffer>;
+      this.#wholeLines.set(this.#lines, line);
+      this.#wholeBytes += line.length;
+    }
     this.#ends[this.#lines++] = this.#length;
     this.#types.push(event.type);
     this.#taskIds.push("taskId" in event ? event.taskId : undefined);
@@ -129,12 +134,6 @@ export class Segment {
       else high = middle;
     }
     return low;
-  }
-
-  #addWhole(line: Uint8Array): void {
-    // Not shared memory, but the types of Deno 2.4 do not say so.
-    this.#wholeLines.set(this.#lines, line as Uint8Array<ArrayBuffer>);
-    this.#wholeBytes += line.length;
   }
 
   #growIndex(): void {

@@ -1,9 +1,6 @@
 import type { WireEvent } from "../protocol/wire_event.ts";
 import { lineBytes, type LogLine, Segment } from "./segment.ts";
 
-/** UTF-8 needs at most three bytes for one UTF-16 code unit. */
-const MAX_BYTES_PER_UNIT = 3;
-
 /**
  * The segments in memory, oldest first. Segments do not refer to each other, so a stalled write keeps only its own segment in
  * memory.
@@ -52,14 +49,10 @@ export class SegmentList {
     const isAppended = tail.append(json, event, wholeJson);
     this.#memoryBytes += tail.memoryBytes - before;
     if (isAppended) return;
-    let capacityBytes = this.#segmentBytes;
-    if (json.length * MAX_BYTES_PER_UNIT >= capacityBytes) {
-      capacityBytes = Math.max(capacityBytes, lineBytes(json));
-    }
     const segment = new Segment({
       number: tail.number + 1,
       firstSeq: tail.firstSeq + tail.lines,
-      capacityBytes,
+      capacityBytes: Math.max(this.#segmentBytes, lineBytes(json)),
     });
     segment.append(json, event, wholeJson);
     this.#segments.push(segment);

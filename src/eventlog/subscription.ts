@@ -57,17 +57,21 @@ export interface SubscriptionHost {
   failed(error: unknown): void;
 }
 
-export interface SubscriptionOptions {
+export interface SubscribeOptions {
+  /** Closed when the subscription ends. */
   readonly connection: SubscriberConnection;
-  readonly feed: Feed;
-  readonly host: SubscriptionHost;
-  /** Called once, when it ends. `error` is the error of the write or of the feed. */
+  /** Called once, when the subscription ends for whatever reason. `error` is the error of the write or of the feed. */
   readonly onClose?: ((reason: CloseReason, error?: unknown) => void) | undefined;
   /**
    * Called once, at or after `onClose`, when no write is in flight. In Deno 2.4, closing a connection does not end a write:
    * the descriptor stays in use until the peer reads or exits.
    */
   readonly onReleased?: (() => void) | undefined;
+}
+
+export interface SubscriptionOptions extends SubscribeOptions {
+  readonly feed: Feed;
+  readonly host: SubscriptionHost;
 }
 
 /** Created by `EventLog.subscribe` and `EventLog.subscribeResumable`. */
@@ -160,7 +164,8 @@ export class Subscription {
 
   /** @throws what the feed throws */
   async #pumpAll(): Promise<void> {
-    for (let bytes = this.#next(); bytes !== undefined; bytes = this.#next()) {
+    const next = () => this.#feed.next(MAX_WRITE_BYTES);
+    for (let bytes = next(); bytes !== undefined; bytes = next()) {
       let written = 0;
       this.#writing = true;
       try {
@@ -180,10 +185,6 @@ export class Subscription {
     if (end !== undefined) return this.#close(end);
     this.#state = "idle";
     this.list();
-  }
-
-  #next(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#feed.next(MAX_WRITE_BYTES);
   }
 
   #close(reason: CloseReason, error?: unknown): void {

@@ -21,23 +21,17 @@ export function newInstanceId(): string {
  * @throws {ApexError} `failed` when the file contains no id: a new id would disown the containers of this instance
  */
 export async function loadInstanceId(path: string): Promise<string> {
-  let info: Deno.FileInfo;
   try {
-    info = await Deno.lstat(path);
+    const { isFile, size } = await Deno.lstat(path);
+    if (!isFile) throw damaged(path, "it is not a regular file");
+    const text = size > MAX_FILE_BYTES ? "" : await Deno.readTextFile(path);
+    if (CONTENT.test(text)) return text.trimEnd();
+    throw damaged(path, "it does not contain 16 hex digits");
   } catch (error) {
+    if (error instanceof ApexError) throw error;
     if (!(error instanceof Deno.errors.NotFound)) throw unusable(path, error);
     return await create(path);
   }
-  if (!info.isFile) throw damaged(path, "it is not a regular file");
-  if (info.size > MAX_FILE_BYTES) throw damaged(path, "it does not contain 16 hex digits");
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    throw unusable(path, error);
-  }
-  if (!CONTENT.test(text)) throw damaged(path, "it does not contain 16 hex digits");
-  return text.trimEnd();
 }
 
 /** Creates the whole file or nothing, even if the machine loses its power. */

@@ -102,7 +102,7 @@ function watchFile(path: string): () => FileChange | undefined {
   };
 }
 
-/** Device and inode; empty when no file is at the path, undefined when the file system does not tell. */
+/** Device and inode; empty when no file is at the path, undefined when the file system does not report them. */
 function fileIdAt(path: string): string | undefined {
   if (path === IN_MEMORY) return undefined;
   try {

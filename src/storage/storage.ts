@@ -1,6 +1,5 @@
-import { ContainerStore } from "./container_store.ts";
+import { ContainerStore, EngineEventStore } from "./container_store.ts";
 import { Database } from "./database.ts";
-import { EngineEventStore } from "./journal/engine_event_store.ts";
 import { EventJournal, type JournalOptions } from "./journal/event_journal.ts";
 import type { DatabaseOptions, StorageStatus } from "./open_database.ts";
 import { SessionStore } from "./session_store.ts";

@@ -6,8 +6,7 @@
 import type { EngineEvent } from "../../engine/events/event_stream.ts";
 import type { EngineRecollection } from "../../engine/events/follow_memory.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
-import type { ContainerStore, StoredContainer } from "../../storage/container_store.ts";
-import type { EngineEventStore } from "../../storage/journal/engine_event_store.ts";
+import type { ContainerStore, EngineEventStore, StoredContainer } from "../../storage/container_store.ts";
 import { type ContainerChange, reviveChange } from "../changes/container_change.ts";
 import type { ContainerLifecycle } from "../changes/container_lifecycle.ts";
 import type { ClassifierSnapshot } from "../changes/exit_classifier.ts";

@@ -16,8 +16,9 @@
  *     failed until the end: no file could be used, so the database is in memory
  *     off: not wanted; each daemon has an epoch of its own
  */
-import type { CommitPoint, Database, RowWriter } from "../database.ts";
-import type { DatabaseOptions, FileChange } from "../open_database.ts";
+import type { CommitPoint } from "../commit_point.ts";
+import type { Database, RowWriter } from "../database.ts";
+import type { DatabaseOptions } from "../open_database.ts";
 import { IN_MEMORY, type SqliteConnection } from "../sqlite_connection.ts";
 import {
   type ChunkOptions,
@@ -52,11 +53,9 @@ export interface JournalOptions extends RetentionLimits {
   readonly bootId?: string;
 }
 
-/** `failed`: the journal is wanted and cannot be written. */
-export type JournalState = "on" | "off" | "failed";
-
 export interface JournalStatus {
-  readonly state: JournalState;
+  /** `failed`: the journal is wanted and cannot be written. */
+  readonly state: "on" | "off" | "failed";
   /** `seq` of the oldest event to resume from; one past the newest when none exists. */
   readonly oldestSeq: number;
   /** `seq` of the newest event in the journal. */
@@ -75,7 +74,7 @@ export class EventJournal implements RowWriter, Disposable {
   readonly #mark: JournalMark;
   readonly #retention: JournalRetention | undefined;
   #identity: JournalIdentity;
-  #state: JournalState;
+  #state: JournalStatus["state"];
   /** The identity on disk is outdated. */
   #isIdentityChanged = false;
   /** The lines that {@linkcode EventJournal.commit} is writing; empty between two calls. */
@@ -122,7 +121,8 @@ export class EventJournal implements RowWriter, Disposable {
     this.#retention = new JournalRetention({
       ...options,
       onDeleted: () => this.#oldestDeleted(),
-      onFileChanged: (change) => this.#fileChanged(change),
+      // A file that replaced the database lacks the events of this daemon. For a deleted one, the mark itself shows that.
+      beforeStep: () => database.checkFile() === "replaced" && this.#mark.clear(),
     });
   }
 
@@ -296,11 +296,6 @@ export class EventJournal implements RowWriter, Disposable {
     const pastEpochs = withPastEpoch(this.#identity.pastEpochs, [this.epoch, this.#headSeq]);
     this.#identity = { ...this.#identity, pastEpochs, ...changes, epoch: newEpoch() };
     this.#isIdentityChanged = true;
-  }
-
-  /** The file that replaced the database lacks the events of this daemon. Of a deleted file, the mark itself is evidence. */
-  #fileChanged(change: FileChange): void {
-    if (change === "replaced") this.#mark.clear();
   }
 
   #oldestDeleted(): void {

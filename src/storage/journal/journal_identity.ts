@@ -43,30 +43,24 @@ const metaSchema = v.object({
   ),
 });
 
-/** What an earlier daemon left; empty for a new database. */
-export interface Past {
+/** Reads what an earlier daemon left. @throws {UnusableFileError} */
+export function readPast(connection: SqliteConnection): {
   readonly stored?: JournalIdentity | undefined;
   readonly range?: ReturnType<typeof eventRange>;
-  /** Of the newest event. */
+  /** When the newest event was published. */
   readonly lastTimeMs?: number | undefined;
-}
-
-/** @throws {UnusableFileError} */
-export function readPast(connection: SqliteConnection): Past {
+} {
   const range = eventRange(connection);
-  return {
-    stored: readIdentity(connection),
-    range,
-    lastTimeMs: range === undefined ? undefined : timeAt(connection, range.newest),
-  };
+  const lastTimeMs = range === undefined ? undefined : timeAt(connection, range.newest);
+  return { stored: readIdentity(connection), range, lastTimeMs };
 }
 
 /** Undefined in a new database. @throws {UnusableFileError} when apex cannot have written what is stored */
 function readIdentity(connection: SqliteConnection): JournalIdentity | undefined {
   const rows = connection.rows("SELECT key, value FROM meta");
-  const values = new Map(rows.map(({ key, value }) => [key, value]));
-  if (!values.has("epoch")) return undefined;
-  const parsed = v.safeParse(metaSchema, Object.fromEntries(values));
+  const values = Object.fromEntries(rows.map(({ key, value }) => [key, value]));
+  if (!("epoch" in values)) return undefined;
+  const parsed = v.safeParse(metaSchema, values);
   if (!parsed.success) {
     const [issue] = parsed.issues;
     throw new UnusableFileError(
@@ -85,15 +79,15 @@ function readIdentity(connection: SqliteConnection): JournalIdentity | undefined
 }
 
 export function writeIdentity(connection: SqliteConnection, identity: JournalIdentity): void {
-  const values = [
-    ["epoch", identity.epoch],
-    ["boot_id", identity.bootId ?? ""],
-    ["is_clean", identity.isClean ? "1" : "0"],
-    ["is_journaled", identity.isJournaled ? "1" : "0"],
-    ["floor_seq", String(identity.floorSeq)],
-    ["past_epochs", JSON.stringify([...identity.pastEpochs])],
-  ] as const;
-  for (const [key, value] of values) {
+  const values = {
+    epoch: identity.epoch,
+    "boot_id": identity.bootId ?? "",
+    "is_clean": identity.isClean ? "1" : "0",
+    "is_journaled": identity.isJournaled ? "1" : "0",
+    "floor_seq": String(identity.floorSeq),
+    "past_epochs": JSON.stringify([...identity.pastEpochs]),
+  };
+  for (const [key, value] of Object.entries(values)) {
     connection.run("INSERT OR REPLACE INTO meta (key, value) VALUES (:key, :value)", { key, value });
   }
 }

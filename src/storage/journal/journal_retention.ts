@@ -1,6 +1,5 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { Database } from "../database.ts";
-import type { FileChange } from "../open_database.ts";
 import { deleteOldest } from "./event_rows.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -21,8 +20,8 @@ export interface JournalRetentionOptions extends RetentionLimits {
   readonly exemptBytes: () => number;
   /** Rows were deleted. */
   readonly onDeleted: () => void;
-  /** The file is not the one that was opened. Called at each check. */
-  readonly onFileChanged: (change: FileChange) => void;
+  /** Called before each step. */
+  readonly beforeStep: () => unknown;
 }
 
 /** Rows deleted in one step: half a millisecond, except when SQLite makes a checkpoint. */
@@ -61,9 +60,8 @@ export class JournalRetention implements Disposable {
   }
 
   readonly #step = (): void => {
-    const { database, onFileChanged } = this.#options;
-    const change = database.checkFile();
-    if (change !== undefined) onFileChanged(change);
+    const { database, beforeStep } = this.#options;
+    beforeStep();
     const hasMore = !database.isRefused && (this.#deleteSome() || this.#vacuumSome());
     this.#schedule(hasMore ? STEP_PAUSE_MS : CHECK_EVERY_MS);
   };

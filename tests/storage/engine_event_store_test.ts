@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { silentLogger } from "../../../src/platform/logger.ts";
-import { openStorage, type Storage } from "../../../src/storage/storage.ts";
-import { FakeClock } from "../../support/fake_clock.ts";
-import { TempDir } from "../../support/temp_dir.ts";
+import { silentLogger } from "../../src/platform/logger.ts";
+import { openStorage, type Storage } from "../../src/storage/storage.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { TempDir } from "../support/temp_dir.ts";
 
 /** A realistic time: larger than the integers of SQLite's binding. */
 const T0 = 1.8e18;
