@@ -3,6 +3,7 @@ import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { Semaphore } from "../platform/async/semaphore.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import { signalNumber } from "../platform/signals.ts";
 import { TypedEmitter } from "../platform/typed_emitter.ts";
@@ -119,26 +120,20 @@ export class ApexOrchestrator implements AsyncDisposable {
     const begun = requestId === undefined ? undefined : this.#tasks.follow(taskId, options);
     if (begun !== undefined) return begun;
     this.#tasks.checkIsFree(taskId);
+    const task = definedFields({
+      taskId,
+      run: this.#tasks.nextRun(taskId),
+      state: "pending" as const,
+      image,
+      cmd,
+      workspacePath: projectDir,
+      createdAt: new Date(clock.now()),
+    });
+    // Without the request's id, a client cannot ask for this task again.
+    const outputAwaited = holdCleanup !== undefined && requestId !== undefined;
     const run = new TaskRun({
-      ...(onPullProgress !== undefined && { onPullProgress }),
-      ...(onInput !== undefined && { onInput }),
-      record: {
-        task: {
-          taskId,
-          run: this.#tasks.nextRun(taskId),
-          state: "pending",
-          image,
-          cmd,
-          ...(projectDir !== undefined && { workspacePath: projectDir }),
-          createdAt: new Date(clock.now()),
-        },
-        spec: named,
-        cleanupPending: false,
-        // Without the request's id, a client cannot ask for this task again.
-        outputAwaited: holdCleanup !== undefined && requestId !== undefined,
-        ...(requestId !== undefined && { requestId }),
-        ...(engineId !== undefined && { engineId }),
-      },
+      ...definedFields({ onPullProgress, onInput }),
+      record: definedFields({ task, spec: named, cleanupPending: false, outputAwaited, requestId, engineId }),
       context: this.#context,
       predecessor: this.#tasks.leavingRun(taskId),
     });

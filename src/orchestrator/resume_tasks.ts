@@ -5,6 +5,7 @@
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { OrphanedWorkspace, Workspace } from "../workspaces/workspace.ts";
 import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
@@ -90,11 +91,7 @@ function decide(undecided: readonly UndecidedRun[], options: ResumeOptions): Pro
 
 function workspaceOf({ task, record }: TaskRun): Pick<Workspace, "taskId" | "workspacePath" | "policy"> {
   const { taskId, workspacePath } = task;
-  return {
-    taskId,
-    ...(workspacePath !== undefined && { workspacePath }),
-    policy: cleanupPolicyOf(record.spec),
-  };
+  return definedFields({ taskId, workspacePath, policy: cleanupPolicyOf(record.spec) });
 }
 
 function adopt(run: TaskRun, container: OrphanedWorkspace, workspaces: WorkspaceManager): void {

@@ -1,6 +1,7 @@
 /** Converts between the orchestrator's record of a task and its row in the store. */
+import { definedFields } from "../platform/defined_fields.ts";
 import type { StoredTask } from "../storage/task_store.ts";
-import type { Task, TaskReason, TaskState } from "./task.ts";
+import type { Task } from "./task.ts";
 import type { StopCause } from "./task_end.ts";
 import type { NamedTaskSpec } from "./task_spec.ts";
 
@@ -21,61 +22,40 @@ export interface TaskRecord {
 }
 
 /** Drops the environment of an ended task, because it may contain secrets. */
-export function rowOf(
-  { task, spec, stopCause, cleanupPending, requestId, outputAwaited, engineId }: TaskRecord,
-): StoredTask {
+export function rowOf({ task, spec, ...record }: TaskRecord): StoredTask {
   const { image: _image, cmd: _cmd, createdAt, startedAt, endedAt, ...rest } = task;
-  const { env, ...withoutEnv } = spec;
-  return {
+  const { env: _env, ...withoutEnv } = spec;
+  return definedFields({
     ...rest,
     createdAtMs: createdAt.getTime(),
-    ...(startedAt !== undefined && { startedAtMs: startedAt.getTime() }),
-    ...(endedAt !== undefined && { endedAtMs: endedAt.getTime() }),
-    ...(stopCause !== undefined && { stopCause }),
-    cleanupPending,
-    ...(requestId !== undefined && { requestId }),
-    outputAwaited,
-    ...(engineId !== undefined && { engineId }),
-    spec: endedAt === undefined && env !== undefined ? { ...withoutEnv, env } : withoutEnv,
-  };
+    startedAtMs: startedAt?.getTime(),
+    endedAtMs: endedAt?.getTime(),
+    ...record,
+    spec: endedAt === undefined ? spec : withoutEnv,
+  });
 }
 
 export function recordOf(row: StoredTask): TaskRecord {
-  const {
-    createdAtMs,
-    startedAtMs,
-    endedAtMs,
-    stopCause,
-    cleanupPending,
-    engineId,
-    requestId,
-    outputAwaited,
-    ...rest
-  } = row;
   // Only rowOf() writes these rows.
-  const spec = row.spec as NamedTaskSpec;
-  const { taskId, run, exitCode, error, containerId, workspacePath } = rest;
-  return {
+  const { spec, stopCause, cleanupPending, requestId, outputAwaited, engineId, ...rest } = row as
+    & StoredTask
+    & Pick<TaskRecord, "spec" | "stopCause">
+    & Pick<Task, "state" | "reason">;
+  const { createdAtMs, startedAtMs, endedAtMs, ...task } = rest;
+  return definedFields({
     spec,
     cleanupPending,
-    ...(requestId !== undefined && { requestId }),
+    requestId,
     outputAwaited,
-    ...(engineId !== undefined && { engineId }),
-    ...(stopCause !== undefined && { stopCause: stopCause as StopCause }),
-    task: {
-      taskId,
-      run,
-      state: rest.state as TaskState,
-      ...(rest.reason !== undefined && { reason: rest.reason as TaskReason }),
-      ...(exitCode !== undefined && { exitCode }),
-      ...(error !== undefined && { error }),
+    engineId,
+    stopCause,
+    task: definedFields({
+      ...task,
       image: spec.image,
       cmd: spec.cmd ?? [],
-      ...(containerId !== undefined && { containerId }),
-      ...(workspacePath !== undefined && { workspacePath }),
       createdAt: new Date(createdAtMs),
-      ...(startedAtMs !== undefined && { startedAt: new Date(startedAtMs) }),
-      ...(endedAtMs !== undefined && { endedAt: new Date(endedAtMs) }),
-    },
-  };
+      startedAt: startedAtMs === undefined ? undefined : new Date(startedAtMs),
+      endedAt: endedAtMs === undefined ? undefined : new Date(endedAtMs),
+    }),
+  });
 }

@@ -1,4 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import type { TaskStore } from "../storage/task_store.ts";
 import { isKept } from "../workspaces/workspace.ts";
 import type { FollowTaskOptions, Task, TaskEvent, TaskEventName, TaskHandle } from "./task.ts";
@@ -118,13 +119,8 @@ export class TaskRegistry {
     const current = this.#active.get(taskId) ?? this.#leaving.get(taskId) ?? run;
     store.save(rowOf(current === run ? run.record : { ...run.record, cleanupPending: false }));
     if (event === undefined) return;
-    emit(event.name, {
-      taskId,
-      timestamp: event.timestamp,
-      ...(containerId !== undefined && { containerId }),
-      ...(exitCode !== undefined && { exitCode }),
-      ...(reason !== undefined && { reason }),
-    });
+    const { name, timestamp } = event;
+    emit(name, definedFields({ taskId, timestamp, containerId, exitCode, reason }));
   }
 
   /** From now on nothing is saved or emitted: the owner of the store may close it. */

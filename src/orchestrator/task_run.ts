@@ -11,7 +11,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import { Latch } from "../platform/async/latch.ts";
 import type { Semaphore } from "../platform/async/semaphore.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
-import type { Clock } from "../platform/clock.ts";
+import { type Clock, runAt } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 import type { RunTaskOptions, Task, TaskEventName } from "./task.ts";
@@ -19,7 +19,7 @@ import { TaskCleanup } from "./task_cleanup.ts";
 import { endOfExit, endOfFailure, exitOfCode, type TaskEnd, type TaskExit } from "./task_end.ts";
 import { TaskLaunch } from "./task_launch.ts";
 import type { TaskRecord } from "./task_record.ts";
-import { TaskStop, TaskTimeout } from "./task_stop.ts";
+import { TaskStop } from "./task_stop.ts";
 
 /** What all runs share. */
 export interface TaskRunContext {
@@ -59,7 +59,6 @@ export class TaskRun implements Disposable {
   readonly cleanup: TaskCleanup;
   readonly #context: TaskRunContext;
   readonly #launch: TaskLaunch;
-  readonly #timeout: TaskTimeout;
   readonly #stop: TaskStop;
   /** Aborted when the run has ended, when it is cancelled before its container exists, and at disposal. */
   readonly #abort = new AbortController();
@@ -75,6 +74,7 @@ export class TaskRun implements Disposable {
   #isStartAccepted = false;
   /** An exit that was reported before the start. */
   #earlyExit: TaskExit | undefined;
+  #cancelTimeout = (): void => {};
   #isDisposed = false;
 
   constructor({ record, context, predecessor, ...callbacks }: TaskRunOptions) {
@@ -99,11 +99,6 @@ export class TaskRun implements Disposable {
         this.#publishLostStart();
       },
       onFailed: (error) => this.#fail(error),
-    });
-    this.#timeout = new TaskTimeout({
-      timeoutMs: spec.timeoutMs,
-      clock: context.clock,
-      onTimeout: () => this.#onTimeout(),
     });
     this.#stop = new TaskStop({ ...context, taskId: task.taskId, abort });
     this.cleanup = new TaskCleanup({
@@ -164,7 +159,7 @@ export class TaskRun implements Disposable {
     this.#launch.occupySlot();
     this.#phase = "running";
     this.#resumeStop();
-    this.#timeout.arm(this.task.startedAt);
+    this.#armTimeout();
   }
 
   /**
@@ -202,7 +197,7 @@ export class TaskRun implements Disposable {
     this.#started.resolve(this.task);
     // As long as the run is not resumed, it does not stop its container.
     if (!isResumed) return;
-    this.#timeout.arm(at);
+    this.#armTimeout();
     if (this.#earlyExit !== undefined) this.onExited(this.#earlyExit);
   }
 
@@ -240,7 +235,7 @@ export class TaskRun implements Disposable {
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     this.#abort.abort();
-    this.#timeout[Symbol.dispose]();
+    this.#cancelTimeout();
     this.#started.resolve(this.task);
     this.#ended.open(this.task);
   }
@@ -282,7 +277,7 @@ export class TaskRun implements Disposable {
     else {
       this.#phase = "running";
       if (this.#earlyExit !== undefined) this.onExited(this.#earlyExit);
-      else this.#timeout.arm(this.task.startedAt);
+      else this.#armTimeout();
     }
     this.#resumeStop();
   }
@@ -317,9 +312,18 @@ export class TaskRun implements Disposable {
       const { stopCause: _stopCause, ...record } = this.#record;
       this.#record = record;
       this.#context.onChange(this);
-      this.#timeout.arm(this.task.startedAt);
+      this.#armTimeout();
       throw error;
     }
+  }
+
+  /** Restarts the timer. If the time is already over, the task is stopped soon, but not inside this call. */
+  #armTimeout(): void {
+    const { task: { startedAt }, spec: { timeoutMs } } = this.#record;
+    if (timeoutMs === undefined || startedAt === undefined || this.#abort.signal.aborted) return;
+    this.#cancelTimeout();
+    const callback = (): void => this.#onTimeout();
+    this.#cancelTimeout = runAt(startedAt.getTime() + timeoutMs, { clock: this.#context.clock, callback });
   }
 
   #onTimeout(): void {
@@ -332,7 +336,7 @@ export class TaskRun implements Disposable {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
     this.#abort.abort();
-    this.#timeout[Symbol.dispose]();
+    this.#cancelTimeout();
     const cleanupPending = this.#context.workspaces.get(this.task.taskId) !== undefined;
     this.#record = { ...this.#record, cleanupPending };
     this.#change({ ...end, endedAt: at }, `task:${end.state}`, at);

@@ -1,6 +1,6 @@
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { delayUnlessAborted } from "../platform/async/wait.ts";
-import { type Clock, runAt } from "../platform/clock.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { WorkspaceManager } from "../workspaces/workspace_manager.ts";
 
@@ -48,36 +48,5 @@ export class TaskStop {
       }
       await delayUnlessAborted(pauseMs, { clock, abort });
     }
-  }
-}
-
-export interface TaskTimeoutOptions {
-  /** Measured from the start; undefined for no limit. */
-  readonly timeoutMs: number | undefined;
-  readonly clock: Clock;
-  readonly onTimeout: () => void;
-}
-
-/** Calls `onTimeout` when a task has run longer than its timeout. */
-export class TaskTimeout implements Disposable {
-  readonly #options: TaskTimeoutOptions;
-  #cancel = (): void => {};
-  #isDisposed = false;
-
-  constructor(options: TaskTimeoutOptions) {
-    this.#options = options;
-  }
-
-  /** Restarts the timer. If the time is already over, `onTimeout` is called soon, but not inside this call. */
-  arm(startedAt: Date | undefined): void {
-    const { timeoutMs, clock, onTimeout } = this.#options;
-    if (timeoutMs === undefined || startedAt === undefined || this.#isDisposed) return;
-    this.#cancel();
-    this.#cancel = runAt(startedAt.getTime() + timeoutMs, { clock, callback: onTimeout });
-  }
-
-  [Symbol.dispose](): void {
-    this.#isDisposed = true;
-    this.#cancel();
   }
 }

@@ -13,6 +13,7 @@ import type { ContainerInspect } from "../engine/engine_types.ts";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import {
@@ -118,11 +119,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
    */
   async create(spec: WorkspaceSpec, options: CreateOptions = {}): Promise<Workspace> {
     const { taskId, policy, container: { projectDir } } = spec;
-    const entry = this.#registry.open({
-      taskId,
-      policy,
-      ...(projectDir !== undefined && { workspacePath: projectDir }),
-    });
+    const entry = this.#registry.open(definedFields({ taskId, policy, workspacePath: projectDir }));
     // The entry has the container's name before the engine is asked: its event may come before its reply.
     const create = async (name: string): Promise<string> => {
       this.#registry.rename(entry, name);
@@ -200,7 +197,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
       this.#containers.list().find(({ id, name, taskId: labelled }) =>
         name === containerName && labelled === taskId && this.#containers.owns(id)
       )?.id;
-    const entry = this.#registry.open({ ...workspace, ...(containerId !== undefined && { containerId }) });
+    const entry = this.#registry.open(definedFields({ ...workspace, containerId }));
     entry.isCreationPublished = containerId !== undefined;
   }
 

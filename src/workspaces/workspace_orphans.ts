@@ -1,6 +1,7 @@
 import { INSTANCE_LABEL, MANAGED_LABEL, SESSION_LABEL } from "../containers/apex_labels.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
 import { messageOf } from "../platform/apex_error.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import type { OrphanedWorkspace, WorkspaceContainers } from "./workspace.ts";
 import type { WorkspaceRegistry } from "./workspace_registry.ts";
 
@@ -33,15 +34,9 @@ function asWorkspace(record: ContainerRecord): OrphanedWorkspace | undefined {
   if (taskId === undefined || labels[MANAGED_LABEL] !== "true" || Object.hasOwn(labels, SESSION_LABEL)) {
     return undefined;
   }
+  const { id: containerId, name: containerName, state, createdAt } = record;
   const instance = labels[INSTANCE_LABEL];
-  return {
-    taskId,
-    containerId: record.id,
-    containerName: record.name,
-    state: record.state,
-    ...(instance !== undefined && { instance }),
-    ...(record.createdAt !== undefined && { createdAt: record.createdAt }),
-  };
+  return definedFields({ taskId, containerId, containerName, state, instance, createdAt });
 }
 
 /**

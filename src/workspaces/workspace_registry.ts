@@ -1,4 +1,5 @@
 import { ApexError } from "../platform/apex_error.ts";
+import { definedFields } from "../platform/defined_fields.ts";
 import type { CleanupPolicy, Workspace, WorkspaceEvent } from "./workspace.ts";
 
 /** A workspace, from before its container is requested until the container is removed or abandoned. */
@@ -110,22 +111,11 @@ export class WorkspaceRegistry {
 
 export function toWorkspace(entry: WorkspaceEntry): Workspace {
   const { taskId, containerId, containerName, workspacePath, policy } = entry;
-  return {
-    taskId,
-    ...(containerId !== undefined && { containerId }),
-    containerName,
-    ...(workspacePath !== undefined && { workspacePath }),
-    policy,
-  };
+  return definedFields({ taskId, containerId, containerName, workspacePath, policy });
 }
 
 /** @param timestamp of the container event that causes this one */
 export function workspaceEvent(entry: WorkspaceEntry, timestamp: Date): WorkspaceEvent {
   const { taskId, workspacePath, containerId } = entry;
-  return {
-    taskId,
-    ...(workspacePath !== undefined && { workspacePath }),
-    ...(containerId !== undefined && { containerId }),
-    timestamp,
-  };
+  return definedFields({ taskId, workspacePath, containerId, timestamp });
 }
