@@ -101,7 +101,7 @@ function actionsIn(context: BaseContext): Actions {
         socketPath: listen === undefined ? paths.engineSocket : resolve(cwd, listen),
         socketDirIsChosen: listen !== undefined || paths.runtimeDirIsChosen,
         logger,
-        signal: abort,
+        abort,
       });
       await engine.closed;
     },

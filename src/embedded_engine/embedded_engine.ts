@@ -1,8 +1,8 @@
 /**
- * The embedded engine: a Docker Engine API on a Unix socket of its own, where a container is a local process. It makes
- * apex usable, and testable, where no Docker is; it isolates nothing. This is its composition root. It owns, in order
- * of closing: the idle timer, the listener and its socket file, the containers, the connections, the lock.
- * Containers do not outlive the engine: it kills them when it closes, and after a crash the next one does.
+ * The embedded engine: a Docker Engine API on its own Unix socket, whose containers are local processes. With it apex can be
+ * used, and tested, without Docker. It isolates nothing. This is its composition root. It owns, in the order of closing: the
+ * idle timer, the listener and its socket file, the containers, the connections, the lock. Containers do not outlive the
+ * engine: it kills them when it closes, and after a crash the next engine of the directory kills them.
  */
 import { dirname, join } from "@std/path/posix";
 import { type Clock, systemClock } from "../platform/clock.ts";
@@ -10,56 +10,53 @@ import { checkSocketPathLength, prepareDirectory } from "../platform/directories
 import { type Logger, silentLogger } from "../platform/logger.ts";
 import type { SocketFile } from "../platform/unix_socket.ts";
 import { VERSION } from "../protocol/version.ts";
-import { attachRoutes } from "./api/attach_routes.ts";
 import { containerRoutes } from "./api/container_routes.ts";
 import { execRoutes } from "./api/exec_routes.ts";
 import { imageRoutes, isImport } from "./api/image_routes.ts";
 import { statsRoutes } from "./api/stats_routes.ts";
+import { streamRoutes } from "./api/stream_routes.ts";
 import { systemRoutes } from "./api/system_routes.ts";
-import { unsupportedRoutes } from "./api/unsupported_routes.ts";
 import { ContainerStore } from "./containers/container_store.ts";
 import { EmbeddedContainer } from "./containers/embedded_container.ts";
+import { ExecStore } from "./containers/embedded_exec.ts";
 import { EventHistory } from "./containers/event_history.ts";
-import { ExecStore } from "./containers/exec_store.ts";
-import { LOCK_FILE, lockEngine } from "./engine_lock.ts";
-import { EngineServer } from "./engine_server.ts";
-import { listenForEngine } from "./engine_socket.ts";
+import { listenForEngine, LOCK_FILE, lockEngine } from "./engine_lock.ts";
+import { HttpServer } from "./http/http_server.ts";
 import { API_VERSION, createRouter } from "./http/router.ts";
-import { IdleTimer } from "./idle_timer.ts";
 import { endLeftovers } from "./processes/process_file.ts";
 import type { ContainerSpec } from "./spec/create_request.ts";
 import { ImageStore } from "./spec/image_store.ts";
 import { randomId } from "./spec/names.ts";
 import { EngineTime } from "./spec/nano_time.ts";
 
-/** Long enough for a daemon that is restarted by hand to find the same engine again. */
+/** Long enough for a daemon that a person restarts to find the same engine again. */
 const IDLE_EXIT_MS = 60_000;
 
 export interface EmbeddedEngineOptions {
   /** The engine's own directory (0700): lock, identity, containers. */
   readonly dir: string;
   readonly socketPath: string;
-  /** Somebody named the socket: its directory may then be readable, though not writable, by others. */
+  /** The user chose the socket: its directory may then be readable, though not writable, by other users. */
   readonly socketDirIsChosen?: boolean;
   readonly logger?: Logger;
   readonly clock?: Clock;
-  /** It closes this long after the last container and the last request are gone. */
+  /** The engine closes when it has had no container and no request for this long. */
   readonly idleExitMs?: number;
   /** Closes the engine. */
-  readonly signal?: AbortSignal;
+  readonly abort?: AbortSignal;
 }
 
 /** A running engine. */
 export interface EmbeddedEngine extends AsyncDisposable {
   readonly socketPath: string;
-  /** Resolves when the engine has closed, for whatever reason. */
+  /** Resolves when the engine has closed. */
   readonly closed: Promise<void>;
 }
 
 /**
  * Starts the embedded engine in this process.
- * @throws {ApexError} `busy` when one already runs in that directory, or somebody listens on the socket; `usage` for a
- * socket path that makes no sense; `failed` for a directory that somebody else could reach
+ * @throws {ApexError} `busy` when an engine already runs in that directory, or another process listens on the socket;
+ * `usage` for an invalid socket path; `failed` for a directory that other users can write to
  */
 export async function startEmbeddedEngine(options: EmbeddedEngineOptions): Promise<EmbeddedEngine> {
   const { dir, socketPath, socketDirIsChosen = false, logger = silentLogger } = options;
@@ -71,7 +68,7 @@ export async function startEmbeddedEngine(options: EmbeddedEngineOptions): Promi
   const containersDir = join(dir, "containers");
   const leftovers = await endLeftovers(containersDir);
   if (leftovers > 0) {
-    logger.warn(`embedded engine: ended ${leftovers} containers that a killed engine left running`);
+    logger.warn(`embedded engine: killed ${leftovers} containers that a killed engine had left running`);
   }
   const engineId = await persistentId(join(dir, "id"));
   const images = await ImageStore.open(join(dir, "images.json"));
@@ -95,7 +92,7 @@ interface Parts {
   readonly engineId: string;
   readonly images: ImageStore;
   readonly containersDir: string;
-  /** Given back last. */
+  /** Released last. */
   readonly lock: AsyncDisposableStack;
 }
 
@@ -103,7 +100,7 @@ class RunningEngine implements EmbeddedEngine {
   readonly socketPath: string;
   readonly closed: Promise<void>;
   readonly #store = new ContainerStore();
-  readonly #server: EngineServer;
+  readonly #server: HttpServer;
   readonly #idle: IdleTimer;
   readonly #socket: SocketFile;
   readonly #lock: AsyncDisposableStack;
@@ -151,17 +148,16 @@ class RunningEngine implements EmbeddedEngine {
       this.#idle.setContainers(store.size);
       return container;
     };
-    this.#server = new EngineServer({
+    this.#server = new HttpServer({
       listener: socket.listener,
       logger,
       handle: createRouter([
         ...systemRoutes({ engineId, images, dir: options.dir, store, history, time, clock }),
         ...containerRoutes({ store, images, create, now: () => clock.now() }),
-        ...attachRoutes(store),
+        ...streamRoutes(store),
         ...execRoutes({ store, execs }),
         ...statsRoutes({ store, clock, time }),
         ...imageRoutes({ images, store }),
-        ...unsupportedRoutes(),
       ]),
       ignoresBody: isImport,
       headers: {
@@ -172,10 +168,10 @@ class RunningEngine implements EmbeddedEngine {
       onActivity: (requests) => this.#idle.setRequests(requests),
     });
     const close = () => this.#closing.resolve();
-    options.signal?.addEventListener("abort", close, { once: true });
-    if (options.signal?.aborted) close();
+    options.abort?.addEventListener("abort", close, { once: true });
+    if (options.abort?.aborted) close();
     this.closed = this.#closing.promise.then(() => this.#close())
-      .finally(() => options.signal?.removeEventListener("abort", close));
+      .finally(() => options.abort?.removeEventListener("abort", close));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -185,15 +181,18 @@ class RunningEngine implements EmbeddedEngine {
 
   async #close(): Promise<void> {
     this.#idle[Symbol.dispose]();
-    // The path before the connections: who meets the end of one and finds no socket knows that this was a shutdown. But
-    // after the listener: closing that removes the file too (Deno 2.9), and would remove one that is not ours any more.
+    // The socket file is removed before the connections end: a client that is disconnected and finds no socket knows that
+    // the engine has shut down. It is removed after the listener was closed, because closing also removes the file (Deno
+    // 2.9), which might be that of another engine by then.
     await this.#server.stopAccepting();
     await this.#socket.unlink();
     const ended = await Promise.allSettled(
       this.#store.list().map((container) => container[Symbol.asyncDispose]()),
     );
     for (const result of ended) {
-      if (result.status === "rejected") this.#logger.error(`embedded engine: at its end: ${result.reason}`);
+      if (result.status === "rejected") {
+        this.#logger.error(`embedded engine: cannot end a container: ${result.reason}`);
+      }
     }
     await this.#server[Symbol.asyncDispose]();
     await this.#lock[Symbol.asyncDispose]();
@@ -201,7 +200,7 @@ class RunningEngine implements EmbeddedEngine {
   }
 }
 
-/** One flat map, as Docker's: a label overwrites an attribute of the event, only image and name are written after. */
+/** As in Docker, attributes and labels share one map: a label overwrites an attribute, except `image` and `name`. */
 function messageOf(
   { id, name, spec }: EmbeddedContainer,
   { action, attributes }: { action: string; attributes: Record<string, string> },
@@ -223,9 +222,45 @@ async function persistentId(path: string): Promise<string> {
     const id = await Deno.readTextFile(path);
     if (/^[0-9a-f]{64}$/.test(id)) return id;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // The first engine of this directory gives it an id.
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // The first engine of a directory creates the file.
   }
   const id = randomId();
   await Deno.writeTextFile(path, id, { mode: 0o600 });
   return id;
+}
+
+/** Calls `onIdle` once there have been no containers and no requests for `idleMs`. Runs from its construction on. */
+class IdleTimer implements Disposable {
+  readonly #options: { readonly clock: Clock; readonly idleMs: number; readonly onIdle: () => void };
+  #containers = 0;
+  #requests = 0;
+  #cancel: () => void = () => {};
+  #disposed = false;
+
+  constructor(options: { clock: Clock; idleMs: number; onIdle: () => void }) {
+    this.#options = options;
+    this.#update();
+  }
+
+  setContainers(count: number): void {
+    this.#containers = count;
+    this.#update();
+  }
+
+  /** Sets the number of requests in flight. A request that follows events is in flight until it ends. */
+  setRequests(count: number): void {
+    this.#requests = count;
+    this.#update();
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    this.#cancel();
+  }
+
+  #update(): void {
+    this.#cancel();
+    if (this.#disposed || this.#containers > 0 || this.#requests > 0) return;
+    this.#cancel = this.#options.clock.after(this.#options.idleMs, this.#options.onIdle);
+  }
 }

@@ -1,24 +1,33 @@
-/** One engine a directory: whoever holds its lock file, in which stand its pid and its socket. */
+/**
+ * One engine for each directory, and for each socket. The engine of a directory holds its lock file, which contains its pid
+ * and its socket. A refusal names the engine that has the directory or the socket.
+ */
+import { join } from "@std/path/posix";
+import { EngineClient } from "../engine/engine_client.ts";
+import { EngineError } from "../engine/http/engine_error.ts";
 import { ApexError } from "../platform/apex_error.ts";
+import { Deadline } from "../platform/async/deadline.ts";
 import { lockFile } from "../platform/lock_file.ts";
-import { isListenedOn } from "../platform/unix_socket.ts";
+import { isListenedOn, SocketFile } from "../platform/unix_socket.ts";
 
-/** Name of the lock file within the engine's directory. */
+/** Name of the lock file in the engine's directory. */
 export const LOCK_FILE = "lock";
 
-/** An owner that holds the lock but does not listen yet needs milliseconds; one that hangs should be told of. */
+/** An engine that starts listens some milliseconds after it has locked the file. One that takes longer hangs. */
 const LOCK_TIMEOUT_MS = 10_000;
+/** For asking the process that has the socket what it is. The answer is only used in an error message. */
+const ASK_TIMEOUT_MS = 1_000;
 
-/** What an engine says of itself in its lock file. */
+/** The content of a lock file. */
 export interface LockHolder {
   readonly pid: number;
   readonly socketPath: string;
 }
 
 /**
- * Takes the lock of the engine directory; close the file to give it back.
- * @throws {ApexError} `busy` when an engine lives there. A wait for the lock may then be left behind, which only the end
- * of the process takes away: the caller should exit.
+ * Locks the engine directory. Closing the file releases the lock.
+ * @throws {ApexError} `busy` when an engine runs there. A wait for the lock may then remain, and only ends with this
+ * process, so the caller should exit.
  */
 export async function lockEngine(lockPath: string, socketPath: string): Promise<Deno.FsFile> {
   const deadline = Date.now() + LOCK_TIMEOUT_MS;
@@ -28,27 +37,27 @@ export async function lockEngine(lockPath: string, socketPath: string): Promise<
       throw new ApexError(
         "busy",
         `an embedded engine (pid ${holder.pid}) already runs at ${holder.socketPath}; ` +
-          `end it (kill ${holder.pid}), or give this one a --dir and a --listen of its own`,
+          `end it (kill ${holder.pid}), or choose another directory and socket with --dir and --listen`,
       );
     }
     if (Date.now() > deadline) {
       throw new ApexError(
         "busy",
-        `the embedded engine's lock ${lockPath} is held, but nobody answers at ${socketPath}; ` +
-          `see who has it (fuser ${lockPath}) and end that`,
+        `another process holds the lock ${lockPath}, but none listens on ${socketPath}; ` +
+          `find it (fuser ${lockPath}) and end it`,
       );
     }
   };
   return await lockFile(lockPath, { record: `${Deno.pid}\n${socketPath}\n`, whileHeld });
 }
 
-/** Who holds the lock, or held it last; undefined where that has not been written. */
+/** The engine that holds the lock, or held it last; undefined when none is known. */
 export async function readLockHolder(lockPath: string): Promise<LockHolder | undefined> {
   let text: string;
   try {
     text = await Deno.readTextFile(lockPath);
   } catch (error) {
-    // There is none, or it is not ours to read: nothing is known.
+    // No engine has run there, or the file belongs to another user.
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
       return undefined;
     }
@@ -56,4 +65,42 @@ export async function readLockHolder(lockPath: string): Promise<LockHolder | und
   }
   const [, pid, socketPath] = /^([1-9]\d*)\n(.+)\n$/.exec(text) ?? [];
   return pid === undefined || socketPath === undefined ? undefined : { pid: Number(pid), socketPath };
+}
+
+/**
+ * Listens on the engine's socket. The socket file of an engine that crashed is replaced.
+ * @throws {ApexError} `busy` when another process listens there; `usage` when the file is not a socket
+ */
+export async function listenForEngine(socketPath: string): Promise<SocketFile> {
+  try {
+    return await SocketFile.listen(socketPath);
+  } catch (cause) {
+    if (!(cause instanceof ApexError) || cause.code !== "busy") throw cause;
+    throw new ApexError("busy", `cannot listen on ${socketPath}: ${await describeListener(socketPath)}`, {
+      cause,
+    });
+  }
+}
+
+/** Describes the process that listens, and what to do. */
+async function describeListener(socketPath: string): Promise<string> {
+  using deadline = new Deadline(ASK_TIMEOUT_MS);
+  using client = new EngineClient({ socketPath });
+  const { abortSignal: abort } = deadline;
+  try {
+    const { kind } = await client.identify(abort);
+    if (kind !== "embedded") return `${kind} already listens there; choose another socket with --listen`;
+    const reply = await client.request("GET", "/info", { abort });
+    const { DockerRootDir: dir } = await reply.json() as { DockerRootDir: string };
+    const holder = await readLockHolder(join(dir, LOCK_FILE));
+    if (holder?.socketPath !== socketPath) {
+      return `the embedded engine of ${dir} already listens there; end it, or choose another socket with --listen`;
+    }
+    return `the embedded engine of ${dir} (pid ${holder.pid}) already listens there; ` +
+      `end it (kill ${holder.pid}), or choose another socket with --listen`;
+  } catch (error) {
+    // It speaks another protocol, or did not answer in time.
+    if (!(error instanceof EngineError || abort.aborted)) throw error;
+    return "another program already listens there; end it, or choose another socket with --listen";
+  }
 }

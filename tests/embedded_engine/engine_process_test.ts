@@ -159,7 +159,7 @@ Deno.test("a second engine in the same directory ends with status 5, also with a
       args: [...args, "engine", "--dir", `${engine.dir}/e`, "--listen", socketPath],
     }).output();
     const said = `apex: an embedded engine (pid ${Deno.pid}) already runs at ${engine.socketPath}; ` +
-      `end it (kill ${Deno.pid}), or give this one a --dir and a --listen of its own\n`;
+      `end it (kill ${Deno.pid}), or choose another directory and socket with --dir and --listen\n`;
     assertEquals([code, new TextDecoder().decode(stderr)], [5, said]);
   }
 });
@@ -170,7 +170,7 @@ Deno.test("an engine leaves the socket of another directory's engine alone, and 
   const error = await assertRejects(
     () => startEmbeddedEngine({ dir: `${engine.dir}/second`, socketPath }),
     ApexError,
-    `cannot listen on ${socketPath}: the embedded engine of ${engine.dir}/e (pid ${Deno.pid}) does already; ` +
+    `cannot listen on ${socketPath}: the embedded engine of ${engine.dir}/e (pid ${Deno.pid}) already listens there; ` +
       `end it (kill ${Deno.pid}), or choose another socket with --listen`,
   );
   assertEquals(error.code, "busy");
@@ -187,7 +187,7 @@ Deno.test("an engine leaves a socket of something that is no engine alone", asyn
   await assertRejects(
     () => startEmbeddedEngine({ dir: temp.join("e"), socketPath }),
     ApexError,
-    "another program does already; end it, or choose another socket with --listen",
+    "another program already listens there; end it, or choose another socket with --listen",
   );
   listener.close();
   await closing;

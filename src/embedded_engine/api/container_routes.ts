@@ -1,29 +1,25 @@
-/** The requests about containers: parameters in, operations on the store's containers, Docker's statuses out. */
+/** The requests about containers: parses parameters, calls the container, and replies with Docker's statuses. */
 import { parseEngineSignal } from "../../platform/signals.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { WAIT_CONDITIONS } from "../containers/exit_waiters.ts";
-import { HttpError } from "../http/http_error.ts";
-import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import { emptyReply, HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import type { PathParameters, Route } from "../http/router.ts";
+import { checkTerminals } from "../processes/terminal_plan.ts";
 import { checkSources } from "../spec/bind_mounts.ts";
 import { type ContainerSpec, parseCreateRequest } from "../spec/create_request.ts";
 import type { ImageStore } from "../spec/image_store.ts";
 import { checkContainerName, randomName } from "../spec/names.ts";
-import { checkOwnUser } from "../spec/own_user.ts";
-import { checkPlatform } from "../spec/unsupported_options.ts";
-import { checkTerminals } from "../terminals/terminal_plan.ts";
-import { checkContainerFilters, matchesContainerFilters } from "./container_filter.ts";
-import { logReply } from "./container_logs_reply.ts";
+import { checkOwnUser, checkPlatform } from "../spec/unsupported_options.ts";
 import { inspectionOf, summaryOf } from "./container_view.ts";
-import { parseFilters } from "./filters.ts";
+import { checkContainerFilters, matchesContainerFilters, parseFilters } from "./filters.ts";
 import { booleanParameter, integerParameter, jsonBody } from "./parameters.ts";
 
 export interface ContainerRoutesOptions {
   readonly store: ContainerStore;
   readonly images: ImageStore;
   readonly now: () => number;
-  /** Makes a container, adds it to the store and publishes its `create`, in one block. */
+  /** Creates a container, adds it to the store and publishes its `create`, in one synchronous block. */
   readonly create: (name: string, spec: ContainerSpec) => EmbeddedContainer;
 }
 
@@ -36,11 +32,6 @@ export function containerRoutes(options: ContainerRoutesOptions): Route[] {
     { method: "GET", path: "/containers/json", handle: (request) => list(request, options) },
     { method: "POST", path: "/containers/create", handle: (request) => create(request, options) },
     { method: "GET", path: "/containers/{id}/json", handle: on(inspect) },
-    {
-      method: "GET",
-      path: "/containers/{id}/logs",
-      handle: (request, { id = "" }) => logReply(request, () => store.get(id)),
-    },
     { method: "POST", path: "/containers/{id}/start", handle: on(start) },
     { method: "POST", path: "/containers/{id}/stop", handle: on(stop) },
     { method: "POST", path: "/containers/{id}/restart", handle: on(restart) },
@@ -115,7 +106,7 @@ async function restart(container: EmbeddedContainer, { query }: HttpRequest): Pr
   return emptyReply(204);
 }
 
-/** The signal is looked at before the container, and a missing container is told of in other words than elsewhere. */
+/** As in Docker, the signal is checked before the container, and the message for a missing container has a prefix. */
 async function kill(
   request: HttpRequest,
   { store, id }: { store: ContainerStore; id: string },
@@ -134,13 +125,13 @@ async function kill(
   return emptyReply(204);
 }
 
-/** Headers at once, the result when it is there: the client knows by the headers that it waits in time. */
-function wait(container: EmbeddedContainer, { query, signal }: HttpRequest): HttpReply {
+/** Sends the headers at once, so that the client knows that it waits; the result follows when it is known. */
+function wait(container: EmbeddedContainer, { query, abort }: HttpRequest): HttpReply {
   const text = query.get("condition") || "not-running";
   const condition = WAIT_CONDITIONS.find((known) => known === text);
   if (condition === undefined) throw new HttpError(400, `invalid condition: ${JSON.stringify(text)}`);
-  const result = container.wait(condition, signal);
-  result.catch(() => {}); // Awaited below, but not when the client has gone before its headers were written.
+  const result = container.wait(condition, abort);
+  result.catch(() => {}); // Awaited in `produce`, unless the client disconnects before the headers are written.
   return {
     kind: "stream",
     status: 200,

@@ -1,4 +1,4 @@
-/** A container as the API shows it: the summary of the list, and the whole of inspect. */
+/** A container as the API shows it: the summary in the list, and the inspection. */
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import type { HealthCheck } from "../containers/health_check.ts";
 import { commandOf } from "../processes/launch_plan.ts";
@@ -6,7 +6,6 @@ import type { BindMount } from "../spec/bind_mounts.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
 import { shortId } from "../spec/names.ts";
 import { formatNano, nanoToMs, nanoToSeconds, ZERO_TIME } from "../spec/nano_time.ts";
-import { humanDuration } from "./human_duration.ts";
 
 const NANO_PER_MS = 1_000_000;
 
@@ -159,7 +158,7 @@ function statusText({ state }: EmbeddedContainer, nowMs: number): string {
     case "restarting":
       return `Restarting (${state.exitCode}) ${since(state.finishedNano)} ago`;
     case "exited":
-      // Started never: then it has failed to.
+      // Without a finished run: it exited by failing to start.
       return state.finishedNano === undefined
         ? "Created"
         : `Exited (${state.exitCode}) ${since(state.finishedNano)} ago`;
@@ -177,4 +176,22 @@ function healthSuffix(health: HealthCheck | undefined): string {
 
 function quoted(word: string): string {
   return /[\s'"]/.test(word) ? `'${word.replaceAll("'", `'\\''`)}'` : word;
+}
+
+/** A duration as `docker ps` prints it: "5 seconds", "About a minute", "3 hours". */
+export function humanDuration(durationMs: number): string {
+  const seconds = Math.floor(durationMs / 1_000);
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.round(minutes / 60);
+  if (seconds < 1) return "Less than a second";
+  if (seconds === 1) return "1 second";
+  if (seconds < 60) return `${seconds} seconds`;
+  if (minutes === 1) return "About a minute";
+  if (minutes < 60) return `${minutes} minutes`;
+  if (hours === 1) return "About an hour";
+  if (hours < 48) return `${hours} hours`;
+  if (hours < 24 * 14) return `${Math.floor(hours / 24)} days`;
+  if (hours < 24 * 60) return `${Math.floor(hours / 24 / 7)} weeks`;
+  if (hours < 24 * 365 * 2) return `${Math.floor(hours / 24 / 30)} months`;
+  return `${Math.floor(hours / 24 / 365)} years`;
 }

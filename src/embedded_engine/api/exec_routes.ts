@@ -1,19 +1,16 @@
-/** The requests about commands beside a container's own (`docker exec`). */
-import { checkExec } from "../containers/container_refusals.ts";
+/** The requests about execs: further commands in a container (`docker exec`). */
+import { checkExec } from "../containers/container_state.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
-import type { EmbeddedExec } from "../containers/embedded_exec.ts";
-import type { ExecStore } from "../containers/exec_store.ts";
-import { HttpError } from "../http/http_error.ts";
-import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import type { EmbeddedExec, ExecStore } from "../containers/embedded_exec.ts";
+import { emptyReply, HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import { type RawClient, rawStreamReply } from "../http/raw_stream.ts";
 import type { Route } from "../http/router.ts";
 import type { ContainerProcess, OutputStream } from "../processes/container_process.ts";
 import { encodeFrame } from "../processes/log_record.ts";
-import { checkOwnUser } from "../spec/own_user.ts";
-import { checkTerminals } from "../terminals/terminal_plan.ts";
-import { sizeParameters } from "../terminals/terminal_size.ts";
-import { parseExecCreate, parseExecStart } from "./exec_request.ts";
-import { jsonBody } from "./parameters.ts";
+import { checkTerminals } from "../processes/terminal_plan.ts";
+import { parseExecCreate, parseExecStart } from "../spec/exec_request.ts";
+import { checkOwnUser } from "../spec/unsupported_options.ts";
+import { jsonBody, sizeParameters } from "./parameters.ts";
 
 export interface ExecRoutesOptions {
   readonly store: ContainerStore;
@@ -82,7 +79,7 @@ function inspect(of: Of): HttpReply {
   });
 }
 
-/** One that was never started is gone with its container's process, as in Docker. */
+/** As in Docker, an exec that was never started ceases to exist when its container's process exits. */
 function startable({ store, execs, id }: Of): EmbeddedExec {
   const exec = execs.get(id);
   if (exec.status === "created" && !store.get(exec.containerId).isRunning) {
@@ -102,7 +99,7 @@ async function start(request: HttpRequest, of: Of): Promise<HttpReply> {
   return rawStreamReply(request, { multiplexed: !exec.spec.tty, serve: (client) => serve(exec, client) });
 }
 
-/** Carries input and output until the command's end; a client that goes away does not end it. */
+/** Relays input and output until the command exits. A client that disconnects does not end the command. */
 async function serve(exec: EmbeddedExec, { output, input }: RawClient): Promise<void> {
   const { attachStdin, attachStdout, attachStderr, tty } = exec.spec;
   const framed = (stream: OutputStream, bytes: Uint8Array) => tty ? bytes : encodeFrame(stream, bytes);
@@ -115,7 +112,7 @@ async function serve(exec: EmbeddedExec, { output, input }: RawClient): Promise<
       onOutput: async (stream, chunk) => {
         if (!isAttached[stream]) return;
         output.push(framed(stream, chunk));
-        // A slow client slows the command, but holds up no end: what is left then fits into the queue.
+        // A slow client slows the command down. After the exit the rest of the output fits into the queue.
         if (!output.hasRoom) await Promise.race([output.room(), mainExited.promise]);
       },
     });
@@ -124,11 +121,11 @@ async function serve(exec: EmbeddedExec, { output, input }: RawClient): Promise<
     return output.push(framed("stdout", new TextEncoder().encode(`${error.message}\r\n`)));
   }
   void process.mainExited.then(mainExited.resolve);
-  await Promise.race([carry(input, process), exec.ended]);
+  await Promise.race([relay(input, process), exec.ended]);
   await exec.ended;
 }
 
-async function carry(input: AsyncIterable<Uint8Array>, process: ContainerProcess): Promise<void> {
+async function relay(input: AsyncIterable<Uint8Array>, process: ContainerProcess): Promise<void> {
   for await (const chunk of input) await process.input?.write(chunk);
   await process.input?.end();
 }

@@ -1,10 +1,8 @@
-/** The requests about images. This engine has one, busybox, under the names of its {@linkcode ImageStore}. */
+/** The requests about images. This engine has only busybox, with the names in its {@linkcode ImageStore}. */
 import type { ContainerStore } from "../containers/container_store.ts";
-import { HttpError } from "../http/http_error.ts";
-import { emptyReply, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import { emptyReply, HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import type { Route } from "../http/router.ts";
-import { checkImageReference, familiarName } from "../spec/image_reference.ts";
-import type { ImageStore } from "../spec/image_store.ts";
+import { checkImageReference, familiarName, type ImageStore } from "../spec/image_store.ts";
 import { ZERO_TIME } from "../spec/nano_time.ts";
 import { checkPlatform } from "../spec/unsupported_options.ts";
 
@@ -26,12 +24,12 @@ export function imageRoutes({ images, store }: ImageRoutesOptions): Route[] {
   ];
 }
 
-/** Whether a request brings an image along, which may be of any size; it is refused without being kept. */
+/** Whether the body of a request is an image, which may have any size. The request is refused, and its body dropped. */
 export function isImport({ path, query }: { path: string; query: URLSearchParams }): boolean {
   return path.endsWith("/images/create") && query.has("fromSrc");
 }
 
-/** Docker's progress lines for the image that exists; every other pull, and every import, is refused. */
+/** Sends Docker's progress lines for busybox. Every other pull, and every import, is refused. */
 function pull({ query }: HttpRequest, images: ImageStore): HttpReply {
   if (query.has("fromSrc")) {
     throw new HttpError(
@@ -82,7 +80,7 @@ function progressReply(lines: readonly Record<string, unknown>[]): HttpReply {
   };
 }
 
-/** A `tag` parameter may be a digest. */
+/** The parameter `tag` may be a digest. */
 function joined(name: string, tag: string): string {
   if (tag === "") return name;
   return tag.includes(":") ? `${name}@${tag}` : `${name}:${tag}`;

@@ -1,10 +1,10 @@
-/** Query parameters and JSON bodies, read as Docker's server reads them. */
+/** Query parameters and JSON bodies, parsed as Docker's server parses them. */
 import { messageOf } from "../../platform/apex_error.ts";
-import { HttpError } from "../http/http_error.ts";
-import type { HttpRequest } from "../http/http_message.ts";
+import { HttpError, type HttpRequest } from "../http/http_message.ts";
+import type { TerminalSize } from "../spec/body_schema.ts";
 import { parseNano } from "../spec/nano_time.ts";
 
-/** Docker: anything but these is true. */
+/** As in Docker, every value but these is true. */
 export function booleanParameter(query: URLSearchParams, name: string): boolean {
   const value = (query.get(name) ?? "").trim().toLowerCase();
   return !["", "0", "no", "false", "none"].includes(value);
@@ -23,7 +23,7 @@ export function integerParameter(
   return Number(value);
 }
 
-/** @throws {HttpError} 500 with Go's message, as Docker answers a `since` that is no number */
+/** @throws {HttpError} 500 with Go's message for a malformed time, as Docker answers */
 export function timeParameter(query: URLSearchParams, name: string): bigint | undefined {
   const value = query.get(name);
   if (value === null || value === "") return undefined;
@@ -35,7 +35,7 @@ export function timeParameter(query: URLSearchParams, name: string): bigint | un
   }
 }
 
-/** @throws {HttpError} 400 for a body that is no JSON object, or not said to be JSON */
+/** @throws {HttpError} 400 for a body that is not a JSON object, or has another content type */
 export function jsonBody(request: HttpRequest): object {
   const type = request.headers.get("content-type");
   if (type !== undefined && type.split(";")[0]?.trim().toLowerCase() !== "application/json") {
@@ -50,4 +50,21 @@ export function jsonBody(request: HttpRequest): object {
   }
   if (typeof body === "object" && body !== null && !Array.isArray(body)) return body;
   throw new HttpError(400, "invalid JSON: the body must be an object");
+}
+
+/** The kernel stores a terminal's size in 16 bits. */
+const MAX_CHARACTERS = 65_535;
+
+/** The parameters `h` and `w` of a resize. @throws {HttpError} 400 for one that is missing or out of range */
+export function sizeParameters(query: URLSearchParams): TerminalSize {
+  return { rows: sizeParameter(query, "h"), columns: sizeParameter(query, "w") };
+}
+
+function sizeParameter(query: URLSearchParams, name: string): number {
+  const value = integerParameter(query, { name, badStatus: 400 });
+  if (value === undefined) throw new HttpError(400, 'strconv.Atoi: parsing "": invalid syntax');
+  if (value < 0 || value > MAX_CHARACTERS) {
+    throw new HttpError(400, `a terminal's size is from 0 to ${MAX_CHARACTERS}: ${name}=${value}`);
+  }
+  return value;
 }

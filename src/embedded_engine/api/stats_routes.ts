@@ -1,15 +1,18 @@
-/** `GET /containers/{id}/stats`: one reading, or one a second until the container is gone. */
+/** `GET /containers/{id}/stats`: one reading, or one each second until the container is removed. */
 import { abortableDelay } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import type { Route } from "../http/router.ts";
-import { machineNano, type ProcessUsage, usageOf } from "../processes/process_usage.ts";
+import { allProcesses, type ProcessStat, readProc } from "../processes/proc_files.ts";
 import { type EngineTime, formatNano, ZERO_TIME } from "../spec/nano_time.ts";
 import { booleanParameter } from "./parameters.ts";
 
 const INTERVAL_MS = 1_000;
+
+/** /proc counts time in hundredths of a second, whatever the tick of the kernel is. */
+const NANO_PER_TICK = 10_000_000n;
 
 export interface StatsRoutesOptions {
   readonly store: ContainerStore;
@@ -25,6 +28,16 @@ export function statsRoutes(options: StatsRoutesOptions): Route[] {
   }];
 }
 
+interface ProcessUsage {
+  /** Number of threads, which Linux counts as "pids". */
+  readonly threads: number;
+  /** Resident memory; shared pages count for each process. */
+  readonly memoryBytes: number;
+  /** Time in user and in system mode, with children that have exited and were waited for. */
+  readonly userNano: bigint;
+  readonly systemNano: bigint;
+}
+
 interface Reading {
   readonly timeNano: bigint;
   readonly usage: ProcessUsage;
@@ -34,10 +47,10 @@ interface Reading {
 type Of = StatsRoutesOptions & { readonly container: EmbeddedContainer };
 
 async function stats(request: HttpRequest, of: Of): Promise<HttpReply> {
-  const { query, signal } = request;
+  const { query, abort } = request;
   if (query.has("stream") && !booleanParameter(query, "stream")) {
     const before = booleanParameter(query, "one-shot") ? undefined : await read(of);
-    if (before !== undefined) await abortableDelay(INTERVAL_MS, { clock: of.clock, abort: signal });
+    if (before !== undefined) await abortableDelay(INTERVAL_MS, { clock: of.clock, abort });
     return jsonReply(200, statsView(of.container, { before, now: await read(of) }));
   }
   return {
@@ -46,19 +59,19 @@ async function stats(request: HttpRequest, of: Of): Promise<HttpReply> {
     contentType: "application/json",
     produce: async (write) => {
       let before: Reading | undefined;
-      while (!signal.aborted && of.store.has(of.container)) {
+      while (!abort.aborted && of.store.has(of.container)) {
         const now = await read(of);
         await write(
           new TextEncoder().encode(JSON.stringify(statsView(of.container, { before, now })) + "\n"),
         );
         before = now;
-        await abortableDelay(INTERVAL_MS, { clock: of.clock, abort: signal });
+        await abortableDelay(INTERVAL_MS, { clock: of.clock, abort });
       }
     },
   };
 }
 
-/** Undefined for a container that does not run. */
+/** Returns undefined for a container that does not run. */
 async function read({ container, time }: Of): Promise<Reading | undefined> {
   const { pid } = container.state;
   if (pid === 0) return undefined;
@@ -67,7 +80,7 @@ async function read({ container, time }: Of): Promise<Reading | undefined> {
   return { usage: await usageOf(sessions), machineNano: await machineNano(), timeNano: time.next() };
 }
 
-/** What is not known (network, disks) is left out, as it is on Docker for a container without a network. */
+/** Values that are unknown (network, disks) are absent, as in Docker for a container without a network. */
 function statsView(
   { id, name }: EmbeddedContainer,
   { before, now }: { before: Reading | undefined; now: Reading | undefined },
@@ -85,7 +98,7 @@ function statsView(
     precpu_stats: cpuView(before),
     memory_stats: now === undefined ? {} : {
       usage: memoryBytes,
-      // Resident memory of processes has no page cache in it, which clients would subtract.
+      // The resident memory of processes contains no page cache, which clients subtract.
       stats: { rss: memoryBytes, cache: 0, inactive_file: 0, total_inactive_file: 0 },
       limit: Deno.systemMemoryInfo().total,
     },
@@ -106,4 +119,32 @@ function cpuView(reading: Reading | undefined): Record<string, unknown> {
     },
     throttling_data: { periods: 0, throttled_periods: 0, throttled_time: 0 },
   };
+}
+
+/** The sum over all processes of the given sessions; zeros on a machine without /proc. */
+async function usageOf(sessions: ReadonlySet<number>): Promise<ProcessUsage> {
+  const members = (await allProcesses()).filter(({ session }) => sessions.has(session));
+  const sum = (ticksOf: (stat: ProcessStat) => bigint) =>
+    members.reduce((total, member) => total + ticksOf(member), 0n) * NANO_PER_TICK;
+  return {
+    threads: members.reduce((total, { threads }) => total + threads, 0),
+    memoryBytes: await residentBytes(members.map(({ pid }) => pid)),
+    userNano: sum(({ utime, cutime }) => utime + cutime),
+    systemNano: sum(({ stime, cstime }) => stime + cstime),
+  };
+}
+
+/** The total time of all processors since the machine's start, idle time included. */
+async function machineNano(): Promise<bigint> {
+  const [line = ""] = (await readProc(["stat"])).split("\n");
+  // cpu user nice system idle iowait irq softirq steal; user time includes guest time.
+  const ticks = line.trim().split(/\s+/).slice(1, 9);
+  return ticks.reduce((total, each) => total + BigInt(each), 0n) * NANO_PER_TICK;
+}
+
+/** The sum of the processes that still exist. */
+async function residentBytes(pids: readonly number[]): Promise<number> {
+  const statuses = await readProc(pids.map((pid) => `${pid}/status`));
+  const sizes = [...statuses.matchAll(/^VmRSS:\s+(\d+) kB$/gm)].map(([, kilobytes]) => Number(kilobytes));
+  return sizes.reduce((total, kilobytes) => total + kilobytes * 1024, 0);
 }

@@ -1,22 +1,32 @@
-/** The requests about the engine itself: ping, version, info, events, and what the docker CLI asks of images. */
+/** The requests about the engine itself: ping, version, info, events; and the requests that it refuses with 501. */
 import type { Clock } from "../../platform/clock.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EventHistory, PublishedEvent } from "../containers/event_history.ts";
-import { HttpError } from "../http/http_error.ts";
-import { type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
+import { HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import { API_VERSION, MIN_API_VERSION, type Route } from "../http/router.ts";
 import type { ImageStore } from "../spec/image_store.ts";
 import { type EngineTime, formatNano } from "../spec/nano_time.ts";
-import { matchesEventFilters } from "./event_filter.ts";
-import { parseFilters } from "./filters.ts";
+import { matchesEventFilters, parseFilters } from "./filters.ts";
 import { timeParameter } from "./parameters.ts";
 
-/** By this name in `/version` a client knows that it speaks to the embedded engine. */
+/** The name in `/version` by which clients recognize the embedded engine. */
 export const PLATFORM_NAME = "apex embedded engine";
 
+/** Requests that clients may send and this engine does not support: a clear 501 instead of "page not found". */
+const UNSUPPORTED: readonly (readonly [Route["method"], string, string])[] = [
+  ["GET", "/containers/{id}/attach/ws", "attach over a WebSocket"],
+  ["GET", "/containers/{id}/top", "process list"],
+  ["POST", "/containers/{id}/update", "resource limits"],
+  ["GET", "/containers/{id}/archive", "file system of its own for a container"],
+  ["PUT", "/containers/{id}/archive", "file system of its own for a container"],
+  ["POST", "/build", "image builder"],
+  ["GET", "/networks", "networks"],
+  ["GET", "/volumes", "volumes"],
+];
+
 export interface SystemRoutesOptions {
-  /** Stays the same over restarts of the engine, for each engine directory its own. */
+  /** Stays the same over restarts; each engine directory has its own. */
   readonly engineId: string;
   readonly images: ImageStore;
   readonly dir: string;
@@ -33,6 +43,7 @@ export function systemRoutes(options: SystemRoutesOptions): Route[] {
     { method: "GET", path: "/version", handle: () => jsonReply(200, versionView()) },
     { method: "GET", path: "/info", handle: () => jsonReply(200, infoView(options)) },
     { method: "GET", path: "/events", handle: (request) => events(request, options) },
+    ...UNSUPPORTED.map(([method, path, feature]) => ({ method, path, handle: () => refuse(feature) })),
   ];
 }
 
@@ -95,7 +106,7 @@ function infoView(options: SystemRoutesOptions): Record<string, unknown> {
   };
 }
 
-function events({ query, signal }: HttpRequest, { history, clock }: SystemRoutesOptions): HttpReply {
+function events({ query, abort }: HttpRequest, { history, clock }: SystemRoutesOptions): HttpReply {
   const since = timeParameter(query, "since");
   const until = timeParameter(query, "until");
   if (since !== undefined && until !== undefined && since > until) {
@@ -105,12 +116,12 @@ function events({ query, signal }: HttpRequest, { history, clock }: SystemRoutes
     );
   }
   const filters = parseFilters(query.get("filters"));
-  // Registered before the headers are written: nothing is missed from the moment a client sees them. The copy of the
-  // past is taken in the same block, so that past and present neither overlap nor leave a gap.
+  // The subscription begins before the headers are written, so a client that has seen them misses no event. The past
+  // events are copied in the same synchronous block, so that past and present neither overlap nor leave a gap.
   const past = since === undefined && until === undefined ? [] : history.since(since ?? 0n);
   const subscription = history.subscribe();
   const end = () => subscription[Symbol.dispose]();
-  signal.addEventListener("abort", end, { once: true });
+  abort.addEventListener("abort", end, { once: true });
   const isShown = (event: PublishedEvent) =>
     matchesEventFilters(event.message, filters) && (until === undefined || event.timeNano <= until);
   return {
@@ -131,7 +142,7 @@ function events({ query, signal }: HttpRequest, { history, clock }: SystemRoutes
   };
 }
 
-/** Longer than `setTimeout` can wait is as good as for ever. */
+/** The longest time that `setTimeout` can wait, 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 function msUntil(nano: bigint, clock: Clock): number {
@@ -140,4 +151,8 @@ function msUntil(nano: bigint, clock: Clock): number {
 
 function goArch(): string {
   return Deno.build.arch === "x86_64" ? "amd64" : "arm64";
+}
+
+function refuse(feature: string): never {
+  throw new HttpError(501, `the embedded engine has no ${feature}: use docker or podman (--engine)`);
 }

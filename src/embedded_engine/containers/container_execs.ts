@@ -1,24 +1,25 @@
 /**
- * The commands that run beside one container's own. They live no longer than its process: when that has ended they are
- * killed, and their ends are told before the container's, as in a pid namespace. Between the container's runs none starts.
+ * The execs of one container. When the container's process exits, they are killed, and their ends are published before the
+ * container's, as at the end of a pid namespace. None starts while the container does not run.
  */
 import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { SIGKILL } from "../../platform/signals.ts";
-import type { ExecSpec } from "../api/exec_request.ts";
-import { HttpError } from "../http/http_error.ts";
-import { type ContainerProcess, type SpawnOptions, spawnProcess } from "../processes/container_process.ts";
+import { HttpError } from "../http/http_message.ts";
+import type { ContainerProcess } from "../processes/container_process.ts";
 import { planLaunch } from "../processes/launch_plan.ts";
 import { forgetProcess, PROCESS_FILE, rememberProcess } from "../processes/process_file.ts";
+import { type SpawnOptions, spawnProcess } from "../processes/spawn_process.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
+import type { ExecSpec } from "../spec/exec_request.ts";
 import { randomId, shortId } from "../spec/names.ts";
 import { EmbeddedExec } from "./embedded_exec.ts";
 
 export interface ContainerExecsOptions {
   readonly containerId: string;
   readonly spec: ContainerSpec;
-  /** The container's own directory: each process is remembered there while it runs. */
+  /** The container's own directory; it has a file for each exec that runs. */
   readonly dir: string;
   readonly homeDir: string;
   readonly logger: Logger;
@@ -28,7 +29,7 @@ export interface ContainerExecsOptions {
 export class ContainerExecs {
   readonly #options: ContainerExecsOptions;
   readonly #running = new Set<EmbeddedExec>();
-  /** Background tasks: they keep the files of those that run. */
+  /** Background tasks that keep the files of the execs that run. */
   readonly #remembering = new Set<Promise<void>>();
   #isOpen = false;
 
@@ -36,7 +37,7 @@ export class ContainerExecs {
     this.#options = options;
   }
 
-  /** Those that run, or are about to. */
+  /** The execs that run, or are about to. */
   get running(): readonly EmbeddedExec[] {
     return [...this.#running];
   }
@@ -53,12 +54,12 @@ export class ContainerExecs {
     return exec;
   }
 
-  /** The container's process runs. */
+  /** The container's process runs: execs may start. */
   open(): void {
     this.#isOpen = true;
   }
 
-  /** The container's process has ended: resolves when these have too. */
+  /** The container's process has exited: kills the execs, and waits for their ends. */
   async close(): Promise<void> {
     this.#isOpen = false;
     const ended = this.running.map((exec) => exec.ended);
@@ -66,7 +67,7 @@ export class ContainerExecs {
     await Promise.all([...ended, ...this.#remembering]);
   }
 
-  /** Signals each of them. */
+  /** Signals each exec that runs. */
   signal(number: number): void {
     for (const exec of this.#running) exec.signal(number);
   }
@@ -91,7 +92,7 @@ export class ContainerExecs {
     const refusal = () => new HttpError(409, `container ${containerId} is not running`);
     if (!this.#isOpen) throw refusal();
     const process = await spawnProcess(plan, options);
-    if (!this.#isOpen) { // The container has ended while a terminal was opened.
+    if (!this.#isOpen) { // The container exited while a terminal was opened.
       process.signal(SIGKILL);
       await process.exited;
       throw refusal();
@@ -101,7 +102,7 @@ export class ContainerExecs {
     return process;
   }
 
-  /** For the engine that comes after a crash: it ends what is left. */
+  /** Keeps the file by which the next engine finds the process, should this engine be killed. */
   async #remember({ id }: EmbeddedExec, process: ContainerProcess): Promise<void> {
     const { dir, logger, containerId } = this.#options;
     const file = join(dir, `${PROCESS_FILE}-${shortId(id)}`);
@@ -110,7 +111,7 @@ export class ContainerExecs {
       await process.exited;
       await forgetProcess(file);
     } catch (error) {
-      logger.warn(`embedded engine: cannot keep track of an exec in ${containerId}: ${messageOf(error)}`);
+      logger.warn(`embedded engine: cannot save the pid of an exec in ${containerId}: ${messageOf(error)}`);
     }
   }
 }

@@ -1,38 +1,43 @@
 /**
- * The output of one container, on disk. Owns the files `<generation>.log` in its directory: when one is full the next
- * begins and only the newest two are kept, so a container holds at most twice `maxFileBytes`, and the oldest output is
- * lost first (Docker's `max-file=2`). Appends are written one after another, and a writer waits for its own, which
- * slows a process that prints faster than the disk. Readers keep their own place and their own descriptor; a reader
- * too slow for two generations misses what was dropped. Nothing of the output is held in memory.
+ * The output of one container, on disk. Owns the files `<generation>.log` in its directory. When one is full, the next is
+ * begun, and only the newest two are kept (as with Docker's `max-file=2`): a container uses at most twice `maxFileBytes`,
+ * and the oldest output is dropped first. Appends are written one after another, and each writer waits for its own, so a
+ * process that prints faster than the disk is slowed down. Each reader has its own position and descriptor. A reader that
+ * is too slow for two generations misses the dropped output. No output is held in memory.
  */
 import { concat } from "@std/bytes/concat";
 import { join } from "@std/path/posix";
 import { settlesWithin } from "../../platform/async/wait.ts";
 import type { OutputStream } from "../processes/container_process.ts";
-import { LineSplitter } from "../processes/line_splitter.ts";
-import { decodeRecords, encodeRecord, type LogRecord, MAX_PAYLOAD_BYTES } from "../processes/log_record.ts";
+import {
+  decodeRecords,
+  encodeRecord,
+  LineSplitter,
+  type LogRecord,
+  MAX_PAYLOAD_BYTES,
+} from "../processes/log_record.ts";
 
-/** Room for some 100,000 lines a file; 200 chatty containers stay below 3.2 GiB. */
+/** Some 100,000 lines in a file; 200 containers that print much use less than 3.2 GiB. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 const READ_SIZE_BYTES = 64 * 1024;
 
 export interface ContainerLogOptions {
-  /** A directory of the log's own; made on the first append. */
+  /** The log's own directory; created by the first append. */
   readonly dir: string;
   readonly nextTime: () => bigint;
   readonly maxFileBytes?: number;
 }
 
-/** The log as it stood at one moment. */
+/** The log at one moment. */
 export interface LogSnapshot {
-  /** All output up to that moment, the unfinished lines at the end; as many pieces at once as one reading brings. */
+  /** All output up to that moment, in blocks of records, and then the unfinished lines. */
   read(): AsyncIterable<readonly Pick<LogRecord, "stream" | "payload">[]>;
 }
 
 export interface ReadLogOptions {
-  /** Goes on with what is appended, until {@linkcode ContainerLog.endRun}. */
+  /** Continues with appended records, until {@linkcode ContainerLog.endRun}. */
   readonly follow: boolean;
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
 }
 
 export class ContainerLog {
@@ -55,17 +60,17 @@ export class ContainerLog {
     this.#maxFileBytes = options.maxFileBytes ?? MAX_FILE_BYTES;
   }
 
-  /** A process begins: followers wait for more from here on. */
+  /** A process starts: from now on followers wait for more. */
   beginRun(): void {
     this.#running = true;
   }
 
-  /** Adds output as it came from the process; resolves when it is written. */
+  /** Appends output of the process; resolves when it is written. */
   async append(stream: OutputStream, chunk: Uint8Array): Promise<void> {
     await this.#write(stream, this.#splitters[stream].push(chunk));
   }
 
-  /** The process has ended: unfinished lines are written as they are, followers end once they have read them. */
+  /** The process has exited: writes the unfinished lines. Followers end when they have read them. */
   async endRun(): Promise<void> {
     for (const stream of ["stdout", "stderr"] as const) {
       const partial = this.#splitters[stream].flush();
@@ -75,7 +80,7 @@ export class ContainerLog {
     this.#announce();
   }
 
-  /** Remembers this moment; what is appended from now on is not in it. */
+  /** The log at this moment, without what is appended later. */
   snapshot(): LogSnapshot {
     const untilNano = this.#nextTime();
     const written = this.#lastWrite;
@@ -83,8 +88,7 @@ export class ContainerLog {
       .map((stream) => ({ stream, payload: this.#splitters[stream].partial }));
     const read = async function* (this: ContainerLog) {
       await written;
-      const { signal } = new AbortController();
-      for await (const records of this.read({ follow: false, signal })) {
+      for await (const records of this.read({ follow: false, abort: new AbortController().signal })) {
         const before = records.filter(({ timeNano }) => timeNano <= untilNano);
         if (before.length > 0) yield before;
         if (before.length < records.length) break;
@@ -95,13 +99,13 @@ export class ContainerLog {
   }
 
   /**
-   * All records from the oldest that is kept, as many at once as one reading of the file brings. Without `follow` it goes as
-   * far as the log goes when it is begun: a process that never pauses is not followed.
+   * All records from the oldest that is kept, in the blocks in which the file is read. Without `follow` it ends where the log
+   * ends at the moment of the call, even if the process keeps printing.
    */
   async *read(options: ReadLogOptions): AsyncGenerator<readonly LogRecord[]> {
     const end = options.follow ? undefined : { generation: this.#generation, bytes: this.#writtenBytes };
     let generation = Math.max(0, this.#generation - 1);
-    while (!options.signal.aborted) {
+    while (!options.abort.aborted) {
       const maxBytes = generation === end?.generation ? end.bytes : Infinity;
       yield* this.#readGeneration(generation, { ...options, maxBytes });
       if (generation >= (end?.generation ?? this.#generation)) return;
@@ -109,10 +113,10 @@ export class ContainerLog {
     }
   }
 
-  /** One file, to its end; the newest one as long as it is followed and neither full nor finished. */
+  /** Reads one file to its end. With `follow`, waits at the end of the newest one until it is full, or the run has ended. */
   async *#readGeneration(
     generation: number,
-    { follow, signal, maxBytes }: ReadLogOptions & { readonly maxBytes: number },
+    { follow, abort, maxBytes }: ReadLogOptions & { readonly maxBytes: number },
   ): AsyncGenerator<readonly LogRecord[]> {
     using file = await openOrUndefined(join(this.#dir, `${generation}.log`));
     let rest: Uint8Array = new Uint8Array(0);
@@ -126,21 +130,21 @@ export class ContainerLog {
         const decoded = decodeRecords(concat([rest, block]));
         rest = decoded.rest.slice();
         yield decoded.records;
-        if (signal.aborted) return;
+        if (abort.aborted) return;
       }
       if (!newest || !follow || !running) return;
       if (file === undefined && this.#writtenBytes > 0) {
-        return yield* this.#readGeneration(generation, { follow, signal, maxBytes });
+        return yield* this.#readGeneration(generation, { follow, abort, maxBytes });
       }
-      await settlesWithin(changed, { abort: signal });
-      if (signal.aborted) return;
+      await settlesWithin(changed, { abort });
+      if (abort.aborted) return;
     }
   }
 
   #write(stream: OutputStream, payloads: readonly Uint8Array[]): Promise<void> {
     if (payloads.length === 0) return Promise.resolve();
     const records = payloads.map((payload) => encodeRecord({ stream, timeNano: this.#nextTime(), payload }));
-    // Each waits for the one before it; a failure is told to its own writer and does not stop the next.
+    // Each write waits for the one before it. A failure rejects its own append, and does not stop the next.
     const write = this.#lastWrite.then(() => this.#writeRecords(records));
     this.#lastWrite = write.then(() => {}, () => {});
     return write;
@@ -174,7 +178,7 @@ async function openOrUndefined(path: string): Promise<Deno.FsFile | undefined> {
   try {
     return await Deno.open(path, { read: true });
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined; // Nothing was written yet, or it was dropped since.
+    if (error instanceof Deno.errors.NotFound) return undefined; // No output was written yet, or the file was dropped.
     throw error;
   }
 }

@@ -1,16 +1,20 @@
 /**
- * One run of a container, from its process's start to its end: owns the process, hands its output on, and probes its
- * health. Knows no states and publishes nothing but the probes' events; the container decides what an end means.
+ * One run of a container, from the start of its process to its end. Owns the process, passes its output on, and probes its
+ * health. It has no state machine, and publishes only the events of probes; the supervisor decides what an end means.
  */
+import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { SIGCONT, SIGSTOP } from "../../platform/signals.ts";
-import { type ContainerProcess, spawnProcess } from "../processes/container_process.ts";
-import { type LaunchPlan, planLaunch } from "../processes/launch_plan.ts";
-import { forgetProcess, rememberProcess } from "../processes/process_file.ts";
+import { SIGCONT, SIGKILL, SIGSTOP } from "../../platform/signals.ts";
+import { HttpError } from "../http/http_message.ts";
+import type { ContainerProcess } from "../processes/container_process.ts";
+import { commandOf, type LaunchPlan, planLaunch } from "../processes/launch_plan.ts";
+import { forgetProcess, PROCESS_FILE, rememberProcess } from "../processes/process_file.ts";
+import { spawnProcess } from "../processes/spawn_process.ts";
+import { checkSources } from "../spec/bind_mounts.ts";
+import type { TerminalSize } from "../spec/body_schema.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
-import type { TerminalSize } from "../terminals/terminal_size.ts";
 import type { ContainerExecs } from "./container_execs.ts";
 import type { ContainerStreams } from "./container_streams.ts";
 import { HealthCheck, type HealthCheckOptions } from "./health_check.ts";
@@ -18,30 +22,58 @@ import { HealthCheck, type HealthCheckOptions } from "./health_check.ts";
 export interface ContainerRunOptions {
   readonly containerId: string;
   readonly spec: ContainerSpec;
+  /** The container's own directory; it has the process file of the run. */
+  readonly dir: string;
   readonly homeDir: string;
   readonly streams: ContainerStreams;
   /** Opened and closed with the run. */
   readonly execs: ContainerExecs;
-  /** Of its terminal at first, if it has one. */
+  /** The first size of its terminal, if it has one. */
   readonly size: TerminalSize;
   readonly clock: Clock;
   readonly nextTime: () => bigint;
   readonly publish: HealthCheckOptions["publish"];
   readonly logger: Logger;
-  /** Where the process is remembered while it runs, for the engine that comes after a crash. */
-  readonly processFile: string;
+  /** Whether the end was requested in the meantime: the container was removed or stopped, or the engine closes. */
+  readonly isUnwanted: () => boolean;
 }
 
 export class ContainerRun {
-  /** Exit code, once the process is gone, all output is in the log, and probing has ended. Never rejects. */
+  /** The exit code, once the process has exited, all output is in the log, and probing has ended. Never rejects. */
   readonly ended: Promise<number>;
   readonly health: HealthCheck | undefined;
   readonly #options: ContainerRunOptions;
   readonly #process: ContainerProcess;
   readonly #disk: DiskWriter;
 
-  /** @throws {LaunchError} when the program cannot be executed; else what spawning throws */
-  static async start(plan: LaunchPlan, options: ContainerRunOptions): Promise<ContainerRun> {
+  /**
+   * Creates the directories that the container needs, and starts its command.
+   * @throws {HttpError} 409 when the run is unwanted, 400 for a mount that is impossible
+   * @throws {LaunchError} when the command cannot be executed
+   * @throws {Error} when the process cannot be spawned
+   */
+  static async start(options: ContainerRunOptions): Promise<ContainerRun> {
+    const { containerId, spec, homeDir, isUnwanted } = options;
+    const unwanted = () => new HttpError(409, "container is marked for removal and cannot be started");
+    try {
+      await Deno.mkdir(homeDir, { recursive: true, mode: 0o700 });
+      await checkSources(spec.mounts, { make: true });
+      const plan = await planLaunch(commandOf(spec), { containerId, spec, homeDir });
+      if (isUnwanted()) throw unwanted();
+      const run = await ContainerRun.#spawn(plan, options);
+      if (!isUnwanted()) return run;
+      run.signal(SIGKILL);
+      await run.ended;
+      throw unwanted();
+    } catch (error) {
+      throw isUnwanted() ? unwanted() : error; // Why an unwanted start failed is of no interest.
+    }
+  }
+
+  static async #spawn(
+    plan: LaunchPlan,
+    options: ContainerRunOptions,
+  ): Promise<ContainerRun> {
     const { spec, streams, size } = options;
     const disk = new DiskWriter(options);
     streams.beginRun();
@@ -65,14 +97,12 @@ export class ContainerRun {
     this.#options = options;
     this.#process = process;
     this.#disk = disk;
-    const { spec, clock, nextTime, publish, containerId, homeDir, streams, execs } = options;
+    const { spec, containerId, homeDir, streams, execs } = options;
     streams.provideInput(process.input);
     execs.open();
     this.health = spec.health && new HealthCheck({
+      ...options,
       spec: spec.health,
-      clock,
-      nextTime,
-      publish,
       spawn: async (command, probeOptions) =>
         await spawnProcess(await planLaunch(command, { containerId, spec, homeDir }), probeOptions),
     });
@@ -106,7 +136,8 @@ export class ContainerRun {
   }
 
   async #supervise(): Promise<number> {
-    const { processFile, streams, execs } = this.#options;
+    const { dir, streams, execs } = this.#options;
+    const processFile = join(dir, PROCESS_FILE);
     await this.#disk.try(rememberProcess(processFile, this.#process.pid));
     await this.#process.mainExited;
     await execs.close();
@@ -118,7 +149,7 @@ export class ContainerRun {
   }
 }
 
-/** What the disk does not take (it is full) is lost, and said once; the container goes on. */
+/** Output that cannot be written (the disk is full) is lost. The first loss is logged, and the container keeps running. */
 class DiskWriter {
   readonly #options: Pick<ContainerRunOptions, "logger" | "containerId">;
   #hasFailed = false;

@@ -1,8 +1,8 @@
 /**
- * All containers of the engine, by id and by name. Owns the names: only here are they given, changed and freed, in the
- * same synchronous block as the event that tells of it.
+ * All containers of the engine, by id and by name. Owns the names: only the store assigns, changes and frees one, in the
+ * same synchronous block as the event that reports it.
  */
-import { HttpError } from "../http/http_error.ts";
+import { HttpError } from "../http/http_message.ts";
 import { checkContainerName } from "../spec/names.ts";
 import type { EmbeddedContainer } from "./embedded_container.ts";
 
@@ -50,7 +50,7 @@ export class ContainerStore {
 
   /**
    * Finds a container by its full id, its name (with or without the slash), or the beginning of its id.
-   * @throws {HttpError} 404 when there is none, 400 when several begin so
+   * @throws {HttpError} 404 when none matches, 400 when several ids begin so
    */
   get(reference: string): EmbeddedContainer {
     const found = this.#byId.get(reference) ?? this.#byName.get(reference.replace(/^\//, ""));
@@ -66,7 +66,7 @@ export class ContainerStore {
     return only;
   }
 
-  /** @throws {HttpError} 400 for a name that is none or its own, 409 for one in use; Docker's words */
+  /** @throws {HttpError} with Docker's message: 400 for an invalid name or the container's own, 409 for one in use */
   rename(container: EmbeddedContainer, name: string): void {
     const oldName = container.name;
     if (name === oldName) {

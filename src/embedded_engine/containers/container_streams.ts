@@ -1,19 +1,18 @@
 /**
- * What goes into a container and comes out of it. Owns the clients that are attached, over all of its runs, and the way to
- * the current process's standard input. Output goes to each client's own queue, which never waits, and to the log,
- * which does: so the log alone slows a process down. The end of a run is the end of every attachment.
+ * The input and output of a container. Owns the attachments of clients, over all runs, and the standard input of the
+ * current process. Output goes to each client's queue, which never blocks, and to the log, which does: only the log slows a
+ * process down. The end of a run ends every attachment.
  */
-import type { OutputStream } from "../processes/container_process.ts";
-import type { ProcessInput } from "../processes/process_input.ts";
+import type { OutputStream, ProcessInput } from "../processes/container_process.ts";
 import type { ContainerLog } from "./container_log.ts";
 
 export interface AttachmentOptions {
   readonly onOutput: (stream: OutputStream, chunk: Uint8Array) => void;
 }
 
-/** One client's place. Dispose it in the end. */
+/** The attachment of one client. The client disposes it. */
 export interface Attachment extends Disposable {
-  /** Resolves when the run has ended and all its output was handed over, or the attachment was disposed. */
+  /** Resolves when the run has ended and all its output was passed on, or when the attachment was disposed. */
   readonly ended: Promise<void>;
 }
 
@@ -31,23 +30,23 @@ export class ContainerStreams {
     this.#log = log;
   }
 
-  /** Output counts from here on. */
+  /** A process starts: from now on there may be output. */
   beginRun(): void {
     this.#log.beginRun();
   }
 
-  /** The process is there; undefined: it takes no input. */
+  /** The process runs; `undefined` when it has no standard input. */
   provideInput(input: ProcessInput | undefined): void {
     this.#input.resolve(input);
   }
 
-  /** Resolves when it is in the log; what the log does not take is thrown. */
+  /** Passes output on; resolves when it is in the log. @throws what writing the log throws */
   async output(stream: OutputStream, chunk: Uint8Array): Promise<void> {
     for (const { onOutput } of this.#attached) onOutput(stream, chunk);
     await this.#log.append(stream, chunk);
   }
 
-  /** All output has come. Resolves when the log has it; what the log does not take is thrown. */
+  /** All output has arrived. Resolves when it is in the log. @throws what writing the log throws */
   async endRun(): Promise<void> {
     try {
       await this.#log.endRun();
@@ -56,14 +55,14 @@ export class ContainerStreams {
     }
   }
 
-  /** The run has ended, or failed to begin, or the container is gone. */
+  /** Ends all attachments: the run has ended or failed to start, or the container was removed. */
   endAttachments(): void {
     this.#input = Promise.withResolvers();
     for (const { end } of this.#attached) end();
     this.#attached.clear();
   }
 
-  /** From now on; also before the container runs. */
+  /** Attaches a client, from now on. The container need not run yet. */
   attach({ onOutput }: AttachmentOptions): Attachment {
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     const attached: Attached = { onOutput, end };
@@ -77,12 +76,12 @@ export class ContainerStreams {
     };
   }
 
-  /** Writes to the process, once there is one; resolves when it has taken it. */
+  /** Writes to the process, once one runs; resolves when its pipe has taken the bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     await (await this.#input.promise)?.write(bytes);
   }
 
-  /** Ends the process's standard input, once there is one. */
+  /** Ends the standard input of the process, once one runs. */
   async endInput(): Promise<void> {
     await (await this.#input.promise)?.end();
   }

@@ -1,22 +1,20 @@
 /**
- * Keeps a container's command running as its restart policy says, and knows in which state that is. Owns the current run,
- * the restart timer, and those who wait for an exit. Starts come one after another; an exit is handled in one place,
- * `#onExit`. It publishes what happens without anybody's asking: `start` and `die`. What people ask for, and the words in
- * which it is refused, is the container's.
+ * Runs a container's command, again as its restart policy says, and has the state machine. Owns the current run, the restart
+ * timer, and the waiters for an exit. Starts happen one after another, and each exit is handled in `#onExit`. It publishes
+ * `start` and `die`; the events of the API's operations, and their refusals, are the container's.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import { settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { SIGKILL } from "../../platform/signals.ts";
-import { HttpError } from "../http/http_error.ts";
+import { HttpError } from "../http/http_message.ts";
 import { LaunchError } from "../processes/launch_plan.ts";
+import type { TerminalSize } from "../spec/body_schema.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
 import { type EngineTime, nanoToMs } from "../spec/nano_time.ts";
-import type { TerminalSize } from "../terminals/terminal_size.ts";
 import type { ContainerExecs } from "./container_execs.ts";
-import { launchContainer } from "./container_launch.ts";
-import type { ContainerRun } from "./container_run.ts";
+import { ContainerRun } from "./container_run.ts";
 import type { ContainerState, ContainerStatus } from "./container_state.ts";
 import type { ContainerStreams } from "./container_streams.ts";
 import { ExitWaiters, type WaitCondition, type WaitResult } from "./exit_waiters.ts";
@@ -34,9 +32,9 @@ export interface ContainerSupervisorOptions {
   readonly clock: Clock;
   readonly time: EngineTime;
   readonly logger: Logger;
-  /** Publishes an event of the container, and tells the event's time. */
+  /** Publishes an event of the container, and returns the event's time. */
   readonly publish: (action: string, attributes?: Readonly<Record<string, string>>) => bigint;
-  /** It has ended, or failed to start, and nothing starts it again by itself. Never rejects. */
+  /** Called when it has exited, or failed to start, and the policy does not start it again. Never rejects. */
   readonly onEnded: () => Promise<void>;
 }
 
@@ -54,9 +52,9 @@ export class ContainerSupervisor implements AsyncDisposable {
   /** A background task that disposal awaits. */
   #exitHandled: Promise<void> = Promise.resolve();
   #starting: Promise<unknown> = Promise.resolve();
-  /** The part of a start in which its process comes to be, and files with it. */
+  /** The part of a start in which its process and its files are created. */
   #launching: Promise<unknown> = Promise.resolve();
-  /** Somebody asked for the end: the restart policy does not apply to it. */
+  /** A request asked for the next exit, so the restart policy does not apply to it. */
   #endWanted = false;
   #mayStart = true;
   #size: TerminalSize;
@@ -67,7 +65,7 @@ export class ContainerSupervisor implements AsyncDisposable {
     this.#size = options.spec.size;
   }
 
-  /** As Docker counts it: one that is paused, or about to be restarted, is running too. */
+  /** As in Docker, a container that is paused, or waits for its restart, is running too. */
   get isRunning(): boolean {
     return this.#status === "running" || this.#status === "paused" || this.#status === "restarting";
   }
@@ -85,40 +83,40 @@ export class ContainerSupervisor implements AsyncDisposable {
     };
   }
 
-  /** Resolves when the exit of the current run is handled; at once when there is none. */
+  /** Resolves when the exit of the current run is handled; at once when nothing runs. */
   get exited(): Promise<void> {
     return this.#exitHandled;
   }
 
-  /** For good: no start succeeds any more until {@linkcode allowStarts}, and one that is under way is awaited. */
+  /** Makes every start fail until {@linkcode allowStarts}, and waits for one that is in progress. */
   async forbidStarts(): Promise<void> {
     this.#mayStart = false;
     this.wantEnd();
-    await this.#launching.catch(() => {}); // It is told to who started it.
+    await this.#launching.catch(() => {}); // Its own caller gets the error.
   }
 
   allowStarts(): void {
     this.#mayStart = true;
   }
 
-  /** Waits for that; a negative time-out is none. False when the time is up. */
+  /** Waits for {@linkcode exited}; a negative timeout waits indefinitely. @returns false when the time is up */
   async exitsWithin(timeoutSeconds: number): Promise<boolean> {
     const timeoutMs = timeoutSeconds < 0 ? undefined : timeoutSeconds * 1_000;
     return await settlesWithin(this.#exitHandled, { timeoutMs, clock: this.#options.clock });
   }
 
   /**
-   * Somebody starts it: the restart policy counts from here.
-   * @returns false when it runs already
-   * @throws {HttpError} 400 or 500 when it cannot be run, 409 when it is paused or may not start any more
+   * Starts it by request: the restart policy counts from here.
+   * @returns false when it was running already
+   * @throws {HttpError} 400 or 500 when it cannot be run, 409 when it is paused or starts are forbidden
    */
   async start(): Promise<boolean> {
     const result = this.#starting.then(() => this.#startNow());
-    this.#starting = result.catch(() => {}); // The caller gets the failure; the next start only waits its turn.
+    this.#starting = result.catch(() => {}); // The caller gets the error; the next start only waits for this one.
     return await result;
   }
 
-  /** The end that comes next is wanted; one that waits for its restart has ended with this. */
+  /** Suspends the restart policy for the next exit. A container that waits for its restart ends at once. */
   wantEnd(): void {
     this.#endWanted = true;
     if (this.#status !== "restarting") return;
@@ -128,7 +126,7 @@ export class ContainerSupervisor implements AsyncDisposable {
   }
 
   /**
-   * Signals the process, if there is one.
+   * Signals the process, if one runs.
    * @returns false for a signal that cannot be sent
    */
   signal(number: number): boolean {
@@ -136,7 +134,7 @@ export class ContainerSupervisor implements AsyncDisposable {
   }
 
   /**
-   * Also of the runs to come.
+   * Sets the size of the terminal, for this run and later ones.
    * @returns false when the size could not be set
    */
   async resize(size: TerminalSize): Promise<boolean> {
@@ -154,18 +152,18 @@ export class ContainerSupervisor implements AsyncDisposable {
     this.#status = "running";
   }
 
-  /** @throws the signal's reason when it aborts */
-  async wait(condition: WaitCondition, signal: AbortSignal): Promise<WaitResult> {
+  /** @throws the reason of `abort` when it aborts */
+  async wait(condition: WaitCondition, abort: AbortSignal): Promise<WaitResult> {
     if (condition === "not-running" && !this.isRunning) return this.#waitResult();
-    return await this.#waiters.wait(condition, signal);
+    return await this.#waiters.wait(condition, abort);
   }
 
-  /** The container is gone: whoever still waits is told. */
+  /** The container was removed: ends all waits. */
   removed(): void {
     this.#waiters.removed(this.#waitResult());
   }
 
-  /** Ends the process without ceremony and waits for it. */
+  /** Kills the process and waits for its exit. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.forbidStarts();
     await this.#starting;
@@ -184,13 +182,13 @@ export class ContainerSupervisor implements AsyncDisposable {
     return true;
   }
 
-  /** Runs the command; a failure leaves the status as it was, with the exit code and the error to inspect. */
+  /** Runs the command. A failure does not change the status; inspect shows its exit code and error. */
   async #launch(): Promise<void> {
     const { time, publish } = this.#options;
     const size = this.#size;
     let run: ContainerRun;
     try {
-      const launching = launchContainer({
+      const launching = ContainerRun.start({
         ...this.#options,
         size,
         nextTime: () => time.next(),
@@ -202,7 +200,7 @@ export class ContainerSupervisor implements AsyncDisposable {
       if (this.#endWanted) throw error;
       throw await this.#launchFailed(error);
     }
-    if (this.#size !== size) void run.resize(this.#size); // Whoever asked for it has been answered.
+    if (this.#size !== size) void run.resize(this.#size); // The request has been answered already.
     this.#run = run;
     this.#status = "running";
     this.#exitCode = 0;
@@ -217,11 +215,11 @@ export class ContainerSupervisor implements AsyncDisposable {
     this.#exitCode = cause instanceof LaunchError ? cause.exitCode : 128;
     this.#options.streams.endAttachments();
     await this.#options.onEnded();
-    if (cause instanceof HttpError) return cause; // A mount's source that is not there.
+    if (cause instanceof HttpError) return cause; // The source of a mount does not exist.
     return new HttpError(cause instanceof LaunchError ? 400 : 500, this.#error, { cause });
   }
 
-  /** One synchronous block: state, `die`, and what follows from it. */
+  /** Changes the state, publishes `die`, and resolves the waits, in one synchronous block. */
   #onExit(exitCode: number): void {
     const { time, publish, onEnded } = this.#options;
     this.#run = undefined;
@@ -235,12 +233,12 @@ export class ContainerSupervisor implements AsyncDisposable {
     else this.#backoff.schedule(delayMs, () => this.#starting = this.#restartNow());
   }
 
-  /** The restart policy's own start: no `restart` event; a failure ends the container for good. */
+  /** The start by the restart policy. It publishes no `restart`, and after a failure it is not tried again. */
   async #restartNow(): Promise<void> {
     try {
       await this.#launch();
     } catch (error) {
-      if (!(error instanceof HttpError)) throw error; // What went wrong is in `error`, for inspect.
+      if (!(error instanceof HttpError)) throw error; // Inspect shows it.
       this.#status = "exited";
       this.#waiters.exited(this.#waitResult(), { runsAgain: false });
     }

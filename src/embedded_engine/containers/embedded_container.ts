@@ -1,23 +1,22 @@
 /**
- * One container: what the API can ask of it, and what it refuses in Docker's words. Owns the container's supervisor (its
- * process and state), its log and its directory. Every change of state and the event that tells of it stand in one
- * synchronous block, so the order of events is the order of causes. Operations that end a process send the signal and
- * wait until the supervisor has handled the exit. Event orders are those recorded from Docker 20.10.
+ * One container: the operations of the API on it, and their refusals with Docker's messages. Owns the container's supervisor
+ * (its process and state), its log and its directory. Each change of state and its event are in one synchronous block, so
+ * the order of events is the order of causes. Operations that end a process send the signal and wait until the supervisor
+ * has handled the exit. The orders of events are those of Docker 20.10.
  */
 import { join } from "@std/path/posix";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { parseEngineSignal, SIGKILL, SIGTERM } from "../../platform/signals.ts";
-import { HttpError } from "../http/http_error.ts";
+import { HttpError } from "../http/http_message.ts";
+import { cannotResize } from "../processes/terminal_plan.ts";
+import type { TerminalSize } from "../spec/body_schema.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
 import type { EngineTime } from "../spec/nano_time.ts";
-import { CANNOT_RESIZE, type TerminalSize } from "../terminals/terminal_size.ts";
 import { ContainerExecs } from "./container_execs.ts";
 import { ContainerLog } from "./container_log.ts";
-import { checkPause, checkRemoval } from "./container_refusals.ts";
-import { ContainerRemoval } from "./container_removal.ts";
-import type { ContainerState } from "./container_state.ts";
+import { checkPause, checkRemoval, type ContainerState } from "./container_state.ts";
 import { ContainerStreams } from "./container_streams.ts";
 import { ContainerSupervisor } from "./container_supervisor.ts";
 import type { WaitCondition, WaitResult } from "./exit_waiters.ts";
@@ -29,11 +28,11 @@ export interface ContainerOptions {
   readonly name: string;
   readonly spec: ContainerSpec;
   readonly imageId: string;
-  /** A directory of this container's own; removed with it. */
+  /** The container's own directory; removed with it. */
   readonly dir: string;
   readonly clock: Clock;
   readonly time: EngineTime;
-  /** Publishes an event of this container, and tells the event's time. */
+  /** Publishes an event of this container, and returns the event's time. */
   readonly publish: (
     container: EmbeddedContainer,
     action: string,
@@ -51,68 +50,60 @@ export class EmbeddedContainer implements AsyncDisposable {
   readonly createdNano: bigint;
   readonly log: ContainerLog;
   readonly streams: ContainerStreams;
-  /** The commands beside its own. */
   readonly execs: ContainerExecs;
-  /** Without the leading slash; changed by the store alone. */
+  /** Without the leading slash. Only the store changes it. */
   name: string;
   readonly #options: ContainerOptions;
   readonly #supervisor: ContainerSupervisor;
-  readonly #removal: ContainerRemoval;
+  /** The removal, from its beginning on; undefined again after one that failed. */
+  #removal: Promise<void> | undefined;
+  /** The process has exited, and the directory is being removed. */
+  #isRemoving = false;
 
   /** Publishes `create`. */
   constructor(options: ContainerOptions) {
     this.#options = options;
-    const { id, name, spec, dir, clock, time, logger } = options;
+    const { id, name, spec, dir, time } = options;
     this.id = id;
     this.name = name;
     this.spec = spec;
     this.imageId = options.imageId;
     this.log = new ContainerLog({ dir: join(dir, "log"), nextTime: () => time.next() });
     this.streams = new ContainerStreams(this.log);
-    const homeDir = join(dir, "home");
-    const publish = (action: string, attributes?: Readonly<Record<string, string>>) =>
-      this.#publish(action, attributes);
-    this.execs = new ContainerExecs({ containerId: id, spec, dir, homeDir, logger, publish });
-    this.#supervisor = new ContainerSupervisor({
+    const shared = {
+      ...options,
       containerId: id,
-      spec,
-      dir,
-      homeDir,
+      homeDir: join(dir, "home"),
+      publish: (action: string, attributes?: Readonly<Record<string, string>>) =>
+        this.#publish(action, attributes),
+    };
+    this.execs = new ContainerExecs(shared);
+    this.#supervisor = new ContainerSupervisor({
+      ...shared,
       streams: this.streams,
       execs: this.execs,
-      clock,
-      time,
-      logger,
-      publish,
       onEnded: () => this.#autoRemove(),
-    });
-    this.#removal = new ContainerRemoval({
-      dir,
-      name: () => this.name,
-      endProcess: () => this.#endForRemoval(),
-      onRemoved: () => this.#onRemoved(),
-      onFailed: () => this.#supervisor.allowStarts(),
     });
     this.createdNano = this.#publish("create");
   }
 
-  /** As Docker counts it: one that is paused, or about to be restarted, is running too. */
+  /** As in Docker, a container that is paused, or waits for its restart, is running too. */
   get isRunning(): boolean {
     return this.#supervisor.isRunning;
   }
 
   get state(): ContainerState {
     const { state } = this.#supervisor;
-    return this.#removal.isRemoving ? { ...state, status: "removing" } : state;
+    return this.#isRemoving ? { ...state, status: "removing" } : state;
   }
 
-  /** @returns false when it runs already */
+  /** @returns false when it was running already */
   async start(): Promise<boolean> {
     return await this.#supervisor.start();
   }
 
   /**
-   * Sends the stop signal, and SIGKILL after the time-out; a negative one waits for ever.
+   * Sends the stop signal, and SIGKILL after the timeout. A negative timeout waits indefinitely.
    * @returns false when it was not running
    */
   async stop(
@@ -138,7 +129,7 @@ export class EmbeddedContainer implements AsyncDisposable {
     }
     if (this.state.status === "restarting") return this.#supervisor.wantEnd();
     const { exited } = this.#supervisor;
-    // Docker without a stop signal of the container's own: whoever signals it at all wants its end.
+    // As in Docker, any signal to a container without a stop signal of its own suspends the restart policy.
     if (signal === SIGKILL || signal === (this.#stopSignal ?? signal)) this.#supervisor.wantEnd();
     this.#signal(signal);
     if (signal === SIGKILL) await exited;
@@ -159,6 +150,14 @@ export class EmbeddedContainer implements AsyncDisposable {
   /** @throws {HttpError} 409 when it does not run or is paused, 501 when it or one of its execs has a terminal */
   pause(): void {
     checkPause(this);
+    // Stopping the processes at a terminal one by one would wake the shell that waits for them.
+    if (this.spec.tty || this.execs.running.some(({ spec }) => spec.tty)) {
+      throw new HttpError(
+        501,
+        `the embedded engine cannot pause container ${this.name}, because it has a terminal: ` +
+          "use docker or podman (--engine)",
+      );
+    }
     this.#supervisor.pause();
     this.#publish("pause");
   }
@@ -169,72 +168,84 @@ export class EmbeddedContainer implements AsyncDisposable {
     this.#publish("unpause");
   }
 
-  /** @throws the signal's reason when it aborts */
-  async wait(condition: WaitCondition, signal: AbortSignal): Promise<WaitResult> {
-    return await this.#supervisor.wait(condition, signal);
+  /** @throws the reason of `abort` when it aborts */
+  async wait(condition: WaitCondition, abort: AbortSignal): Promise<WaitResult> {
+    return await this.#supervisor.wait(condition, abort);
   }
 
-  /** @throws {HttpError} 409 when it runs and `force` is not given, or its removal is under way */
+  /** @throws {HttpError} 409 when it runs and `force` is not set, or when its removal has begun already */
   async remove({ force }: { force: boolean }): Promise<void> {
-    this.#removal.checkNotBegun();
-    checkRemoval(this, { force });
-    await this.#removal.remove();
+    if (this.#removal !== undefined) {
+      throw new HttpError(409, `removal of container ${this.name} is already in progress`);
+    }
+    checkRemoval(this, force);
+    await this.#remove();
   }
 
   /**
-   * Tells the program at its terminal the new size, now or when it starts.
+   * Sets the size of its terminal, now or when it starts.
    * @throws {HttpError} 500 when the size could not be set
    */
   async resize(size: TerminalSize): Promise<void> {
-    if (!(await this.#supervisor.resize(size))) throw new HttpError(500, CANNOT_RESIZE);
+    if (!(await this.#supervisor.resize(size))) throw cannotResize();
     if (this.isRunning) this.#publish("resize", { height: String(size.rows), width: String(size.columns) });
   }
 
-  /** Tells of a client that attached itself, or let go by its keys. */
+  /** Publishes that a client attached, or detached with its keys. */
   publishClient(action: "attach" | "detach"): void {
     this.#publish(action);
   }
 
-  /** Tells of a new name; the store has changed it in the same block. */
+  /** Publishes a new name. The store has set it in the same synchronous block. */
   publishRename(oldName: string): void {
     this.#publish("rename", { oldName: `/${oldName}` });
   }
 
-  /** Ends the process without ceremony and waits for it: the engine closes. */
+  /** Kills the process and waits for its exit: the engine closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#supervisor[Symbol.asyncDispose]();
     this.streams.endAttachments();
-    await this.#removal.done;
+    await this.#removal;
   }
 
   get #stopSignal(): number | undefined {
     return parseEngineSignal(this.spec.stopSignal ?? "");
   }
 
-  /** Nobody waits for it, so what goes wrong is logged. */
+  /** Nothing awaits this removal, so a failure is logged. */
   async #autoRemove(): Promise<void> {
-    if (!this.spec.autoRemove || this.#removal.hasBegun) return;
+    if (!this.spec.autoRemove || this.#removal !== undefined) return;
     try {
-      await this.#removal.remove();
+      await this.#remove();
     } catch (error) {
       this.#options.logger.error(`embedded engine: cannot remove ${this.name}: ${messageOf(error)}`);
     }
   }
 
-  async #endForRemoval(): Promise<void> {
+  /** After a failure the container still exists, and can be started or removed again. */
+  async #remove(): Promise<void> {
+    this.#removal = this.#removeNow().catch((error) => {
+      this.#removal = undefined;
+      this.#isRemoving = false;
+      this.#supervisor.allowStarts();
+      throw error;
+    });
+    await this.#removal;
+  }
+
+  async #removeNow(): Promise<void> {
     await this.#supervisor.forbidStarts();
     if (this.isRunning) this.#signal(SIGKILL);
     await this.#supervisor.exited;
-  }
-
-  #onRemoved(): void {
+    this.#isRemoving = true;
+    await removeTree(this.#options.dir);
     this.#options.onRemoved(this);
     this.#publish("destroy");
     this.#supervisor.removed();
     this.streams.endAttachments();
   }
 
-  /** Signals the group and says so; a paused one is let go on, else it could not act on the signal. */
+  /** Signals the group and publishes `kill`. A paused container is resumed, since it could not act on the signal. */
   #signal(signal: number): void {
     if (!this.#supervisor.signal(signal)) {
       throw new HttpError(
@@ -248,5 +259,13 @@ export class EmbeddedContainer implements AsyncDisposable {
 
   #publish(action: string, attributes: Readonly<Record<string, string>> = {}): bigint {
     return this.#options.publish(this, action, attributes);
+  }
+}
+
+async function removeTree(dir: string): Promise<void> {
+  try {
+    await Deno.remove(dir, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // A container that never started has no directory.
   }
 }

@@ -1,19 +1,25 @@
 /**
- * A command that somebody runs beside a container's own: created, started once, ended. State and event change in one
- * synchronous block. As in Docker a command that cannot be started says `exec_start` and never `exec_die`.
+ * An exec, a further command in a container: it is created, started once, and ends. Each change of state and its event are
+ * in one synchronous block. As in Docker, a command that cannot be started has an `exec_start` but no `exec_die`.
  */
-import type { ExecSpec } from "../api/exec_request.ts";
-import { HttpError } from "../http/http_error.ts";
-import type { ContainerProcess, ProcessOptions, SpawnOptions } from "../processes/container_process.ts";
+import { messageOf } from "../../platform/apex_error.ts";
+import { HttpError } from "../http/http_message.ts";
+import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
 import { LaunchError } from "../processes/launch_plan.ts";
-import { CANNOT_RESIZE, type TerminalSize } from "../terminals/terminal_size.ts";
+import type { SpawnOptions } from "../processes/spawn_process.ts";
+import { cannotResize } from "../processes/terminal_plan.ts";
+import type { TerminalSize } from "../spec/body_schema.ts";
+import type { ExecSpec } from "../spec/exec_request.ts";
+
+/** Clients need an exec for a short time after its end; Docker deletes it after some minutes. */
+const MAX_EXECS = 4_096;
 
 export interface EmbeddedExecOptions {
   readonly id: string;
   readonly containerId: string;
   readonly spec: ExecSpec;
   readonly publish: (action: string, attributes: Readonly<Record<string, string>>) => void;
-  /** Starts it where the container runs. */
+  /** Starts the command in the container. */
   readonly launch: (spec: ExecSpec, options: SpawnOptions) => Promise<ContainerProcess>;
 }
 
@@ -43,17 +49,17 @@ export class EmbeddedExec {
     return this.#status;
   }
 
-  /** Of one that has ended. */
+  /** Undefined before its end. */
   get exitCode(): number | undefined {
     return this.#exitCode;
   }
 
-  /** Stays when it has ended; 0 before its start. */
+  /** 0 before its start; stays after its end. */
   get pid(): number {
     return this.#pid;
   }
 
-  /** Resolves when it has ended, or failed to start; then its output is read. Never rejects. */
+  /** Resolves when it has ended and its output is read, or when it failed to start. Never rejects. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -78,7 +84,7 @@ export class EmbeddedExec {
       this.#process = process;
       this.#pid = process.pid;
       void process.exited.then(({ exitCode }) => this.#end(exitCode, { published: true }));
-      if (this.#size !== asked) void process.resize(this.#size); // Whoever asked for it has been answered.
+      if (this.#size !== asked) void process.resize(this.#size); // The request has been answered already.
       return process;
     } catch (error) {
       this.#end(error instanceof LaunchError ? error.exitCode : 126, { published: false });
@@ -87,16 +93,16 @@ export class EmbeddedExec {
   }
 
   /**
-   * Tells the program at its terminal, now or when it starts.
+   * Sets the size of its terminal, now or when it starts.
    * @throws {HttpError} 404 when it has ended, 500 when the size could not be set
    */
   async resize(size: TerminalSize): Promise<void> {
     if (this.#status === "ended") throw new HttpError(404, "no such exec");
     this.#size = size;
-    if (await this.#process?.resize(size) === false) throw new HttpError(500, CANNOT_RESIZE);
+    if (await this.#process?.resize(size) === false) throw cannotResize();
   }
 
-  /** Does nothing to one that does not run. */
+  /** Does nothing unless it runs. */
   signal(number: number): void {
     this.#process?.signal(number);
   }
@@ -113,7 +119,7 @@ export class EmbeddedExec {
   }
 }
 
-/** As Docker joins it for an event: with a space behind a program without arguments. */
+/** As Docker joins a command for its events: with a space after a program without arguments. */
 export function shownCommand([program = "", ...args]: readonly string[]): string {
   return `${program} ${args.join(" ")}`;
 }
@@ -124,5 +130,35 @@ function asRefusal(error: unknown): HttpError {
     const prefix = "OCI runtime exec failed: exec failed: unable to start container process";
     return new HttpError(400, `${prefix}: ${error.detail}: unknown`, { cause: error });
   }
-  return new HttpError(500, error instanceof Error ? error.message : String(error), { cause: error });
+  return new HttpError(500, messageOf(error), { cause: error });
+}
+
+/** All execs of the engine, by id. When it is full, the oldest exec that does not run is deleted for a new one. */
+export class ExecStore {
+  readonly #byId = new Map<string, EmbeddedExec>();
+
+  /** @throws {HttpError} 503 when too many run */
+  add(exec: EmbeddedExec): void {
+    if (this.#byId.size >= MAX_EXECS) {
+      const oldest = [...this.#byId.values()].find(({ status }) => status !== "running");
+      if (oldest === undefined) {
+        throw new HttpError(503, `cannot create another exec: ${MAX_EXECS} are running`);
+      }
+      this.#byId.delete(oldest.id);
+    }
+    this.#byId.set(exec.id, exec);
+  }
+
+  /** @throws {HttpError} 404 */
+  get(id: string): EmbeddedExec {
+    const exec = this.#byId.get(id);
+    if (exec === undefined) throw new HttpError(404, `No such exec instance: ${id}`);
+    return exec;
+  }
+
+  deleteOf(containerId: string): void {
+    for (const exec of this.#byId.values()) {
+      if (exec.containerId === containerId) this.#byId.delete(exec.id);
+    }
+  }
 }

@@ -1,11 +1,11 @@
 /**
- * The engine's events: the newest 256 for those who ask `since`, and the subscribers of `/events`. `publish` is
- * synchronous and never waits; each subscriber has a bounded queue of its own, and one that falls behind by more than
- * that is ended (Docker drops silently there: an end can be noticed, and made up for with `since`).
+ * The engine's events: the newest 256 for `since`, and the subscribers of `/events`. `publish` is synchronous and never
+ * waits. Each subscriber has a bounded queue, and is ended when the queue overflows. (Docker drops events silently. After
+ * an end, a client can connect again, and get the missed events with `since`.)
  */
 import { type EngineTime, nanoToSeconds } from "../spec/nano_time.ts";
 
-/** One event as the API tells it, without its times. `status`, `id` and `from` are the old names of the same. */
+/** One event of the API, without its times. `status`, `id` and `from` repeat other fields under their old names. */
 export interface EngineMessage {
   readonly status: string;
   readonly id: string;
@@ -23,11 +23,11 @@ export interface PublishedEvent {
   readonly line: Uint8Array;
 }
 
-/** Docker's own number. */
+/** As many as Docker keeps. */
 const MEMORY_EVENTS = 256;
-/** Clients read times as doubles, which tell 256 ns apart; and by their times they tell two kills apart. */
+/** Clients distinguish two kills by their times, which they read as doubles with steps of 256 ns. */
 const EVENT_STEP_NANO = 1_000n;
-/** Docker's own number of slots for a subscriber. */
+/** As many as Docker queues for a subscriber. */
 const MAX_QUEUED_EVENTS = 1_024;
 
 export class EventHistory {
@@ -53,12 +53,12 @@ export class EventHistory {
     return timeNano;
   }
 
-  /** Remembered events from `sinceNano` on, itself included. */
+  /** The kept events from `sinceNano` on, inclusive. */
   since(sinceNano: bigint): readonly PublishedEvent[] {
     return this.#recent.filter((event) => event.timeNano >= sinceNano);
   }
 
-  /** Registers at once: what is published after this call is delivered. Dispose it in the end. */
+  /** Subscribes at once: events published after this call are delivered. The caller disposes the subscription. */
   subscribe(): EventSubscription {
     const subscription = new EventSubscription(() => this.#subscriptions.delete(subscription));
     this.#subscriptions.add(subscription);
@@ -66,7 +66,7 @@ export class EventHistory {
   }
 }
 
-/** One subscriber's place. */
+/** The queue of one subscriber. */
 export class EventSubscription implements Disposable {
   readonly #unregister: () => void;
   readonly #queue: PublishedEvent[] = [];
@@ -86,13 +86,13 @@ export class EventSubscription implements Disposable {
   }
 
   /**
-   * All that came since the last call, waiting until there is something; undefined when the subscription has ended.
-   * @throws {Error} when this subscriber was too slow, after it has had what was queued
+   * All events since the last call, at least one; undefined when the subscription has ended.
+   * @throws {Error} when the queue overflowed, after the queued events were returned
    */
   async next(): Promise<readonly PublishedEvent[] | undefined> {
     while (this.#queue.length === 0) {
       if (this.#ended === "overflow") {
-        throw new Error(`a reader of /events fell behind by ${MAX_QUEUED_EVENTS} events`);
+        throw new Error(`a client of /events was ended: it fell behind by ${MAX_QUEUED_EVENTS} events`);
       }
       if (this.#ended === "closed") return undefined;
       this.#wake = Promise.withResolvers();
@@ -112,7 +112,7 @@ export class EventSubscription implements Disposable {
   }
 }
 
-/** Nanoseconds are above what a double holds exactly: they are put into the text as digits. */
+/** A double cannot hold the nanoseconds exactly, so they are written into the text as digits. */
 function encodeLine(message: EngineMessage, timeNano: bigint): Uint8Array {
   const json = JSON.stringify({ ...message, time: nanoToSeconds(timeNano) });
   return new TextEncoder().encode(`${json.slice(0, -1)},"timeNano":${timeNano}}\n`);

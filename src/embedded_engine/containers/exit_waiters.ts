@@ -1,11 +1,12 @@
-/** Those who wait for a container's end (`POST /containers/{id}/wait`). */
+/** The clients that wait for the end of a container (`POST /containers/{id}/wait`). */
+
 export type WaitCondition = "not-running" | "next-exit" | "removed";
 
 export const WAIT_CONDITIONS: readonly WaitCondition[] = ["not-running", "next-exit", "removed"];
 
 export interface WaitResult {
   readonly exitCode: number;
-  /** Why it could not be started. */
+  /** Why the last start failed. */
   readonly error?: string;
 }
 
@@ -17,23 +18,23 @@ interface Waiter {
 export class ExitWaiters {
   readonly #waiters = new Set<Waiter>();
 
-  /** @throws the signal's reason when it aborts: the client has gone */
-  async wait(condition: WaitCondition, signal: AbortSignal): Promise<WaitResult> {
-    signal.throwIfAborted();
+  /** @throws the reason of `abort` when it aborts: the client disconnected */
+  async wait(condition: WaitCondition, abort: AbortSignal): Promise<WaitResult> {
+    abort.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<WaitResult>();
     const waiter: Waiter = { condition, resolve };
-    const abort = () => reject(signal.reason);
+    const onAbort = () => reject(abort.reason);
     this.#waiters.add(waiter);
-    signal.addEventListener("abort", abort, { once: true });
+    abort.addEventListener("abort", onAbort, { once: true });
     try {
       return await promise;
     } finally {
-      signal.removeEventListener("abort", abort);
+      abort.removeEventListener("abort", onAbort);
       this.#waiters.delete(waiter);
     }
   }
 
-  /** A process ended; `runsAgain` when the restart policy starts another. */
+  /** The process exited; `runsAgain` when the restart policy starts it again. */
   exited(result: WaitResult, { runsAgain }: { runsAgain: boolean }): void {
     this.#resolve(
       result,

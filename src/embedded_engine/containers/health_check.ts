@@ -1,12 +1,13 @@
 /**
- * The health probe of one run of a container: waits an interval, runs the probe, tells the outcome, and again, until
- * disposed. Owns its timer and the probe's process. When health changes is decided by Docker's rules: healthy at the
- * first success; unhealthy after `retries` failures in a row, failures within the start period not counted; one event
- * for each change, none for `starting`. Each probe also makes `exec_create`, `exec_start` and `exec_die`.
+ * The health check of one run of a container: waits an interval, runs the probe, applies the result, and repeats until it is
+ * disposed. Owns the timer and the probe's process. Docker's rules apply: a container is healthy after the first success,
+ * and unhealthy after `retries` failures in a row, without the failures within the start period. Each change has one event,
+ * but `starting` has none. Each probe also publishes `exec_create`, `exec_start` and `exec_die`.
  */
+import { concat } from "@std/bytes/concat";
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { concat } from "@std/bytes/concat";
+import { exitCodeOfSignal, SIGKILL } from "../../platform/signals.ts";
 import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
 import type { HealthSpec } from "../spec/create_request.ts";
 import { randomId } from "../spec/names.ts";
@@ -16,7 +17,7 @@ import { shownCommand } from "./embedded_exec.ts";
 const MAX_OUTPUT_BYTES = 4_096;
 /** As many results as Docker keeps. */
 const MAX_LOG_ENTRIES = 5;
-/** The exit code in the result of a probe that was cut off, or could not run. */
+/** The exit code in the result of a probe that timed out, or could not run. */
 const TIMED_OUT = -1;
 
 export type ContainerHealthStatus = "starting" | "healthy" | "unhealthy";
@@ -24,7 +25,7 @@ export type ContainerHealthStatus = "starting" | "healthy" | "unhealthy";
 export interface ProbeResult {
   readonly startNano: bigint;
   readonly endNano: bigint;
-  /** -1 when it took too long. */
+  /** -1 when the probe timed out, or could not run. */
   readonly exitCode: number;
   readonly output: string;
 }
@@ -33,7 +34,7 @@ export interface HealthCheckOptions {
   readonly spec: HealthSpec;
   readonly clock: Clock;
   readonly nextTime: () => bigint;
-  /** Starts the probe's command where the container runs. */
+  /** Starts the probe's command in the container. */
   readonly spawn: (command: readonly string[], options: ProcessOptions) => Promise<ContainerProcess>;
   readonly publish: (action: string, attributes?: Readonly<Record<string, string>>) => void;
 }
@@ -83,12 +84,12 @@ export class HealthCheck implements AsyncDisposable {
     this.#schedule();
   }
 
-  /** Ends probing, a running probe included. Docker calls the health of a container that ended unhealthy; so here. */
+  /** Ends probing, and kills a running probe. As in Docker, the health of a container that exited is `unhealthy`. */
   stop(): void {
     this.#stopped = true;
     this.#status = "unhealthy";
     this.#cancelTimer();
-    this.#probe?.signal(9);
+    this.#probe?.signal(SIGKILL);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,8 +114,11 @@ export class HealthCheck implements AsyncDisposable {
     const startNano = nextTime();
     const { exitCode, output } = await this.#runProbe();
     if (this.#stopped) return;
-    // As Docker: the code of a probe that was killed is that of the kill, though its result says -1.
-    publish("exec_die", { execID, exitCode: String(exitCode === TIMED_OUT ? 137 : exitCode) });
+    // As in Docker, the event of a probe that timed out has the exit code of a kill, and its result has -1.
+    publish("exec_die", {
+      execID,
+      exitCode: String(exitCode === TIMED_OUT ? exitCodeOfSignal("SIGKILL") : exitCode),
+    });
     this.#apply({ startNano, endNano: nextTime(), exitCode, output });
     this.#schedule();
   }
@@ -133,13 +137,13 @@ export class HealthCheck implements AsyncDisposable {
         },
       });
     } catch (error) {
-      return { exitCode: TIMED_OUT, output: messageOf(error) }; // It cannot be run: a failed probe, as in Docker.
+      return { exitCode: TIMED_OUT, output: messageOf(error) }; // As in Docker, a probe that cannot run counts as a failure.
     }
     this.#probe = probe;
-    if (this.#stopped) probe.signal(9);
+    if (this.#stopped) probe.signal(SIGKILL);
     const cancelTimeout = clock.after(spec.timeoutMs, () => {
       timedOut = true;
-      probe.signal(9);
+      probe.signal(SIGKILL);
     });
     const { exitCode } = await probe.exited;
     cancelTimeout();
@@ -150,7 +154,7 @@ export class HealthCheck implements AsyncDisposable {
     return { exitCode, output: new TextDecoder().decode(concat(output)) };
   }
 
-  /** Takes a result in, and publishes if health has changed. */
+  /** Applies a result, and publishes an event if the health has changed. */
   #apply(result: ProbeResult): void {
     const { spec, clock, publish } = this.#options;
     this.#log = [...this.#log, result].slice(-MAX_LOG_ENTRIES);

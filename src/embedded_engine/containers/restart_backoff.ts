@@ -1,12 +1,12 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { ContainerSpec } from "../spec/create_request.ts";
 
-/** Docker's own: the first wait, doubled each time up to the longest; a run this long starts anew at the first. */
+/** As in Docker, the delay doubles from the first to the longest. After a stable run it is the first again. */
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 60_000;
 const STABLE_RUN_MS = 10_000;
 
-/** Whether and when a container's restart policy starts it again. Owns the timer until then. */
+/** Whether and when the restart policy of a container starts it again. Owns the timer until then. */
 export class RestartBackoff {
   readonly #policy: ContainerSpec["restartPolicy"];
   readonly #clock: Clock;
@@ -19,12 +19,12 @@ export class RestartBackoff {
     this.#clock = clock;
   }
 
-  /** Restarts by the policy since somebody started the container. */
+  /** Number of restarts by the policy since the last start by request. */
   get restartCount(): number {
     return this.#restartCount;
   }
 
-  /** Milliseconds to wait after an exit; undefined when the policy leaves it ended. */
+  /** Milliseconds to wait after an exit; undefined when the policy does not restart the container. */
   delayAfter({ exitCode, ranMs }: { exitCode: number; ranMs: number }): number | undefined {
     const { name, maximumRetryCount } = this.#policy;
     if (name === "no") return undefined;
@@ -47,7 +47,7 @@ export class RestartBackoff {
     this.#cancel();
   }
 
-  /** Somebody starts the container: the policy counts from there. */
+  /** The container is started by request: the policy counts from here. */
   reset(): void {
     this.#delayMs = 0;
     this.#restartCount = 0;

@@ -1,36 +1,35 @@
 /**
- * One client's connection: reads a request, has it answered, writes the reply, and so on until either side ends it.
- * Requests are answered one after another in their order (pipelining works, and is bounded by the reader). A reply may
- * be a stream or take the whole connection over. HTTP/1.1 is spoken by hand because `Deno.serve` cannot hand over a
- * connection and `node:http` of Deno 2.4 cannot listen on a Unix socket.
+ * One client's connection: reads a request, calls the handler, writes the reply, and repeats until either side ends it.
+ * Requests are answered in their order, one after another. Pipelining works; the reader bounds it. A reply may be a stream,
+ * or take over the connection. HTTP/1.1 is implemented here because `Deno.serve` cannot hand over a connection, and
+ * `node:http` of Deno 2.4 cannot listen on a Unix socket.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { closeQuietly } from "../../platform/unix_socket.ts";
-import { HttpError } from "./http_error.ts";
-import { errorReply, type HttpReply, type HttpRequest } from "./http_message.ts";
+import { errorReply, HttpError, type HttpReply, type HttpRequest } from "./http_message.ts";
 import { ReplyWriter } from "./reply_writer.ts";
-import type { RequestHead } from "./request_head.ts";
+import type { RequestHead } from "./request_parser.ts";
 import { isConnectionLoss, RequestReader } from "./request_reader.ts";
 
-/** From the first byte of a request to its last: a client that stops halfway does not hold its connection for ever. */
+/** From the first byte of a request to its last. After that the connection is closed. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** How long a reply that is under way may take to end when the engine closes. */
+/** How long a reply in flight may take to end when the engine closes. */
 const CLOSE_GRACE_MS = 500;
 
 export interface ConnectionOptions {
-  /** Answers a request; an {@linkcode HttpError} becomes its status, anything else a 500. */
+  /** Answers a request; an {@linkcode HttpError} becomes its status, any other error a 500. */
   readonly handle: (request: HttpRequest) => Promise<HttpReply>;
-  /** Requests whose body is of any size, and of no interest: it is read, and the handler gets none. */
+  /** Requests whose body may have any size: it is read and dropped, and the handler gets an empty one. */
   readonly ignoresBody: (head: RequestHead) => boolean;
   /** Sent with every reply. */
   readonly headers: Readonly<Record<string, string>>;
   readonly logger: Logger;
-  /** The engine closes: requests in flight are aborted, the connection ends. */
-  readonly signal: AbortSignal;
+  /** Aborts when the engine closes: requests in flight are aborted, and the connection ends. */
+  readonly abort: AbortSignal;
 }
 
-/** Serves `connection` until it ends, and closes it. Never rejects for what a client does. */
+/** Serves `connection` until it ends, and closes it. No action of the client makes it reject. */
 export async function serveConnection(connection: Deno.Conn, options: ConnectionOptions): Promise<void> {
   const reader = new RequestReader(connection);
   const writer = new ReplyWriter(connection, options.headers);
@@ -40,9 +39,9 @@ export async function serveConnection(connection: Deno.Conn, options: Connection
     if (answering) graceTimer = setTimeout(() => closeQuietly(connection), CLOSE_GRACE_MS);
     else closeQuietly(connection);
   };
-  options.signal.addEventListener("abort", end, { once: true });
+  options.abort.addEventListener("abort", end, { once: true });
   try {
-    while (!options.signal.aborted) {
+    while (!options.abort.aborted) {
       const received = await receive(connection, { reader, writer, options });
       if (received === undefined) return;
       answering = true;
@@ -54,7 +53,7 @@ export async function serveConnection(connection: Deno.Conn, options: Connection
       options.logger.warn(`embedded engine: a connection failed: ${messageOf(error)}`);
     }
   } finally {
-    options.signal.removeEventListener("abort", end);
+    options.abort.removeEventListener("abort", end);
     clearTimeout(graceTimer);
     closeQuietly(connection);
     await reader.settled();
@@ -72,7 +71,7 @@ interface Received {
   readonly body: Uint8Array;
 }
 
-/** Reads the next request; undefined when there is none, or what came was refused. */
+/** Reads the next request; undefined when the client ended, or when its request was refused. */
 async function receive(
   connection: Deno.Conn,
   { reader, writer, options }: Wire,
@@ -87,7 +86,7 @@ async function receive(
     return { head, body: new Uint8Array(0) };
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
-    // Where the next request would begin is unknown now: this was the last of the connection.
+    // It is unknown where the next request would begin, so the connection ends here.
     await writer.write(errorReply(error.status, error.message), {
       keepAlive: false,
       chunked: true,
@@ -99,7 +98,7 @@ async function receive(
   }
 }
 
-/** Answers one request; false when the connection cannot go on after it. */
+/** Answers one request; false when the connection has to end after it. */
 async function reply(
   connection: Deno.Conn,
   { reader, writer, options, received: { head, body } }: Wire & { received: Received },
@@ -108,11 +107,11 @@ async function reply(
   const answered = new AbortController();
   const watching = reader.watch(() => over.abort(), answered.signal);
   const close = (): void => over.abort();
-  options.signal.addEventListener("abort", close, { once: true });
-  if (options.signal.aborted) close();
+  options.abort.addEventListener("abort", close, { once: true });
+  if (options.abort.aborted) close();
   try {
     const { method, path, query, headers, keepAlive, chunkedReplies } = head;
-    const httpReply = await answer({ method, path, query, headers, body, signal: over.signal }, options);
+    const httpReply = await answer({ method, path, query, headers, body, abort: over.signal }, options);
     if (httpReply.kind === "upgrade") {
       answered.abort();
       try {
@@ -122,25 +121,25 @@ async function reply(
         throw error;
       }
       await httpReply.serve({
-        signal: options.signal,
+        abort: options.abort,
         read: () => reader.readSome(),
         write: (bytes) => writer.writeAll(bytes),
         closeWrite: () => connection.closeWrite(),
       });
       return false;
     }
-    const goesOn = keepAlive && (httpReply.kind === "fixed" || chunkedReplies);
+    const keepsAlive = keepAlive && (httpReply.kind === "fixed" || chunkedReplies);
     await writer.write(httpReply, {
-      keepAlive: goesOn,
+      keepAlive: keepsAlive,
       chunked: chunkedReplies,
       headOnly: method === "HEAD",
     });
-    return goesOn;
+    return keepsAlive;
   } catch (error) {
-    if (over.signal.aborted) return false; // Whatever failed, nobody is there to be told.
+    if (over.signal.aborted) return false; // The client has disconnected, so nobody can read the error.
     throw error;
   } finally {
-    options.signal.removeEventListener("abort", close);
+    options.abort.removeEventListener("abort", close);
     answered.abort();
     over.abort();
     await watching;
@@ -152,7 +151,7 @@ async function answer(request: HttpRequest, options: ConnectionOptions): Promise
     return await options.handle(request);
   } catch (error) {
     if (error instanceof HttpError) return errorReply(error.status, error.message);
-    if (request.signal.aborted) return errorReply(499, "the request was aborted");
+    if (request.abort.aborted) return errorReply(499, "the request was aborted");
     options.logger.error(`embedded engine: ${request.method} ${request.path}: ${messageOf(error)}`);
     return errorReply(500, messageOf(error));
   }

@@ -1,16 +1,16 @@
-/** A request and the kinds of reply, as the handlers of the embedded engine see them. */
+/** A request, the kinds of reply, and a refusal, as the handlers of the embedded engine see them. */
 
-/** One request, its body already read (bounded by the connection). */
+/** One request. Its body has been read already; the connection bounds its size. */
 export interface HttpRequest {
   readonly method: string;
   /** Path of the target, still percent-encoded, without scheme, host and query. */
   readonly path: string;
   readonly query: URLSearchParams;
-  /** By lower-case name; of a repeated header the last value. */
+  /** By lower-case name. Of a repeated header, the last value. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Uint8Array;
-  /** Aborts when the client hangs up, the engine closes, or at the latest when the request is over. */
-  readonly signal: AbortSignal;
+  /** Aborts when the client hangs up, when the engine closes, and at the latest when the request has been answered. */
+  readonly abort: AbortSignal;
 }
 
 /** Writes one piece of a streamed body; resolves when the socket has taken it. */
@@ -25,7 +25,7 @@ export interface FixedReply {
   readonly body?: string | Uint8Array;
 }
 
-/** Headers at once, then chunks as they come. When `produce` throws, the connection is cut without the last chunk. */
+/** Headers at once, then chunks. When `produce` throws, the connection is closed without the last chunk. */
 export interface StreamReply {
   readonly kind: "stream";
   readonly status: number;
@@ -33,7 +33,7 @@ export interface StreamReply {
   produce(write: WriteChunk): Promise<void>;
 }
 
-/** The handler takes the raw connection over; it is closed when `serve` returns. */
+/** The handler takes over the raw connection, which is closed when `serve` returns. */
 export interface UpgradeReply {
   readonly kind: "upgrade";
   /** The head to send, with its empty line at the end. */
@@ -45,22 +45,33 @@ export interface UpgradeReply {
 
 /** A connection after an upgrade: bytes both ways. */
 export interface RawConnection {
-  /** What came, beginning with what the client sent right behind its request; undefined at the client's end. */
+  /** The next bytes of the client, beginning with those that followed its request; undefined at the client's end. */
   read(): Promise<Uint8Array | undefined>;
   write(bytes: Uint8Array): Promise<void>;
   /** Aborts when the engine closes. */
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
   /** Ends our side; the client may still send. */
   closeWrite(): Promise<void>;
 }
 
 export type HttpReply = FixedReply | StreamReply | UpgradeReply;
 
+/** A refusal that the client sees: `status` and `{"message": …}`, both as Docker has them. */
+export class HttpError extends Error {
+  override readonly name: string = "HttpError";
+  readonly status: number;
+
+  constructor(status: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
 export function jsonReply(status: number, value: unknown): FixedReply {
   return { kind: "fixed", status, contentType: "application/json", body: JSON.stringify(value) + "\n" };
 }
 
-/** Docker's form of every refusal. */
+/** A refusal in Docker's form. */
 export function errorReply(status: number, message: string): FixedReply {
   return jsonReply(status, { message });
 }

@@ -1,11 +1,30 @@
 import { concat } from "@std/bytes/concat";
 import { writeAll } from "../../platform/unix_socket.ts";
 import type { FixedReply, HttpReply, StreamReply } from "./http_message.ts";
-import { STATUS_TEXT } from "./status_text.ts";
+
+const encoder = new TextEncoder();
+const CRLF = encoder.encode("\r\n");
+
+/** Reason phrases of the statuses that the embedded engine answers with. */
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  101: "UPGRADED",
+  200: "OK",
+  201: "Created",
+  204: "No Content",
+  304: "Not Modified",
+  400: "Bad Request",
+  404: "Not Found",
+  409: "Conflict",
+  413: "Request Entity Too Large",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  503: "Service Unavailable",
+};
 
 interface WriteOptions {
   readonly keepAlive: boolean;
-  /** Frame a stream in chunks; an HTTP/1.0 client gets it bare, ended by the connection's end. */
+  /** Frame a stream in chunks. An HTTP/1.0 client gets it without frames, and its end is the connection's end. */
   readonly chunked: boolean;
   /** The request was a HEAD. */
   readonly headOnly: boolean;
@@ -16,6 +35,7 @@ export class ReplyWriter {
   readonly #connection: Deno.Conn;
   readonly #headers: Readonly<Record<string, string>>;
 
+  /** @param headers are sent with every reply */
   constructor(connection: Deno.Conn, headers: Readonly<Record<string, string>>) {
     this.#connection = connection;
     this.#headers = headers;
@@ -26,7 +46,7 @@ export class ReplyWriter {
     await this.#writeStream(reply, options);
   }
 
-  /** The client waits for leave to send its body. */
+  /** Lets a client that sent `Expect: 100-continue` send its body. */
   async writeContinue(): Promise<void> {
     await this.writeAll(encoder.encode("HTTP/1.1 100 Continue\r\n\r\n"));
   }
@@ -65,6 +85,3 @@ export class ReplyWriter {
     return encoder.encode(`HTTP/1.1 ${reply.status} ${STATUS_TEXT[reply.status] ?? ""}\r\n${lines}\r\n`);
   }
 }
-
-const encoder = new TextEncoder();
-const CRLF = encoder.encode("\r\n");

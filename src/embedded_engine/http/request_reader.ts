@@ -1,26 +1,28 @@
 /**
- * Reads HTTP/1.1 requests from one connection. Owns the connection's reading side and the bytes that arrived ahead of
- * need; everything a client can make it hold is bounded (head, chunk lines, body, read-ahead). Between requests and
- * while a reply streams, `watch` keeps one read pending: that is how a hang-up is noticed.
+ * Reads HTTP/1.1 requests from one connection. Owns the connection's reading side, and a buffer of bytes that were read
+ * ahead. Head, chunk lines, body and read-ahead are all bounded. While a request is answered, `watch` keeps one read
+ * pending, and so notices when the client hangs up.
  */
 import { concat } from "@std/bytes/concat";
 import { settlesWithin } from "../../platform/async/wait.ts";
-import { HttpError } from "./http_error.ts";
+import { HttpError } from "./http_message.ts";
 import {
+  bodySize,
   BodyTooLarge,
   decodeChunkedBody,
   lineAt,
   MAX_SIZE_LINE_BYTES,
   MAX_TRAILER_BYTES,
   parseChunkSize,
-} from "./request_body.ts";
-import { bodySize, parseHead, type RequestHead } from "./request_head.ts";
+  parseHead,
+  type RequestHead,
+} from "./request_parser.ts";
 
-/** As nginx and Go: more than any honest client sends. */
+/** Enough for any real client; nginx and Go have similar limits. */
 export const MAX_HEAD_BYTES = 64 * 1024;
-/** A create request with an enormous environment is below 1 MiB. */
+/** A create request with a very large environment is below 1 MiB. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
-/** How much may wait here while an earlier request is still being answered. */
+/** How much is buffered while an earlier request is answered. */
 const MAX_READ_AHEAD_BYTES = MAX_HEAD_BYTES;
 const READ_SIZE_BYTES = 16 * 1024;
 
@@ -34,17 +36,17 @@ export class RequestReader {
     this.#connection = connection;
   }
 
-  /** Waits for the first byte of the next request; false when the client ended instead. */
+  /** Waits for the first byte of the next request; false when the client ended its side instead. */
   async arrives(): Promise<boolean> {
     while (this.#buffer.length === 0 && !this.#ended) await this.#fill();
     return this.#buffer.length > 0;
   }
 
-  /** @throws {HttpError} 400 for what is not HTTP, 431 for a head above {@linkcode MAX_HEAD_BYTES} */
+  /** @throws {HttpError} 400 for a malformed head, 431 for a head above {@linkcode MAX_HEAD_BYTES} */
   async readHead(): Promise<RequestHead> {
     let searched = 0;
     for (;;) {
-      // RFC 9112, 2.2: empty lines before a request are to be ignored.
+      // RFC 9112, 2.2: empty lines before a request are ignored.
       while (this.#buffer[0] === CR || this.#buffer[0] === LF) this.#take(1);
       const end = indexOfHeadEnd(this.#buffer, searched);
       if (end > MAX_HEAD_BYTES || (end < 0 && this.#buffer.length > MAX_HEAD_BYTES)) {
@@ -57,7 +59,7 @@ export class RequestReader {
   }
 
   /**
-   * Reads the body that `head` announces, whole.
+   * Reads the whole body that `head` announces.
    * @throws {HttpError} 400 for a malformed or cut body, 413 for one above {@linkcode MAX_BODY_BYTES}
    */
   async readBody(head: RequestHead): Promise<Uint8Array> {
@@ -71,7 +73,7 @@ export class RequestReader {
   }
 
   /**
-   * Reads the body that `head` announces, of any size, and keeps nothing of it.
+   * Reads and drops the body that `head` announces, whatever its size.
    * @throws {HttpError} 400 for a malformed or cut body
    */
   async discardBody(head: RequestHead): Promise<void> {
@@ -90,22 +92,22 @@ export class RequestReader {
   }
 
   /**
-   * Calls `hungUp` once if the client ends before `signal` aborts; what it sends meanwhile is kept, within bounds.
-   * As in Go's server, and so in Docker, the end of the client's side is taken for a hang-up.
+   * Calls `hungUp` once if the client ends its side before `abort` aborts. Bytes that it sends until then are buffered,
+   * within bounds. Go's server, and so Docker, also takes the end of the client's side for a hang-up.
    */
-  async watch(hungUp: () => void, signal: AbortSignal): Promise<void> {
-    while (!this.#ended && !signal.aborted && this.#buffer.length < MAX_READ_AHEAD_BYTES) {
-      await settlesWithin(this.#fill(), { abort: signal });
+  async watch(hungUp: () => void, abort: AbortSignal): Promise<void> {
+    while (!this.#ended && !abort.aborted && this.#buffer.length < MAX_READ_AHEAD_BYTES) {
+      await settlesWithin(this.#fill(), { abort });
     }
-    if (this.#ended && !signal.aborted) hungUp();
+    if (this.#ended && !abort.aborted) hungUp();
   }
 
-  /** Raw bytes for whoever took the connection over, those read ahead first; undefined at the end. */
+  /** Raw bytes after an upgrade, those that were read ahead first; undefined at the end. */
   async readSome(): Promise<Uint8Array | undefined> {
     return await this.arrives() ? this.#take(this.#buffer.length) : undefined;
   }
 
-  /** Resolves when no read is under way; after the connection's close that is soon. */
+  /** Resolves when no read is in flight. Closing the connection ends a read. */
   async settled(): Promise<void> {
     await this.#filling;
   }
@@ -155,7 +157,7 @@ export class RequestReader {
     await this.#fill();
   }
 
-  /** One read from the socket; callers share the one that is under way. */
+  /** One read from the socket; callers share the one that is in flight. */
   #fill(): Promise<void> {
     this.#filling ??= this.#readOnce().finally(() => this.#filling = undefined);
     return this.#filling;
@@ -163,7 +165,7 @@ export class RequestReader {
 
   async #readOnce(): Promise<void> {
     const chunk = new Uint8Array(READ_SIZE_BYTES);
-    // Whatever makes a read fail (a reset, our own close), nothing more can come: for the reader it is the end.
+    // After a failed read (a reset, or our own close) no more bytes can arrive, so it counts as the end.
     const count = await this.#connection.read(chunk).catch(() => null);
     if (count === null) {
       this.#ended = true;
@@ -179,7 +181,7 @@ export class RequestReader {
   }
 }
 
-/** The peer is gone, or we closed the connection ourselves: nothing more can be read or written. */
+/** Whether an error means that the peer disconnected, or that we closed the connection ourselves. */
 export function isConnectionLoss(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe ||
     error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted ||
@@ -189,7 +191,7 @@ export function isConnectionLoss(error: unknown): boolean {
 const CR = 13;
 const LF = 10;
 
-/** Offset just behind the empty line that ends the head, or -1. */
+/** Offset just after the empty line that ends the head, or -1. */
 function indexOfHeadEnd(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
     if (bytes[at + 1] === LF) return at + 2;

@@ -1,7 +1,6 @@
-import { HttpError } from "./http_error.ts";
-import type { HttpReply, HttpRequest } from "./http_message.ts";
+import { HttpError, type HttpReply, type HttpRequest } from "./http_message.ts";
 
-/** What a route's pattern took from the path. */
+/** The parts of the path that a route's pattern matched, decoded. */
 export type PathParameters = Readonly<Record<string, string>>;
 
 export type RouteHandler = (
@@ -9,20 +8,21 @@ export type RouteHandler = (
   parameters: PathParameters,
 ) => Promise<HttpReply> | HttpReply;
 
-/** `{x}` in `path` takes one segment, `{x*}` everything up to the next literal part. */
+/** `{x}` in `path` matches one segment, `{x*}` everything up to the next literal part. */
 export interface Route {
   readonly method: "GET" | "HEAD" | "POST" | "DELETE" | "PUT";
   readonly path: string;
   readonly handle: RouteHandler;
 }
 
-/** The Engine API version that the embedded engine speaks, and the oldest that it accepts in a path. */
+/** The Engine API version that the embedded engine speaks. */
 export const API_VERSION = "1.44";
+/** The oldest version that it accepts in a path. */
 export const MIN_API_VERSION = "1.24";
 
 /**
- * Finds the route of a request by its path, with or without a `/v1.xx` before it.
- * The messages are Docker's own.
+ * Makes a function that answers each request with the route for its method and path, with or without a `/v1.xx` prefix.
+ * The function throws an {@linkcode HttpError} with Docker's message for a request without a route.
  */
 export function createRouter(routes: readonly Route[]): (request: HttpRequest) => Promise<HttpReply> {
   const compiled = routes.map((route) => ({ ...route, expression: compile(route.path) }));

@@ -1,19 +1,19 @@
 /**
- * From what a container was asked to be to what is run on this machine: which program, where, with which environment.
- * Reports what cannot be run in runc's words and with its exit codes, which scripts know from Docker.
+ * From the spec of a container to a process on this machine: which program, in which directory, with which environment.
+ * A command that cannot be run is reported with runc's messages and exit codes, as Docker's users know them.
  */
 import { join, resolve } from "@std/path/posix";
 import type { ContainerSpec } from "../spec/create_request.ts";
 import { shortId } from "../spec/names.ts";
 
-/** The PATH that a Docker container has when its image says nothing. */
+/** The PATH that a Docker container has by default. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** Why a command cannot be run: 127 it was not found, 126 it is not executable. */
+/** A command that cannot be run: 127 when it does not exist, 126 when it is not executable. */
 export class LaunchError extends Error {
   override readonly name: string = "LaunchError";
   readonly exitCode: 126 | 127;
-  /** The part that does not depend on whether a container or an exec was to be started. */
+  /** The part of the message that is the same for containers and execs. */
   readonly detail: string;
 
   constructor(exitCode: 126 | 127, detail: string, options?: ErrorOptions) {
@@ -27,24 +27,24 @@ export class LaunchError extends Error {
   }
 }
 
-/** Everything that spawning a process needs. */
+/** What is needed to spawn a process. */
 export interface LaunchPlan {
   /** Absolute path of the program. */
   readonly program: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** The whole environment; nothing of the engine's own is inherited. */
+  /** The whole environment; nothing is inherited from the engine. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 export interface PlanOptions {
   readonly containerId: string;
   readonly spec: ContainerSpec;
-  /** The container's own directory: its working directory unless it asks for another, and its HOME. */
+  /** HOME of the container, and its working directory unless the spec has another. */
   readonly homeDir: string;
 }
 
-/** @throws {LaunchError} when the command or the working directory is not there or not executable */
+/** @throws {LaunchError} when the command or the working directory does not exist, or the command is not executable */
 export async function planLaunch(command: readonly string[], options: PlanOptions): Promise<LaunchPlan> {
   const { spec, homeDir, containerId } = options;
   const cwd = spec.workingDir === "" ? homeDir : spec.workingDir;
@@ -56,7 +56,7 @@ export async function planLaunch(command: readonly string[], options: PlanOption
   };
   for (const variable of spec.env) {
     const equals = variable.indexOf("=");
-    // A bare name means the client's own value in the docker CLI, which resolves it; here it unsets, as in Docker.
+    // As in Docker, a bare name unsets the variable. (The docker CLI replaces one by the value that it has itself.)
     if (equals < 0) delete env[variable];
     else env[variable.slice(0, equals)] = variable.slice(equals + 1);
   }
@@ -114,7 +114,7 @@ async function statOrUndefined(path: string): Promise<Deno.FileInfo | undefined>
   try {
     return await Deno.stat(path);
   } catch (error) {
-    // Not there, not ours to look at, or below a file: for a command line all mean that it is not there.
+    // Missing, not readable, or below a file: all mean that a command does not exist.
     if (
       error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
       error instanceof Deno.errors.NotADirectory

@@ -1,7 +1,8 @@
 /**
- * How a line of output stands in a container's log file: stream (u8), time (u64 BE, ns), length (u32 BE), payload.
- * A payload is a line with its newline, or a piece of one that was too long or had not ended.
+ * The form of a container's output in its log file. A record is the stream (u8), the time (u64 BE, ns), the length (u32 BE),
+ * and a payload: a line with its newline, or a piece of a line that was too long or had not ended.
  */
+import { concat } from "@std/bytes/concat";
 import type { OutputStream } from "./container_process.ts";
 
 export interface LogRecord {
@@ -11,8 +12,11 @@ export interface LogRecord {
 }
 
 export const RECORD_HEADER_BYTES = 13;
-/** Docker cuts longer lines there as well. */
+/** Docker cuts longer lines at the same length. */
 export const MAX_PAYLOAD_BYTES = 16 * 1024;
+
+const STREAM_NUMBER: Readonly<Record<OutputStream, number>> = { stdout: 1, stderr: 2 };
+const NEWLINE = 10;
 
 export function encodeRecord(record: LogRecord): Uint8Array {
   const bytes = new Uint8Array(RECORD_HEADER_BYTES + record.payload.length);
@@ -24,7 +28,7 @@ export function encodeRecord(record: LogRecord): Uint8Array {
   return bytes;
 }
 
-/** Decodes all records that are whole; `rest` is what is left for the next piece. */
+/** Decodes all complete records. `rest` is the beginning of a record that continues in the next block. */
 export function decodeRecords(bytes: Uint8Array): { records: LogRecord[]; rest: Uint8Array } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: LogRecord[] = [];
@@ -54,4 +58,40 @@ export function encodeFrame(stream: OutputStream, payload: Uint8Array): Uint8Arr
   return frame;
 }
 
-const STREAM_NUMBER: Readonly<Record<OutputStream, number>> = { stdout: 1, stderr: 2 };
+/** Cuts one output stream into payloads: lines with their newline, and longer ones in pieces. Buffers at most one piece. */
+export class LineSplitter {
+  readonly #maxBytes: number;
+  #partial: Uint8Array = new Uint8Array(0);
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The payloads that `chunk` completes. */
+  push(chunk: Uint8Array): Uint8Array[] {
+    const bytes = concat([this.#partial, chunk]);
+    const payloads: Uint8Array[] = [];
+    let at = 0;
+    for (;;) {
+      const newline = bytes.indexOf(NEWLINE, at);
+      const end = Math.min(newline < 0 ? bytes.length : newline + 1, at + this.#maxBytes);
+      if (newline < 0 && end - at < this.#maxBytes) break;
+      payloads.push(bytes.subarray(at, end));
+      at = end;
+    }
+    this.#partial = bytes.slice(at);
+    return payloads;
+  }
+
+  /** A copy of the line that has not ended yet. */
+  get partial(): Uint8Array {
+    return this.#partial.slice();
+  }
+
+  /** The rest of a line without a newline, empty if there is none. The next line starts empty. */
+  flush(): Uint8Array {
+    const partial = this.#partial;
+    this.#partial = new Uint8Array(0);
+    return partial;
+  }
+}

@@ -1,10 +1,13 @@
-/** Linux's /proc, where what is looked at may be gone at any moment. On a machine without one there are no processes. */
+/**
+ * The machine's processes: Linux's /proc, and signals to more than one process. A process may exit at any moment, also while
+ * it is read or signalled. On a machine without /proc no process is found.
+ */
 import { join } from "@std/path/posix";
 
-/** Of `/proc/<pid>/stat` (proc(5)), by the names that it has there. */
+/** Fields of `/proc/<pid>/stat`, with their names in proc(5). */
 export interface ProcessStat {
   readonly pid: number;
-  /** `R`, `S`, `T` (stopped), `Z` (ended, not yet waited for), … */
+  /** `R`, `S`, `T` (stopped), `Z` (exited, not yet waited for), … */
   readonly state: string;
   /** Id of the process that leads its session. */
   readonly session: number;
@@ -15,8 +18,10 @@ export interface ProcessStat {
   readonly cutime: bigint;
   readonly cstime: bigint;
   readonly threads: number;
-  /** Clock ticks from boot to its start: with the id it names one process for ever. */
+  /** Clock ticks from boot to its start. Together with the pid it identifies a process, even after the pid is reused. */
   readonly startTime: string;
+  /** Of a process in the state `Z`, its status as wait(2) returns it. */
+  readonly waitStatus: number;
 }
 
 /** All processes, by their ids. */
@@ -25,33 +30,78 @@ export async function allProcesses(): Promise<ProcessStat[]> {
   return stats.sort((left, right) => left.pid - right.pid);
 }
 
-/** Those of the given processes that are there, in no order. */
+/** The given processes, without those that do not exist, in no order. */
 export async function processStats(pids: readonly number[]): Promise<ProcessStat[]> {
   return parseStats(await readProc(pids.map((pid) => `${pid}/stat`)));
 }
 
-/** Undefined when it is gone. */
+/** Undefined when the process does not exist. */
 export async function processStat(pid: number): Promise<ProcessStat | undefined> {
   const [stat] = await processStats([pid]);
   return stat;
 }
 
-/** The texts of files below /proc, one behind the other; of what is gone, or whose process is, there is none. */
+/** The joined texts of files below /proc. Files that do not exist, or whose process has exited, are left out. */
 export async function readProc(paths: readonly string[]): Promise<string> {
   let texts = "";
   for (const path of paths) {
     try {
       texts += await Deno.readTextFile(join("/proc", path));
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (!isMissing(error)) throw error;
     }
   }
   return texts;
 }
 
-/** This process, or the machine, has no descriptor left: nothing can be looked at now, and it says nothing. */
+/** Whether reading failed because this process, or the machine, has no descriptor left. */
 export function isOutOfDescriptors(error: unknown): boolean {
   return isOsError(error, 24) || isOsError(error, 23);
+}
+
+/** Signals one process, if it exists. */
+export function signalProcess(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    // It has exited; or the rest of the group runs as another user (a set-user-id program).
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied)) {
+      throw error;
+    }
+  }
+}
+
+/** Signals the remaining processes of the process group `pid`. */
+export function signalGroup(pid: number, signal: Deno.Signal): void {
+  signalProcess(-pid, signal);
+}
+
+/**
+ * Signals every process of the session that `pid` leads or led. A shell at a terminal gives each of its jobs a group of
+ * its own, so signalling the shell's group does not reach them. Without /proc, or without a free descriptor to read it,
+ * no process is signalled.
+ */
+export async function signalSession(pid: number, signal: Deno.Signal): Promise<void> {
+  try {
+    for (const each of await allProcesses()) if (each.session === pid) signalProcess(each.pid, signal);
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error;
+  }
+}
+
+/**
+ * Does what a closed terminal does: sends SIGHUP to the group in its foreground, then to that of the session's leader.
+ * @param pid the leader
+ */
+export async function hangUp(pid: number): Promise<void> {
+  let foreground = pid;
+  try {
+    foreground = (await processStat(pid))?.foreground ?? pid;
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error;
+  }
+  if (foreground > 0 && foreground !== pid) signalGroup(foreground, "SIGHUP");
+  signalGroup(pid, "SIGHUP");
 }
 
 async function readAllStats(): Promise<string> {
@@ -61,12 +111,12 @@ async function readAllStats(): Promise<string> {
       if (/^\d+$/.test(name)) paths.push(`${name}/stat`);
     }
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!isMissing(error)) throw error;
   }
   return await readProc(paths);
 }
 
-/** A name, in parentheses, may have anything in it, but is too short to look like what follows it. */
+/** A name, in parentheses, may contain anything, but it is too short to look like the fields that follow it. */
 const STAT = /^(\d+) \([^]{0,64}?\) ((\S)(?: -?\d+){49,})$/gm;
 
 function parseStats(text: string): ProcessStat[] {
@@ -84,16 +134,17 @@ function parseStats(text: string): ProcessStat[] {
       cstime: BigInt(field(17)),
       threads: Number(field(20)),
       startTime: field(22),
+      waitStatus: Number(field(52)),
     };
   });
 }
 
-/** A process that ends while it is read gives ESRCH. */
-function isGone(error: unknown): boolean {
+/** Reading a process that exits in between fails with ESRCH. */
+function isMissing(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || isOsError(error, 3);
 }
 
-/** For these Deno has neither a class nor, in both versions, a `code`: Linux's number is in the message alone. */
+/** For these errors Deno has no class and, in 2.4, no `code`; only the message has Linux's number. */
 function isOsError(error: unknown, number: number): boolean {
   return error instanceof Error && error.message.includes(`(os error ${number})`);
 }

@@ -1,17 +1,16 @@
 /**
- * What an engine that was killed leaves running. Each container's directory has a file for its process, and one for each
- * exec's, with the process's id and the time of its start, as long as it runs; the next engine ends what is still there.
- * The start time tells it from another process that got the same id since. Where there is no /proc (macOS) nothing is
- * known, and nothing is ended.
+ * The processes that a killed engine leaves behind. While a process of a container or an exec runs, the container's
+ * directory has a file with its pid and its start time, and the next engine of that directory kills it. The start time
+ * distinguishes it from another process that has got the same pid since. Without /proc (macOS) no file is written, and
+ * nothing is killed.
  */
 import { join } from "@std/path/posix";
-import { processStat } from "./proc_files.ts";
-import { signalGroup, signalSession } from "./process_signals.ts";
+import { processStat, signalGroup, signalSession } from "./proc_files.ts";
 
-/** Name of that file within a container's directory; those of execs begin with it. */
+/** Name of the file for the container's process; the names for its execs begin with it. */
 export const PROCESS_FILE = "process";
 
-/** Writes down that `pid` runs. */
+/** Writes the file for a process that runs. */
 export async function rememberProcess(path: string, pid: number): Promise<void> {
   const stat = await processStat(pid);
   if (stat !== undefined) await Deno.writeTextFile(path, `${pid} ${stat.startTime}`, { mode: 0o600 });
@@ -21,13 +20,13 @@ export async function forgetProcess(path: string): Promise<void> {
   try {
     await Deno.remove(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // It ended before its start time could be read.
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // The process exited before its start time could be read.
   }
 }
 
 /**
- * Kills the process groups that the containers under `containersDir` left, then removes that directory.
- * @returns how many containers there were
+ * Kills the processes that the containers under `containersDir` left, then removes that directory.
+ * @returns the number of containers that had such processes
  */
 export async function endLeftovers(containersDir: string): Promise<number> {
   let count = 0;
@@ -41,7 +40,7 @@ export async function endLeftovers(containersDir: string): Promise<number> {
   return count;
 }
 
-/** False when it is gone already. */
+/** Returns false when the process has exited already. */
 async function endRemembered(path: string): Promise<boolean> {
   const [pid = "", started = ""] = (await readOrUndefined(path))?.split(" ") ?? [];
   if (!/^[1-9]\d*$/.test(pid) || (await processStat(Number(pid)))?.startTime !== started) return false;

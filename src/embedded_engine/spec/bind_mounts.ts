@@ -1,10 +1,11 @@
 /**
- * `HostConfig.Binds` and `.Mounts`, checked as Docker checks them. This engine mounts nothing: a container sees this
- * machine's files where they are, so a bind is only possible at its own path, and a volume or a tmpfs not at all.
+ * `HostConfig.Binds` and `.Mounts`, checked as Docker checks them. This engine mounts nothing: a container has this
+ * machine's files at their own paths. So a bind must have the same source and target, and volumes and tmpfs are refused.
  */
 import { isAbsolute, resolve } from "@std/path/posix";
 import * as v from "valibot";
-import { HttpError } from "../http/http_error.ts";
+import { messageOf } from "../../platform/apex_error.ts";
+import { HttpError } from "../http/http_message.ts";
 import { flag, text } from "./body_schema.ts";
 import { cannot, checkMountOptions } from "./unsupported_options.ts";
 
@@ -15,23 +16,23 @@ export interface MountsBody {
   readonly Mounts?: readonly v.InferOutput<typeof mountSchema>[] | null | undefined;
 }
 
-/** A directory or file of this machine, at its own path. */
+/** A directory or file of this machine, at its own path in the container. */
 export interface BindMount {
   readonly source: string;
-  /** Written as `source:target`: a source that is not there becomes a directory when the container starts. */
+  /** The form `source:target` was used: a missing source is created as a directory when the container starts. */
   readonly createsSource: boolean;
 }
 
-/** What was asked for, in a form that Docker takes. */
+/** A mount as requested, in a form that Docker accepts. */
 interface AskedMount extends BindMount {
   readonly type: "bind" | "volume" | "tmpfs";
   readonly target: string;
   readonly readOnly: boolean;
-  /** By which field. */
+  /** The field of the request. */
   readonly field: string;
 }
 
-/** @throws {HttpError} 400 or 500, with Docker's words; 400 for a mount that this engine cannot make */
+/** @throws {HttpError} 400 or 500 with Docker's message; 400 for a mount that is impossible here */
 export function parseMounts(host: MountsBody): BindMount[] {
   const mounts = [...(host.Binds ?? []).map(parseBind), ...(host.Mounts ?? []).map(parseMount)];
   const targets = new Set<string>();
@@ -46,15 +47,15 @@ export function parseMounts(host: MountsBody): BindMount[] {
 function checkPossible({ type, source, target, readOnly, field }: AskedMount): void {
   if (type !== "bind") throw cannot(`mount a ${type} at ${target} (${field})`);
   if (resolve(source) !== resolve(target)) {
-    throw cannot(`mount ${source} at ${target}, only where it is already (${field})`);
+    throw cannot(`mount ${source} at ${target}, a path other than its own (${field})`);
   }
   if (readOnly) throw cannot(`make ${target} read-only (${field})`);
 }
 
 /**
- * Makes sure that each bind's source is there, as Docker does when a container is created, and again when it starts.
- * @param make makes the directories that a bind may make; only at a start
- * @throws {HttpError} 400 for a source that is not there and is not to be made
+ * Checks that the source of each bind exists, as Docker does when a container is created, and again when it starts.
+ * @param options `make`: creates missing sources of binds in the form `source:target`; only at a start
+ * @throws {HttpError} 400 for a missing source that is not created, 500 when creating it fails
  */
 export async function checkSources(
   mounts: readonly BindMount[],
@@ -75,13 +76,10 @@ async function makeSource(source: string): Promise<void> {
   try {
     await Deno.mkdir(source, { recursive: true });
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause);
     throw new HttpError(
       500,
-      `error while creating mount source path '${source}': mkdir ${source}: ${detail}`,
-      {
-        cause,
-      },
+      `error while creating mount source path '${source}': mkdir ${source}: ${messageOf(cause)}`,
+      { cause },
     );
   }
 }
@@ -94,7 +92,7 @@ function parseBind(bind: string): AskedMount {
   const unknownMode = mode.split(",").find((word) => !BIND_MODES.has(word));
   if (unknownMode !== undefined) throw new HttpError(500, `invalid mode: ${mode}`);
   const type = isAbsolute(source) ? "bind" : "volume";
-  const wrongTarget = complaintAboutTarget(target);
+  const wrongTarget = problemOfTarget(target);
   if (wrongTarget !== undefined) throw refused(`: invalid mount config for type "${type}": ${wrongTarget}`);
   if (type === "volume" && !isAnonymous) checkVolumeName(source);
   return {
@@ -113,7 +111,7 @@ function parseMount(mount: v.InferOutput<typeof mountSchema>): AskedMount {
     throw invalid(type ?? "", "mount type unknown");
   }
   if (!target) throw invalid(type, "field Target must not be empty");
-  const wrongTarget = complaintAboutTarget(target);
+  const wrongTarget = problemOfTarget(target);
   if (wrongTarget !== undefined) throw invalid(type, wrongTarget);
   if (type === "bind") {
     if (!source) throw invalid(type, "field Source must not be empty");
@@ -131,7 +129,7 @@ function parseMount(mount: v.InferOutput<typeof mountSchema>): AskedMount {
   };
 }
 
-function complaintAboutTarget(target: string): string | undefined {
+function problemOfTarget(target: string): string | undefined {
   if (!isAbsolute(target)) return notAbsolute(target);
   return /^\/+$/.test(target) ? "invalid specification: destination can't be '/'" : undefined;
 }

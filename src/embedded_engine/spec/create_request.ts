@@ -1,11 +1,22 @@
-/** The body of `POST /containers/create`: what of it counts here, checked as Docker checks it. */
+/** The body of `POST /containers/create`: the fields that this engine uses, checked as Docker checks them. */
 import * as v from "valibot";
 import { parseEngineSignal } from "../../platform/signals.ts";
-import { HttpError } from "../http/http_error.ts";
-import { consoleSize, type TerminalSize } from "../terminals/terminal_size.ts";
+import { HttpError } from "../http/http_message.ts";
 import { type BindMount, mountSchema, parseMounts } from "./bind_mounts.ts";
-import { flag, integer, nonEmpty, parseBody, strings, text, words } from "./body_schema.ts";
-import { checkImageReference } from "./image_reference.ts";
+import {
+  checkVariables,
+  consoleSize,
+  flag,
+  integer,
+  nonEmpty,
+  parseBody,
+  strings,
+  type TerminalSize,
+  text,
+  UNKNOWN_SIZE,
+  words,
+} from "./body_schema.ts";
+import { checkImageReference } from "./image_store.ts";
 import { checkCreateOptions } from "./unsupported_options.ts";
 
 const createSchema = v.looseObject({
@@ -37,7 +48,7 @@ const createSchema = v.looseObject({
     Mounts: v.nullish(v.array(mountSchema)),
     RestartPolicy: v.nullish(v.looseObject({ Name: text, MaximumRetryCount: integer })),
     NetworkMode: text,
-    ConsoleSize: v.nullish(v.array(integer)),
+    ConsoleSize: consoleSize,
     Init: v.nullish(v.boolean()),
   })),
 });
@@ -47,7 +58,7 @@ type CreateBody = v.InferOutput<typeof createSchema>;
 export type RestartPolicyName = "no" | "always" | "unless-stopped" | "on-failure";
 
 export interface HealthSpec {
-  /** As it was given: `["CMD", …]` or `["CMD-SHELL", script]`. */
+  /** As in the request: `["CMD", …]` or `["CMD-SHELL", script]`. */
   readonly test: readonly string[];
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -60,12 +71,12 @@ export interface ContainerSpec {
   readonly image: string;
   readonly entrypoint: readonly string[] | undefined;
   readonly cmd: readonly string[] | undefined;
-  /** `NAME=value`, in order; the last one of a name wins. */
+  /** `NAME=value`, in order; of several with one name, the last wins. */
   readonly env: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
-  /** Empty when none was asked for. */
+  /** Empty: the container's own directory. */
   readonly workingDir: string;
-  /** Empty, or one that means the user of the engine. */
+  /** Empty, or a name of the user that runs the engine. */
   readonly user: string;
   readonly stopSignal: string | undefined;
   readonly stopTimeoutSeconds: number | undefined;
@@ -74,26 +85,26 @@ export interface ContainerSpec {
   readonly restartPolicy: { readonly name: RestartPolicyName; readonly maximumRetryCount: number };
   readonly networkMode: string;
   readonly mounts: readonly BindMount[];
-  /** Only shown: no container here is process 1. */
+  /** Only shown by inspect: no container here is process 1. */
   readonly init: boolean | undefined;
   readonly tty: boolean;
-  /** Of its terminal at first. */
+  /** The first size of its terminal. */
   readonly size: TerminalSize;
   readonly openStdin: boolean;
-  /** Its standard input ends when the first client that was attached to it has ended its own. */
+  /** Its standard input ends when the first attached client ends its own. */
   readonly stdinOnce: boolean;
-  /** What the client said it would attach to; only shown. */
+  /** The streams that the client intends to attach to; only shown by inspect. */
   readonly attached: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean };
 }
 
-/** Docker's own defaults of a health check. */
+/** Docker's defaults for a health check. */
 const HEALTH_DEFAULTS = { intervalMs: 30_000, timeoutMs: 30_000, startPeriodMs: 0, retries: 3 } as const;
 const NANO_PER_MS = 1_000_000;
 
 /**
- * Reads a create request.
- * @returns the spec, and warnings
- * @throws {HttpError} 400 with Docker's words, and for each option that this engine cannot honour
+ * Parses a create request.
+ * @returns the spec, and warnings for the client
+ * @throws {HttpError} 400 with Docker's message, or for an option that this engine does not support
  */
 export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnings: string[] } {
   const create = parseBody(createSchema, body);
@@ -123,7 +134,7 @@ export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnin
     mounts: parseMounts(host),
     init: host.Init ?? undefined,
     tty: create.Tty ?? false,
-    size: consoleSize(host.ConsoleSize),
+    size: host.ConsoleSize ?? UNKNOWN_SIZE,
     openStdin: create.OpenStdin ?? false,
     stdinOnce: create.StdinOnce ?? false,
     attached: {
@@ -144,8 +155,7 @@ function check(create: CreateBody): void {
       `the working directory '${workingDir}' is invalid, it needs to be an absolute path`,
     );
   }
-  const badVariable = create.Env?.find((variable) => variable === "" || variable.startsWith("="));
-  if (badVariable !== undefined) throw new HttpError(400, `invalid environment variable: ${badVariable}`);
+  checkVariables(create.Env);
   if (stopSignal && parseEngineSignal(stopSignal) === undefined) {
     throw new HttpError(400, `Invalid signal: ${stopSignal}`);
   }
@@ -176,7 +186,7 @@ function checkRestartPolicy(host: NonNullable<CreateBody["HostConfig"]>): void {
 
 function healthSpec(health: CreateBody["Healthcheck"]): HealthSpec | undefined {
   const kind = health?.Test?.[0];
-  // NONE switches an image's check off; other words Docker only logs. Neither leaves anything to run here.
+  // NONE disables the check of an image. Docker only logs other words. In both cases there is no probe to run.
   if (kind !== "CMD" && kind !== "CMD-SHELL") return undefined;
   return {
     test: health?.Test ?? [],
@@ -189,5 +199,7 @@ function healthSpec(health: CreateBody["Healthcheck"]): HealthSpec | undefined {
 
 function warningsFor({ networkMode }: ContainerSpec): string[] {
   if (networkMode !== "none") return [];
-  return ["the embedded engine isolates nothing: with the network none a container still has this machine's"];
+  return [
+    "the embedded engine isolates nothing: a container with the network none still uses the network of this machine",
+  ];
 }

@@ -1,21 +1,20 @@
 /**
- * The names under which this engine knows its one image, busybox: a container runs the machine's own programs, so it has
- * no image to offer but that, and pulls and imports none. Further names are given by `docker tag`. They are kept in a file,
- * so that the next engine of the same directory knows them too.
+ * The names of the embedded engine's only image, busybox. A container runs the programs of this machine, so the engine has
+ * no other image, and pulls and imports none. `docker tag` adds a name. The names are kept in a file, so that the next
+ * engine of the same directory has them too.
  */
 import * as v from "valibot";
-import { isImageId } from "../../engine/image_reference.ts";
-import { HttpError } from "../http/http_error.ts";
-import { checkImageReference, familiarName } from "./image_reference.ts";
+import { isImageId, parseImageReference } from "../../engine/image_reference.ts";
+import { HttpError } from "../http/http_message.ts";
 
 const BUSYBOX = "busybox:latest";
-/** Clients want an image to have one, and always the same. */
+/** An arbitrary id, which never changes. */
 const BUSYBOX_ID = "sha256:71eb526254e572c6e9fb62c566b10e145ab4a32143ad90cbafdb606d7115ffac";
 
 const fileSchema = v.array(v.string());
 
 export class ImageStore {
-  /** Of the one image, `sha256:` and 64 hex digits. */
+  /** The id of the image: `sha256:` and 64 hex digits. */
   readonly id = BUSYBOX_ID;
   readonly #path: string;
   readonly #names: Set<string>;
@@ -35,13 +34,13 @@ export class ImageStore {
     return [...this.#names];
   }
 
-  /** @param reference a name, `latest` where it has no tag; or the image's id */
+  /** @param reference a name, with the tag `latest` by default; or the image's id */
   has(reference: string): boolean {
     if (isImageId(reference)) return this.id.endsWith(reference.replace(/^sha256:/, ""));
     return this.#names.has(familiarName(reference));
   }
 
-  /** @throws {HttpError} 400 for a malformed reference, 404 for an image that does not exist here */
+  /** @throws {HttpError} 400 for a malformed reference, 404 for an image that does not exist */
   check(reference: string): void {
     checkImageReference(reference);
     if (!this.has(reference)) throw new HttpError(404, `No such image: ${familiarName(reference)}`);
@@ -49,7 +48,7 @@ export class ImageStore {
 
   /**
    * Gives the image another name.
-   * @throws {HttpError} as {@linkcode check}, for `source` and for `name`'s form
+   * @throws {HttpError} 400 for a malformed `source` or `name`, 404 when `source` does not exist
    */
   async tag(source: string, name: string): Promise<void> {
     this.check(source);
@@ -59,7 +58,7 @@ export class ImageStore {
   }
 }
 
-/** A file that does not exist, or that a crash cut short, names none. */
+/** Returns no names for a file that does not exist, or that a crash cut short. */
 async function readNames(path: string): Promise<readonly string[]> {
   try {
     const parsed = v.safeParse(fileSchema, JSON.parse(await Deno.readTextFile(path)));
@@ -68,4 +67,22 @@ async function readNames(path: string): Promise<readonly string[]> {
     if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return [];
     throw error;
   }
+}
+
+/**
+ * Checks the reference of an image by the rules of the distribution project: `[host[:port]/]path[:tag][@digest]`.
+ * @throws {HttpError} 400 with Docker's message
+ */
+export function checkImageReference(reference: string): void {
+  if (/^[0-9a-f]{64}$/.test(reference)) return; // An image's id.
+  if (parseImageReference(reference) !== undefined) return;
+  const lower = parseImageReference(reference.toLowerCase()) !== undefined;
+  throw new HttpError(400, `invalid reference format${lower ? ": repository name must be lowercase" : ""}`);
+}
+
+/** The short form of a reference, with its tag: `docker.io/library/busybox` becomes `busybox:latest`. A digest stays. */
+export function familiarName(reference: string): string {
+  const short = reference.replace(/^(index\.)?docker\.io\//, "").replace(/^library\//, "");
+  const name = short.slice(short.lastIndexOf("/") + 1);
+  return name.includes(":") || name.includes("@") ? short : `${short}:latest`;
 }

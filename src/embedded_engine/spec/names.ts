@@ -1,10 +1,10 @@
-/** Container names and ids, in Docker's forms. */
+/** Names and ids of containers, in Docker's forms. */
 import { encodeHex } from "@std/encoding/hex";
-import { HttpError } from "../http/http_error.ts";
+import { HttpError } from "../http/http_message.ts";
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
-/** @throws {HttpError} 400 with Docker's words */
+/** @throws {HttpError} 400 with Docker's message */
 export function checkContainerName(name: string, options: { shown?: string } = {}): void {
   if (NAME.test(name)) return;
   throw new HttpError(
@@ -18,18 +18,18 @@ export function randomId(): string {
   return encodeHex(crypto.getRandomValues(new Uint8Array(32)));
 }
 
-/** The form in which Docker shows an id to people. */
+/** The first 12 digits of an id, which Docker shows to people. */
 export function shortId(id: string): string {
   return id.slice(0, 12);
 }
 
-/** A name such as `calm_otter` that `isTaken` does not know. */
+/** A random name such as `calm_otter`, for which `isTaken` returns false. */
 export function randomName(isTaken: (name: string) => boolean): string {
   for (;;) {
     const [first = 0, second = 0, third = 0] = crypto.getRandomValues(new Uint32Array(3));
     const name = `${ADJECTIVES[first % ADJECTIVES.length]}_${ANIMALS[second % ANIMALS.length]}`;
     if (!isTaken(name)) return name;
-    const numbered = `${name}${third % 10_000}`; // With hundreds of containers the plain ones run out.
+    const numbered = `${name}${third % 10_000}`; // With thousands of containers the plain names run out.
     if (!isTaken(numbered)) return numbered;
   }
 }

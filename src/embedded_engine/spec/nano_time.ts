@@ -1,15 +1,15 @@
-/** Nanoseconds since the Unix epoch, as `bigint`: the engine's API tells time to the nanosecond. */
+/** Times of the engine's API: nanoseconds since the Unix epoch, as `bigint`. */
 import type { Clock } from "../../platform/clock.ts";
 
 const NANO_PER_MS = 1_000_000n;
 const NANO_PER_SECOND = 1_000_000_000n;
 
-/** What the API says for "never". */
+/** The API's word for "never". */
 export const ZERO_TIME = "0001-01-01T00:00:00Z";
 
 /**
- * The engine's time. It never stands still and never goes back, so that events sort by it and a follower that resumes
- * at an event's time misses none; steps of the machine's clock backwards become nanosecond steps forward.
+ * The engine's time. It strictly increases, so that events sort by their times, and a follower that resumes at the time of
+ * an event misses none. When the machine's clock is set back, the engine's time continues in steps of a nanosecond.
  */
 export class EngineTime {
   readonly #clock: Clock;
@@ -19,7 +19,7 @@ export class EngineTime {
     this.#clock = clock;
   }
 
-  /** @param stepNano how far it is from the look before, at least */
+  /** @param stepNano the least distance to the time before */
   next(stepNano = 1n): bigint {
     const now = BigInt(Math.round(this.#clock.now())) * NANO_PER_MS;
     const earliest = this.#last + stepNano;
@@ -28,7 +28,7 @@ export class EngineTime {
   }
 }
 
-/** RFC 3339 in UTC as Go prints it: nine digits after the point, trailing zeros left out. */
+/** RFC 3339 in UTC as Go prints it: up to nine digits after the point, without trailing zeros. */
 export function formatNano(nano: bigint): string {
   const seconds = new Date(Number(nano / NANO_PER_MS)).toISOString().slice(0, 19);
   const fraction = String(nano % NANO_PER_SECOND).padStart(9, "0").replace(/0+$/, "");
@@ -36,8 +36,8 @@ export function formatNano(nano: bigint): string {
 }
 
 /**
- * Parses `sec[.nnnnnnnnn]`, the only form that Docker's server takes for `since` and `until`.
- * @throws {SyntaxError} with Go's message, for anything else (RFC 3339 too)
+ * Parses `sec[.nnnnnnnnn]`, the only form that Docker's server accepts for `since` and `until`.
+ * @throws {SyntaxError} with Go's message for any other text, RFC 3339 included
  */
 export function parseNano(text: string): bigint {
   const match = /^(-?\d{1,18})(?:\.(\d+))?$/.exec(text);

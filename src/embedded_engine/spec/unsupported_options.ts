@@ -1,11 +1,11 @@
 /**
- * What a request asks for and this engine cannot do. It isolates nothing: a container is a process of this user, which
- * sees this machine's files and network. So each field of a request is either honoured, or known to change nothing
- * here, or refused by name; one that is not listed here is refused as soon as it asks for anything.
+ * Refuses what a request asks for and this engine does not support. The engine isolates nothing: a container is a process
+ * of this user, with this machine's files and network. So each field of a request is either supported, or is listed here
+ * because it changes nothing for such a process. Every other field is refused by name, unless it has Go's zero value.
  */
-import { HttpError } from "../http/http_error.ts";
+import { HttpError } from "../http/http_message.ts";
 
-/** Whether a value can be honoured, or changes nothing here. */
+/** Whether a value is supported, or changes nothing. */
 type Accepts = (value: unknown) => boolean;
 
 const always: Accepts = () => true;
@@ -30,7 +30,7 @@ const CONFIG: Readonly<Record<string, Accepts>> = {
   AttachStdin: always,
   AttachStdout: always,
   AttachStderr: always,
-  // Checked against this user, see `own_user.ts`.
+  // `checkOwnUser` refuses other users.
   User: always,
   Healthcheck: hasOnly({
     Test: always,
@@ -40,9 +40,9 @@ const CONFIG: Readonly<Record<string, Accepts>> = {
     Retries: always,
   }),
   HostConfig: always,
-  // Only declares what a program listens on; its ports are this machine's anyhow.
+  // Only a declaration; a program listens on this machine's ports in any case.
   ExposedPorts: always,
-  // Of Windows.
+  // Only for Windows.
   ArgsEscaped: always,
   NetworkingConfig: hasOnly({
     EndpointsConfig: (endpoints) =>
@@ -52,14 +52,14 @@ const CONFIG: Readonly<Record<string, Accepts>> = {
   }),
 };
 
-/** A container shares this machine's network. `none` is accepted for scripts that run on every engine, with a warning. */
+/** A container uses this machine's network. `none` is accepted with a warning, for scripts that run on every engine. */
 const isNetwork: Accepts = oneOf("default", "host", "none");
 
 const HOST_CONFIG: Readonly<Record<string, Accepts>> = {
   AutoRemove: always,
   RestartPolicy: always,
   ConsoleSize: always,
-  // Those that cannot be made are refused by `bind_mounts.ts`.
+  // `bind_mounts.ts` refuses the mounts that are impossible.
   Binds: always,
   Mounts: always,
   NetworkMode: isNetwork,
@@ -73,17 +73,17 @@ const HOST_CONFIG: Readonly<Record<string, Accepts>> = {
   MemorySwap: isUnlimited,
   MemorySwappiness: isUnlimited,
   LogConfig: hasOnly({ Type: oneOf("json-file") }),
-  // No container here is process 1: it heeds signals, and the machine's own init reaps its orphans.
+  // No container here is process 1, so signals have their default effects, and the machine's init reaps orphans.
   Init: always,
-  // The client has written that file itself.
+  // The client writes that file.
   ContainerIDFile: always,
 };
 
 const MOUNT_OPTIONS: Readonly<Record<string, Accepts>> = {
-  // How fresh a mount has to be on a Mac; here it is the directory itself.
+  // Only for Docker on a Mac.
   Consistency: always,
   BindOptions: isAllEmpty,
-  // A volume and a tmpfs are refused as such.
+  // `bind_mounts.ts` refuses volumes and tmpfs.
   VolumeOptions: always,
   TmpfsOptions: always,
 };
@@ -98,12 +98,12 @@ const EXEC: Readonly<Record<string, Accepts>> = {
   AttachStdout: always,
   AttachStderr: always,
   ConsoleSize: always,
-  // Keys that leave an exec; here they go to its program.
+  // Keys that detach a client from an exec; this engine passes them to the program.
   DetachKeys: always,
   Detach: always,
 };
 
-/** What a refused field asks for; others are named only. */
+/** What a refused field asks for. Fields without an entry are only named. */
 const PURPOSES: Readonly<Record<string, string>> = {
   "Hostname": "give a container a host name",
   "Volumes": "make volumes",
@@ -134,7 +134,7 @@ const PURPOSES: Readonly<Record<string, string>> = {
   "HostConfig.LogConfig": "log otherwise than in JSON files",
 };
 
-/** @throws {HttpError} 400 naming every option of a create request that cannot be honoured */
+/** @throws {HttpError} 400 with the names of all unsupported options of a create request */
 export function checkCreateOptions(create: object): void {
   const host = "HostConfig" in create ? create.HostConfig ?? {} : {};
   refuse([
@@ -143,12 +143,12 @@ export function checkCreateOptions(create: object): void {
   ]);
 }
 
-/** @throws {HttpError} 400 naming every option of an exec request that cannot be honoured */
+/** @throws {HttpError} 400 with the names of all unsupported options of an exec request */
 export function checkExecOptions(exec: object): void {
   refuse(unsupportedFields(exec, EXEC));
 }
 
-/** @param options of a mount, without its type, source, target and `ReadOnly` */
+/** @param options of a mount, without `Type`, `Source`, `Target` and `ReadOnly` */
 export function checkMountOptions(options: object): void {
   refuse(unsupportedFields(options, MOUNT_OPTIONS).map((field) => `HostConfig.Mounts.${field}`));
 }
@@ -161,7 +161,7 @@ export function checkPlatform(query: URLSearchParams): void {
   throw cannot(`run programs for ${platform} (platform)`);
 }
 
-/** @param what `limit memory (HostConfig.Memory)`: what was asked for, and by which field */
+/** @param what the purpose and the field, for example `limit memory (HostConfig.Memory)` */
 export function cannot(what: string): HttpError {
   return new HttpError(400, `the embedded engine cannot ${what}: leave that out, or use Docker or Podman`);
 }
@@ -174,15 +174,35 @@ function refuse(fields: readonly string[]): void {
   );
 }
 
-/** The fields that ask for something, and are not accepted. */
+/** The fields with a value that is neither accepted nor a zero value. */
 function unsupportedFields(asked: object, fields: Readonly<Record<string, Accepts>>): string[] {
   return Object.entries(asked)
     .filter(([field, value]) => !isEmpty(value) && fields[field]?.(value) !== true)
     .map(([field]) => field);
 }
 
-/** Go's zero values: clients send them for what nobody asked for. */
+/** Go's zero values, which clients send for options that were not given. */
 function isEmpty(value: unknown): boolean {
   if (value === null || value === undefined || value === "" || value === 0 || value === false) return true;
   return typeof value === "object" && Object.keys(value).length === 0;
+}
+
+/**
+ * Checks that a process may run as `user`: every process here runs as the user of the engine.
+ * @param user `NAME` or `UID`, either with `:GROUP`; empty: the user of the engine
+ * @throws {HttpError} 400 for another user or group
+ */
+export async function checkOwnUser(user: string): Promise<void> {
+  if (user === "") return;
+  const [name = "", group] = user.split(":");
+  const isOwn = await isNameOf(name, Deno.uid(), "/etc/passwd") &&
+    (group === undefined || await isNameOf(group, Deno.gid(), "/etc/group"));
+  if (!isOwn) throw cannot(`run a process as another user than its own (User: ${user})`);
+}
+
+/** @param table a file whose first column is a name, and whose third column is the id of that name */
+async function isNameOf(name: string, id: number | null, table: string): Promise<boolean> {
+  if (name === String(id)) return true;
+  const lines = (await Deno.readTextFile(table)).split("\n").map((line) => line.split(":"));
+  return lines.some(([known, , knownId]) => known === name && knownId === String(id));
 }

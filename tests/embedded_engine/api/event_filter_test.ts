@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { matchesEventFilters } from "../../../src/embedded_engine/api/event_filter.ts";
-import { parseFilters } from "../../../src/embedded_engine/api/filters.ts";
+import { matchesEventFilters, parseFilters } from "../../../src/embedded_engine/api/filters.ts";
 import type { EngineMessage } from "../../../src/embedded_engine/containers/event_history.ts";
 
 const ID = "0123456789ab".padEnd(64, "0");

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { matchesLabels, parseFilters } from "../../../src/embedded_engine/api/filters.ts";
-import { HttpError } from "../../../src/embedded_engine/http/http_error.ts";
+import { HttpError } from "../../../src/embedded_engine/http/http_message.ts";
 
 const GOOD: readonly (readonly [string | null, Record<string, string[]>])[] = [
   [null, {}],

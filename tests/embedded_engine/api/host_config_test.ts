@@ -145,7 +145,7 @@ const REFUSED: readonly (readonly [Record<string, unknown>, string])[] = [
   [{ HostConfig: { Binds: ["some:/x"] } }, "mount a volume at /x (HostConfig.Binds)"],
   [
     { HostConfig: { Binds: ["/tmp:/x"] } },
-    "mount /tmp at /x, only where it is already (HostConfig.Binds)",
+    "mount /tmp at /x, a path other than its own (HostConfig.Binds)",
   ],
   [{ HostConfig: { Binds: ["/tmp:/tmp:ro"] } }, "make /tmp read-only (HostConfig.Binds)"],
   [{ HostConfig: { Tmpfs: { "/x": "" } } }, "mount a tmpfs (HostConfig.Tmpfs)"],
@@ -221,7 +221,7 @@ Deno.test("the embedded engine accepts the network none, and warns that it isola
   const HostConfig = { NetworkMode: "none" };
   const { status, body } = await engine.call("POST", "/containers/create", { Image: "busybox", HostConfig });
   assertEquals([status, (body as { Warnings: string[] }).Warnings], [201, [
-    "the embedded engine isolates nothing: with the network none a container still has this machine's",
+    "the embedded engine isolates nothing: a container with the network none still uses the network of this machine",
   ]]);
 });
 

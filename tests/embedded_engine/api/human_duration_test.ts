@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { humanDuration } from "../../../src/embedded_engine/api/human_duration.ts";
+import { humanDuration } from "../../../src/embedded_engine/api/container_view.ts";
 
 const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
 

@@ -22,8 +22,8 @@ async function appendLines(log: ContainerLog, first: number, end: number): Promi
 
 async function readLines(log: ContainerLog, follow = false): Promise<string[]> {
   const lines: string[] = [];
-  const { signal } = new AbortController();
-  for await (const records of log.read({ follow, signal })) lines.push(...textsOf(records));
+  const { signal: abort } = new AbortController();
+  for await (const records of log.read({ follow, abort })) lines.push(...textsOf(records));
   return lines;
 }
 
@@ -52,7 +52,7 @@ Deno.test("ContainerLog.read() follows over files, and ends with the run", async
   await using temp = await TempDir.make();
   const log = openLog(temp.path);
   log.beginRun();
-  const reader = log.read({ follow: true, signal: new AbortController().signal });
+  const reader = log.read({ follow: true, abort: new AbortController().signal });
   for (const line of linesFrom(0, 23)) { // In step, so that the reader is never two files behind.
     const next = reader.next();
     await log.append("stderr", new TextEncoder().encode(line));
@@ -70,7 +70,7 @@ Deno.test("a reader that is too slow for two files goes on with what is left", a
   const log = openLog(temp.path);
   log.beginRun();
   await appendLines(log, 0, 1);
-  const reader = log.read({ follow: true, signal: new AbortController().signal });
+  const reader = log.read({ follow: true, abort: new AbortController().signal });
   const seen = textsOf((await reader.next()).value!);
   await appendLines(log, 1, 23);
   await log.endRun();
@@ -84,7 +84,7 @@ Deno.test("ContainerLog.read() that does not follow ends where the log ended whe
   const log = openLog(temp.path);
   log.beginRun();
   await appendLines(log, 0, 7);
-  const reader = log.read({ follow: false, signal: new AbortController().signal });
+  const reader = log.read({ follow: false, abort: new AbortController().signal });
   const seen = textsOf((await reader.next()).value!);
   await appendLines(log, 7, 9);
   for await (const records of reader) seen.push(...textsOf(records));
@@ -96,7 +96,7 @@ Deno.test("ContainerLog.read() ends at once when its signal aborts", async () =>
   const log = openLog(temp.path);
   log.beginRun();
   const stop = new AbortController();
-  const reader = log.read({ follow: true, signal: stop.signal });
+  const reader = log.read({ follow: true, abort: stop.signal });
   const next = reader.next();
   stop.abort();
   assertEquals((await next).done, true);

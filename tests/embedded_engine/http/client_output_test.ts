@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { ClientOutput } from "../../../src/embedded_engine/http/client_output.ts";
+import { ClientOutput } from "../../../src/embedded_engine/http/raw_stream.ts";
 import { within } from "../../support/within.ts";
 
 /** A connection that takes what it is given when it is told to. */

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { BodyTooLarge, decodeChunkedBody } from "../../../src/embedded_engine/http/request_body.ts";
+import { BodyTooLarge, decodeChunkedBody } from "../../../src/embedded_engine/http/request_parser.ts";
 
 const MAX_BYTES = 32;
 const encode = (text: string) => new TextEncoder().encode(text);

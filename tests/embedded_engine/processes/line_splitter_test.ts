@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { LineSplitter } from "../../../src/embedded_engine/processes/line_splitter.ts";
+import { LineSplitter } from "../../../src/embedded_engine/processes/log_record.ts";
 
 const MAX_BYTES = 8;
 

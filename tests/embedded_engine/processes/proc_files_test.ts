@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { allProcesses, processStat, readProc } from "../../../src/embedded_engine/processes/proc_files.ts";
-import { signalSession } from "../../../src/embedded_engine/processes/process_signals.ts";
+import {
+  allProcesses,
+  processStat,
+  readProc,
+  signalSession,
+} from "../../../src/embedded_engine/processes/proc_files.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 Deno.test("processStat() tells of a living process, whatever its name", async () => {

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { HttpError } from "../../../src/embedded_engine/http/http_error.ts";
-import { checkImageReference, familiarName } from "../../../src/embedded_engine/spec/image_reference.ts";
+import { HttpError } from "../../../src/embedded_engine/http/http_message.ts";
+import { checkImageReference, familiarName } from "../../../src/embedded_engine/spec/image_store.ts";
 
 const GOOD = [
   "busybox",

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { HttpError } from "../../../src/embedded_engine/http/http_error.ts";
+import { HttpError } from "../../../src/embedded_engine/http/http_message.ts";
 import {
   checkContainerName,
   randomId,

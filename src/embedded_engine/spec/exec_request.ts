@@ -1,9 +1,18 @@
 /** The bodies of `POST /containers/{id}/exec` and `POST /exec/{id}/start`. */
 import * as v from "valibot";
-import { HttpError } from "../http/http_error.ts";
-import { flag, integer, parseBody, strings, text, words } from "../spec/body_schema.ts";
-import { checkExecOptions } from "../spec/unsupported_options.ts";
-import { consoleSize, type TerminalSize } from "../terminals/terminal_size.ts";
+import { HttpError } from "../http/http_message.ts";
+import {
+  checkVariables,
+  consoleSize,
+  flag,
+  parseBody,
+  strings,
+  type TerminalSize,
+  text,
+  UNKNOWN_SIZE,
+  words,
+} from "./body_schema.ts";
+import { checkExecOptions } from "./unsupported_options.ts";
 
 const createSchema = v.looseObject({
   Cmd: words,
@@ -15,23 +24,23 @@ const createSchema = v.looseObject({
   AttachStdout: flag,
   AttachStderr: flag,
   DetachKeys: text,
-  ConsoleSize: v.nullish(v.array(integer)),
+  ConsoleSize: consoleSize,
 });
 
 const startSchema = v.looseObject({ Detach: flag, Tty: flag });
 
-/** What a command beside a container's own was asked to be. */
+/** What an exec (`docker exec`) was asked to run. */
 export interface ExecSpec {
   /** At least one word. */
   readonly command: readonly string[];
-  /** Added to the container's own. */
+  /** Added to the container's environment. */
   readonly env: readonly string[];
-  /** Empty: the container's own. */
+  /** Empty: that of the container. */
   readonly workingDir: string;
-  /** Empty, or one that means the user of the engine. */
+  /** Empty, or a name of the user that runs the engine. */
   readonly user: string;
   readonly tty: boolean;
-  /** Of its terminal at first. */
+  /** The first size of its terminal. */
   readonly size: TerminalSize;
   readonly attachStdin: boolean;
   readonly attachStdout: boolean;
@@ -39,13 +48,12 @@ export interface ExecSpec {
   readonly detachKeys: string;
 }
 
-/** @throws {HttpError} 400 with Docker's words, and for each option that this engine cannot honour */
+/** @throws {HttpError} 400 with Docker's message, or for an option that this engine does not support */
 export function parseExecCreate(body: unknown): ExecSpec {
   const create = parseBody(createSchema, body);
   const command = create.Cmd ?? [];
   if (command.length === 0) throw new HttpError(400, "No exec command specified");
-  const badVariable = create.Env?.find((variable) => variable === "" || variable.startsWith("="));
-  if (badVariable !== undefined) throw new HttpError(400, `invalid environment variable: ${badVariable}`);
+  checkVariables(create.Env);
   checkExecOptions(create);
   return {
     command,
@@ -53,7 +61,7 @@ export function parseExecCreate(body: unknown): ExecSpec {
     workingDir: create.WorkingDir ?? "",
     user: create.User ?? "",
     tty: create.Tty ?? false,
-    size: consoleSize(create.ConsoleSize),
+    size: create.ConsoleSize ?? UNKNOWN_SIZE,
     attachStdin: create.AttachStdin ?? false,
     attachStdout: create.AttachStdout ?? false,
     attachStderr: create.AttachStderr ?? false,
@@ -61,7 +69,7 @@ export function parseExecCreate(body: unknown): ExecSpec {
   };
 }
 
-/** Whether the client wants to have nothing of it but that it runs. */
+/** @returns `detach`: the client wants neither its output nor its end */
 export function parseExecStart(body: unknown): { detach: boolean } {
   return { detach: parseBody(startSchema, body).Detach ?? false };
 }

@@ -1,25 +1,37 @@
 /**
- * A command at a pseudo-terminal (see terminal_plan.ts). Owns the `script` process, which stands between us and the
- * terminal: what we write is typed, what the program prints is read, and its exit status is the command's, 128 + the
- * signal where one ended it. The command leads a session of its own, and signals go to it, not to `script`.
+ * A command at a pseudo-terminal (see terminal_plan.ts). Owns the `script` process, which relays between us and the
+ * terminal: bytes written to its input are typed, its output is what the terminal shows, and its exit status is the
+ * command's, or 128 and the number of the signal that ended it. The command leads a session of its own, and signals go to
+ * the command, not to `script`.
  */
 import { concat } from "@std/bytes/concat";
 import { settlesWithin } from "../../platform/async/wait.ts";
 import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "../../platform/signals.ts";
-import type { ContainerProcess, ProcessOptions } from "../processes/container_process.ts";
-import type { LaunchPlan } from "../processes/launch_plan.ts";
-import { isOutOfDescriptors, type ProcessStat, processStats } from "../processes/proc_files.ts";
-import { ProcessInput } from "../processes/process_input.ts";
-import { hangUp, sendIfThere, signalGroup, signalSession } from "../processes/process_signals.ts";
-import { drained, pump } from "../processes/pump.ts";
+import type { TerminalSize } from "../spec/body_schema.ts";
+import {
+  type ContainerProcess,
+  drained,
+  ProcessInput,
+  type ProcessOptions,
+  pump,
+} from "./container_process.ts";
+import type { LaunchPlan } from "./launch_plan.ts";
+import {
+  hangUp,
+  isOutOfDescriptors,
+  type ProcessStat,
+  processStats,
+  signalGroup,
+  signalProcess,
+  signalSession,
+} from "./proc_files.ts";
 import { GO_AHEAD, resizePlan, terminalPlan } from "./terminal_plan.ts";
-import type { TerminalSize } from "./terminal_size.ts";
 
-/** A shell that starts takes milliseconds; a machine that is this slow runs nothing. */
+/** A shell starts in milliseconds; this is far beyond a slow machine. */
 const OPEN_TIMEOUT_MS = 10_000;
-/** The line that the terminal begins with has a number and a path. */
+/** The first line of output has a pid and a path. */
 const MAX_FIRST_LINE_BYTES = 256;
-/** What is watched for is rare, and each look reads two small files. */
+/** The cases that are watched for are rare, and each look reads two small files. */
 const WATCH_INTERVAL_MS = 1_000;
 
 export interface TerminalOptions extends ProcessOptions {
@@ -41,32 +53,35 @@ export class TerminalProcess implements ContainerProcess {
   readonly #script: Deno.ChildProcess;
   readonly #typed: ProcessInput;
   #ended = false;
-  #killed = false;
+  /** Counts the beginning and the end of each `onOutput`, so it is odd while one is in progress. */
+  #outputSteps = 0;
+  /** The exit code of a command whose exit `script` has missed. */
+  #missedExitCode: number | undefined;
   #hangingUp: Promise<void> = Promise.resolve();
-  /** New sizes, one after the other. */
+  /** Sizes are set one after another. */
   #resizing: Promise<boolean> = Promise.resolve(true);
   #nextSize: TerminalSize | undefined;
 
-  /** @throws {Error} when there is no `script`, or it opens no terminal */
+  /** @throws {Error} when `script` is missing, or opens no terminal */
   static async start(plan: LaunchPlan, options: TerminalOptions): Promise<TerminalProcess> {
     const script = spawn(terminalPlan(plan, options.size));
     const output = script.stdout.getReader();
-    const complaint = readText(script.stderr);
+    const errorText = readText(script.stderr);
     const opening = open(output);
     await settlesWithin(opening, { timeoutMs: OPEN_TIMEOUT_MS });
     const opened = await Promise.race([opening, undefined]);
-    if (opened !== undefined) return new TerminalProcess({ script, output, complaint, opened }, options);
-    sendIfThere(script.pid, "SIGKILL");
+    if (opened !== undefined) return new TerminalProcess({ script, output, errorText, opened }, options);
+    signalProcess(script.pid, "SIGKILL");
     await Promise.allSettled([script.status, output.cancel(), script.stdin.close()]);
-    const said = (await complaint).trim();
-    throw new Error(`cannot open a terminal with script (util-linux)${said === "" ? "" : `: ${said}`}`);
+    const detail = (await errorText).trim();
+    throw new Error(`cannot open a terminal with script (util-linux)${detail === "" ? "" : `: ${detail}`}`);
   }
 
   private constructor(
-    { script, output, complaint, opened }: {
+    { script, output, errorText, opened }: {
       script: Deno.ChildProcess;
       output: ReadableStreamDefaultReader<Uint8Array>;
-      complaint: Promise<string>;
+      errorText: Promise<string>;
       opened: OpenedTerminal;
     },
     options: TerminalOptions,
@@ -75,28 +90,33 @@ export class TerminalProcess implements ContainerProcess {
     this.#device = opened.device;
     this.#script = script;
     this.#typed = new ProcessInput(script.stdin);
-    void this.#typed.write(GO_AHEAD); // It never rejects, and what is typed later comes later.
+    void this.#typed.write(GO_AHEAD); // Never rejects, and precedes all other input.
     this.input = options.stdin ? this.#typed : undefined;
     this.mainExited = script.status.then(() => {});
     const cut = new AbortController();
-    const write = (chunk: Uint8Array) => options.onOutput("stdout", chunk);
-    const outputs = pump(output, { write, signal: cut.signal });
-    this.exited = this.#supervise({ outputs: Promise.all([outputs, complaint]), cut });
+    const outputs = pump(output, {
+      write: async (chunk) => {
+        this.#outputSteps++;
+        await options.onOutput("stdout", chunk);
+        this.#outputSteps++;
+      },
+      abort: cut.signal,
+    });
+    this.exited = this.#supervise({ outputs: Promise.all([outputs, errorText]), cut });
   }
 
-  /** To the command's group; SIGHUP to that in the terminal's foreground, too. */
+  /** Signals the command's group; SIGHUP goes to the group in the terminal's foreground, too. */
   signal(number: number): boolean {
     const name = signalName(number);
     if (name === undefined) return false;
     if (this.#ended) return true;
-    if (number === SIGKILL) this.#killed = true;
-    if (number === SIGCONT || number === SIGKILL) sendIfThere(this.#script.pid, "SIGCONT");
+    if (number === SIGCONT || number === SIGKILL) signalProcess(this.#script.pid, "SIGCONT");
     if (number === SIGHUP) this.#hangingUp = this.#hangingUp.then(() => this.#hangUp());
     else signalGroup(this.pid, name);
     return true;
   }
 
-  /** Sizes that come while one is being set: only the last counts. */
+  /** Of several sizes that arrive while one is being set, only the last is set. */
   async resize(size: TerminalSize): Promise<boolean> {
     this.#nextSize = size;
     const resized = this.#resizing.then(async () => {
@@ -116,35 +136,43 @@ export class TerminalProcess implements ContainerProcess {
   async #supervise(
     { outputs, cut }: { outputs: Promise<unknown>; cut: AbortController },
   ): Promise<{ exitCode: number }> {
-    await this.#endLeftovers();
+    await this.#watchScript();
     const status = await this.#script.status;
     this.#ended = true;
-    void this.#typed.end(); // It has gone: there is nothing to wait for.
+    void this.#typed.end(); // `script` has exited: there is nothing to wait for.
     await this.#hangingUp;
     await signalSession(this.pid, "SIGKILL");
     await drained(outputs, cut);
     await this.#resizing;
-    return { exitCode: status.signal === null ? status.code : exitCodeOfSignal(status.signal) };
+    const exitCode = status.signal === null ? status.code : exitCodeOfSignal(status.signal);
+    return { exitCode: this.#missedExitCode ?? exitCode };
   }
 
   /**
-   * Makes up for the habits of `script`, until it exits. It stays as long as anything prints at the terminal, so the
+   * Works around the habits of `script`, until it exits. It stays as long as anything prints at the terminal, so the
    * processes that an ended command left running are killed. It stops itself when its child has stopped, and does not
-   * notice that the child continues. It can miss the exit of a child that was stopped, so a kill ends `script` too.
+   * notice that the child continues, so it is continued too. It can miss the exit of a child that was stopped before; then
+   * the exit code is read from /proc, and `script` is killed.
    */
-  async #endLeftovers(): Promise<void> {
+  async #watchScript(): Promise<void> {
     let hadEnded = false;
+    let stepsBefore = this.#outputSteps;
     while (!(await settlesWithin(this.#script.status, { timeoutMs: WATCH_INTERVAL_MS }))) {
       const { command, script } = await this.#lookAtProcesses();
-      if (script?.state === "T" && command?.state !== "T") sendIfThere(script.pid, "SIGCONT");
-      const hasEnded = script !== undefined &&
-        (command === undefined || (this.#killed && command.state === "Z"));
+      if (script?.state === "T" && command?.state !== "T") signalProcess(script.pid, "SIGCONT");
+      const isIdle = this.#outputSteps === stepsBefore && this.#outputSteps % 2 === 0;
+      const isMissed = command?.state === "Z" && script?.state === "S" && isIdle;
+      const hasEnded = script !== undefined && (command === undefined || isMissed);
       // Only the second time in a row: `script` may be about to exit.
       if (hasEnded && hadEnded) {
         await signalSession(this.pid, "SIGKILL");
-        if (this.#killed) sendIfThere(script.pid, "SIGKILL");
+        if (command !== undefined) {
+          this.#missedExitCode = exitCodeOfWait(command.waitStatus);
+          signalProcess(script.pid, "SIGKILL");
+        }
       }
       hadEnded = hasEnded;
+      stepsBefore = this.#outputSteps;
     }
   }
 
@@ -160,6 +188,12 @@ export class TerminalProcess implements ContainerProcess {
       return {};
     }
   }
+}
+
+/** @param status as wait(2) returns it: the low seven bits are the signal, else the second byte is the exit code */
+function exitCodeOfWait(status: number): number {
+  const signal = status & 0x7f;
+  return signal === 0 ? status >> 8 & 0xff : 128 + signal;
 }
 
 function spawn(plan: LaunchPlan): Deno.ChildProcess {
@@ -186,11 +220,11 @@ async function setSize({ program, args, cwd, env }: LaunchPlan): Promise<boolean
   try {
     return (await stty.output()).success;
   } catch {
-    return false; // It could not be started, for whatever reason: the terminal keeps its size.
+    return false; // It could not be started: the terminal keeps its size.
   }
 }
 
-/** Reads the first line, behind which nothing comes yet; undefined when it is another one, or there is none. */
+/** Reads the first line, which is all of the output so far; undefined when it has another form, or the output ends. */
 async function open(
   output: ReadableStreamDefaultReader<Uint8Array>,
 ): Promise<OpenedTerminal | undefined> {
@@ -208,7 +242,7 @@ async function open(
   return undefined;
 }
 
-/** All of a stream that says little, cut at some length. */
+/** The end of a stream of little text. */
 async function readText(stream: ReadableStream<Uint8Array>): Promise<string> {
   const MAX_CHARACTERS = 1_000;
   let text = "";

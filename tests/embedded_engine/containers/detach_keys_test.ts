@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { HttpError } from "../../../src/embedded_engine/http/http_error.ts";
-import { DetachKeyFilter, parseDetachKeys } from "../../../src/embedded_engine/terminals/detach_keys.ts";
+import { DetachKeyFilter, parseDetachKeys } from "../../../src/embedded_engine/containers/attach_session.ts";
+import { HttpError } from "../../../src/embedded_engine/http/http_message.ts";
 
 const KEYS: readonly (readonly [string, readonly number[]])[] = [
   ["", [16, 17]],

@@ -1,16 +1,16 @@
 /**
- * Serves the embedded engine's connections. Owns the listener and every connection; disposal ends accepting, aborts what
- * is in flight, and waits for all of it. Knows nothing of containers: it is given a function that answers a request.
+ * Serves the embedded engine's connections. Owns the listener and every connection. Disposal stops accepting, aborts the
+ * requests in flight, and waits for all connections to end. Requests are answered by the function `handle`.
  */
-import type { Logger } from "../platform/logger.ts";
-import { acceptLoop } from "../platform/unix_socket.ts";
-import { type ConnectionOptions, serveConnection } from "./http/http_connection.ts";
-import type { HttpReply, HttpRequest } from "./http/http_message.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { acceptLoop } from "../../platform/unix_socket.ts";
+import { type ConnectionOptions, serveConnection } from "./http_connection.ts";
+import type { HttpReply, HttpRequest } from "./http_message.ts";
 
-/** Beyond it a new connection is closed at once: descriptors are needed for containers (three each) too. */
+/** Above it a new connection is closed at once. Containers need descriptors too, three each. */
 const MAX_CONNECTIONS = 1_024;
 
-export interface EngineServerOptions {
+export interface HttpServerOptions {
   readonly listener: Deno.UnixListener;
   readonly handle: (request: HttpRequest) => Promise<HttpReply>;
   readonly ignoresBody: ConnectionOptions["ignoresBody"];
@@ -20,21 +20,21 @@ export interface EngineServerOptions {
   readonly onActivity: (requestsInFlight: number) => void;
 }
 
-export class EngineServer implements AsyncDisposable {
-  readonly #options: EngineServerOptions;
+export class HttpServer implements AsyncDisposable {
+  readonly #options: HttpServerOptions;
   readonly #closing = new AbortController();
   readonly #connections = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   #isListening = true;
   #requestsInFlight = 0;
 
-  constructor(options: EngineServerOptions) {
+  constructor(options: HttpServerOptions) {
     this.#options = options;
     const { listener, logger } = options;
     this.#accepting = acceptLoop({ listener, logger, onConnection: (connection) => this.#serve(connection) });
   }
 
-  /** Closes the listener; the connections that are there stay. */
+  /** Closes the listener; existing connections stay open. */
   async stopAccepting(): Promise<void> {
     if (this.#isListening) {
       this.#isListening = false;
@@ -52,7 +52,7 @@ export class EngineServer implements AsyncDisposable {
   #serve(connection: Deno.Conn): void {
     const { handle, ignoresBody, headers, logger } = this.#options;
     if (this.#connections.size >= MAX_CONNECTIONS) {
-      logger.warn(`embedded engine: more than ${MAX_CONNECTIONS} connections, one was refused`);
+      logger.warn(`embedded engine: refused a connection: ${MAX_CONNECTIONS} are open already`);
       connection.close();
       return;
     }
@@ -61,13 +61,13 @@ export class EngineServer implements AsyncDisposable {
       ignoresBody,
       headers,
       logger,
-      signal: this.#closing.signal,
+      abort: this.#closing.signal,
     }).finally(() => this.#connections.delete(served));
     this.#connections.add(served);
   }
 
-  /** A stream is in flight until it ends, so whoever follows events keeps the engine alive. */
-  async #counted(request: HttpRequest, handle: EngineServerOptions["handle"]): Promise<HttpReply> {
+  /** A stream is in flight until it ends, so a client that follows events keeps the engine running. */
+  async #counted(request: HttpRequest, handle: HttpServerOptions["handle"]): Promise<HttpReply> {
     this.#enter();
     let leaves = true;
     try {

@@ -1,0 +1,137 @@
+/** The requests for a container's output, input and terminal: logs, attach, resize. */
+import { concat } from "@std/bytes/concat";
+import { formatLogTime } from "../../engine/events/engine_time.ts";
+import { type AttachRequest, AttachSession, parseDetachKeys } from "../containers/attach_session.ts";
+import { checkAttach } from "../containers/container_state.ts";
+import type { ContainerStore } from "../containers/container_store.ts";
+import type { EmbeddedContainer } from "../containers/embedded_container.ts";
+import { emptyReply, HttpError, type HttpReply, type HttpRequest } from "../http/http_message.ts";
+import { rawStreamReply } from "../http/raw_stream.ts";
+import type { Route } from "../http/router.ts";
+import { encodeFrame, type LogRecord } from "../processes/log_record.ts";
+import { booleanParameter, sizeParameters, timeParameter } from "./parameters.ts";
+
+export function streamRoutes(store: ContainerStore): Route[] {
+  return [
+    {
+      method: "GET",
+      path: "/containers/{id}/logs",
+      handle: (request, { id = "" }) => logReply(request, () => store.get(id)),
+    },
+    {
+      method: "POST",
+      path: "/containers/{id}/attach",
+      handle: (request, { id = "" }) => attach(request, { store, id }),
+    },
+    {
+      // Unlike Docker, also for a container that does not run: it starts with that size.
+      method: "POST",
+      path: "/containers/{id}/resize",
+      handle: async ({ query }, { id = "" }) => {
+        const size = sizeParameters(query);
+        await store.get(id).resize(size);
+        return emptyReply(200);
+      },
+    },
+  ];
+}
+
+/**
+ * Answers `GET /containers/{id}/logs`: the output so far and, with `follow`, the output until the end of the run. It is in
+ * frames, but bare for a container with a terminal.
+ * @param find is called after the parameters were checked
+ */
+export function logReply({ query, abort }: HttpRequest, find: () => EmbeddedContainer): HttpReply {
+  const streams = { stdout: booleanParameter(query, "stdout"), stderr: booleanParameter(query, "stderr") };
+  if (!streams.stdout && !streams.stderr) {
+    throw new HttpError(400, "Bad parameters: you must choose at least one stream");
+  }
+  const { log, spec: { tty } } = find();
+  const since = timeParameter(query, "since") ?? 0n;
+  const until = timeParameter(query, "until") ?? 0n;
+  const timestamps = booleanParameter(query, "timestamps");
+  const follow = booleanParameter(query, "follow");
+  const isLate = (timeNano: bigint) => until > 0n && timeNano > until;
+  const isShown = ({ stream, timeNano }: LogRecord) =>
+    streams[stream] && timeNano >= since && !isLate(timeNano);
+  return {
+    kind: "stream",
+    status: 200,
+    contentType: `application/vnd.docker.${tty ? "raw" : "multiplexed"}-stream`,
+    produce: async (write) => {
+      const tail = tailCount(query);
+      // The records are counted first and then skipped, so that a long tail need not be held in memory.
+      let left = tail === undefined
+        ? 0
+        : Math.max(0, await count(log.read({ follow: false, abort }), isShown) - tail);
+      for await (const records of log.read({ follow, abort })) {
+        // Many records in one write: otherwise each line would cost a write here, and a read at the client.
+        const frames: Uint8Array[] = [];
+        for (const record of records) {
+          if (!isShown(record) || left-- > 0) continue;
+          const payload = timestamps ? stamped(record) : record.payload;
+          frames.push(tty ? payload : encodeFrame(record.stream, payload));
+        }
+        await write(concat(frames));
+        if (records.some(({ timeNano }) => isLate(timeNano))) return;
+      }
+    },
+  };
+}
+
+/** As in Docker, everything but a number that is not negative means "all". */
+function tailCount(query: URLSearchParams): number | undefined {
+  const tail = query.get("tail") ?? "";
+  return /^\d{1,15}$/.test(tail) ? Number(tail) : undefined;
+}
+
+async function count(
+  blocks: AsyncIterable<readonly LogRecord[]>,
+  isShown: (record: LogRecord) => boolean,
+): Promise<number> {
+  let total = 0;
+  for await (const records of blocks) total += records.filter(isShown).length;
+  return total;
+}
+
+function stamped({ timeNano, payload }: LogRecord): Uint8Array {
+  return concat([new TextEncoder().encode(`${formatLogTime(timeNano)} `), payload]);
+}
+
+function attach(
+  request: HttpRequest,
+  { store, id }: { readonly store: ContainerStore; readonly id: string },
+): HttpReply {
+  try {
+    const attachRequest = parseAttachRequest(request.query);
+    const container = store.get(id);
+    checkAttach(container, id);
+    const session = new AttachSession(container, attachRequest);
+    return rawStreamReply(request, {
+      multiplexed: !container.spec.tty,
+      serve: (client) => session.serve(client),
+      abandon: () => session[Symbol.dispose](),
+    });
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    // Docker's own refusals of an attach are bare text, with the content type of the stream.
+    return {
+      kind: "fixed",
+      status: error.status,
+      contentType: "application/vnd.docker.raw-stream",
+      body: `${error.message}\r\n`,
+    };
+  }
+}
+
+/** @throws {HttpError} 400 for malformed detach keys */
+function parseAttachRequest(query: URLSearchParams): AttachRequest {
+  return {
+    logs: booleanParameter(query, "logs"),
+    stream: booleanParameter(query, "stream"),
+    stdin: booleanParameter(query, "stdin"),
+    stdout: booleanParameter(query, "stdout"),
+    stderr: booleanParameter(query, "stderr"),
+    detachKeys: parseDetachKeys(query.get("detachKeys") ?? ""),
+  };
+}
