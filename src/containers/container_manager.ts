@@ -6,7 +6,6 @@ import type { ExecResult } from "../engine/exec_command.ts";
 import type { LogsOptions, LogStartOptions } from "../engine/logs/container_logs.ts";
 import type { LogChunk } from "../engine/logs/log_frames.ts";
 import type { LogTail, LogTailOptions } from "../engine/logs/log_tail.ts";
-import { messageOf } from "../platform/apex_error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
@@ -71,9 +70,7 @@ export class ContainerManager implements AsyncDisposable {
   constructor(options: ContainerManagerOptions) {
     const { client, clock, logger, checkpoints } = options;
     this.instance = options.instance ?? newInstanceId();
-    this.#emitter = new TypedEmitter((error, name) =>
-      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
-    );
+    this.#emitter = TypedEmitter.logging(logger);
     this.#tracker = new ContainerTracker({
       emitter: this.#emitter,
       inspect: (id, abort) => client.inspectContainer(id, abort),

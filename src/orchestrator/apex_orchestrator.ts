@@ -1,5 +1,5 @@
 import { CONTAINER_EVENT_NAMES } from "../containers/changes/container_events.ts";
-import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { ApexError } from "../platform/apex_error.ts";
 import { Semaphore } from "../platform/async/semaphore.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
@@ -79,9 +79,7 @@ export class ApexOrchestrator implements AsyncDisposable {
     const { workspaces, store, logger = silentLogger, clock = systemClock } = options;
     const { maxConcurrentTasks = Infinity, stopTimeoutSeconds = DEFAULT_STOP_TIMEOUT_SECONDS } = options;
     this.#store = store;
-    this.#events = new TypedEmitter((error, name) =>
-      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
-    );
+    this.#events = TypedEmitter.logging(logger);
     this.#tasks = new TaskRegistry({ store, emit: (name, event) => this.#events.emit(name, event) });
     this.#context = {
       workspaces,

@@ -1,4 +1,6 @@
 import { EventEmitter } from "eventemitter3";
+import { messageOf } from "./apex_error.ts";
+import type { Logger } from "./logger.ts";
 
 /** A listener of one event. */
 export type ListenerOf<Events extends object, Name extends keyof Events> = (event: Events[Name]) => void;
@@ -20,6 +22,13 @@ export class TypedEmitter<Events extends object> {
 
   constructor(report: (error: unknown, name: string) => void) {
     this.#report = report;
+  }
+
+  /** An emitter that logs the errors of its listeners. */
+  static logging<Events extends object>(logger: Pick<Logger, "error">): TypedEmitter<Events> {
+    return new TypedEmitter((error, name) =>
+      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
+    );
   }
 
   /** Adds a listener. The returned function removes it. */

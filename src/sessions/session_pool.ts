@@ -13,7 +13,7 @@
  */
 import type { ManagerEventName, ManagerEvents } from "../containers/changes/container_events.ts";
 import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
-import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";
 import type { RestoreMode } from "../protocol/session_operations.ts";
@@ -77,9 +77,7 @@ export class SessionPool implements AsyncDisposable {
     this.#options = options;
     const { containers, logger, clock, config: { scrollbackLines, killGraceMs } } = options;
     const abort = this.#stopping.signal;
-    this.#emitter = new TypedEmitter((error, name) =>
-      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
-    );
+    this.#emitter = TypedEmitter.logging(logger);
     const registry = new SessionRegistry({
       ...options,
       scrollbackLines,

@@ -10,7 +10,7 @@ import type { CreateOptions } from "../containers/operations/container_spec.ts";
 import { hasNoProcess } from "../containers/operations/operation_failure.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import type { ContainerInspect } from "../engine/engine_types.ts";
-import { ApexError, messageOf } from "../platform/apex_error.ts";
+import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { definedFields } from "../platform/defined_fields.ts";
@@ -66,9 +66,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
   constructor(options: WorkspaceManagerOptions) {
     const { manager, health, logger, clock = systemClock, beforeRemoval } = options;
     this.#containers = manager;
-    this.#emitter = new TypedEmitter((error, name) =>
-      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
-    );
+    this.#emitter = TypedEmitter.logging(logger);
     this.#cleanup = new WorkspaceCleanup({
       registry: this.#registry,
       containers: manager,

@@ -1,4 +1,4 @@
-import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import { ApexError } from "../../platform/apex_error.ts";
 import { truncateUtf8 } from "../../platform/byte_size.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
@@ -93,9 +93,7 @@ export class ContainerHealthMonitor implements Disposable, AsyncDisposable {
     this.#manager = manager;
     this.#clock = clock;
     this.#options = { ...DEFAULT_HEALTH_WATCH, ...checkHealthWatch(watch) };
-    this.#emitter = new TypedEmitter((error, name) =>
-      logger.error(`a listener of ${name} failed: ${messageOf(error)}`)
-    );
+    this.#emitter = TypedEmitter.logging(logger);
     this.#watch = new StatsWatch(this.#options, {
       manager,
       onCheck: (id, check) => this.#onCheck(id, check),
