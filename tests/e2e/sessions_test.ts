@@ -267,7 +267,7 @@ for (const kind of ENGINES) {
     await using rig = await SessionRig.start(kind);
     using events = await rig.events();
     assertEquals(await rig.attachPiped(["-b", "bg", "--", "cat"]), { code: 0, stdout: "", stderr: "" });
-    const ignored = "apex: session bg already exists; ignored options for a new one: ";
+    const ignored = "apex: session bg already exists; ignored options that apply only to a new session: ";
     const { code: status, stderr: warning } = await rig.attachPiped(["-b", "bg", "--image", "x", "--", "ls"]);
     assertEquals(status, 0);
     assertMatch(warning, new RegExp(`^${ignored}--image, (--network, )?--env, the command\n$`));

@@ -63,7 +63,7 @@ export async function attach(context: CliContext, { flags, name, command }: Atta
       if (ignored.length === 0) return;
       const options = ignored.join(", ");
       await context.stderr.print(
-        `apex: session ${name} already exists; ignored options for a new one: ${options}`,
+        `apex: session ${name} already exists; ignored options that apply only to a new session: ${options}`,
       );
     };
     const isBackground = params.background ?? false;

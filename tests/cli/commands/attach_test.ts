@@ -64,13 +64,13 @@ Deno.test("attach() in a pipe requests no repaint unless --restore is given", as
   assertEquals((await attached({ flags: { restore: "lines=3" } })).request.restore, "lines=3");
 });
 
-Deno.test("attach() to an existing session names the ignored options for a new one", async () => {
+Deno.test("attach() to an existing session names the ignored options that apply only to a new session", async () => {
   const flags: AttachFlags = { image: "other", env: ["FOO=1"], ttl: "1h", mount: true, restore: "none" };
   const { outcome, stderr } = await attached({ flags, command: ["ls"], created: false });
   assertEquals(outcome, 0);
   assertEquals(
     stderr,
-    "apex: session dev already exists; ignored options for a new one: " +
+    "apex: session dev already exists; ignored options that apply only to a new session: " +
       "--ttl, --image, --env, --mount, the command\napex: detached from session dev\n",
   );
   const inBackground = await attached({ flags: { ...flags, background: true }, created: false });
