@@ -17,7 +17,7 @@ import { ApexError } from "../platform/apex_error.ts";
 import { closestName } from "../platform/closest_name.ts";
 import { resolveSockets, type SocketPaths } from "../platform/directories.ts";
 import { ENGINE_CHOICES, isEngineChoice, LOG_LEVELS } from "../platform/setting_values.ts";
-import { WAIT_CONDITIONS } from "../protocol/container_operations.ts";
+import type { WaitCondition } from "../protocol/container_operations.ts";
 import { VERSION } from "../protocol/version.ts";
 import { type DaemonFlags, daemonUse, type SharedOption, takesOption } from "./args/daemon_flags.ts";
 import type { BaseContext, CliContext } from "./cli_context.ts";
@@ -85,7 +85,16 @@ const STATUS_VERBS = [...COMMAND_VERBS, "wait"];
 /** The verbs that end or remove something: they are never suggested for a typo. */
 const DESTRUCTIVE_VERBS = ["cancel", "clean", "kill", "restart", "stop"];
 
+const GLOBAL_OPTIONS = "Global options:";
 const PULL_POLICIES = ["missing", "always", "never"] as const;
+/** Not imported, because their module also loads the schemas, which delays the start of every verb. */
+const WAIT_CONDITIONS = [
+  "exit",
+  "running",
+  "healthy",
+  "unhealthy",
+  "removed",
+] as const satisfies WaitCondition[];
 
 /** Options that several verbs have; see also {@linkcode withContainerOptions}. */
 const OPTIONS = {
@@ -124,6 +133,10 @@ class CommandTree {
         subcommandTerm: (command) => command.name(),
         optionTerm: ({ flags }) => withoutBrackets(flags),
         optionDescription: ({ description }) => description,
+        groupItems: (_, items, groupOf) => {
+          const isGlobal = (item: typeof items[number]) => groupOf(item) === GLOBAL_OPTIONS ? 1 : 0;
+          return Map.groupBy(items.toSorted((a, b) => isGlobal(a) - isGlobal(b)), groupOf);
+        },
       })
       .exitOverride()
       // The options of a verb are its own: `-v` of `run` differs from that of `apex`.
@@ -481,7 +494,7 @@ function finishCommand(command: CommandUnknownOpts): void {
     ["daemonize", new Option("-D, --no-daemonize", `${whose}do not start a daemon`)],
   ];
   for (const [name, option] of shared) {
-    if (isProgram || takesOption(verb, name)) command.addOption(option.helpGroup("Global options:"));
+    if (isProgram || takesOption(verb, name)) command.addOption(option.helpGroup(GLOBAL_OPTIONS));
   }
   const usage = withoutBrackets(command.usage()).replace("[options]", "[OPTIONS]");
   const name = `apex ${verb}`.trimEnd();

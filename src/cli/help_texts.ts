@@ -11,7 +11,7 @@ Exit status:
   run, attach and wait: that of the command, or 125 for a failure of apex itself
 
 Get started:
-  apex demo                   see how it works; nothing needs to be installed
+  apex demo                   see how it works; no container engine is needed
   apex run -- echo hello      run a command in a container
   apex events | jq -c 'select(.type == "container.died")'
 
@@ -272,7 +272,7 @@ Serves the Docker Engine API on a Unix socket, with local processes as
 containers. It isolates nothing: containers can do whatever you can. A daemon
 with --engine embedded starts it by itself.`;
 
-export const DEMO = `show how apex works; needs nothing installed
+export const DEMO = `show how apex works; needs no container engine
 
 Starts a temporary daemon with the embedded engine, runs containers that
 succeed, fail, are killed, are stopped and become unhealthy, prints and explains
