@@ -98,10 +98,8 @@ export class Database implements Disposable {
     if (change === undefined) this.#logger.info(`the database file ${path} is back at its path`);
     else {
       this.#logger.error(
-        `the database ${path}: ${
-          changeText(change)
-        }; apex continues to write to the file that it opened, and those ` +
-          "changes are lost when it ends (restart apex to use the file at that path)",
+        `the database ${path}: ${changeText(change)}; apex continues to write to the file that it opened, ` +
+          "and those changes are lost when it ends (restart apex to use the file at that path)",
       );
     }
     return change;
@@ -114,8 +112,8 @@ export class Database implements Disposable {
 
   /**
    * Registers the event log, and returns the commit point that it shares with the rows.
-   * @param commitEvents writes the events that the log holds by calling {@linkcode Database.writeChanges}, then publishes
-   * them. Called first at each commit, so that rows are never committed before the events of their block.
+   * @param commitEvents writes the events that the log holds with {@linkcode Database.writeChanges}, then publishes them.
+   * Called first at each commit, so that rows are never committed before the events of their block.
    */
   joinLog(commitEvents: () => void): CommitPoint {
     this.#commitEvents = commitEvents;
@@ -253,10 +251,10 @@ export class Database implements Disposable {
   #refused(error: unknown): void {
     if (this.#refusal === undefined) {
       this.#logger.error(
-        `cannot write to the database ${this.#options.path}: ${
-          messageOf(error)
-        }; apex keeps changes in memory (events ` +
-          `only for a short time), and tries again every ${RETRY_MS / 1_000} s`,
+        `cannot write to the database ${this.#options.path}: ${messageOf(error)}; ` +
+          `apex keeps changes in memory (events only for a short time), and tries again every ${
+            RETRY_MS / 1_000
+          } s`,
       );
     }
     this.#refusal = messageOf(error);

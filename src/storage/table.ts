@@ -12,23 +12,20 @@ export class RowMapping<Row extends object> {
   /** Inserts a row, or updates the one with the same key. */
   readonly upsert: string;
   readonly delete: string;
-  readonly table: string;
   readonly #columns: [field: string, name: string, kind: ColumnKind][];
 
   /** @param options.key columns of the key. Those without a field are parameters that the caller adds. */
   constructor({ table, key, columns }: { table: string; key: readonly string[]; columns: Columns<Row> }) {
-    this.table = table;
     this.#columns = Object.entries<Columns<Row>[keyof Row]>(columns)
       .map(([field, [name, kind]]) => [field, name, kind]);
-    const names = new Set([...key, ...this.#columns.map(([, name]) => name)]);
-    const updates = [...names].filter((name) => !key.includes(name)).map((name) =>
-      `${name} = excluded.${name}`
-    );
-    this.upsert = `INSERT INTO ${table} (${[...names].join(", ")})
-      VALUES (${[...names].map((name) => `:${name}`).join(", ")})
-      ON CONFLICT (${key.join(", ")}) DO ${
-      updates.length > 0 ? `UPDATE SET ${updates.join(", ")}` : "NOTHING"
-    }`;
+    const others = this.#columns.map(([, name]) => name).filter((name) => !key.includes(name));
+    const names = [...key, ...others];
+    const update = others.length === 0
+      ? "NOTHING"
+      : `UPDATE SET ${others.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+    this.upsert = `INSERT INTO ${table} (${names.join(", ")})
+      VALUES (${names.map((name) => `:${name}`).join(", ")})
+      ON CONFLICT (${key.join(", ")}) DO ${update}`;
     this.delete = `DELETE FROM ${table} WHERE ${key.map((name) => `${name} = :${name}`).join(" AND ")}`;
   }
 
@@ -44,8 +41,8 @@ export class RowMapping<Row extends object> {
   fromSql(row: SqlRow): Row {
     const fields: Record<string, unknown> = {};
     for (const [field, name, kind] of this.#columns) {
-      const value = row[name] ?? null;
-      if (value !== null) fields[field] = decode(value, kind);
+      const value = decode(row[name] ?? null, kind);
+      if (value !== undefined) fields[field] = value;
     }
     return fields as Row;
   }
@@ -58,6 +55,7 @@ function encode(value: unknown, kind: ColumnKind): SqlValue {
 }
 
 function decode(value: SqlValue, kind: ColumnKind): unknown {
+  if (value === null) return undefined;
   switch (kind) {
     case "text":
       return String(value);
@@ -68,7 +66,7 @@ function decode(value: SqlValue, kind: ColumnKind): unknown {
     case "json":
       return JSON.parse(String(value));
     case "bytes":
-      return value;
+      return value instanceof Uint8Array ? value : undefined;
   }
 }
 
