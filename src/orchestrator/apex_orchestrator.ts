@@ -20,7 +20,7 @@ import type {
 } from "./orchestrator_events.ts";
 import { resumeTasks } from "./resume_tasks.ts";
 import type { FollowTaskOptions, RunTaskOptions, Task, TaskHandle, TaskSpec } from "./task.ts";
-import { exitOfCode, exitOfDeath, exitOfStop } from "./task_end.ts";
+import { exitOfCode, exitOfDeath } from "./task_end.ts";
 import { recordOf } from "./task_record.ts";
 import { handleOf, noSuchTask, TaskRegistry } from "./task_registry.ts";
 import { TaskRun, type TaskRunContext } from "./task_run.ts";
@@ -59,6 +59,8 @@ const DISPOSE_WITHIN_MS = 5_000;
  *
  * A task's event follows directly after the container event that causes it. Listeners of an event's own name are called
  * before those of `container:*` and `task:*`. A listener that throws is logged, and does not affect the others.
+ *
+ * (The file is long because it documents a public API. Runs are in `task_run.ts`, their maps and rows in `task_registry.ts`.)
  */
 export class ApexOrchestrator implements AsyncDisposable {
   /** The public methods check the types. */
@@ -289,7 +291,7 @@ export class ApexOrchestrator implements AsyncDisposable {
     if (run === undefined) return;
     if (name === "container:started") run.onStarted(timestamp);
     else if (name === "container:died") run.onExited(exitOfDeath(event));
-    else if (name === "container:stopped") run.onExited(exitOfStop(event));
+    else if (name === "container:stopped") run.onExited(exitOfCode(event.exitCode, timestamp));
     else if (name === "container:removed") run.onRemoved(exitOfCode(event.exitCode, timestamp));
   }
 

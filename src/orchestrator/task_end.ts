@@ -1,5 +1,6 @@
 /** Derives the end of a task from the end of its container. Pure functions, no state. */
 import type { ContainerEvents } from "../containers/changes/container_events.ts";
+import type { ContainerState } from "../engine/engine_types.ts";
 import { messageOf } from "../platform/apex_error.ts";
 import { signalName } from "../platform/signals.ts";
 import type { Task, TaskReason } from "./task.ts";
@@ -32,27 +33,13 @@ export function exitOfDeath(event: ContainerEvents["container:died"]): TaskExit 
   };
 }
 
-/** A stop sends a signal. */
-export function exitOfStop(event: { readonly exitCode?: number; readonly timestamp: Date }): TaskExit {
-  return { ...codeOf(event), oomKilled: false, bySignal: isSignalCode(event.exitCode), at: event.timestamp };
-}
-
-/** The engine's description of a container's last run. */
-export interface EngineState {
-  readonly Running: boolean;
-  readonly ExitCode: number;
-  readonly OOMKilled: boolean;
-  readonly StartedAt: string;
-  readonly FinishedAt: string;
-}
-
 /** For a container whose exit was not reported. @param instead the time, if the engine has none */
-export function exitOfState(state: EngineState, instead: Date): TaskExit {
+export function exitOfState(state: ContainerState, instead: Date): TaskExit {
   const { ExitCode: exitCode, OOMKilled: oomKilled } = state;
   return { exitCode, oomKilled, bySignal: isSignalCode(exitCode), at: dateOf(state.FinishedAt) ?? instead };
 }
 
-/** For a container of which at most the exit code is known. */
+/** For a container that was stopped, or of which at most the exit code is known. */
 export function exitOfCode(exitCode: number | undefined, at: Date): TaskExit {
   return { ...codeOf({ exitCode }), oomKilled: false, bySignal: isSignalCode(exitCode), at };
 }

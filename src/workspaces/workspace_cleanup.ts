@@ -24,7 +24,7 @@ export interface WorkspaceCleanupOptions {
   readonly containers: RemovableContainers & EngineConnections;
   /** Emits `workspace-cleaned`. */
   readonly onCleaned: (entry: WorkspaceEntry, timestamp: Date) => void;
-  /** Awaited before a container is removed; must not reject. Disposal aborts its signal. */
+  /** Awaited before a container is removed; must not reject. Disposal aborts its AbortSignal. */
   readonly beforeRemoval?: (container: LeavingContainer, abort: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;

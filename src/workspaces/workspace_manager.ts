@@ -42,7 +42,7 @@ export interface WorkspaceManagerOptions {
   readonly health: ContainerEventSource<"container:health">;
   readonly logger: Logger;
   readonly clock?: Clock;
-  /** Awaited before a container is removed; must not reject. Disposal aborts its signal. */
+  /** Awaited before a container is removed; must not reject. Disposal aborts its AbortSignal. */
   readonly beforeRemoval?: WorkspaceCleanupOptions["beforeRemoval"];
 }
 
@@ -55,6 +55,8 @@ export interface WorkspaceManagerOptions {
  * cause them, in the same synchronous block: they follow from the engine's events, not from its replies. A container that
  * the policy keeps, or that could not be removed, becomes an orphan, which `removeOrphans` removes. If the engine did not
  * answer, the container is removed when the engine is back.
+ *
+ * (The file is long because it is the whole API between two layers.)
  */
 export class WorkspaceManager implements Disposable, AsyncDisposable {
   readonly #containers: WorkspaceContainers;
@@ -110,7 +112,7 @@ export class WorkspaceManager implements Disposable, AsyncDisposable {
 
   /**
    * Creates a task's container as `apex-task-<taskId>`, or with a suffix if that name is taken. Does not start it. The
-   * signal in `options` aborts the pull of a missing image, too.
+   * AbortSignal in `options` also aborts the pull of a missing image.
    *
    * @throws {ApexError} `conflict` if the task has a workspace; `usage` if the project directory cannot be mounted; and what
    *   the engine says
