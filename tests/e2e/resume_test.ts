@@ -167,7 +167,7 @@ async function publish(
   const PIECE = 100;
   for (let done = 0; done < containers; done += PIECE) {
     await load.live(PIECE);
-    const last = (load.told / EVENTS_PER_CONTAINER).toString(16).padStart(64, "0");
+    const last = (load.sent / EVENTS_PER_CONTAINER).toString(16).padStart(64, "0");
     await reader.until((event) => event.type === "container.removed" && event.containerId === last);
   }
 }

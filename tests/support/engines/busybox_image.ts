@@ -1,4 +1,4 @@
-/** The bytes of a tar with the machine's static busybox and links to it: the root file system of a tiny image. */
+/** Returns a tar with the machine's static busybox and links to it: the root file system of a small image. */
 export async function busyboxTar(workDir: string): Promise<Uint8Array<ArrayBuffer>> {
   const root = `${workDir}/busybox-root`;
   await Deno.mkdir(`${root}/bin`, { recursive: true });

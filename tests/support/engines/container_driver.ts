@@ -1,11 +1,11 @@
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { within } from "../within.ts";
 
-/** No container of a test runs this long. */
+/** Longer than any container of a test runs. */
 const EXITS_WITHIN_MS = 60_000;
 const LOGS_WITHIN_MS = 20_000;
 
-/** What a test asks an engine to do with containers, by the Engine API. */
+/** Container operations for tests, by the Engine API. */
 export class ContainerDriver implements Disposable {
   readonly client: EngineClient;
   readonly #image: string;
@@ -15,7 +15,7 @@ export class ContainerDriver implements Disposable {
     this.#image = options.image ?? "busybox:local";
   }
 
-  /** Creates a container, by default one that does nothing for long; its full id. */
+  /** Creates a container, by default one that sleeps, and returns its full id. */
   async create({ name, ...config }: { readonly name: string } & Record<string, unknown>): Promise<string> {
     const reply = await this.client.request("POST", "/containers/create", {
       query: { name },
@@ -36,34 +36,34 @@ export class ContainerDriver implements Disposable {
     await this.#post(`/containers/${id}/kill`, query);
   }
 
-  /** Waits until it does not run; its exit code. */
+  /** Waits until the container has exited, and returns its exit code. */
   async wait(id: string): Promise<number> {
     const reply = await this.client.request("POST", `/containers/${id}/wait`, { timeoutMs: EXITS_WITHIN_MS });
     return (await within(EXITS_WITHIN_MS, `the exit of container ${id}`, reply.json())).StatusCode;
   }
 
-  /** Waits until the engine has told of it. Docker answers that a container has exited, or is gone, before it tells so. */
+  /** Waits until the engine has sent the event. Docker reports an exit or a removal in replies before it sends the event. */
   async untilReported(id: string, action: string): Promise<void> {
     const ending = new AbortController();
-    const told = async (): Promise<void> => {
+    const sent = async (): Promise<void> => {
       for await (const event of await this.client.openEvents({ sinceNano: 1e9, abort: ending.signal })) {
         if (event.id === id && event.action === action) return;
       }
-      throw new Error(`the engine's events ended and had not told ${action} of ${id}`);
+      throw new Error(`the event stream ended without ${action} of container ${id}`);
     };
     try {
-      await within(EXITS_WITHIN_MS, `${action} of container ${id}`, told());
+      await within(EXITS_WITHIN_MS, `${action} of container ${id}`, sent());
     } finally {
       ending.abort();
     }
   }
 
-  /** Waits until its output contains `text`. */
+  /** Waits until the container's output contains `text`. */
   async untilLogged(id: string, text: string): Promise<void> {
     const query = { stdout: 1, follow: 1 };
     const { body } = await this.client.request("GET", `/containers/${id}/logs`, { query });
     if (body === null) throw new Error(`container ${id} has no log`);
-    await within(LOGS_WITHIN_MS, `"${text}" in the log of container ${id}`, untilSaid(body, text));
+    await within(LOGS_WITHIN_MS, `"${text}" in the log of container ${id}`, untilPrinted(body, text));
   }
 
   async remove(id: string, query: { readonly force?: boolean } = {}): Promise<void> {
@@ -81,11 +81,11 @@ export class ContainerDriver implements Disposable {
   }
 }
 
-async function untilSaid(log: ReadableStream<Uint8Array>, text: string): Promise<void> {
-  let said = "";
+async function untilPrinted(log: ReadableStream<Uint8Array>, text: string): Promise<void> {
+  let output = "";
   for await (const bytes of log) {
-    said += new TextDecoder().decode(bytes);
-    if (said.includes(text)) return;
+    output += new TextDecoder().decode(bytes);
+    if (output.includes(text)) return;
   }
-  throw new Error(`the container ended and had not said "${text}", but: ${said}`);
+  throw new Error(`the container ended without printing "${text}"; its output was: ${output}`);
 }

@@ -1,7 +1,7 @@
 /**
- * A Docker daemon of a test's own, apart from any other on the machine: its data, state and socket are in a temporary
- * directory, and it touches no network. It holds one image, `busybox:local`, made from the machine's static busybox.
- * Containers on it need `HostConfig: { NetworkMode: "none" }`. Disposal ends it by its own pid and leaves nothing.
+ * A private Docker daemon for a test. Its data, state and socket are in a temporary directory, and it sets up no network. It
+ * has one image, `busybox:local`, made from the machine's static busybox. Its containers need
+ * `HostConfig: { NetworkMode: "none" }`. Disposal ends it by its pid and removes everything.
  */
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
@@ -12,8 +12,8 @@ import { busyboxTar } from "./busybox_image.ts";
 export const BUSYBOX_IMAGE = "busybox:local";
 
 /**
- * Whether a private dockerd can run here: it and busybox are installed, and we are root.
- * @throws when it can't and `APEX_REQUIRE_DOCKER=1` (as in CI) says that it must
+ * Returns whether a private dockerd can run: dockerd and busybox are installed, and the tests run as root.
+ * @throws when it cannot, and `APEX_REQUIRE_DOCKER=1` (as in CI) requires it
  */
 export async function dockerAvailable(): Promise<boolean> {
   const available = Deno.uid() === 0 && await isInstalled("dockerd") && await isInstalled("busybox");
@@ -26,17 +26,17 @@ export async function dockerAvailable(): Promise<boolean> {
 export interface DockerEngine extends AsyncDisposable {
   readonly socketPath: string;
   readonly client: EngineClient;
-  /** Ends dockerd; its containers go with it (but for `liveRestore`), its data stays. */
+  /** Stops dockerd and, unless `liveRestore` is set, its containers. Its data remains. */
   stop(): Promise<void>;
-  /** Kills dockerd; its containers live on without it. */
+  /** Kills dockerd. Its containers keep running. */
   kill(): Promise<void>;
-  /** Starts it again on the same data and socket. */
+  /** Starts dockerd again with the same data and socket. */
   restart(): Promise<void>;
 }
 
 /**
- * @param options.liveRestore its containers outlive it also when it is ended in order
- * @param options.args further ones, for dockerd
+ * @param options.liveRestore containers keep running when dockerd is stopped
+ * @param options.args further arguments for dockerd
  */
 export async function startDocker(
   options: { readonly liveRestore?: boolean; readonly args?: readonly string[] } = {},
@@ -68,11 +68,11 @@ export async function startDocker(
   const kill = async () => {
     await daemon?.kill();
     daemon = undefined;
-    // Its containerd dies of that, but a next dockerd takes the number in here for a living one while nobody reaps it.
+    // Its containerd ends with it. But until that is reaped, the next dockerd would take its pid for a running containerd.
     await Deno.remove(`${dir}/exec/containerd/containerd.pid`);
   };
   stack.defer(stop);
-  // Containers that are gone need not be stopped one by one, ten seconds each.
+  // dockerd would stop the remaining containers one by one, for ten seconds each.
   stack.defer(async () => {
     if (daemon === undefined) return;
     for (const { Id } of await client.listContainers()) {
@@ -80,7 +80,7 @@ export async function startDocker(
         const removed = await client.request("DELETE", `/containers/${Id}`, { query: { force: 1 } });
         await removed.body?.cancel();
       } catch (error) {
-        // What a daemon was still removing, or has removed since.
+        // The daemon is already removing the container, or has removed it.
         if (!(error instanceof EngineError && error.status !== undefined)) throw error;
       }
     }
@@ -102,8 +102,8 @@ export async function startDocker(
 }
 
 /**
- * dockerd ends its containerd and their shims with itself, unless it was killed. They are known by the directory, which
- * is this engine's alone, in their command lines.
+ * Ends the containerd and the shims of a dockerd that was killed. Their command lines contain the directory, which only this
+ * engine uses.
  */
 async function endProcessesBelow(execRoot: string): Promise<void> {
   for await (const { name } of Deno.readDir("/proc")) {
@@ -112,18 +112,18 @@ async function endProcessesBelow(execRoot: string): Promise<void> {
       const commandLine = await Deno.readTextFile(`/proc/${name}/cmdline`);
       if (commandLine.includes(`${execRoot}/`)) Deno.kill(Number(name), "SIGKILL");
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (!hasEnded(error)) throw error;
     }
   }
 }
 
-/** A process ended between two looks at it: no directory of it, or no such process while its file is read. */
-function isGone(error: unknown): boolean {
+/** Whether the process has ended in the meantime: its directory does not exist, or reading its file fails. */
+function hasEnded(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     (error instanceof Error && /ESRCH|no such process/i.test(error.message));
 }
 
-/** What a daemon killed in the middle may leave: overlays and namespaces mounted below its directory. */
+/** Unmounts overlays and namespaces that a killed daemon may have left mounted below its directory. */
 async function unmountBelow(dir: string): Promise<void> {
   const mounts = (await Deno.readTextFile("/proc/self/mounts")).split("\n")
     .map((line) => line.split(" ")[1] ?? "")

@@ -1,4 +1,4 @@
-/** An embedded engine of its own for one test, in this process, with the little client that the tests need. */
+/** An embedded engine for one test, in this process, with a small client. */
 import { startEmbeddedEngine } from "../../../src/embedded_engine/embedded_engine.ts";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import type { Clock } from "../../../src/platform/clock.ts";
@@ -14,7 +14,7 @@ export interface RecordedEvent {
 export class TestEngine implements AsyncDisposable {
   readonly socketPath: string;
   readonly dir: string;
-  /** Resolves when the engine has closed by itself. */
+  /** Resolves when the engine has ended by itself. */
   readonly closed: Promise<unknown>;
   readonly #end: () => PromiseLike<unknown>;
   readonly #temp: TempDir;
@@ -48,7 +48,7 @@ export class TestEngine implements AsyncDisposable {
     path: string,
     options: { body?: string; signal?: AbortSignal } = {},
   ): Promise<Response> {
-    // No other name: Deno resolves the host although it goes to a Unix socket, on the threads that files need too.
+    // Deno resolves the host even for a Unix socket, on threads that file operations need too, so it must be `localhost`.
     return fetch(`http://localhost${path}`, {
       method,
       client: this.#client,
@@ -57,7 +57,7 @@ export class TestEngine implements AsyncDisposable {
     });
   }
 
-  /** Status and body of a request; the body parsed where it is JSON. */
+  /** Returns the status and the body of a reply. A JSON body is parsed. */
   async call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
     const response = await this.fetch(method, path, body === undefined ? {} : { body: JSON.stringify(body) });
     const text = await response.text();
@@ -67,7 +67,7 @@ export class TestEngine implements AsyncDisposable {
     };
   }
 
-  /** Creates a container that runs `script` in a shell, and tells its id. */
+  /** Creates a container that runs `script` in a shell, and returns its id. */
   async create(
     script: string,
     options: { name?: string; config?: Record<string, unknown> } = {},
@@ -82,7 +82,7 @@ export class TestEngine implements AsyncDisposable {
     return (body as { Id: string }).Id;
   }
 
-  /** {@linkcode create} and start. */
+  /** Creates a container and starts it. */
   async run(
     script: string,
     options: { name?: string; config?: Record<string, unknown> } = {},
@@ -102,15 +102,15 @@ export class TestEngine implements AsyncDisposable {
     return (body as { StatusCode: number }).StatusCode;
   }
 
-  /** Frames of the log, as one text for each stream. */
+  /** Returns the log, as one text per stream. */
   async logs(id: string, query = "stdout=1&stderr=1"): Promise<{ stdout: string; stderr: string }> {
     const response = await this.fetch("GET", `/containers/${id}/logs?${query}`);
     return unframe(new Uint8Array(await response.arrayBuffer()));
   }
 
-  /** The events that the engine remembers, probes' noise left out unless asked for. */
+  /** Returns the events that the engine remembers, without those of health checks unless `noise` is set. */
   async events(options: { noise?: boolean } = {}): Promise<RecordedEvent[]> {
-    // Ends by itself at `until`: a moment ahead, as the engine's time may be some nanoseconds before the clock's.
+    // The stream ends at `until`. It is a moment ahead, because the times of events may be slightly ahead of this clock.
     const until = (Date.now() / 1_000 + 0.01).toFixed(3);
     const response = await this.fetch("GET", `/events?since=0&until=${until}`);
     const lines = (await response.text()).split("\n").filter((line) => line !== "");
@@ -118,7 +118,7 @@ export class TestEngine implements AsyncDisposable {
     return options.noise ? events : events.filter((event) => !event.Action.startsWith("exec_"));
   }
 
-  /** Follows `/events` and resolves with the first that matches. */
+  /** Follows `/events`, and returns the first event that matches. */
   async until(matches: (event: RecordedEvent) => boolean): Promise<RecordedEvent> {
     for await (const event of this.follow()) if (matches(event)) return event;
     throw new Error("the event stream ended");
@@ -146,14 +146,14 @@ export class TestEngine implements AsyncDisposable {
   }
 }
 
-/** Gives the engine's image the name that the tests have for theirs on every engine. */
+/** Tags the engine's image with the name that tests use on every engine. */
 export async function nameTestImage(socketPath: string): Promise<void> {
   using client = new EngineClient({ socketPath });
   const query = { repo: "busybox", tag: "local" };
   await (await client.request("POST", "/images/busybox/tag", { query })).body?.cancel();
 }
 
-/** `apex engine` as a process of its own, at `dir/e.sock`; the caller ends it. */
+/** Starts `apex engine` at `dir/e.sock`. The caller ends it. */
 export function engineProcess(dir: string): Deno.ChildProcess {
   const [program = "", ...args] = APEX_COMMAND;
   return new Deno.Command(program, {

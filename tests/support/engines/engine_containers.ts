@@ -1,8 +1,8 @@
-/** Operations of the Engine API that tests do on a real engine; each waits for the engine's reply. */
+/** Operations of the Engine API for tests on real engines. Each waits for the engine's reply. */
 import type { EngineClient } from "../../../src/engine/engine_client.ts";
 import { within } from "../within.ts";
 
-/** No container of a test runs this long. */
+/** Longer than any container of a test runs. */
 const EXITS_WITHIN_MS = 60_000;
 
 export interface TestContainer {
@@ -13,7 +13,7 @@ export interface TestContainer {
   readonly autoRemove?: boolean;
 }
 
-/** Creates and starts a container; its id. */
+/** Creates and starts a container, and returns its id. */
 export async function runContainer(client: EngineClient, container: TestContainer): Promise<string> {
   const created = await client.request("POST", "/containers/create", {
     query: { name: container.name },
@@ -29,7 +29,7 @@ export async function runContainer(client: EngineClient, container: TestContaine
   return Id;
 }
 
-/** Waits until its process has ended; the exit code. */
+/** Waits until a container has exited, and returns its exit code. */
 export async function waitForExit(client: EngineClient, id: string): Promise<number> {
   const reply = await client.request("POST", `/containers/${id}/wait`, { timeoutMs: EXITS_WITHIN_MS });
   const ended: Promise<{ StatusCode: number }> = reply.json();

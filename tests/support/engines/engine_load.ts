@@ -1,10 +1,10 @@
 import { ENGINE_EPOCH_NANO, ScriptedEngine } from "./scripted_engine.ts";
 
-/** What one container gives: created, started, died, removed. */
+/** The events of one container: created, started, died, removed. */
 export const EVENTS_PER_CONTAINER = 4;
-const LIFE = ["create", "start", "die", "destroy"] as const;
+const ACTIONS = ["create", "start", "die", "destroy"] as const;
 
-/** A scripted engine whose containers come and go as fast as a test wants. */
+/** A scripted engine that sends the events of containers as fast as a test wants. */
 export class EngineLoad implements AsyncDisposable {
   readonly engine: ScriptedEngine;
   #containers = 0;
@@ -16,30 +16,30 @@ export class EngineLoad implements AsyncDisposable {
     this.engine = new ScriptedEngine(socketPath);
   }
 
-  /** How many events it has told of. */
-  get told(): number {
+  /** How many events were sent. */
+  get sent(): number {
     return this.#containers * EVENTS_PER_CONTAINER;
   }
 
-  /** Whole lives of so many containers, in one piece; resolves when the daemons' sockets took it. */
+  /** Sends all events of `containers` containers in one piece. Resolves when they were written to the daemons' sockets. */
   async live(containers: number): Promise<void> {
     const lines: string[] = [];
     for (let count = 0; count < containers; count++) {
       const id = (++this.#containers).toString(16).padStart(64, "0");
-      for (const action of LIFE) lines.push(lineOf(action, id, ++this.#atMs));
+      for (const action of ACTIONS) lines.push(lineOf(action, id, ++this.#atMs));
     }
     this.engine.nowNano = ENGINE_EPOCH_NANO + this.#atMs * 1e6;
     try {
       await this.engine.say(lines.join("\n"));
     } catch (error) {
-      // A daemon was killed amid it.
+      // A daemon was killed in the meantime.
       if (!(error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset)) {
         throw error;
       }
     }
   }
 
-  /** Goes on with so many events a second, until it is disposed of. */
+  /** Sends `eventsPerSecond` events per second until it is stopped. */
   run(eventsPerSecond: number): void {
     const everyMs = 10;
     const containers = Math.ceil(eventsPerSecond * everyMs / 1_000 / EVENTS_PER_CONTAINER);

@@ -1,4 +1,4 @@
-/** A client of any engine's socket, for tests that hold the embedded engine against Docker. */
+/** A client of an engine's socket, for tests that compare the embedded engine with Docker. */
 import { concat } from "@std/bytes/concat";
 import { within } from "../within.ts";
 
@@ -7,7 +7,7 @@ const LIMIT_MS = 20_000;
 export interface Reply {
   readonly status: number;
   readonly type: string;
-  /** The body, parsed where it is JSON (and not lines of it); else its bytes. */
+  /** The parsed body if it is one JSON value, otherwise its bytes. */
   // deno-lint-ignore no-explicit-any -- JSON of the engine under test
   readonly body: any;
 }
@@ -40,7 +40,7 @@ export class EngineSocketClient implements Disposable {
     };
   }
 
-  /** A request on a connection of its own, which it then has to itself. */
+  /** Sends a request on a new connection, which is used for nothing else. */
   async open(method: string, path: string, options: OpenOptions = {}): Promise<OpenStream> {
     const connection = await Deno.connect({ transport: "unix", path: this.#socketPath });
     const body = options.body === undefined ? "" : JSON.stringify(options.body);
@@ -61,11 +61,11 @@ export class EngineSocketClient implements Disposable {
 
 export interface OpenOptions {
   readonly body?: unknown;
-  /** Asks for an upgrade unless false. */
+  /** Requests an upgrade unless false. */
   readonly upgrade?: boolean;
 }
 
-/** A connection that was taken over: bytes both ways, behind the head of the reply. */
+/** An upgraded connection: bytes in both directions, after the head of the reply. */
 export class OpenStream implements Disposable {
   readonly #connection: Deno.UnixConn;
   #received: Uint8Array = new Uint8Array(0);
@@ -81,7 +81,7 @@ export class OpenStream implements Disposable {
     return Number(this.head[0]?.split(" ")[1]);
   }
 
-  /** What has come so far and was not taken. */
+  /** The received bytes that were not taken yet. */
   get received(): Uint8Array {
     return this.#received;
   }
@@ -102,7 +102,7 @@ export class OpenStream implements Disposable {
     this.#received = this.#received.slice(end() + 4);
   }
 
-  /** Reads until what came contains `text`, and takes all up to and with it. */
+  /** Reads until the received bytes contain `text`, and takes everything up to its end. */
   async until(text: string): Promise<string> {
     const found = () => latin1(this.#received).indexOf(text);
     const reading = async () => {
@@ -110,7 +110,7 @@ export class OpenStream implements Disposable {
     };
     await within(
       LIMIT_MS,
-      `${JSON.stringify(text)}; there is ${JSON.stringify(latin1(this.#received))}`,
+      `${JSON.stringify(text)}; received ${JSON.stringify(latin1(this.#received))}`,
       reading(),
     );
     if (found() < 0) {
@@ -122,7 +122,7 @@ export class OpenStream implements Disposable {
     return taken;
   }
 
-  /** Reads to the end, and takes all. */
+  /** Reads to the end, and takes everything. */
   async rest(): Promise<Uint8Array> {
     const chunks = [this.#received];
     this.#received = new Uint8Array(0);
@@ -154,13 +154,13 @@ export class OpenStream implements Disposable {
   }
 }
 
-/** The texts of frames, by stream. */
+/** Returns the texts of frames, by stream. */
 export function unframed(bytes: Uint8Array): { stdout: string; stderr: string } {
   const texts = { stdout: "", stderr: "" };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at < bytes.length;) {
     const end = at + 8 + view.getUint32(at + 4);
-    if (end > bytes.length) throw new Error("a frame was cut");
+    if (end > bytes.length) throw new Error("a frame is incomplete");
     texts[bytes[at] === 2 ? "stderr" : "stdout"] += latin1(bytes.subarray(at + 8, end));
     at = end;
   }

@@ -1,4 +1,4 @@
-/** The layers up to the WorkspaceManager on a real engine, with what they tell kept in short form. */
+/** The layers up to the WorkspaceManager on a real engine. Their events are recorded in a short form. */
 import { CONTAINER_EVENT_NAMES } from "../../../src/containers/changes/container_events.ts";
 import { ContainerManager } from "../../../src/containers/container_manager.ts";
 import { ContainerHealthMonitor } from "../../../src/containers/health/container_health_monitor.ts";
@@ -9,8 +9,8 @@ import type { WorkspaceEvent, WorkspaceSpec } from "../../../src/workspaces/work
 import { WorkspaceManager } from "../../../src/workspaces/workspace_manager.ts";
 import { within } from "../within.ts";
 
-/** An engine on a busy machine needs seconds at most. */
-const COMES_WITHIN_MS = 20_000;
+/** Longer than an engine needs on a busy machine. */
+const WITHIN_MS = 20_000;
 
 export class EngineWorkspaces implements AsyncDisposable {
   readonly client: EngineClient;
@@ -31,14 +31,14 @@ export class EngineWorkspaces implements AsyncDisposable {
     for (const name of CONTAINER_EVENT_NAMES) {
       this.workspaces.on(name, (event) => {
         if (event.success) {
-          this.#note(`${name.replace("container:", "")} ${event.taskId ?? event.containerName}`);
-        } else this.#note(`${event.operation} failed`);
+          this.#record(`${name.replace("container:", "")} ${event.taskId ?? event.containerName}`);
+        } else this.#record(`${event.operation} failed`);
       });
     }
     for (const name of ["workspace-created", "workspace-cleaned"] as const) {
       this.workspaces.on(name, (event) => {
         this.events.push(event);
-        this.#note(`${name} ${event.taskId}`);
+        this.#record(`${name} ${event.taskId}`);
       });
     }
   }
@@ -56,26 +56,26 @@ export class EngineWorkspaces implements AsyncDisposable {
     const connected = Promise.withResolvers<void>();
     layers.manager.once("engine:connected", () => connected.resolve());
     layers.manager.follow();
-    await within(COMES_WITHIN_MS, "the engine", connected.promise);
+    await within(WITHIN_MS, "the engine", connected.promise);
     return layers;
   }
 
-  /** Waits until something was told so often. */
+  /** Waits until an event was recorded `times` times. */
   async until(what: string, times = 1): Promise<void> {
-    const came = Promise.withResolvers<void>();
-    const look = (): void => {
-      if (this.seen.filter((each) => each === what).length >= times) came.resolve();
+    const seen = Promise.withResolvers<void>();
+    const check = (): void => {
+      if (this.seen.filter((each) => each === what).length >= times) seen.resolve();
     };
-    this.#waiting.add(look);
-    look();
+    this.#waiting.add(check);
+    check();
     try {
-      await within(COMES_WITHIN_MS, `"${what}", after ${this.seen.join(", ")}`, came.promise);
+      await within(WITHIN_MS, `"${what}", after ${this.seen.join(", ")}`, seen.promise);
     } finally {
-      this.#waiting.delete(look);
+      this.#waiting.delete(check);
     }
   }
 
-  /** Removes behind apex's back. */
+  /** Removes a container without apex. */
   async removeByHand(id: string): Promise<void> {
     const reply = await this.client.request("DELETE", `/containers/${id}`, { query: { force: 1 } });
     await reply.body?.cancel();
@@ -84,17 +84,17 @@ export class EngineWorkspaces implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.workspaces[Symbol.asyncDispose]();
     await this.health[Symbol.asyncDispose]();
-    await within(COMES_WITHIN_MS, "the end of the container manager", this.manager[Symbol.asyncDispose]());
+    await within(WITHIN_MS, "the end of the container manager", this.manager[Symbol.asyncDispose]());
     this.client[Symbol.dispose]();
   }
 
-  #note(what: string): void {
+  #record(what: string): void {
     this.seen.push(what);
-    for (const look of this.#waiting) look();
+    for (const check of this.#waiting) check();
   }
 }
 
-/** A workspace whose container does what `script` says. */
+/** Returns the specification of a workspace whose container runs `script`. */
 export function specOf(
   taskId: string,
   script: string,

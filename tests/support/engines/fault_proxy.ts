@@ -1,21 +1,21 @@
 /**
- * Stands between a client and a container engine, passes everything on, and breaks the event stream when told to. It
- * takes the stream's chunks apart, so each fault hits exactly where it says.
+ * A proxy between a client and a container engine, which breaks the event stream when a test requests it. It parses the
+ * chunks of the stream, so each fault happens at a defined place.
  */
 import { concat } from "@std/bytes/concat";
 import { writeAll } from "../../../src/platform/unix_socket.ts";
 import { within } from "../within.ts";
 
 export type StreamFault =
-  /** The next event's line stops half way, in a whole chunk, and the reply ends cleanly there. */
+  /** Half of the next event's line is sent, as a complete chunk, and then the reply ends cleanly. */
   | "cut_mid_line"
-  /** The next event's chunk promises more than comes, and the connection is gone. */
+  /** Half of the next event's chunk is sent, and then the connection is closed. */
   | "cut_half_chunk"
-  /** The reply ends cleanly right after the next event. */
+  /** The reply ends cleanly after the next event. */
   | "end_cleanly"
-  /** The connection is gone right before the next event, which is lost on the way. */
+  /** The connection is closed before the next event, which is lost. */
   | "drop_next"
-  /** Lines that are no events come before the next event, in its chunk, and an over-long one. */
+  /** Invalid lines and an overlong one precede the next event in its chunk. */
   | "garbage";
 
 interface Link {
@@ -44,7 +44,7 @@ export class FaultProxy implements AsyncDisposable {
   #accepting: Promise<void> = Promise.resolve();
   #nextFault: StreamFault | undefined;
   #streamErrors = 0;
-  /** Faults that have happened. */
+  /** How many faults have happened. */
   hits = 0;
 
   constructor(socketPath: string, enginePath: string) {
@@ -58,12 +58,12 @@ export class FaultProxy implements AsyncDisposable {
     this.#nextFault = fault;
   }
 
-  /** Answers the next `count` requests for the stream with a 500 of its own. */
+  /** Answers the next `count` requests for the stream with a status of 500. */
   failStreams(count: number): void {
     this.#streamErrors = count;
   }
 
-  /** Nobody listens any more and all connections are cut, as when the engine dies. */
+  /** Stops listening and closes all connections, as when the engine ends. */
   async refuse(): Promise<void> {
     this.#listener?.close();
     this.#listener = undefined;
@@ -71,11 +71,11 @@ export class FaultProxy implements AsyncDisposable {
     await within(10_000, "the end of the proxy's listener", this.#accepting);
     await Deno.remove(this.socketPath).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-      // Deno 2.9 has removed it at close.
+      // Deno 2.9 removes it when the listener is closed.
     });
   }
 
-  /** Listens (again). */
+  /** Starts listening. */
   accept(): void {
     this.#listener = Deno.listen({ transport: "unix", path: this.socketPath });
     this.#accepting = this.#accept(this.#listener);
@@ -112,7 +112,7 @@ export class FaultProxy implements AsyncDisposable {
     }
     const link: Link = { client, engine, hasStream: false };
     this.#links.add(link);
-    // Refused meanwhile, when there was no link to cut yet.
+    // `refuse` was called before the link existed.
     if (this.#listener !== listener) this.#cut(link);
     await Promise.all([this.#requests(link), this.#replies(link)]);
     this.#cut(link);
@@ -158,7 +158,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#cut(link);
   }
 
-  /** False when the connection is to be cut. */
+  /** Returns false if the connection must be closed. */
   async #passChunk({ client }: Link, data: Uint8Array): Promise<boolean> {
     const fault = data.length === 0 ? undefined : this.#nextFault;
     if (fault === undefined) {
@@ -194,12 +194,12 @@ export class FaultProxy implements AsyncDisposable {
   }
 }
 
-/** The size line, the data and its CRLF. */
+/** Returns the size line, the data and its CRLF. */
 function frame(data: Uint8Array): Uint8Array[] {
   return [new TextEncoder().encode(`${data.length.toString(16)}\r\n`), data, CRLF];
 }
 
-/** The first whole chunk, and how many bytes it takes with its framing. */
+/** Returns the data of the first complete chunk, and how many bytes the chunk has with its framing. */
 function firstChunk(held: Uint8Array): { data: Uint8Array; bytes: number } | undefined {
   const sizeEnd = indexOf(held, "\r\n");
   if (sizeEnd < 0) return undefined;
@@ -235,7 +235,7 @@ async function writePieces(conn: Deno.UnixConn, pieces: readonly Uint8Array[]): 
     }
   } catch (error) {
     if (!isClosed(error)) throw error;
-    // The other side is gone; its own loop notices.
+    // The other side has closed the connection, which its own loop notices.
   }
 }
 

@@ -1,8 +1,8 @@
 import { encodeHex } from "@std/encoding/hex";
 
 /**
- * A registry with one image, on a port of this machine, for engines to pull from: just the part of the distribution API
- * that a pull needs. Engines take a registry at 127.0.0.1 without TLS.
+ * A registry with one image, on a local port, from which engines can pull. It has only the part of the distribution API that
+ * a pull needs. Engines accept a registry at 127.0.0.1 without TLS.
  */
 const MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG_TYPE = "application/vnd.docker.container.image.v1+json";
@@ -14,7 +14,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export class ImageRegistry implements AsyncDisposable {
   /** `127.0.0.1:PORT/apex/pulled:1` */
   readonly image: string;
-  /** Paths that were asked for. */
+  /** The requested paths. */
   readonly asked: string[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
@@ -35,7 +35,7 @@ export class ImageRegistry implements AsyncDisposable {
     this.image = `127.0.0.1:${this.#server.addr.port}/${NAME}:1`;
   }
 
-  /** @param layer a tar: all that the image holds */
+  /** @param layer a tar with the contents of the image */
   static async serve(layer: Bytes): Promise<ImageRegistry> {
     const zipped = new Blob([layer]).stream().pipeThrough(new CompressionStream("gzip"));
     const blob = new Uint8Array(await new Response(zipped).arrayBuffer());
@@ -61,7 +61,7 @@ export class ImageRegistry implements AsyncDisposable {
     );
   }
 
-  /** A name of this registry that it does not have. */
+  /** The name of an image that this registry does not have. */
   get missingImage(): string {
     return this.image.replace(NAME, "apex/missing");
   }

@@ -1,6 +1,7 @@
 /**
- * A Podman API service of a test's own, with storage and socket in a temporary directory. It holds one image, to be
- * named by `imageId` (its name differs between Podman and the compatible API). Containers need `NetworkMode: "none"`.
+ * A private Podman API service for a test, with its storage and socket in a temporary directory. It has one image, which must
+ * be named by `imageId`, because its name differs between Podman and the compatible API. Its containers need
+ * `NetworkMode: "none"`.
  */
 import { delay } from "@std/async/delay";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
@@ -9,8 +10,8 @@ import { within } from "../within.ts";
 import { busyboxTar } from "./busybox_image.ts";
 
 /**
- * Whether it can run here.
- * @throws when it can't and `APEX_REQUIRE_PODMAN=1` says that it must
+ * Returns whether a private Podman can run: podman, runc and busybox are installed, and the tests run as root.
+ * @throws when it cannot, and `APEX_REQUIRE_PODMAN=1` requires it
  */
 export async function podmanAvailable(): Promise<boolean> {
   const available = Deno.uid() === 0 && await isInstalled("podman") && await isInstalled("runc") &&
@@ -31,7 +32,7 @@ export interface PodmanEngine extends AsyncDisposable {
 
 const REMOVED_WITHIN_MS = 20_000;
 
-/** What lets Podman 4.3 run inside an unprivileged virtual machine: no raised limits, runc, events in a file. */
+/** A configuration for unprivileged virtual machines: limits are not raised, the runtime is runc, events are in a file. */
 const CONTAINERS_CONF = `[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 [engine]
@@ -46,7 +47,7 @@ export async function startPodman(): Promise<PodmanEngine> {
   const where = ["--root", `${dir}/root`, "--runroot", `${dir}/run`, "--tmpdir", `${dir}/tmp`];
   const podman = async (...args: string[]): Promise<string> => {
     const command = new Deno.Command("podman", { args: [...where, ...args], env });
-    // Not only it may hold its outputs open: what it starts for its containers does so too.
+    // Processes that podman starts for its containers may keep its outputs open.
     const result = await within(60_000, `podman ${args.join(" ")}`, command.output());
     if (!result.success) {
       throw new Error(`podman ${args[0]} failed: ${new TextDecoder().decode(result.stderr)}`);
@@ -75,13 +76,13 @@ export async function startPodman(): Promise<PodmanEngine> {
   return { socketPath, client, imageId, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** What Podman starts at a container's end may still unmount, and write, when `rm` is through. */
+/** Processes that Podman starts at a container's end may still unmount and write after `rm` has returned. */
 async function removeWhenFree(dir: string): Promise<void> {
   while (true) {
     try {
       return await Deno.remove(dir, { recursive: true });
     } catch (error) {
-      // Busy, or not empty.
+      // The directory is busy or not empty.
       if (!/\(os error (16|39)\)/.test(String(error))) throw error;
       await delay(50);
     }

@@ -1,17 +1,17 @@
 /**
- * An HTTP/1.1 server on a Unix socket whose every byte a test decides: it reads requests and hands them over; what goes
- * back, in which pieces, and when the connection breaks is the handler's. Connections run side by side.
+ * An HTTP/1.1 server on a Unix socket for tests that decide every byte of a reply. It reads requests and passes them to a
+ * handler, which writes the reply in any pieces and may break the connection. Connections are handled concurrently.
  */
 export interface RawExchange {
   readonly method: string;
   /** Path and query, without an origin. */
   readonly target: string;
   readonly body: string;
-  /** Counts connections from 1, and requests on this connection from 1. */
+  /** The number of the connection, and of the request on this connection, from 1. */
   readonly connection: number;
   readonly request: number;
   write(text: string | Uint8Array): Promise<void>;
-  /** Closes the connection when what was written is out. */
+  /** Closes the connection after everything was written. */
   close(): void;
   /** Resolves when the client, or the server, has closed the connection. */
   readonly closed: Promise<void>;
@@ -34,7 +34,7 @@ export class RawHttpServer implements AsyncDisposable {
     this.#accepting = this.#accept(handler);
   }
 
-  /** Connections accepted so far. */
+  /** How many connections were accepted. */
   get accepted(): number {
     return this.#accepted;
   }
@@ -97,7 +97,7 @@ export class RawHttpServer implements AsyncDisposable {
       for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
     } catch (error) {
       if (!isClosed(error)) throw error;
-      // The client went away; what the test asserts is on its side.
+      // The client has disconnected. The test checks the client's side.
     }
   }
 
@@ -106,7 +106,7 @@ export class RawHttpServer implements AsyncDisposable {
   }
 }
 
-/** A whole reply; a string body goes as it is, anything else as JSON. */
+/** Returns a whole reply. A string is sent literally, any other body as JSON. */
 export function httpReply(status: number, body: unknown, headers: Record<string, string> = {}): string {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   const bytes = new TextEncoder().encode(text).length;

@@ -1,11 +1,11 @@
 /**
- * An engine of which a test decides every reply: what it lists, when, and what its event stream says. It speaks just
- * the part of the Engine API that following needs.
+ * An engine whose replies a test decides: the list of containers, the event stream, and when they are sent. It has only the
+ * part of the Engine API that is needed to follow events.
  */
 import type { ContainerSummary } from "../../../src/engine/engine_types.ts";
 import { CHUNKED_HEAD, httpChunk, httpReply, type RawExchange, RawHttpServer } from "./raw_http_server.ts";
 
-/** 2026-01-01T00:00:00Z, where an engine's clock stands unless told otherwise. */
+/** 2026-01-01T00:00:00Z, the engine's time unless a test sets another. */
 export const ENGINE_EPOCH_NANO = Date.UTC(2026, 0, 1) * 1e6;
 
 export class ScriptedEngine implements AsyncDisposable {
@@ -14,15 +14,15 @@ export class ScriptedEngine implements AsyncDisposable {
   containers: ContainerSummary[] = [];
   engineId = "ENGINE-1";
   nowNano = ENGINE_EPOCH_NANO;
-  /** Lines that a new stream begins with: the replay. */
+  /** The first lines of a new stream: the replay. */
   replay: string[] = [];
-  /** A list, ping or stream waits for it before the reply. */
+  /** The reply to a list, ping or stream waits until this resolves. */
   holdList: Promise<void> | undefined;
   holdPing: Promise<void> | undefined;
   holdStream: Promise<void> | undefined;
-  /** Answers the next requests for the stream with a 500. */
+  /** How many of the next requests for the stream are answered with a status of 500. */
   failStreams = 0;
-  /** `since` of each stream asked for, and how many lists and pings were. */
+  /** The `since` of each requested stream. */
   readonly sinceAsked: string[] = [];
   readonly filtersAsked: string[] = [];
   lists = 0;
@@ -36,14 +36,14 @@ export class ScriptedEngine implements AsyncDisposable {
     return this.#streams.size;
   }
 
-  /** Writes lines into every open stream, each a chunk of its own. */
+  /** Writes lines to every open stream, each as one chunk. */
   async say(...lines: string[]): Promise<void> {
     for (const stream of this.#streams) {
       for (const line of lines) await stream.write(httpChunk(`${line}\n`));
     }
   }
 
-  /** Ends every stream as a clean HTTP reply ends. */
+  /** Ends every stream cleanly. */
   async endStreams(): Promise<void> {
     for (const stream of this.#streams) await stream.write("0\r\n\r\n");
     this.#streams.clear();
@@ -94,7 +94,7 @@ export class ScriptedEngine implements AsyncDisposable {
     this.filtersAsked.push(query.get("filters") ?? "");
     if (this.failStreams > 0) {
       this.failStreams--;
-      return await exchange.write(httpReply(500, { message: "the event log is on fire" }));
+      return await exchange.write(httpReply(500, { message: "the event log is not available" }));
     }
     await this.holdStream;
     await exchange.write(CHUNKED_HEAD);
@@ -105,7 +105,7 @@ export class ScriptedEngine implements AsyncDisposable {
   }
 }
 
-/** A line of the stream: an action of container `id`, `atMs` after {@linkcode ENGINE_EPOCH_NANO}. */
+/** Returns a line of the stream: an action of container `id`, `atMs` after {@linkcode ENGINE_EPOCH_NANO}. */
 export function eventLine(action: string, id: string, atMs: number): string {
   const timeNano = ENGINE_EPOCH_NANO + atMs * 1e6;
   return JSON.stringify({

@@ -1,7 +1,7 @@
-/** What the server does with one connection; afterwards it is closed. */
+/** Handles one connection, which is closed afterwards. */
 export type Script = (conn: Deno.UnixConn) => Promise<void>;
 
-/** A raw server on a Unix socket that plays a script with each connection, one after another. */
+/** A server on a Unix socket that runs a script with each connection, one after another. */
 export class ScriptedServer implements AsyncDisposable {
   readonly path: string;
   readonly #listener: Deno.UnixListener;
@@ -37,7 +37,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 }
 
-/** Writes all of a text. */
+/** Writes a whole text. */
 export async function send(conn: Deno.Conn, text: string): Promise<void> {
   const bytes = new TextEncoder().encode(text);
   for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));

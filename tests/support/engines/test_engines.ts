@@ -2,20 +2,20 @@ import type { TempDir } from "../temp_dir.ts";
 import { dockerAvailable, startDocker } from "./docker_engine.ts";
 import { TestEngine } from "./embedded_engine.ts";
 
-/** An engine of a test's own. */
+/** A private engine of a test. */
 export interface StartedEngine extends AsyncDisposable {
   readonly socketPath: string;
 }
 
 export interface EngineUnderTest {
   readonly name: string;
-  /** It cannot run here. */
+  /** The engine cannot run on this machine. */
   readonly ignore: boolean;
-  /** @param dir for what the engine keeps, where it does not make a directory itself */
+  /** @param dir for an engine that does not create a directory itself */
   readonly start: (dir: TempDir) => Promise<StartedEngine>;
 }
 
-/** The engines on which a test of the whole bridge runs. */
+/** The engines on which tests of the whole path run. */
 export const TEST_ENGINES: readonly EngineUnderTest[] = [
   {
     name: "the embedded engine",
