@@ -1,10 +1,16 @@
-/** Holds EVENTS.md to the schemas, and runs its examples against a scripted daemon. */
+/** Compares EVENTS.md with the schemas and the table of operations, and runs its examples against a scripted daemon. */
 import { assert, assertEquals } from "@std/assert";
 import { dirname } from "@std/path/posix";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { existsSync } from "node:fs";
 import * as v from "valibot";
+import { containerSchema, keptOutputSchema } from "../src/protocol/container_operations.ts";
+import { statusResultSchema } from "../src/protocol/daemon_operations.ts";
 import { eventOperations, streamRecordSchemas } from "../src/protocol/event_operations.ts";
-import { taskSpecSchema } from "../src/protocol/task_operations.ts";
+import { FRAME_KINDS } from "../src/protocol/frames.ts";
+import { type ControlOp, ERROR_CODES, OPERATIONS } from "../src/protocol/operations.ts";
+import { sessionSchema } from "../src/protocol/session_operations.ts";
+import { taskSchema, taskSpecSchema, workspaceSchema } from "../src/protocol/task_operations.ts";
 import { wireEventSchemas } from "../src/protocol/wire_event.ts";
 import { eventually } from "./support/daemons/apex_process.ts";
 import { TestDaemon } from "./support/daemons/test_daemon.ts";
@@ -15,7 +21,7 @@ import { TempDir } from "./support/temp_dir.ts";
 
 const DOCUMENT = await Deno.readTextFile(new URL("../EVENTS.md", import.meta.url));
 
-/** `string`, `no` for an optional one, …: as the document's tables say it. */
+/** The type and the "always" column of a field in a table of the document. */
 interface Field {
   readonly type: string;
   readonly always: "yes" | "no";
@@ -25,10 +31,11 @@ type Entries = { readonly entries: v.ObjectEntries };
 
 type Fields = Record<string, Field>;
 
-/** What of a valibot schema tells its JSON type. */
+/** The parts of a valibot schema that describe its JSON type. */
 interface Schema {
   readonly type: string;
   readonly wrapped?: Schema;
+  readonly entries?: Readonly<Record<string, Schema>>;
   readonly options?: readonly string[];
   readonly literal?: string;
   readonly value?: Schema;
@@ -60,7 +67,7 @@ function schemaFields(entries: Record<string, Schema>): Fields {
   return Object.fromEntries(Object.entries(fields).map(([name, schema]) => [name, fieldOf(schema)]));
 }
 
-/** The rows of the tables in a stretch of the document. */
+/** The fields in the tables of a part of the document. */
 function tableFields(text: string): Fields {
   const rows = text.matchAll(/^\| `(\w+)` \| (.+?) \| (yes|no) \|/gm);
   return Object.fromEntries(
@@ -76,7 +83,7 @@ function section(heading: RegExp): string {
 
 const baseFields = tableFields(section(/^### Base fields$/m));
 
-/** Fields by event type, as the document has them under the headings that name the types. */
+/** The documented fields of each event type, from the sections whose headings name the types. */
 const documented = new Map<string, Fields>();
 for (const [heading] of DOCUMENT.matchAll(/^#### `.+$/gm)) {
   const text = section(new RegExp(`^${heading.replaceAll(".", "\\.")}$`, "m"));
@@ -99,14 +106,114 @@ Deno.test("EVENTS.md names every stream record with all of its fields, and every
   assertEquals([...questions.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name), Object.keys(asked));
 });
 
-Deno.test("EVENTS.md has every field of a task, in order", () => {
-  const [, text = ""] = DOCUMENT.split("**The fields of a task**");
-  const rows = [...text.split(/^#/m)[0]!.matchAll(/^\| (`.+?`) \|/gm)].slice(0);
-  const documentedNames = rows.flatMap(([, names = ""]) =>
-    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name)
-  );
-  const fields = Object.keys(taskSpecSchema.entries);
-  assertEquals(documentedNames.slice(0, fields.length), fields);
+/** The section on the control socket, which is in a file of its own until it is inserted into EVENTS.md. */
+const CONTROL_SOCKET = await controlSocketSection();
+
+async function controlSocketSection(): Promise<string> {
+  const own = new URL("../docs/control-socket.md", import.meta.url);
+  const text = existsSync(own) ? await Deno.readTextFile(own) : DOCUMENT;
+  const [, section = ""] = text.split(/^## The control socket$/m);
+  // The formatter may have aligned the columns of tables.
+  return section.split(/^## /m)[0]!.replaceAll(/ {2,}/g, " ");
+}
+
+/** The subsections of the control socket by heading. */
+const subjects = new Map(
+  CONTROL_SOCKET.split(/^### /m).slice(1).map((text) => [text.slice(0, text.indexOf("\n")), text]),
+);
+
+/** Each row of the tables of operations: name, request fields, result fields, kind. */
+const operationRows = [
+  ...CONTROL_SOCKET.matchAll(/^\| `([a-z.]+)` \|(.*?)\|(.*?)\| (reply|lines|frames) \|/gm),
+].map(([, op = "", request = "", result = "", kind = ""]) => ({ op, request, result, kind }));
+
+/** The words in code spans. */
+function codeSpans(text: string): string[] {
+  return [...text.matchAll(/`([\w?]+)`/g)].map(([, word]) => word!);
+}
+
+/** The names in the first column of the table with this header. */
+function firstColumn(text: string, header: string): string[] {
+  const table = text.split(`\n| ${header} |`)[1]?.split("\n\n")[0] ?? "";
+  return [...table.matchAll(/^\| (`.+?`) \|/gm)].flatMap(([, names = ""]) => codeSpans(names));
+}
+
+function withMarks(entries: object, isShown: (name: string) => boolean = () => true): string[] {
+  return Object.entries(entries as Record<string, Schema>).filter(([name]) => isShown(name))
+    .map(([name, { type }]) => type === "optional" ? `${name}?` : name);
+}
+
+Deno.test("EVENTS.md names each operation with its request fields, its result fields and its kind", () => {
+  assertEquals(operationRows.map(({ op }) => op).sort(), Object.keys(OPERATIONS).sort());
+  for (const { op, request, result, kind } of operationRows) {
+    const declared = OPERATIONS[op as ControlOp];
+    assertEquals(
+      codeSpans(request),
+      withMarks(declared.request.entries, (name) => !/^(v|op)$/.test(name)),
+      op,
+    );
+    // The result of `status` is a table of its own.
+    if (op !== "status") assertEquals(codeSpans(result), withMarks(declared.result.entries), op);
+    assertEquals(kind, declared.kind, op);
+  }
+});
+
+Deno.test("EVENTS.md describes each request field and each result field of each subject", () => {
+  const withOperations = [...subjects].filter(([, text]) => text.includes("\n| operation | request |"));
+  assertEquals(withOperations.length, 6);
+  for (const [subject, text] of withOperations) {
+    const rows = operationRows.filter(({ op }) => text.includes(`\n| \`${op}\` |`));
+    for (const part of ["request", "result"] as const) {
+      const named = rows.flatMap((row) => codeSpans(row[part])).map((name) => name.replace("?", ""));
+      const described = firstColumn(text, `${part} field`);
+      // The only field of `stop` needs no table.
+      if (subject !== "The daemon") assertEquals(new Set(described), new Set(named), `${subject}: ${part}`);
+    }
+  }
+});
+
+Deno.test("EVENTS.md names no unknown operation", () => {
+  const named = [...CONTROL_SOCKET.matchAll(/`((?:containers|tasks|workspaces|sessions|events)\.[a-z]+)/g)];
+  const counts = ["sessions.attached", "sessions.detached", "tasks.running", "tasks.pending"];
+  const known: readonly string[] = [...Object.keys(OPERATIONS), ...counts, "events.socket"];
+  assertEquals(named.map(([, name]) => name!).filter((name) => !known.includes(name)), []);
+});
+
+/** All fields of an object with those of its inner objects, as `name always`. */
+function flatFields(entries: object, prefix = ""): string[] {
+  return Object.entries(entries as Record<string, Schema>).flatMap(([name, schema]) => {
+    const { entries: inner } = schema.wrapped ?? schema;
+    const row = `${prefix}${name} ${schema.type === "optional" ? "no" : "yes"}`;
+    return inner === undefined ? [row] : [row, ...flatFields(inner, `${prefix}${name}.`)];
+  });
+}
+
+const objects: readonly (readonly [title: string, schema: Entries])[] = [
+  ["**Status.**", statusResultSchema],
+  ["**A container**", containerSchema],
+  ["**Stored output.**", keptOutputSchema],
+  ["**A task**", taskSchema],
+  ["**A workspace**", workspaceSchema],
+  ["**A session**", sessionSchema],
+];
+
+for (const [title, { entries }] of objects) {
+  Deno.test(`EVENTS.md has every field under ${title}`, () => {
+    const table = CONTROL_SOCKET.split(title)[1]?.split("| field |")[1]?.split("\n\n")[0] ?? "";
+    const rows = [...table.matchAll(/^\| `([\w.]+)` \| .+? \| (yes|no) \|/gm)];
+    assertEquals(rows.map(([, name, always]) => `${name} ${always}`), flatFields(entries));
+  });
+}
+
+Deno.test("EVENTS.md has every field of a task that a client runs, in order", () => {
+  const [, text = ""] = CONTROL_SOCKET.split("**The fields of a task**");
+  assertEquals(firstColumn(text, "field"), Object.keys(taskSpecSchema.entries));
+});
+
+Deno.test("EVENTS.md has every error code and every kind of frame, and no other", () => {
+  assertEquals(firstColumn(subjects.get("Error codes") ?? "", "code"), [...ERROR_CODES]);
+  const frames = [...(subjects.get("Frames") ?? "").matchAll(/^\| (\d+) \| `(\w+)` \|/gm)];
+  assertEquals(Object.fromEntries(frames.map(([, code, kind]) => [kind, Number(code)])), FRAME_KINDS);
 });
 
 Deno.test("EVENTS.md describes every event type, and no other", () => {

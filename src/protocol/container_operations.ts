@@ -42,7 +42,7 @@ const resolvedTarget = {
 };
 
 /** The output of a task that apex stored before it removed the task's container. */
-const keptOutputSchema = v.object({
+export const keptOutputSchema = v.object({
   /** Size of the stored output, which is the end of the whole. */
   bytes: count,
   /** The beginning is missing; in `containers.logs`: the beginning of what the client asked for. */
