@@ -29,8 +29,7 @@ export class ContainerLifecycle {
   readonly entry: ContainerEntry;
   /** Changes that wait for the container's name, in order. */
   readonly waiting: ContainerChange[] = [];
-  /** Grows with every change, answer and deadline: a comparison with an older revision must be repeated. */
-  revision = 0;
+  #revision = 0;
   readonly #context: LifecycleContext;
   readonly #classifier: ExitClassifier;
   #deadline: { readonly cancel: () => void } | undefined;
@@ -48,6 +47,11 @@ export class ContainerLifecycle {
 
   get id(): string {
     return this.entry.id;
+  }
+
+  /** Grows with every change, answer and deadline: a comparison with an older revision must be repeated. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** No change of the container has been published yet: its first one waits for a name. */
@@ -74,7 +78,7 @@ export class ContainerLifecycle {
   /** Processes a change that does not have to wait for a name. Called by the name handover only. */
   take(change: ContainerChange): void {
     const wasAsking = this.#classifier.isAsking;
-    this.revision++;
+    this.#revision++;
     this.#carryOut(this.#classifier.handle(change));
     // Too many changes waited for the inspect, and it was given up.
     if (wasAsking && !this.#classifier.isAsking) this.#context.onAnswered();
@@ -152,7 +156,7 @@ export class ContainerLifecycle {
 
   #deadlinePassed(): void {
     this.#deadline = undefined;
-    this.revision++;
+    this.#revision++;
     this.#carryOut(this.#classifier.deadline());
   }
 
@@ -181,7 +185,7 @@ export class ContainerLifecycle {
 
   #answered(effects: () => ExitEffect[]): void {
     if (this.#isDiscarded) return;
-    this.revision++;
+    this.#revision++;
     this.#carryOut(effects());
     this.#context.onAnswered();
   }

@@ -230,8 +230,9 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   /** The one door for changes, from the stream, from reconciling, and from the health watch. */
   #submit(container: ContainerLifecycle, change: ContainerChange): void {
     if (this.#isStopped) return;
-    this.#names.submit(container, this.ownActions.mark(change));
-    this.#save(container); // a change that waits is saved too, because the engine will not repeat it
+    const isTaken = this.#names.submit(container, this.ownActions.mark(change));
+    // A change that waits is saved too, because the engine will not repeat it.
+    if (!isTaken) this.#save(container);
   }
 
   /** Requests another comparison if the last one had to leave out a delayed container. */

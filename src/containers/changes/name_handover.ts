@@ -45,17 +45,24 @@ export class NameHandover {
     this.#options = options;
   }
 
-  /** Has the container take the change, now or when it has its name. */
-  submit(container: ContainerLifecycle, change: ContainerChange): void {
+  /**
+   * Has the container take the change, now or when it has its name.
+   * @returns whether the container has taken it now
+   */
+  submit(container: ContainerLifecycle, change: ContainerChange): boolean {
     const { waiting } = container;
     // A list may have shown the container before its creation was reported: those that wait had the name earlier.
     if (change.kind === "create") this.#disown(container, nameIn(change, container));
-    if (waiting.length === 0 && !this.#hasToWait(container, change)) return this.#grant(container, change);
+    if (waiting.length === 0 && !this.#hasToWait(container, change)) {
+      this.#grant(container, change);
+      return true;
+    }
     const previous = waiting.at(-1);
     waiting.push(change);
     if (isClaim(container, change, previous)) this.#queueUp(container, nameIn(change, container));
     if (waiting.length > MAX_WAITING) this.#resume(container, { atLeast: 1 });
     this.#handOver();
+    return false;
   }
 
   /** Changes of the container have been carried out: names that it has given up by them are handed over. */

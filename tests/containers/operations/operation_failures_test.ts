@@ -22,7 +22,7 @@ const CHECKS: Checks = {
     const exec = () => operated.manager.exec(id, ["sleep", "300"], { timeoutMs: 300 });
     const error = await assertRejects(() => within(ENDS_WITHIN_MS, "the timeout", exec()), ApexError);
     assertEquals(error.code, "timeout");
-    assertStringIncludes(error.message, '"sleep" has not ended within 0.3 s');
+    assertStringIncludes(error.message, '"sleep" has not exited within 0.3 s');
     assertEquals(operated.failures, ["exec container:operation_failed"]);
   },
 
