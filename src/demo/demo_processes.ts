@@ -15,10 +15,11 @@ const POLL_MS = 20;
 const END_TIMEOUT_MS = 5_000;
 
 export interface DemoProcessesOptions {
-  /** The command line that starts apex. */
+  /** The command line that starts apex: the binary, or `deno run -A main.ts`. */
   readonly selfCommand: readonly string[];
+  /** Ends the demo early; it still cleans up. */
   readonly abort: AbortSignal;
-  /** Where to create the temporary directory. */
+  /** Where to create the temporary directory: `/tmp` by default. */
   readonly parentDir?: string | undefined;
 }
 

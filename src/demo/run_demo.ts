@@ -9,7 +9,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import { EngineClient } from "../engine/engine_client.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { Deadline } from "../platform/async/deadline.ts";
-import { DemoProcesses } from "./demo_processes.ts";
+import { DemoProcesses, type DemoProcessesOptions } from "./demo_processes.ts";
 import { explainEvent, type Scene, SCENES } from "./scenes.ts";
 
 /** A scene takes one or two seconds. */
@@ -18,17 +18,11 @@ const SCENE_TIMEOUT_MS = 20_000;
 const RUN_FIRST_MS = 500;
 const NANO_PER_MS = 1_000_000;
 
-export interface DemoOptions {
-  /** The command line that starts apex: the binary, or `deno run -A main.ts`. */
-  readonly selfCommand: readonly string[];
-  /** Ends the demo early; it still cleans up. */
-  readonly abort: AbortSignal;
+export interface DemoOptions extends DemoProcessesOptions {
   /** Prints an event, a line without its LF. */
   readonly print: (line: string) => Promise<void>;
   /** Prints a title or an explanation. */
   readonly explain: (line: string) => Promise<void>;
-  /** Where to create the temporary directory: `/tmp` by default. */
-  readonly parentDir?: string;
 }
 
 /** @throws {ApexError} if the daemon or the engine does not start, or an expected event does not come */

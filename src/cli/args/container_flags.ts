@@ -53,8 +53,6 @@ export function containerRequestOf(
   });
 }
 
-type EnvironmentContext = Pick<BaseContext, "cwd" | "env">;
-
 /**
  * The environment that `--env-file` and `-e` give; `-e` wins over files, and later files win over earlier ones.
  *
@@ -62,7 +60,7 @@ type EnvironmentContext = Pick<BaseContext, "cwd" | "env">;
  */
 export function environmentOf(
   { env = [], envFile = [] }: Pick<ContainerFlags, "env" | "envFile">,
-  context: EnvironmentContext,
+  context: Pick<BaseContext, "cwd" | "env">,
 ): Record<string, string> {
   const files = envFile.flatMap((path) => readEnvFile(path, context));
   return Object.fromEntries([...files, ...env].flatMap((setting) => {

@@ -102,7 +102,7 @@ interface Stay {
 async function stay(first: AttachedSession, { context, keys, params, sockets }: Stay): Promise<RelayEnd> {
   let session = first;
   let requested: TerminalSize = params;
-  await using view = await SessionConsole.open({ context, keys });
+  await using view = await SessionConsole.open(context, keys);
   while (true) {
     using current = session;
     const end = await view.relay(current, requested);

@@ -11,12 +11,6 @@ import { RawTerminal } from "./raw_terminal.ts";
 import type { EndingSignal, RelayEnd } from "./session_end.ts";
 import { TerminalModes } from "./terminal_modes.ts";
 
-export interface SessionConsoleOptions {
-  readonly context: CliContext;
-  /** As `parseDetachKeys` returns them. */
-  readonly keys: Uint8Array;
-}
-
 const ENDING_SIGNALS: readonly EndingSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** A daemon detaches a client at once; this client does not wait longer for one that hangs. */
 const DETACH_WITHIN_MS = 2_000;
@@ -35,7 +29,7 @@ export class SessionConsole implements AsyncDisposable {
   #interruptedBy: EndingSignal | undefined;
   #isDisposed = false;
 
-  private constructor({ context, keys }: SessionConsoleOptions, raw: RawTerminal | undefined) {
+  private constructor(context: CliContext, keys: Uint8Array, raw: RawTerminal | undefined) {
     this.#context = context;
     this.#scanner = new DetachScanner(keys);
     this.#raw = raw;
@@ -45,11 +39,11 @@ export class SessionConsole implements AsyncDisposable {
     void this.#readInput();
   }
 
-  /** Makes the terminal raw if both standard input and output are one. */
-  static async open(options: SessionConsoleOptions): Promise<SessionConsole> {
-    const { stdin, stdout } = options.context;
+  /** Makes the terminal raw if both standard input and output are one. @param keys as `parseDetachKeys` returns them */
+  static async open(context: CliContext, keys: Uint8Array): Promise<SessionConsole> {
+    const { stdin, stdout } = context;
     const raw = stdin.isTerminal && stdout.isTerminal ? await RawTerminal.enter() : undefined;
-    return new SessionConsole(options, raw);
+    return new SessionConsole(context, keys, raw);
   }
 
   /** The current size of the terminal. */
