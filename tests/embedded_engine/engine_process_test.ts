@@ -14,7 +14,7 @@ Deno.test("the engine's directory and socket are private", async () => {
   assertEquals((await Deno.stat(engine.socketPath)).mode! & 0o777, 0o600);
 });
 
-Deno.test("the engine keeps its id over restarts, and takes a stale socket over", async () => {
+Deno.test("the engine keeps its id over restarts, and replaces a stale socket", async () => {
   await using temp = await TempDir.make();
   const socketPath = temp.join("e.sock");
   const ids: unknown[] = [];
@@ -23,14 +23,14 @@ Deno.test("the engine keeps its id over restarts, and takes a stale socket over"
     const client = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
     ids.push((await eventuallyFetch("http://localhost/info", client)).ID);
     client.close();
-    child.kill("SIGKILL"); // The socket's file stays.
+    child.kill("SIGKILL"); // The socket file stays.
     await child.status;
     assert((await Deno.lstat(socketPath)).isSocket);
   }
   assertEquals(ids[0], ids[1]);
 });
 
-Deno.test("a new engine ends what a killed one left running", async () => {
+Deno.test("a new engine kills the processes that a killed one left running", async () => {
   await using temp = await TempDir.make();
   const child = engineProcess(temp.path);
   const client = Deno.createHttpClient({ proxy: { transport: "unix", path: temp.join("e.sock") } });
@@ -52,7 +52,7 @@ Deno.test("a new engine ends what a killed one left running", async () => {
   while (await isAlive(Pid)); // SIGKILL was sent; its new parent reaps it.
 });
 
-Deno.test("a new engine ends the execs and the terminal's jobs that a killed one left running", async () => {
+Deno.test("a new engine kills the execs and the jobs of a terminal that a killed one left running", async () => {
   await using temp = await TempDir.make();
   const child = engineProcess(temp.path);
   const client = Deno.createHttpClient({ proxy: { transport: "unix", path: temp.join("e.sock") } });
@@ -79,8 +79,8 @@ Deno.test("a new engine ends the execs and the terminal's jobs that a killed one
   const { Pid } = await (await fetch(`http://localhost/exec/${exec.Id}/json`, { client })).json();
   const home = temp.join(`e/containers/${Id}`);
   const job = async () => Number(await Deno.readTextFile(`${home}/home/job`).catch(() => ""));
-  while (await job() === 0); // Until the shell has begun.
-  while (await countOf(home, "process") < 2); // Until the engine has written both down.
+  while (await job() === 0); // Until the shell has started.
+  while (await countOf(home, "process") < 2); // Until the engine has written both files.
   const pids = [Pid, await job()];
   client.close();
   child.kill("SIGKILL");
@@ -89,7 +89,7 @@ Deno.test("a new engine ends the execs and the terminal's jobs that a killed one
   for (const pid of pids) while (await isAlive(pid));
 });
 
-Deno.test("the engine looks after its processes with no more permissions than the compiled program has", async () => {
+Deno.test("the engine manages its processes with the permissions of the compiled program", async () => {
   await using temp = await TempDir.make();
   const socketPath = temp.join("e.sock");
   const permissions = (await Deno.readTextFile(new URL("../../scripts/compile.ts", import.meta.url)))
@@ -112,7 +112,7 @@ Deno.test("the engine looks after its processes with no more permissions than th
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  const complaints = new Response(child.stderr).text();
+  const errorText = new Response(child.stderr).text();
   const client = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
   await eventuallyFetch("http://localhost/info", client);
   const call = async (method: string, path: string, body?: unknown) => {
@@ -147,24 +147,24 @@ Deno.test("the engine looks after its processes with no more permissions than th
   client.close();
   child.kill("SIGTERM");
   await child.status;
-  assert(!/requires|lost output|cannot/i.test(await complaints), await complaints);
+  assert(!/requires|lost output|cannot/i.test(await errorText), await errorText);
 });
 
-Deno.test("a second engine in the same directory ends with status 5, also with another socket", async () => {
+Deno.test("a second engine in the same directory exits with status 5, even with another socket", async () => {
   await using engine = await TestEngine.start();
   for (const socketPath of [engine.socketPath, `${engine.dir}/other.sock`]) {
-    // In a process of its own: it leaves a wait for the lock behind.
+    // In a separate process, because a wait for the lock remains.
     const [program = "", ...args] = APEX_COMMAND;
     const { code, stderr } = await new Deno.Command(program, {
       args: [...args, "engine", "--dir", `${engine.dir}/e`, "--listen", socketPath],
     }).output();
-    const said = `apex: an embedded engine (pid ${Deno.pid}) already runs at ${engine.socketPath}; ` +
+    const message = `apex: an embedded engine (pid ${Deno.pid}) already runs at ${engine.socketPath}; ` +
       `end it (kill ${Deno.pid}), or choose another directory and socket with --dir and --listen\n`;
-    assertEquals([code, new TextDecoder().decode(stderr)], [5, said]);
+    assertEquals([code, new TextDecoder().decode(stderr)], [5, message]);
   }
 });
 
-Deno.test("an engine leaves the socket of another directory's engine alone, and says whose it is", async () => {
+Deno.test("an engine does not replace the socket of another directory's engine, and names that engine", async () => {
   await using engine = await TestEngine.start();
   const { socketPath } = engine;
   const error = await assertRejects(
@@ -177,7 +177,7 @@ Deno.test("an engine leaves the socket of another directory's engine alone, and 
   assertEquals((await engine.call("GET", "/_ping")).body, "OK");
 });
 
-Deno.test("an engine leaves a socket of something that is no engine alone", async () => {
+Deno.test("an engine does not replace the socket of another program", async () => {
   await using temp = await TempDir.make();
   const socketPath = temp.join("e.sock");
   using listener = Deno.listen({ transport: "unix", path: socketPath });
@@ -193,7 +193,7 @@ Deno.test("an engine leaves a socket of something that is no engine alone", asyn
   await closing;
 });
 
-/** Each is refused for the engine's and for its socket's directory. */
+/** Each is refused as the engine's directory and as its socket's. */
 const OPEN_DIRECTORIES: readonly (readonly [string, (dir: string) => Promise<void>, RegExp])[] = [
   [
     "one that others can write to",
@@ -210,7 +210,7 @@ const OPEN_DIRECTORIES: readonly (readonly [string, (dir: string) => Promise<voi
 ];
 
 for (const [what, make, message] of OPEN_DIRECTORIES) {
-  Deno.test(`startEmbeddedEngine() refuses ${what}, as its own and its socket's directory`, async () => {
+  Deno.test(`startEmbeddedEngine() refuses ${what}, as its directory and as its socket's`, async () => {
     await using temp = await TempDir.make();
     const [open, own] = [temp.join("open"), temp.join("own")];
     await make(open);
@@ -221,14 +221,14 @@ for (const [what, make, message] of OPEN_DIRECTORIES) {
   });
 }
 
-Deno.test("startEmbeddedEngine() takes a chosen socket directory that others can read", async () => {
+Deno.test("startEmbeddedEngine() accepts a chosen socket directory that other users can read", async () => {
   await using temp = await TempDir.make();
   await Deno.chmod(temp.path, 0o755);
   const options = { dir: temp.join("e"), socketPath: temp.join("e.sock") };
   await using _engine = await startEmbeddedEngine({ ...options, socketDirIsChosen: true });
 });
 
-Deno.test("the engine closes once containers and requests are gone for the idle time", async () => {
+Deno.test("the engine closes after the idle time without containers and requests", async () => {
   const clock = new FakeClock();
   await using engine = await TestEngine.start({ clock, idleExitMs: 60_000 });
   const id = await engine.create("true");
@@ -266,7 +266,7 @@ Deno.test("startEmbeddedEngine() refuses a socket path that is too long", async 
 });
 
 Deno.test({
-  name: "the docker command works against the embedded engine",
+  name: "the docker command works with the embedded engine",
   ignore: !(await isInstalled("docker")),
   async fn(t) {
     await using engine = await TestEngine.start();
@@ -301,7 +301,7 @@ Deno.test({
       );
     });
     await t.step("logs", async () => {
-      while ((await engine.logs("api")).stdout === ""); // It runs, but has not said anything yet.
+      while ((await engine.logs("api")).stdout === ""); // It runs, but has not printed yet.
       assertEquals(await docker("logs", "api"), "out");
     });
     await t.step("stop, wait", async () => {
@@ -342,7 +342,7 @@ async function eventuallyFetch(url: string, client: Deno.HttpClient): Promise<an
     try {
       return await (await fetch(url, { client })).json();
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // Not there yet.
+      if (!(error instanceof TypeError)) throw error; // The engine does not listen yet.
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }

@@ -7,11 +7,11 @@ import { isListenedOn } from "../../src/platform/unix_socket.ts";
 import { APEX_COMMAND } from "../support/daemons/apex_process.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-/** Fifty runtimes start on a busy machine. */
+/** Enough for fifty runtimes that start on a busy machine. */
 const RACE_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
 
-/** A directory in which engines are launched; at the end, the one that lives there is ended, and all of them are gone. */
+/** A directory in which engines are launched. Disposal ends the engine that runs, and waits until all have exited. */
 class LaunchPad implements AsyncDisposable {
   readonly #temp: TempDir;
   readonly dir: string;
@@ -29,7 +29,7 @@ class LaunchPad implements AsyncDisposable {
 
   launch(): Promise<void> {
     const { dir, socketPath } = this;
-    // Nobody is told the processes' ids, so each writes down its own.
+    // launchEmbeddedEngine() does not return a pid, so each process writes its own to a file.
     const selfCommand = [
       "/bin/sh",
       "-c",
@@ -48,7 +48,7 @@ class LaunchPad implements AsyncDisposable {
     return Deno.readTextFile(`${this.dir}/engine.log`);
   }
 
-  /** Of all that were launched. */
+  /** The pids of all processes that were launched. */
   async pids(): Promise<number[]> {
     return (await Deno.readTextFile(this.#temp.join("pids"))).trim().split("\n").map(Number);
   }
@@ -59,7 +59,7 @@ class LaunchPad implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (await isListenedOn(this.socketPath)) Deno.kill(await this.pid(), "SIGTERM");
-    // Until they are reaped, which their launcher, this process, leaves to the runtime.
+    // Until the runtime of this process, which launched them, has reaped them.
     for (const pid of await this.pids()) while (exists(pid)) await delay(POLL_MS);
     await this.#temp[Symbol.asyncDispose]();
   }
@@ -67,7 +67,7 @@ class LaunchPad implements AsyncDisposable {
 
 function exists(pid: number): boolean {
   try {
-    Deno.kill(pid, "SIGCONT"); // Changes nothing for one that is not stopped.
+    Deno.kill(pid, "SIGCONT"); // Changes nothing for a process that is not stopped.
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -75,14 +75,14 @@ function exists(pid: number): boolean {
   }
 }
 
-Deno.test("launchEmbeddedEngine() starts an engine that logs, and leaves one that answers alone", async () => {
+Deno.test("launchEmbeddedEngine() starts an engine that logs, and starts none when one answers", async () => {
   await using pad = await LaunchPad.make();
   await pad.launch();
   const pid = await pad.pid();
   assert(pid !== Deno.pid);
   await pad.launch();
   assertEquals(await pad.pid(), pid);
-  // It answers before it says so.
+  // It answers before it logs that.
   while (!(await pad.log()).includes("listening on")) await delay(POLL_MS);
   const lines = (await pad.log()).trimEnd().split("\n");
   assertMatch(lines[0]!, / \[warning\] apex: embedded engine: .* nothing is isolated$/);
@@ -90,12 +90,12 @@ Deno.test("launchEmbeddedEngine() starts an engine that logs, and leaves one tha
   assertEquals(lines.length, 2);
 });
 
-Deno.test("of fifty engines launched at once exactly one lives, and all launches find it", async () => {
+Deno.test("of fifty engines launched at once exactly one keeps running, and all launches find it", async () => {
   await using pad = await LaunchPad.make();
   await Promise.all(Array.from({ length: 50 }, () => pad.launch()));
   const deadline = Date.now() + RACE_TIMEOUT_MS;
   const count = async (text: string) => (await pad.log()).split(text).length - 1;
-  // The launches are over as soon as one engine answers; the losers, which are on their own, end a little later.
+  // The launches end as soon as one engine answers. The other engines exit a little later.
   const losers = async () => (await pad.pids()).length - 1;
   while (await count("already runs at") < await losers() && Date.now() < deadline) await delay(POLL_MS);
   assert(await losers() > 0);
@@ -103,7 +103,7 @@ Deno.test("of fifty engines launched at once exactly one lives, and all launches
   assertEquals(await count(`(pid ${await pad.pid()}) already runs at ${pad.socketPath}`), await losers());
 });
 
-Deno.test("launchEmbeddedEngine() tells why an engine does not start", async () => {
+Deno.test("launchEmbeddedEngine() rejects with the reason when an engine does not start", async () => {
   await using temp = await TempDir.make();
   const error = await assertRejects(
     () =>

@@ -3,7 +3,7 @@ import { type RecordedEvent, TestEngine } from "../support/engines/embedded_engi
 
 const RECORDINGS = new URL("../fixtures/engine-events/docker-20.10.24/", import.meta.url);
 
-/** What is compared of an event: its action and the attributes that are its own. */
+/** The compared parts of an event: its action, and the attributes that are not the container's. */
 function shapeOf({ Action, Actor: { Attributes: { signal, exitCode, oldName } } }: RecordedEvent): string {
   return [
     Action,
@@ -17,14 +17,14 @@ function shapeOf({ Action, Actor: { Attributes: { signal, exitCode, oldName } } 
 async function recorded(scenario: string): Promise<string[]> {
   const text = await Deno.readTextFile(new URL(`${scenario}.jsonl`, RECORDINGS));
   return text.trim().split("\n").map((line) => shapeOf(JSON.parse(line) as RecordedEvent))
-    .filter((shape) => !shape.startsWith("attach") && !shape.startsWith("exec_")); // The CLI's own attach.
+    .filter((shape) => !shape.startsWith("attach") && !shape.startsWith("exec_")); // Those of the CLI's attach.
 }
 
-/** The script waits in a way that reacts to signals at once, and says so on stdout first. */
+/** The script prints a line, and then waits so that it reacts to signals at once. */
 const TRAPS_TERM = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done";
 const IGNORES_TERM = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
 
-/** Follows the log until the script has said that it is ready. */
+/** Follows the log until the script has printed that it is ready. */
 async function isReady(engine: TestEngine, id: string): Promise<void> {
   const response = await engine.fetch("GET", `/containers/${id}/logs?stdout=1&follow=1`);
   const reader = response.body!.getReader();
@@ -107,14 +107,14 @@ const SCENARIOS: readonly (readonly [string, (engine: TestEngine) => Promise<voi
 ];
 
 for (const [scenario, play] of SCENARIOS) {
-  Deno.test(`the embedded engine's events are those that Docker gave for ${scenario}`, async () => {
+  Deno.test(`the embedded engine's events are those of Docker for ${scenario}`, async () => {
     await using engine = await TestEngine.start();
     await play(engine);
     assertEquals((await engine.events()).map(shapeOf), await recorded(scenario));
   });
 }
 
-Deno.test("labels overwrite event attributes, but image and name are the container's own", async () => {
+Deno.test("labels overwrite attributes of events, except image and name", async () => {
   await using engine = await TestEngine.start();
   const Labels = { exitCode: "0", signal: "9", name: "evil", image: "evil" };
   const id = await engine.run("exit 5", { name: "spoof", config: { Labels } });
@@ -123,7 +123,7 @@ Deno.test("labels overwrite event attributes, but image and name are the contain
   assertEquals(die?.Actor.Attributes, { exitCode: "0", signal: "9", image: "busybox:local", name: "spoof" });
 });
 
-Deno.test("a failed start leaves the container created, with 127 or 126 and the error to inspect", async () => {
+Deno.test("a failed start leaves the container created, and inspect shows 127 or 126 and the error", async () => {
   await using engine = await TestEngine.start();
   await Deno.writeTextFile(`${engine.dir}/plain`, "no program", { mode: 0o644 });
   for (
@@ -143,11 +143,11 @@ Deno.test("a failed start leaves the container created, with 127 or 126 and the 
   }
 });
 
-Deno.test("stopping a container in its restart back-off gives a stop and no second die", async () => {
+Deno.test("stopping a container that waits for its restart publishes a stop and no second die", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.run("exit 1", { config: { HostConfig: { RestartPolicy: { Name: "always" } } } });
   await engine.until(({ Action }) => Action === "die");
-  for (;;) { // The back-off doubles: sooner or later the stop meets it.
+  for (;;) { // The delay doubles, so that a stop arrives during one eventually.
     const { State } = await engine.inspect(id);
     if (State["Status"] === "restarting") break;
   }
@@ -156,7 +156,7 @@ Deno.test("stopping a container in its restart back-off gives a stop and no seco
   assertEquals((await engine.inspect(id)).State["Status"], "exited");
 });
 
-Deno.test("what is left of a container's group when its main process ends is killed", async () => {
+Deno.test("the rest of a container's group is killed when its main process exits", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.run("sleep 60 & echo $!");
   assertEquals(await engine.wait(id), 0);
@@ -165,7 +165,7 @@ Deno.test("what is left of a container's group when its main process ends is kil
   assertMatch(await stateOf(pid), /^(gone|Z)$/);
 });
 
-Deno.test("a container has the environment and the directory that it asks for, and none of the engine's", async () => {
+Deno.test("a container has the requested environment and directory, and no variable of the engine's", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.run("env; pwd", {
     config: {
@@ -219,11 +219,11 @@ Deno.test("health turns healthy, then unhealthy, with one event each and the pro
   ]);
 });
 
-Deno.test("200 containers at once each end with their own code, every event once and in order", async () => {
+Deno.test("200 containers at once each exit with their own code, and each event is published once and in order", async () => {
   await using engine = await TestEngine.start();
   const follower = engine.follow();
   await engine.create("true");
-  await follower.next(); // Now it follows for certain.
+  await follower.next(); // From here on it follows.
   const ids = await Promise.all(Array.from({ length: 200 }, (_, index) => engine.run(`exit ${index}`)));
   const shapes = new Map<string, string[]>(ids.map((id) => [id, []]));
   let last = 0;
@@ -240,7 +240,7 @@ Deno.test("200 containers at once each end with their own code, every event once
   }
 });
 
-/** `gone`, or the letter that ps would show. */
+/** `gone`, or the letter of the state in ps. */
 async function stateOf(pid: number): Promise<string> {
   try {
     const stat = await Deno.readTextFile(`/proc/${pid}/stat`);

@@ -136,7 +136,7 @@ async function reply(
     });
     return keepsAlive;
   } catch (error) {
-    if (over.signal.aborted) return false; // The client has disconnected, so nobody can read the error.
+    if (over.signal.aborted) return false; // The client has disconnected: an error cannot be sent.
     throw error;
   } finally {
     options.abort.removeEventListener("abort", close);

@@ -88,7 +88,7 @@ export class LineSplitter {
     return this.#partial.slice();
   }
 
-  /** The rest of a line without a newline, empty if there is none. The next line starts empty. */
+  /** Returns the unfinished line, which may be empty, and starts a new one. */
   flush(): Uint8Array {
     const partial = this.#partial;
     this.#partial = new Uint8Array(0);

@@ -110,9 +110,10 @@ export class TerminalProcess implements ContainerProcess {
     const name = signalName(number);
     if (name === undefined) return false;
     if (this.#ended) return true;
-    if (number === SIGCONT || number === SIGKILL) signalProcess(this.#script.pid, "SIGCONT");
     if (number === SIGHUP) this.#hangingUp = this.#hangingUp.then(() => this.#hangUp());
     else signalGroup(this.pid, name);
+    // After the command's: when `script` continues, it continues its child, which may exit before a SIGKILL.
+    if (number === SIGCONT || number === SIGKILL) signalProcess(this.#script.pid, "SIGCONT");
     return true;
   }
 

@@ -1,4 +1,4 @@
-/** Attach on the embedded engine and on Docker: the same requests have the same answers, bytes and ends. */
+/** Attach on the embedded engine and on Docker: the same requests get the same replies, bytes and ends. */
 import { assertEquals } from "@std/assert";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
@@ -29,7 +29,7 @@ async function attach(
   return await engine.open("POST", `/v1.41/containers/both/attach?${query}`, options);
 }
 
-/** What frames of stdout say, up to and with the one that ends with `expected`. */
+/** The text in the frames of stdout, up to the one that ends with `expected`. */
 async function text(stream: OpenStream, expected: string): Promise<string> {
   return unframed(Uint8Array.from(await stream.until(expected), (byte) => byte.charCodeAt(0))).stdout;
 }
@@ -42,7 +42,7 @@ async function isRunning(engine: EngineSocketClient): Promise<boolean> {
   return (await engine.call("GET", "/containers/both/json")).body.State.Running;
 }
 
-/** The events of the newest container of that name. */
+/** The events of the newest container with that name. */
 async function actions(engine: EngineSocketClient): Promise<string[]> {
   const until = (Date.now() / 1_000 + 0.01).toFixed(3);
   const filters = encodeURIComponent(JSON.stringify({ container: ["both"] }));
@@ -55,7 +55,7 @@ type Scenario = readonly [string, (engine: EngineSocketClient) => Promise<unknow
 
 const SCENARIOS: readonly Scenario[] = [
   [
-    "attached before the start, one has all output and the input from the first byte on; its end is the process's",
+    "a client attached before the start gets all output and gives all input; the end of its input is the process's",
     async (engine) => {
       await create(engine, "cat; echo done", { OpenStdin: true, StdinOnce: true });
       using stream = await attach(engine, EVERYTHING);
@@ -79,7 +79,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   ],
   [
-    "stdout and stderr come apart, and only those that were asked for",
+    "stdout and stderr are sent apart, and only if requested",
     async (engine) => {
       await create(engine, "echo out; echo err >&2");
       using both = await attach(engine, "stream=1&stdout=1&stderr=1");
@@ -101,7 +101,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   ],
   [
-    "without StdinOnce the end of a client's input ends that client, and the process goes on",
+    "without StdinOnce, the end of a client's input detaches the client, and the process keeps running",
     async (engine) => {
       await create(engine, "cat", { OpenStdin: true });
       await start(engine);
@@ -118,7 +118,7 @@ const SCENARIOS: readonly Scenario[] = [
     { seen: ["one\n", "one\n", "", "two\n"], running: true },
   ],
   [
-    "one that only listens may end its own side",
+    "a client without stdin may end its own side",
     async (engine) => {
       await create(engine, "cat", { OpenStdin: true });
       await start(engine);
@@ -131,7 +131,7 @@ const SCENARIOS: readonly Scenario[] = [
     "heard\n",
   ],
   [
-    "earlier output comes first where it was asked for, and alone where nothing else was",
+    "logs=1 sends earlier output first, and nothing else without stream=1",
     async (engine) => {
       await create(engine, "echo before; cat", { OpenStdin: true });
       await start(engine);
@@ -145,7 +145,7 @@ const SCENARIOS: readonly Scenario[] = [
     { first: "before\n", past: "before\nx\n" },
   ],
   [
-    "what is typed at a terminal is echoed, by everybody's terminal; the log is bare too",
+    "typed input is echoed to all clients of a terminal, and its log has no frames",
     async (engine) => {
       await create(engine, "echo hi; read x; echo got $x; read y; exit 5", { Tty: true, OpenStdin: true });
       using first = await attach(engine, EVERYTHING);
@@ -178,7 +178,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   ],
   [
-    "at a terminal a client lets go by its end, or by its keys, and the program goes on",
+    "at a terminal a client detaches by its end or by its keys, and the program keeps running",
     async (engine) => {
       await create(engine, "echo hi; cat", { Tty: true, OpenStdin: true });
       await start(engine);
@@ -210,7 +210,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   ],
   [
-    "keys at a terminal make signals",
+    "keys typed at a terminal send signals",
     async (engine) => {
       await create(engine, "trap 'echo int; exit 7' INT; echo ready; while :; do sleep 0.1; done", {
         Tty: true,
@@ -227,7 +227,7 @@ const SCENARIOS: readonly Scenario[] = [
     7,
   ],
   [
-    "a program at a terminal is told its size, and of a new one",
+    "a program at a terminal has its size, and gets SIGWINCH for a new one",
     async (engine) => {
       await create(
         engine,
@@ -247,7 +247,7 @@ const SCENARIOS: readonly Scenario[] = [
     { statuses: [200, 200], actions: ["resize", "resize"] },
   ],
   [
-    "an end by a signal is an end for the clients, and has its code, at a terminal too",
+    "an exit by a signal ends the clients, and has its exit code, at a terminal too",
     async (engine) => {
       const codes: number[] = [];
       for (const Tty of [false, true]) {
@@ -267,7 +267,7 @@ const SCENARIOS: readonly Scenario[] = [
     [137, 9, 9, 137, 9, 9],
   ],
   [
-    "refusals are told in plain text",
+    "refusals are sent as plain text",
     async (engine) => {
       await create(engine, "sleep 60");
       await start(engine);
@@ -277,7 +277,7 @@ const SCENARIOS: readonly Scenario[] = [
         refusals.push([status, type, new TextDecoder().decode(body)]);
       };
       await refused("/containers/nope/attach?stream=1");
-      await refused("/containers/both/attach?stream=1&detachKeys=nonsense");
+      await refused("/containers/both/attach?stream=1&detachKeys=bogus");
       await engine.call("POST", "/containers/both/pause");
       await refused("/containers/both/attach?stream=1&stdout=1");
       await engine.call("POST", "/containers/both/unpause");
@@ -285,7 +285,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
     [
       [404, "application/vnd.docker.raw-stream", "No such container: nope\r\n"],
-      [400, "application/vnd.docker.raw-stream", "Invalid detach keys (nonsense) provided\r\n"],
+      [400, "application/vnd.docker.raw-stream", "Invalid detach keys (bogus) provided\r\n"],
       [
         409,
         "application/vnd.docker.raw-stream",
@@ -294,7 +294,7 @@ const SCENARIOS: readonly Scenario[] = [
     ],
   ],
   [
-    "an exec at a terminal echoes, is raw, knows its size, and has its code",
+    "an exec at a terminal echoes, has no frames, has its size, and its exit code",
     async (engine) => {
       await create(engine, "sleep 60");
       await start(engine);
@@ -336,7 +336,7 @@ Deno.test("attach on the embedded engine", async (t) => {
 });
 
 Deno.test({
-  name: "attach on Docker is what the embedded engine takes it for",
+  name: "attach on Docker passes the same scenarios",
   ignore: !(await dockerAvailable()),
   async fn(t) {
     await using engine = await startDocker();

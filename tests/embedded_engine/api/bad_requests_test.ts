@@ -1,11 +1,11 @@
-/** Statuses and messages of refused requests; taken from Docker 20.10.24 and, where API 1.44 changed them, Engine 25. */
+/** Statuses and messages of refused requests, recorded from Docker 20.10.24 and, where API 1.44 changed them, from Engine 25. */
 import { assertEquals } from "@std/assert";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
 
 const OK_BODY = `{"Image":"busybox:local","Cmd":["sleep","60"]}`;
 const with_ = (fields: string) => `{"Image":"busybox:local","Cmd":["x"],${fields}}`;
 
-/** ID stands for the running container's id. */
+/** ID is replaced by the id of the running container. */
 const REQUESTS: readonly (readonly [string, string, string | undefined, number, string])[] = [
   ["GET", "/nosuch", undefined, 404, "page not found"],
   ["PUT", "/containers/json", undefined, 404, "page not found"],

@@ -1,15 +1,15 @@
 import { assertEquals } from "@std/assert";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
 
-/** `2026-01-01T00:00:00.000000001Z` as `since` and `until` want it. */
+/** `2026-01-01T00:00:00.000000001Z` in the form of `since` and `until`. */
 function seconds(logTime: string): string {
   const [whole = "", nano = ""] = logTime.slice(0, -1).split(".");
   return `${Date.parse(`${whole}Z`) / 1_000}.${nano}`;
 }
 
-Deno.test("logs are shown by stream, tail, since and until", async (t) => {
+Deno.test("logs are selected by stream, tail, since and until", async (t) => {
   await using engine = await TestEngine.start();
-  // Two pipes have no order between them: stderr gets its line once those of stdout are in the log.
+  // Two pipes have no order, so stderr gets its line once those of stdout are in the log.
   const id = await engine.run(
     "printf '1\\n2\\n3\\n4\\n'; while [ ! -e go ]; do sleep 0.01; done; echo e >&2",
   );
@@ -30,14 +30,14 @@ Deno.test("logs are shown by stream, tail, since and until", async (t) => {
     ["stdout=1&tail=9", "1\n2\n3\n4\n", ""],
     ["stdout=1&tail=all", "1\n2\n3\n4\n", ""],
     ["stdout=1&tail=-1", "1\n2\n3\n4\n", ""],
-    ["stdout=1&stderr=1&tail=2", "4\n", "e\n"], // Of the streams together.
+    ["stdout=1&stderr=1&tail=2", "4\n", "e\n"], // The tail of both streams together.
     [`stdout=1&since=${second}`, "2\n3\n4\n", ""],
     [`stdout=1&until=${third}`, "1\n2\n3\n", ""],
     [`stdout=1&since=${second}&until=${third}`, "2\n3\n", ""],
     [`stdout=1&until=${third}&tail=1`, "3\n", ""],
     [`stdout=1&since=${third}&tail=9`, "3\n4\n", ""],
     ["stdout=1&since=9999999999", "", ""],
-    ["stdout=1&follow=1&tail=1", "4\n", ""], // It has ended: so does following.
+    ["stdout=1&follow=1&tail=1", "4\n", ""], // The container has exited, so following ends.
   ];
   for (const [query, stdout, stderr] of SHOWN) {
     await t.step(query, async () => assertEquals(await engine.logs(id, query), { stdout, stderr }));

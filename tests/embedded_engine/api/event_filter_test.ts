@@ -16,7 +16,7 @@ function message(action: string): EngineMessage {
   };
 }
 
-/** As recorded from Docker 20.10 (engine-events fixtures), or read in its `daemon/events/filter.go`. */
+/** Recorded from Docker 20.10 (engine-events fixtures), or read in its `daemon/events/filter.go`. */
 const CASES: readonly (readonly [string, Record<string, string[]>, boolean])[] = [
   ["die", {}, true],
   ["die", { type: ["container"] }, true],
@@ -27,7 +27,7 @@ const CASES: readonly (readonly [string, Record<string, string[]>, boolean])[] =
   ["die", { event: ["di"] }, false],
   ["health_status: healthy", { event: ["health_status"] }, true],
   ["health_status: healthy", { event: ["health_status: healthy"] }, true],
-  ["die", { event: ["health_status", "di"] }, true], // A bare action with a value makes all of them prefixes.
+  ["die", { event: ["health_status", "di"] }, true], // The bare word of an action with a value turns all of them into prefixes.
   ["exec_start: sh -c x", { event: ["exec_start"] }, true],
   ["die", { container: ["web-1"] }, true],
   ["die", { container: ["web"] }, true],

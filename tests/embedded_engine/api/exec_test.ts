@@ -1,4 +1,4 @@
-/** Exec on the embedded engine and on Docker: the same requests have the same answers and events. */
+/** Exec on the embedded engine and on Docker: the same requests get the same replies and events. */
 import { assert, assertEquals } from "@std/assert";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
@@ -8,7 +8,7 @@ import { within } from "../../support/within.ts";
 const ALL = { AttachStdout: true, AttachStderr: true };
 const START = { Detach: false, Tty: false };
 
-/** A container that runs until it is told to end. */
+/** A container that runs until it is stopped. */
 async function runContainer(engine: EngineSocketClient, name: string): Promise<string> {
   const { body: { Id } } = await engine.call("POST", `/containers/create?name=${name}`, {
     Image: "busybox:local",
@@ -28,7 +28,7 @@ async function createExec(engine: EngineSocketClient, container: string, spec: u
   return body.Id;
 }
 
-/** Runs a command to its end: its output, and what inspect tells then. */
+/** Runs a command to its end. Returns its output and its inspection. */
 async function runExec(engine: EngineSocketClient, container: string, spec: Record<string, unknown>) {
   const id = await createExec(engine, container, { ...ALL, ...spec });
   const { status, type, body } = await engine.call("POST", `/exec/${id}/start`, START);
@@ -53,16 +53,16 @@ type Scenario = readonly [
   unknown,
 ];
 
-/** What each gives; the same on both engines. */
+/** Scenarios with their results, which are the same on both engines. */
 const SCENARIOS: readonly Scenario[] = [
   [
-    "output comes apart, and the exit code",
+    "stdout, stderr and the exit code are separate",
     (engine, container) =>
       runExec(engine, container, { Cmd: ["sh", "-c", "echo out; echo err >&2; exit 3"] }),
     { stdout: "out\n", stderr: "err\n", Running: false, ExitCode: 3 },
   ],
   [
-    "its variables are added to the container's, and it runs where it is told to",
+    "its variables are added to the container's, and it runs in its own directory",
     (engine, container) =>
       runExec(engine, container, {
         Cmd: ["sh", "-c", 'echo "$FROM $OWN"; cd . && echo "$PWD"'],
@@ -72,13 +72,13 @@ const SCENARIOS: readonly Scenario[] = [
     { stdout: "container exec\n/tmp\n", stderr: "", Running: false, ExitCode: 0 },
   ],
   [
-    "only the streams that were asked for are attached",
+    "only the requested streams are attached",
     (engine, container) =>
       runExec(engine, container, { Cmd: ["sh", "-c", "echo out; echo err >&2"], AttachStdout: false }),
     { stdout: "", stderr: "err\n", Running: false, ExitCode: 0 },
   ],
   [
-    "the arguments are not touched",
+    "the arguments arrive unchanged",
     (engine, container) => runExec(engine, container, { Cmd: ["echo", "a b", "$HOME", "'", "*", ""] }),
     { stdout: "a b $HOME ' * \n", stderr: "", Running: false, ExitCode: 0 },
   ],
@@ -107,17 +107,17 @@ const SCENARIOS: readonly Scenario[] = [
     },
   ],
   [
-    "one that was started is not started again",
+    "an exec that was started cannot be started again",
     async (engine, container) => {
       const id = await createExec(engine, container, { Cmd: ["true"], ...ALL });
       await engine.call("POST", `/exec/${id}/start`, START);
       const { status, body } = await engine.call("POST", `/exec/${id}/start`, START);
-      return { status, said: unframed(body).stdout.replace(id, "ID") };
+      return { status, output: unframed(body).stdout.replace(id, "ID") };
     },
-    { status: 200, said: "Error: Exec command ID has already run\r\n" },
+    { status: 200, output: "Error: Exec command ID has already run\r\n" },
   ],
   [
-    "a detached one runs on, and is not started again either",
+    "a detached exec keeps running, and cannot be started again",
     async (engine, container) => {
       const id = await createExec(engine, container, { Cmd: ["sleep", "60"] });
       const started = await engine.call("POST", `/exec/${id}/start`, { Detach: true });
@@ -139,7 +139,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   ],
   [
-    "what cannot be run says so, in the stream and to who does not read it",
+    "a command that cannot be run is reported in the stream, and to a detached client",
     async (engine, container) => {
       const id = await createExec(engine, container, { Cmd: ["nosuch"], ...ALL });
       const { body } = await engine.call("POST", `/exec/${id}/start`, START);
@@ -147,10 +147,10 @@ const SCENARIOS: readonly Scenario[] = [
       const { status, body: { message } } = await engine.call("POST", `/exec/${detached}/start`, {
         Detach: true,
       });
-      return { said: unframed(body).stdout, status, message };
+      return { output: unframed(body).stdout, status, message };
     },
     {
-      said: 'OCI runtime exec failed: exec failed: unable to start container process: exec: "nosuch": ' +
+      output: 'OCI runtime exec failed: exec failed: unable to start container process: exec: "nosuch": ' +
         "executable file not found in $PATH: unknown\r\n",
       status: 400,
       message: 'OCI runtime exec failed: exec failed: unable to start container process: exec: "nosuch": ' +
@@ -188,7 +188,7 @@ const SCENARIOS: readonly Scenario[] = [
     ],
   ],
   [
-    "the container's end ends its execs; one that never began is gone, one that ran is remembered",
+    "the container's end ends its execs; one that never started no longer exists, one that ran does",
     async (engine, container) => {
       const running = await createExec(engine, container, { Cmd: ["sleep", "60"] });
       const idle = await createExec(engine, container, { Cmd: ["true"] });
@@ -245,7 +245,7 @@ Deno.test("exec on the embedded engine", async (t) => {
 });
 
 Deno.test({
-  name: "exec on Docker is what the embedded engine takes it for",
+  name: "exec on Docker passes the same scenarios",
   ignore: !(await dockerAvailable()),
   async fn(t) {
     await using engine = await startDocker();
@@ -263,21 +263,21 @@ Deno.test("an exec that cannot be run has no exec_die, and 127 or 126", async ()
   assertEquals((await execEvents(client, container)).filter((event) => event.startsWith("exec_die")), []);
 });
 
-Deno.test("a reader that comes late gets all output of an exec, and its end is told at once", async () => {
+Deno.test("a client that reads late gets all output of an exec, and its end is published at once", async () => {
   await using engine = await TestEngine.start();
   using client = new EngineSocketClient(engine.socketPath);
   const container = await runContainer(client, "slow");
   const script = 'i=0; while [ $i -lt 40 ]; do printf "%05000d" $i; i=$((i+1)); done; echo end';
   const id = await createExec(client, container, { Cmd: ["sh", "-c", script], ...ALL });
   using stream = await client.open("POST", `/exec/${id}/start`, { body: START });
-  // It has ended, though nobody has read what it wrote: 200 KB are more than the socket holds.
+  // It has ended although its output was not read: 200 KB are more than the socket buffers.
   await within(10_000, "exec_die", engine.until(({ Action }) => Action === "exec_die"));
   const { stdout } = unframed(await stream.rest());
   assertEquals(stdout.length, 40 * 5_000 + "end\n".length);
   assert(stdout.endsWith("0039end\n"));
 });
 
-Deno.test("an exec whose reader stalls is slowed down, and ends with its container", async () => {
+Deno.test("an exec whose client does not read is slowed down, and ends with its container", async () => {
   await using engine = await TestEngine.start();
   using client = new EngineSocketClient(engine.socketPath);
   const container = await runContainer(client, "stalled");
@@ -285,15 +285,15 @@ Deno.test("an exec whose reader stalls is slowed down, and ends with its contain
   const id = await createExec(client, container, { Cmd: ["sh", "-c", script], ...ALL });
   using stream = await client.open("POST", `/exec/${id}/start`, { body: START });
   await stream.until("0000");
-  // Time in which it would have written thousands.
+  // Long enough for thousands of writes.
   for (let round = 0; round < 20; round++) await runExec(client, container, { Cmd: ["true"] });
   assertEquals((await client.call("POST", `/containers/${container}/kill`)).status, 204);
   assertEquals((await client.call("GET", `/exec/${id}/json`)).body.ExitCode, 137);
   const { size: writes } = await Deno.stat(`${engine.dir}/written`);
-  assert(writes < 200, `it wrote ${writes * 5_000} bytes though nobody read`);
+  assert(writes < 200, `it wrote ${writes * 5_000} bytes, although they were not read`);
 });
 
-Deno.test("a client of an exec that goes away does not end it", async () => {
+Deno.test("a client that disconnects does not end its exec", async () => {
   await using engine = await TestEngine.start();
   using client = new EngineSocketClient(engine.socketPath);
   const container = await runContainer(client, "left");
@@ -305,7 +305,7 @@ Deno.test("a client of an exec that goes away does not end it", async () => {
   const stream = await client.open("POST", `/exec/${id}/start`, { body: START });
   await stream.until("ready");
   stream[Symbol.dispose]();
-  await Deno.writeTextFile(`${engine.dir}/fifo`, "go\n"); // Returns only if somebody reads.
+  await Deno.writeTextFile(`${engine.dir}/fifo`, "go\n"); // Returns only if a process reads.
   const died = await within(10_000, "exec_die", engine.until(({ Action }) => Action === "exec_die"));
   assertEquals(died.Actor.Attributes["exitCode"], "4");
 });

@@ -1,4 +1,4 @@
-/** What a container may ask of the machine: malformed mounts are refused as on Docker, and what cannot be honoured by name. */
+/** HostConfig: malformed mounts are refused as on Docker, and unsupported options by name. */
 import { assert, assertEquals } from "@std/assert";
 import { dockerAvailable, startDocker } from "../../support/engines/docker_engine.ts";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
@@ -11,7 +11,7 @@ const badVolume = (name: string) =>
   `create ${name}: "${name}" includes invalid characters for a local volume name, only ` +
   `"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`;
 
-/** HostConfig, and status and message of the refusal; none: it is taken. DIR stands for a directory that is there. */
+/** HostConfig, with status and message of its refusal; without them it is accepted. DIR is replaced by an existing directory. */
 const CASES: readonly (readonly [Record<string, unknown>, number?, string?])[] = [
   [bind({ Source: "DIR", Target: "DIR" })],
   [
@@ -85,13 +85,13 @@ async function createAll(t: Deno.TestContext, socketPath: string): Promise<void>
   }
 }
 
-Deno.test("the embedded engine takes and refuses what Docker takes and refuses of a machine", async (t) => {
+Deno.test("the embedded engine accepts and refuses mounts as Docker does", async (t) => {
   await using engine = await TestEngine.start();
   await createAll(t, engine.socketPath);
 });
 
 Deno.test({
-  name: "Docker takes and refuses of a machine what the embedded engine does",
+  name: "Docker accepts and refuses mounts as the embedded engine does",
   ignore: !(await dockerAvailable()),
   async fn(t) {
     await using engine = await startDocker();
@@ -101,7 +101,7 @@ Deno.test({
 
 const MIB = 1024 * 1024;
 
-/** What Docker takes and a process cannot have, and what the refusal says that the engine cannot do. */
+/** Options that Docker supports and this engine does not, with the purposes that its refusal names. */
 const REFUSED: readonly (readonly [Record<string, unknown>, string])[] = [
   [{ HostConfig: { Memory: 64 * MIB } }, "limit memory (HostConfig.Memory)"],
   [
@@ -159,11 +159,11 @@ const REFUSED: readonly (readonly [Record<string, unknown>, string])[] = [
   [{ Hostname: "h" }, "give a container a host name (Hostname)"],
   [{ Volumes: { "/x": {} } }, "make volumes (Volumes)"],
   [{ Healthcheck: { Test: ["CMD", "true"], StartInterval: 1_000_000 } }, "honour an option (Healthcheck)"],
-  [{ User: "somebody" }, "run a process as another user than its own (User: somebody)"],
+  [{ User: "stranger" }, "run a process as another user than its own (User: stranger)"],
   [{ User: `${Deno.uid()}:4242` }, `run a process as another user than its own (User: ${Deno.uid()}:4242)`],
 ];
 
-Deno.test("the embedded engine refuses by name what it cannot honour", async (t) => {
+Deno.test("the embedded engine refuses unsupported options by name", async (t) => {
   await using engine = await TestEngine.start();
   for (const [config, what] of REFUSED) {
     await t.step(JSON.stringify(config), async () => {
@@ -178,7 +178,7 @@ Deno.test("the embedded engine refuses by name what it cannot honour", async (t)
   assertEquals((await engine.call("GET", "/containers/json?all=1")).body, []);
 });
 
-/** What clients send for what nobody asked for, and what is so on this machine anyhow. */
+/** Zero values that clients send, and options that change nothing on this machine. */
 const ACCEPTED: readonly Record<string, unknown>[] = [
   {
     Hostname: "",
@@ -204,7 +204,7 @@ const ACCEPTED: readonly Record<string, unknown>[] = [
   { User: `${Deno.uid()}:${Deno.gid()}` },
 ];
 
-Deno.test("the embedded engine accepts what changes nothing", async () => {
+Deno.test("the embedded engine accepts options that change nothing", async () => {
   await using engine = await TestEngine.start();
   for (const config of ACCEPTED) {
     const { status, body } = await engine.call("POST", "/containers/create", { Image: "busybox", ...config });
@@ -225,7 +225,7 @@ Deno.test("the embedded engine accepts the network none, and warns that it isola
   ]]);
 });
 
-Deno.test("the embedded engine runs an exec as its own user only, and without other privileges", async () => {
+Deno.test("the embedded engine runs an exec only as its own user, and without other privileges", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.run("sleep 60");
   const create = (exec: Record<string, unknown>) =>
@@ -235,14 +235,14 @@ Deno.test("the embedded engine runs an exec as its own user only, and without ot
     body: { message: `the embedded engine cannot ${what}: leave that out, or use Docker or Podman` },
   });
   assertEquals(
-    await create({ User: "somebody" }),
-    refusal("run a process as another user than its own (User: somebody)"),
+    await create({ User: "stranger" }),
+    refusal("run a process as another user than its own (User: stranger)"),
   );
   assertEquals(await create({ Privileged: true }), refusal("change privileges (Privileged)"));
   assertEquals((await create({ User: String(Deno.uid()), Privileged: false })).status, 201);
 });
 
-Deno.test("the embedded engine runs programs of its own platform only", async () => {
+Deno.test("the embedded engine runs only programs of its own platform", async () => {
   await using engine = await TestEngine.start();
   const create = async (platform: string) =>
     (await engine.call("POST", `/containers/create?platform=${platform}`, { Image: "busybox" })).status;
@@ -265,21 +265,21 @@ Deno.test("inspect shows a mount at its own path", async () => {
   ]);
 });
 
-Deno.test("a start makes the source that a bind may make, and not that of a mount", async () => {
+Deno.test("a start creates the missing source of a bind, but not that of a mount", async () => {
   await using engine = await TestEngine.start();
-  const [made, gone] = [`${engine.dir}/made/deep`, `${engine.dir}/gone`];
+  const [made, removed] = [`${engine.dir}/made/deep`, `${engine.dir}/removed`];
   const first = await engine.run("pwd", {
     config: { WorkingDir: made, HostConfig: { Binds: [`${made}:${made}`] } },
   });
   assertEquals(await engine.wait(first), 0);
   assertEquals((await engine.logs(first)).stdout, `${made}\n`);
 
-  await Deno.mkdir(gone);
-  const HostConfig = bind({ Source: gone, Target: gone });
+  await Deno.mkdir(removed);
+  const HostConfig = bind({ Source: removed, Target: removed });
   const second = await engine.create("true", { config: { HostConfig } });
-  await Deno.remove(gone);
+  await Deno.remove(removed);
   const { status, body } = await engine.call("POST", `/containers/${second}/start`);
-  const message = invalid("bind", `bind source path does not exist: ${gone}`);
+  const message = invalid("bind", `bind source path does not exist: ${removed}`);
   assertEquals({ status, body }, { status: 400, body: { message } });
   assertEquals((await engine.inspect(second)).State["Error"], message);
   assert(!(await engine.events()).some(({ Action, Actor }) => Action === "start" && Actor.ID === second));

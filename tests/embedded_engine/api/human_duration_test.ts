@@ -3,7 +3,7 @@ import { humanDuration } from "../../../src/embedded_engine/api/container_view.t
 
 const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
 
-/** The forms of Docker's own go-units. */
+/** The forms of Docker's package go-units. */
 const DURATIONS: readonly (readonly [number, string])[] = [
   [0, "Less than a second"],
   [999, "Less than a second"],

@@ -15,7 +15,7 @@ async function progress(engine: TestEngine, query: string): Promise<{ status: st
   return text.trimEnd().split("\r\n").map((line) => JSON.parse(line));
 }
 
-Deno.test("a pull of the image that exists says that it is up to date", async () => {
+Deno.test("a pull of the existing image reports that it is up to date", async () => {
   await using engine = await TestEngine.start();
   for (
     const [query, tag] of [["fromImage=busybox", "latest"], [
@@ -30,7 +30,7 @@ Deno.test("a pull of the image that exists says that it is up to date", async ()
   }
 });
 
-Deno.test("a pull of any other image is refused, and says what exists", async () => {
+Deno.test("a pull of any other image is refused, with the names of the existing one", async () => {
   await using engine = await TestEngine.start();
   const message = "the embedded engine pulls no images and has only busybox:latest, busybox:local: " +
     "name one of these, or use Docker or Podman";
@@ -58,7 +58,7 @@ Deno.test("a container of an image that does not exist is refused with Docker's 
   assertEquals((await engine.call("POST", "/containers/create", { Image: id })).status, 201);
 });
 
-Deno.test("a tag gives the image another name, which the next engine of the directory knows too", async () => {
+Deno.test("a tag gives the image another name, which the next engine of the directory has too", async () => {
   await using temp = await TempDir.make();
   const own = { dir: temp.join("e"), socketPath: temp.join("e.sock") };
   {
@@ -78,7 +78,7 @@ Deno.test("a tag gives the image another name, which the next engine of the dire
   assertEquals(images.map(({ RepoTags }) => RepoTags), [["busybox:latest", "ghcr.io/a/b:x"]]);
 });
 
-Deno.test("a pull of what is no reference is refused with Docker's words", async () => {
+Deno.test("a pull of a malformed reference is refused with Docker's message", async () => {
   await using engine = await TestEngine.start();
   for (
     const [query, message] of [
@@ -94,7 +94,7 @@ Deno.test("a pull of what is no reference is refused with Docker's words", async
 
 Deno.test("an import is refused whatever its size", async () => {
   await using engine = await TestEngine.start();
-  // More than the engine would hold of any request.
+  // More than the engine buffers of any request.
   const body = "x".repeat(16 * 1024 * 1024);
   const response = await engine.fetch("POST", "/images/create?fromSrc=-&repo=own&tag=local", { body });
   assertEquals(response.status, 501);
@@ -103,7 +103,7 @@ Deno.test("an import is refused whatever its size", async () => {
 });
 
 Deno.test({
-  name: "docker tag works against the embedded engine, docker pull and docker import say why they do not",
+  name: "docker tag works with the embedded engine, and docker pull and docker import print why they do not",
   ignore: !(await isInstalled("docker")),
   async fn() {
     await using engine = await TestEngine.start();

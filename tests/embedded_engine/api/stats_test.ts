@@ -1,9 +1,9 @@
-// deno-lint-ignore-file camelcase -- the names are those of the API
+// deno-lint-ignore-file camelcase -- the API uses these names
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
 import { within } from "../../support/within.ts";
 
-/** The parts of a reading that the tests look at. */
+/** The fields of a reading that the tests check. */
 interface Stats {
   readonly id: string;
   readonly name: string;
@@ -30,7 +30,7 @@ async function oneShot(engine: TestEngine, id: string): Promise<Stats> {
   return body as Stats;
 }
 
-/** Waits for its first output: then all its processes are there. */
+/** Waits for the first output: then all processes of the container run. */
 async function runReady(
   engine: TestEngine,
   script: string,
@@ -57,7 +57,7 @@ Deno.test("stats count the processes of a container and of its execs, and their 
   assertEquals((await oneShot(engine, id)).pids_stats, { current: 4 });
 });
 
-Deno.test("stats without one-shot compare two readings: a busy container uses a processor, an idle one none", async () => {
+Deno.test("stats without one-shot compare two readings: a busy container uses a processor, an idle one does not", async () => {
   await using engine = await TestEngine.start();
   const busy = await runReady(engine, `echo; ${BUSY}`);
   const idle = await runReady(engine, "echo; sleep 60");
@@ -68,13 +68,13 @@ Deno.test("stats without one-shot compare two readings: a busy container uses a 
     const used = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
     return used / (now.system_cpu_usage! - before.system_cpu_usage!) * now.online_cpus!;
   }));
-  // Others may want the processors too: its share is then less than a whole one, but never near nothing.
+  // Other processes may use the processors too. The share is then less than a whole processor, but never near 0.
   assertGreater(busyShare!, 0.05);
   assertLess(busyShare!, 1.2);
   assertLess(idleShare!, 0.05);
 });
 
-Deno.test("stats go on, one reading after the other, until the container is removed", async () => {
+Deno.test("stats send one reading after another until the container is removed", async () => {
   await using engine = await TestEngine.start();
   const id = await runReady(engine, "echo; sleep 60");
   const response = await engine.fetch("GET", `/containers/${id}/stats`);
@@ -93,7 +93,7 @@ Deno.test("stats go on, one reading after the other, until the container is remo
   assertEquals(readings[1]!.preread, readings[0]!.read);
 });
 
-Deno.test("stats of a container that does not run are empty, of none a 404", async () => {
+Deno.test("stats of a container that does not run are empty, and of an unknown container a 404", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.create("true");
   const { body } = await engine.call("GET", `/containers/${id}/stats?stream=false`);

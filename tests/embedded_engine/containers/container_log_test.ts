@@ -4,7 +4,7 @@ import { RECORD_HEADER_BYTES } from "../../../src/embedded_engine/processes/log_
 import { TempDir } from "../../support/temp_dir.ts";
 
 const LINE_BYTES = "00\n".length;
-/** Five lines a file. */
+/** A file holds five lines. */
 const MAX_FILE_BYTES = 5 * (RECORD_HEADER_BYTES + LINE_BYTES);
 
 const lineOf = (number: number) => `${String(number).padStart(2, "0")}\n`;
@@ -35,7 +35,7 @@ async function filesIn(dir: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
 }
 
-Deno.test("ContainerLog keeps the newest two files, and loses the oldest lines first", async () => {
+Deno.test("ContainerLog keeps the newest two files, and drops the oldest lines first", async () => {
   await using temp = await TempDir.make();
   const log = openLog(temp.path);
   assertEquals(await readLines(log), []);
@@ -53,7 +53,7 @@ Deno.test("ContainerLog.read() follows over files, and ends with the run", async
   const log = openLog(temp.path);
   log.beginRun();
   const reader = log.read({ follow: true, abort: new AbortController().signal });
-  for (const line of linesFrom(0, 23)) { // In step, so that the reader is never two files behind.
+  for (const line of linesFrom(0, 23)) { // One at a time, so that the reader is never two files behind.
     const next = reader.next();
     await log.append("stderr", new TextEncoder().encode(line));
     assertEquals(textsOf((await next).value!), [line]);
@@ -65,7 +65,7 @@ Deno.test("ContainerLog.read() follows over files, and ends with the run", async
   assertEquals((await reader.next()).done, true);
 });
 
-Deno.test("a reader that is too slow for two files goes on with what is left", async () => {
+Deno.test("a reader that is too slow for two files continues with the oldest line that is kept", async () => {
   await using temp = await TempDir.make();
   const log = openLog(temp.path);
   log.beginRun();
@@ -79,7 +79,7 @@ Deno.test("a reader that is too slow for two files goes on with what is left", a
   assertEquals(seen.slice(-8), linesFrom(15, 23));
 });
 
-Deno.test("ContainerLog.read() that does not follow ends where the log ended when it began", async () => {
+Deno.test("ContainerLog.read() without follow ends where the log ended at the call", async () => {
   await using temp = await TempDir.make();
   const log = openLog(temp.path);
   log.beginRun();
@@ -91,7 +91,7 @@ Deno.test("ContainerLog.read() that does not follow ends where the log ended whe
   assertEquals(seen, linesFrom(0, 7));
 });
 
-Deno.test("ContainerLog.read() ends at once when its signal aborts", async () => {
+Deno.test("ContainerLog.read() ends at once when `abort` aborts", async () => {
   await using temp = await TempDir.make();
   const log = openLog(temp.path);
   log.beginRun();

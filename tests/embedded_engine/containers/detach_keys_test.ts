@@ -15,7 +15,7 @@ for (const [text, keys] of KEYS) {
   });
 }
 
-for (const text of ["nonsense", "ctrl-", "ctrl-1", "ctrl-aa", "a,", ",", "CTRL-a"]) {
+for (const text of ["bogus", "ctrl-", "ctrl-1", "ctrl-aa", "a,", ",", "CTRL-a"]) {
   Deno.test(`parseDetachKeys() refuses ${JSON.stringify(text)}`, () => {
     const error = assertThrows(
       () => parseDetachKeys(text),
@@ -26,7 +26,7 @@ for (const text of ["nonsense", "ctrl-", "ctrl-1", "ctrl-aa", "a,", ",", "CTRL-a
   });
 }
 
-/** Keys, the pieces that are typed, and what gets through of each; a bar behind it where the keys were found. */
+/** Keys, typed pieces, and the bytes of each that are passed on, with a bar after them where the keys were found. */
 const TYPED: readonly (readonly [string, readonly string[], readonly string[]])[] = [
   ["ab", ["xaby"], ["x|"]],
   ["ab", ["x", "a", "b"], ["x", "", "|"]],

@@ -14,14 +14,14 @@ const KILL: EngineMessage = {
   scope: "local",
 };
 
-Deno.test("events of one millisecond have times of their own, also for who reads them as doubles", () => {
+Deno.test("events of one millisecond have different times, even when a client reads them as doubles", () => {
   const clock = new FakeClock();
   const time = new EngineTime(clock);
   const history = new EventHistory(time);
   const nanos: bigint[] = [];
   for (let i = 0; i < 1_500; i++) {
     nanos.push(history.publish(KILL));
-    time.next(); // a line of a log
+    time.next(); // A line of a log.
     if (i === 500) clock.advance(1);
   }
   assertEquals(new Set(nanos.map(Number)).size, nanos.length);

@@ -5,7 +5,7 @@ import { FakeClock } from "../../support/fake_clock.ts";
 
 const ALWAYS = { name: "always", maximumRetryCount: 0 } as const;
 
-Deno.test("RestartBackoff doubles its delay up to a minute, and begins anew after a run of ten seconds", () => {
+Deno.test("RestartBackoff doubles its delay up to a minute, and starts over after a run of ten seconds", () => {
   const backoff = new RestartBackoff(ALWAYS, new FakeClock());
   const delays = Array.from({ length: 12 }, () => backoff.delayAfter({ exitCode: 0, ranMs: 9_999 }));
   assertEquals(delays, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000]);
@@ -25,16 +25,16 @@ const POLICIES = [
   ["on-failure", 3, 1, 3, false],
 ] as const;
 
-for (const [name, maximumRetryCount, exitCode, restarts, goesOn] of POLICIES) {
+for (const [name, maximumRetryCount, exitCode, restarts, isRestarted] of POLICIES) {
   const what = `${name}:${maximumRetryCount} after exit ${exitCode} and ${restarts} restarts`;
-  Deno.test(`RestartBackoff ${goesOn ? "restarts" : "lets end"} with ${what}`, () => {
+  Deno.test(`RestartBackoff ${isRestarted ? "restarts" : "does not restart"} with ${what}`, () => {
     const backoff = new RestartBackoff({ name, maximumRetryCount }, new FakeClock());
     for (let count = 0; count < restarts; count++) backoff.schedule(0, () => {});
-    assertEquals(backoff.delayAfter({ exitCode, ranMs: 0 }) !== undefined, goesOn);
+    assertEquals(backoff.delayAfter({ exitCode, ranMs: 0 }) !== undefined, isRestarted);
   });
 }
 
-Deno.test("a container waits for its restart as long as the back-off says, by the engine's clock", async () => {
+Deno.test("a container waits for its restart for the delay of the backoff, by the engine's clock", async () => {
   const clock = new FakeClock();
   await using engine = await TestEngine.start({ clock });
   const id = await engine.run("exit 1", { config: { HostConfig: { RestartPolicy: { Name: "always" } } } });

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ClientOutput } from "../../../src/embedded_engine/http/raw_stream.ts";
 import { within } from "../../support/within.ts";
 
-/** A connection that takes what it is given when it is told to. */
+/** A connection that completes each write on demand. */
 class StalledWire {
   readonly taken: number[] = [];
   #gate = Promise.withResolvers<void>();
@@ -23,7 +23,7 @@ class StalledWire {
 
 const KIB = 1024;
 
-Deno.test("ClientOutput writes in order, one piece after the other, and tells when all is written", async () => {
+Deno.test("ClientOutput writes in order, one piece after another, and flushed() resolves when all is written", async () => {
   const wire = new StalledWire();
   const output = new ClientOutput({ write: wire.write });
   for (const length of [1, 0, 2, 3]) output.push(new Uint8Array(length));
@@ -34,7 +34,7 @@ Deno.test("ClientOutput writes in order, one piece after the other, and tells wh
   assertEquals(output.isLost, false);
 });
 
-Deno.test("ClientOutput has room until two pipes' worth are queued, and again when they are written", async () => {
+Deno.test("ClientOutput has room until the size of two pipes is queued, and again when it is written", async () => {
   const wire = new StalledWire();
   const output = new ClientOutput({ write: wire.write });
   output.push(new Uint8Array(128 * KIB));
@@ -47,7 +47,7 @@ Deno.test("ClientOutput has room until two pipes' worth are queued, and again wh
   assertEquals(output.hasRoom, true);
 });
 
-Deno.test("ClientOutput loses a client that lets more than its bound pile up, and holds nobody up then", async () => {
+Deno.test("ClientOutput loses a client whose queue is full, and never blocks after that", async () => {
   const wire = new StalledWire();
   const output = new ClientOutput({ write: wire.write, maxBytes: 10 });
   output.push(new Uint8Array(10));

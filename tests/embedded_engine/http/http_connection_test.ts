@@ -1,8 +1,8 @@
-/** The embedded engine's HTTP, byte by byte: both target forms, framing, pipelining, and what a bad client may do. */
+/** The embedded engine's HTTP, byte by byte: both target forms, framing, pipelining, and malformed requests. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TestEngine } from "../../support/engines/embedded_engine.ts";
 
-/** Sends `bytes`, ends the writing side unless told not to, and reads to the end. */
+/** Sends `bytes`, ends the writing side by default, and reads to the end. */
 async function exchange(engine: TestEngine, text: string): Promise<string> {
   using connection = await Deno.connect({ transport: "unix", path: engine.socketPath });
   const bytes = new TextEncoder().encode(text);
@@ -84,7 +84,10 @@ Deno.test("the embedded engine speaks HTTP/1.1", async (t) => {
   for (const [what, request, expected] of EXCHANGES) {
     await t.step(what, async () => assertMatch(await exchange(engine, request), expected));
   }
-  await t.step("and lives on", async () => assertEquals((await engine.call("GET", "/_ping")).body, "OK"));
+  await t.step(
+    "and answers the next client",
+    async () => assertEquals((await engine.call("GET", "/_ping")).body, "OK"),
+  );
 });
 
 Deno.test("a client that disconnects amid a request, a stream or a wait leaves nothing behind", async () => {

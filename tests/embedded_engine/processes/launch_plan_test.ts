@@ -10,7 +10,7 @@ import { TempDir } from "../../support/temp_dir.ts";
 
 const CONTAINER_ID = "abcdef".repeat(12);
 
-/** `dir` holds the program `tool` in `bin`, a file that is none, and is the container's home. */
+/** `dir` is the container's home. It has the program `bin/tool` and a file that is not executable. */
 async function makeMachine(): Promise<TempDir> {
   const temp = await TempDir.make();
   await Deno.mkdir(temp.join("bin"));
@@ -28,7 +28,7 @@ function plan(
   return planLaunch(command, { containerId: CONTAINER_ID, spec, homeDir: dir });
 }
 
-Deno.test("planLaunch() finds a program in the container's PATH, and starts it at home", async () => {
+Deno.test("planLaunch() finds a program in the container's PATH, and starts it in its home", async () => {
   await using machine = await makeMachine();
   const dir = machine.path;
   assertEquals(await plan(dir, ["tool", "-x", ""]), {
@@ -39,7 +39,7 @@ Deno.test("planLaunch() finds a program in the container's PATH, and starts it a
   });
 });
 
-Deno.test("planLaunch() takes the last value of a variable, and a bare name unsets it", async () => {
+Deno.test("planLaunch() uses the last value of a variable, and a bare name unsets it", async () => {
   await using machine = await makeMachine();
   const Env = ["A=1", "A=2=3", "B=1", "B", "HOSTNAME", "E="];
   const { env } = await plan(machine.path, ["/bin/sh"], { Env });
@@ -51,13 +51,13 @@ Deno.test("planLaunch() takes the last value of a variable, and a bare name unse
   });
 });
 
-Deno.test("planLaunch() starts a program in the working directory that was asked for", async () => {
+Deno.test("planLaunch() starts a program in the requested working directory", async () => {
   await using machine = await makeMachine();
   const { cwd, program } = await plan(machine.path, ["./tool"], { WorkingDir: machine.join("bin") });
   assertEquals([cwd, program], [machine.join("bin"), machine.join("bin/tool")]);
 });
 
-/** DIR stands for the machine's directory. */
+/** DIR is replaced by the directory. */
 const FAILURES: readonly (readonly [string, Record<string, unknown>, number, string])[] = [
   ["nosuch", {}, 127, `exec: "nosuch": executable file not found in $PATH`],
   ["", {}, 127, `exec: "": executable file not found in $PATH`],

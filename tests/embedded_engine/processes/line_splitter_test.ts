@@ -3,7 +3,7 @@ import { LineSplitter } from "../../../src/embedded_engine/processes/log_record.
 
 const MAX_BYTES = 8;
 
-/** The payloads of `text`, given in pieces of `pieceBytes`, and what is left. */
+/** The payloads of `text`, pushed in pieces of `pieceBytes`, and the rest. */
 function split(text: string, pieceBytes: number): string[] {
   const splitter = new LineSplitter(MAX_BYTES);
   const bytes = new TextEncoder().encode(text);
@@ -27,14 +27,14 @@ const TEXTS: readonly (readonly [string, string, readonly string[]])[] = [
 ];
 
 for (const [what, text, payloads] of TEXTS) {
-  Deno.test(`LineSplitter cuts ${what}, however it comes`, () => {
+  Deno.test(`LineSplitter cuts ${what}, whatever the chunks`, () => {
     for (let pieceBytes = 1; pieceBytes <= text.length + 1; pieceBytes++) {
       assertEquals(split(text, pieceBytes), payloads, `in pieces of ${pieceBytes}`);
     }
   });
 }
 
-Deno.test("LineSplitter keeps nothing after flush()", () => {
+Deno.test("LineSplitter is empty after flush()", () => {
   const splitter = new LineSplitter(MAX_BYTES);
   splitter.push(new TextEncoder().encode("a"));
   assertEquals(splitter.flush().length, 1);

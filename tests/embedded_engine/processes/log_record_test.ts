@@ -14,7 +14,7 @@ const RECORDS: readonly LogRecord[] = [
   { stream: "stdout", timeNano: 2n ** 63n, payload: Uint8Array.of(0, 255, 10) },
 ];
 
-Deno.test("decodeRecords() gives back what encodeRecord() wrote, wherever the bytes are cut", () => {
+Deno.test("decodeRecords() returns what encodeRecord() wrote, wherever the bytes are cut", () => {
   const all = Uint8Array.from(RECORDS.flatMap((record) => [...encodeRecord(record)]));
   for (let cut = 0; cut <= all.length; cut++) {
     const first = decodeRecords(all.subarray(0, cut));
@@ -24,7 +24,7 @@ Deno.test("decodeRecords() gives back what encodeRecord() wrote, wherever the by
   }
 });
 
-Deno.test("encodeFrame() is Docker's: stream, three zeros, length big-endian, payload", () => {
+Deno.test("encodeFrame() encodes as Docker does: stream, three zeros, length big-endian, payload", () => {
   assertEquals([...encodeFrame("stdout", bytes("hi"))], [1, 0, 0, 0, 0, 0, 0, 2, 104, 105]);
   assertEquals([...encodeFrame("stderr", new Uint8Array(258)).subarray(0, 8)], [2, 0, 0, 0, 0, 0, 1, 2]);
 });

@@ -7,7 +7,7 @@ import {
 } from "../../../src/embedded_engine/processes/proc_files.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-Deno.test("processStat() tells of a living process, whatever its name", async () => {
+Deno.test("processStat() parses a running process, whatever its name", async () => {
   const child = new Deno.Command("bash", {
     args: ["-c", `exec -a "x) R 1 (" sleep 60`],
     detached: true,
@@ -24,14 +24,14 @@ Deno.test("processStat() tells of a living process, whatever its name", async ()
   }
 });
 
-Deno.test("processStat() is not taken in by a process whose name looks like what follows it", async () => {
+Deno.test("processStat() parses a process whose name looks like the fields after it", async () => {
   await using temp = await TempDir.make();
-  // The kernel keeps 15 bytes of it, a line's end among them.
+  // The kernel keeps 15 bytes of the name, including a newline.
   const program = temp.join("1) R 2 3\n4 (x) ");
   await Deno.copyFile("/bin/sleep", program);
   const child = new Deno.Command(program, { args: ["60"], detached: true }).spawn();
   try {
-    while (!(await readProc([`${child.pid}/stat`])).includes("1) R")); // Until it is that program.
+    while (!(await readProc([`${child.pid}/stat`])).includes("1) R")); // Until the shell has become that program.
     assertEquals((await processStat(child.pid))?.session, child.pid);
     assertEquals((await allProcesses()).filter(({ pid }) => pid === child.pid).length, 1);
   } finally {
@@ -40,11 +40,11 @@ Deno.test("processStat() is not taken in by a process whose name looks like what
   }
 });
 
-Deno.test("readProc() and processStat() say nothing of processes that are gone, and end while they are read", async () => {
+Deno.test("readProc() and processStat() leave out processes that have exited, or exit while they are read", async () => {
   assertEquals(await readProc(["nosuch/stat"]), "");
   for (let round = 0; round < 50; round++) {
     const child = new Deno.Command("true").spawn();
-    while (await processStat(child.pid) !== undefined); // Read all the time, also in the moment of its end.
+    while (await processStat(child.pid) !== undefined); // Read continuously, also in the moment of its exit.
     await child.status;
   }
 });

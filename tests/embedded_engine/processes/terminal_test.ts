@@ -1,4 +1,4 @@
-/** What only the embedded engine promises of attached clients and of terminals, and what it does to `script`. */
+/** Attached clients and terminals: the guarantees that only the embedded engine gives, and its use of `script`. */
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { processStat } from "../../../src/embedded_engine/processes/proc_files.ts";
 import { isInstalled } from "../../support/daemons/own_daemon.ts";
@@ -17,7 +17,7 @@ async function attach(
   return await client.open("POST", `/containers/${id}/attach?${query}`);
 }
 
-/** Runs a script at a terminal with a client attached from before its start. */
+/** Runs a script at a terminal, with a client that was attached before the start. */
 async function runAttached(
   engine: TestEngine,
   script: string,
@@ -29,7 +29,7 @@ async function runAttached(
   return { id, stream };
 }
 
-/** `gone`, or the letter that ps would show. */
+/** `gone`, or the letter of the state in ps. */
 async function stateOf(pid: number): Promise<string> {
   try {
     const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
@@ -40,7 +40,7 @@ async function stateOf(pid: number): Promise<string> {
   }
 }
 
-/** Ids of the processes whose environment speaks of that directory, as that of each container does. */
+/** Ids of the processes with that directory in their environment, as each process of a container has it. */
 async function processesOf(dir: string): Promise<string[]> {
   const found: string[] = [];
   for await (const { name } of Deno.readDir("/proc")) {
@@ -48,13 +48,13 @@ async function processesOf(dir: string): Promise<string[]> {
     try {
       if ((await Deno.readTextFile(`/proc/${name}/environ`)).includes(`HOME=${dir}/`)) found.push(name);
     } catch (error) {
-      if (!(error instanceof Error)) throw error; // It has ended meanwhile: NotFound, or ESRCH.
+      if (!(error instanceof Error)) throw error; // It has exited in between: NotFound, or ESRCH.
     }
   }
   return found;
 }
 
-/** Asks again and again; a test that would wait for ever is ended by its caller's `within`. */
+/** Polls without a delay, for ten seconds at most. */
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   let isOver = false;
   const asking = (async () => {
@@ -63,7 +63,7 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
   await within(10_000, what, asking).finally(() => isOver = true);
 }
 
-Deno.test("60 terminals at once each have their own output and code", async () => {
+Deno.test("60 terminals at once each have their own output and exit code", async () => {
   await using engine = await TestEngine.start();
   await Promise.all(Array.from({ length: 60 }, async (_, index) => {
     const { id, stream } = await runAttached(engine, `read x; echo ${index} $x; exit ${index}`);
@@ -74,7 +74,7 @@ Deno.test("60 terminals at once each have their own output and code", async () =
   }));
 });
 
-Deno.test("words, variables and directory reach a program at a terminal as they are", async () => {
+Deno.test("arguments, variables and directory reach a program at a terminal unchanged", async () => {
   await using engine = await TestEngine.start();
   const words = ["it's", "$HOME `x` $(y)", "two\nlines", "", "*", "\\n", '"', "a=b", "-x", "ünï"];
   const id = await engine.create("", {
@@ -128,7 +128,7 @@ Deno.test("a program whose path has an equals sign runs at a terminal too", asyn
   assertEquals(await (await engine.fetch("GET", `/containers/${id}/logs?stdout=1`)).text(), "[x y][z]");
 });
 
-Deno.test("the first lines of a terminal's output are the program's own, and none of it is lost", async () => {
+Deno.test("a terminal's output begins with the program's first line, and none of it is lost", async () => {
   await using engine = await TestEngine.start();
   const { id, stream } = await runAttached(
     engine,
@@ -141,7 +141,7 @@ Deno.test("the first lines of a terminal's output are the program's own, and non
   assertEquals(logged.split("\r\n").length, 20_001);
 });
 
-Deno.test("a size that was told before the start is that of the terminal at first", async () => {
+Deno.test("a size that was set before the start is the first size of the terminal", async () => {
   await using engine = await TestEngine.start();
   const script = "tput lines 2>/dev/null; stty size";
   const asked = await engine.create(script, { config: { Tty: true, HostConfig: { ConsoleSize: [5, 6] } } });
@@ -157,7 +157,7 @@ Deno.test("a size that was told before the start is that of the terminal at firs
   assert(!(await engine.events()).some(({ Action }) => Action === "resize"));
 });
 
-Deno.test("of many sizes at once the last one counts", async () => {
+Deno.test("of many sizes at once the last one is set", async () => {
   await using engine = await TestEngine.start();
   const { id, stream } = await runAttached(engine, "echo ready; read x; stty size");
   using _ = stream;
@@ -173,13 +173,13 @@ Deno.test("of many sizes at once the last one counts", async () => {
   assertEquals(new TextDecoder().decode(await stream.rest()), "\r\n51 151\r\n");
 });
 
-Deno.test("a container without a terminal takes a new size without a word", async () => {
+Deno.test("a container without a terminal accepts a new size", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.run("sleep 60");
   assertEquals((await engine.call("POST", `/containers/${id}/resize?h=1&w=1`)).status, 200);
 });
 
-Deno.test("jobs of a shell at a terminal end with it, though each has a group of its own", async () => {
+Deno.test("jobs of a shell at a terminal end with it, although each has its own group", async () => {
   await using engine = await TestEngine.start();
   const script = "set -m; trap '' HUP; sleep 60 & echo sleep=$!; yes >/dev/tty & echo yes=$!; exit 3";
   const { id, stream } = await runAttached(engine, "", { Cmd: ["bash", "-c", script] });
@@ -231,7 +231,7 @@ Deno.test("a program at a terminal that stopped itself can be killed", async () 
   assertEquals(await engine.wait(id), 137);
 });
 
-Deno.test("a program that cannot be executed at a terminal is a failed start, or ends with its code", async () => {
+Deno.test("a program that cannot be executed at a terminal fails to start, or exits with 127", async () => {
   await using engine = await TestEngine.start();
   const none = await engine.create("", { config: { Tty: true, Cmd: ["nosuch"] } });
   assertEquals((await engine.call("POST", `/containers/${none}/start`)).status, 400);
@@ -242,7 +242,7 @@ Deno.test("a program that cannot be executed at a terminal is a failed start, or
   assertEquals(await engine.wait(bad), 127);
 });
 
-Deno.test("a client that does not read is cut; process and other clients do not wait for it", async () => {
+Deno.test("a client that does not read is disconnected; the process and other clients do not wait for it", async () => {
   await using engine = await TestEngine.start();
   const script = "head -c 40000000 /dev/zero";
   const id = await engine.create(script);
@@ -265,7 +265,7 @@ Deno.test("the engine closes although a client does not read", async () => {
   await within(10_000, "the engine's end", engine[Symbol.asyncDispose]());
 });
 
-Deno.test("logs and stream together have every line once, whatever is printed meanwhile", async () => {
+Deno.test("logs and stream together have every line once, while the program prints", async () => {
   await using engine = await TestEngine.start();
   for (const Tty of [false, true]) {
     const fifo = `${engine.dir}/${Tty}`;
@@ -276,7 +276,7 @@ Deno.test("logs and stream together have every line once, whatever is printed me
     for (let round = 0; round < 8; round++) {
       streams.push(await attach(engine, id, "logs=1&stream=1&stdout=1"));
     }
-    await Deno.writeTextFile(fifo, "end\n"); // Returns when it is read.
+    await Deno.writeTextFile(fifo, "end\n"); // Returns when a process has read it.
     for (const stream of streams) {
       const bytes = await stream.rest();
       const text = Tty ? new TextDecoder().decode(bytes) : unframed(bytes).stdout;
@@ -287,7 +287,7 @@ Deno.test("logs and stream together have every line once, whatever is printed me
   }
 });
 
-Deno.test("clients of a container that never runs end with it, and a failed start ends them", async () => {
+Deno.test("the removal of a container that never ran ends its clients, and so does a failed start", async () => {
   await using engine = await TestEngine.start();
   const idle = await engine.create("true");
   using first = await attach(engine, idle, "stream=1&stdout=1");
@@ -299,7 +299,7 @@ Deno.test("clients of a container that never runs end with it, and a failed star
   assertEquals((await second.rest()).length, 0);
 });
 
-Deno.test("input that ended with one run does not end that of the next", async () => {
+Deno.test("the end of the input in one run does not end the input of the next", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.create("cat", { config: { OpenStdin: true, StdinOnce: true } });
   for (const word of ["one\n", "two\n"]) {
@@ -314,18 +314,18 @@ Deno.test("input that ended with one run does not end that of the next", async (
   assertEquals((await engine.logs(id)).stdout, "one\ntwo\n");
 });
 
-Deno.test("a client that is gone before its container starts leaves nothing behind", async () => {
+Deno.test("a client that disconnects before its container starts ends the input", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.create("cat; echo end", { config: { OpenStdin: true, StdinOnce: true } });
-  const gone = await attach(engine, id);
-  gone[Symbol.dispose]();
-  // Its end is the end of the input, once there is one.
+  const disconnected = await attach(engine, id);
+  disconnected[Symbol.dispose]();
+  // The end of the client is the end of the input, once the process has one.
   await engine.call("POST", `/containers/${id}/start`);
   assertEquals(await within(10_000, "its end", engine.wait(id)), 0);
   assertEquals((await engine.logs(id)).stdout, "end\n");
 });
 
-Deno.test("removing a container while its terminal is opened leaves no process", async () => {
+Deno.test("removing a container while its terminal opens leaves no process", async () => {
   await using engine = await TestEngine.start();
   for (let round = 0; round < 10; round++) {
     const id = await engine.create("echo $$; exec sleep 60", { config: { Tty: true } });
@@ -342,14 +342,14 @@ Deno.test("removing a container while its terminal is opened leaves no process",
 
 Deno.test("SIGHUP reaches the job in the terminal's foreground, as when the terminal is closed", async () => {
   await using engine = await TestEngine.start();
-  // The shell has a handler, which waits for the job; the job heeds the signal by default.
+  // The shell has a handler, which runs after the job; the job ends by the signal.
   const script = "trap 'echo hung up' HUP; echo ready; sleep 600; exit 9";
   const id = await engine.run("", { config: { Tty: true, Cmd: ["bash", "-mc", script] } });
   const response = await engine.fetch("GET", `/containers/${id}/logs?stdout=1&follow=1`);
   const reader = response.body!.getReader();
   await within(10_000, "the job", reader.read());
   await reader.cancel();
-  // Until the shell has put it into the foreground.
+  // Until the shell has put the job into the foreground.
   const { State: { Pid } } = await engine.inspect(id);
   while ((await processStat(Number(Pid)))?.foreground === Pid);
   assertEquals((await engine.call("POST", `/containers/${id}/kill?signal=HUP`)).status, 204);
@@ -357,7 +357,7 @@ Deno.test("SIGHUP reaches the job in the terminal's foreground, as when the term
 });
 
 Deno.test({
-  name: "docker run -i, -t, attach and exec work against the embedded engine",
+  name: "docker run -i, -t, attach and exec work with the embedded engine",
   ignore: !(await isInstalled("docker")),
   async fn(t) {
     await using engine = await TestEngine.start();

@@ -29,7 +29,7 @@ const BAD = [
 ];
 
 for (const reference of GOOD) {
-  Deno.test(`checkImageReference() takes ${reference}`, () => checkImageReference(reference));
+  Deno.test(`checkImageReference() accepts ${reference}`, () => checkImageReference(reference));
 }
 
 for (const reference of BAD) {
@@ -38,7 +38,7 @@ for (const reference of BAD) {
   });
 }
 
-Deno.test("checkImageReference() says so when only the case is wrong", () => {
+Deno.test("checkImageReference() names the reason when only the case is wrong", () => {
   assertThrows(() => checkImageReference("Busybox"), HttpError, "repository name must be lowercase");
 });
 

@@ -23,20 +23,20 @@ const NAMES: readonly (readonly [string, boolean])[] = [
 ];
 
 for (const [name, isGood] of NAMES) {
-  Deno.test(`checkContainerName() ${isGood ? "takes" : "refuses"} ${JSON.stringify(name)}`, () => {
+  Deno.test(`checkContainerName() ${isGood ? "accepts" : "refuses"} ${JSON.stringify(name)}`, () => {
     if (isGood) checkContainerName(name);
     else assertThrows(() => checkContainerName(name), HttpError, `Invalid container name (${name})`);
   });
 }
 
-Deno.test("randomId() gives 64 hex digits, other ones each time", () => {
+Deno.test("randomId() returns 64 hex digits, different each time", () => {
   const [one, two] = [randomId(), randomId()];
   assertMatch(one, /^[0-9a-f]{64}$/);
   assertEquals(one === two, false);
   assertEquals(shortId(one), one.slice(0, 12));
 });
 
-Deno.test("randomName() gives good names, numbered where the plain one is taken", () => {
+Deno.test("randomName() returns valid names, with a number where the plain one is taken", () => {
   const name = randomName(() => false);
   assertMatch(name, /^[a-z]+_[a-z]+$/);
   checkContainerName(name);

@@ -37,7 +37,7 @@ for (const [text, expected] of TEXTS) {
   });
 }
 
-Deno.test("EngineTime rises at each look, also when the clock stands still or goes back", () => {
+Deno.test("EngineTime increases with each call, even when the clock stops or is set back", () => {
   const clock = new FakeClock(1_000);
   const time = new EngineTime(clock);
   const seen = [time.next(), time.next()];
