@@ -25,6 +25,7 @@ export type { Storage } from "../storage/storage.ts";
 export { ContainerHealthMonitor, ContainerManager, openStorage, WorkspaceManager };
 export type { HealthWatchOptions };
 
+/** Options of {@linkcode openOrchestrator}. */
 export interface OpenOrchestratorOptions {
   /** `auto` (the default), `docker`, `podman` or `unix://PATH`. */
   readonly engine?: string;

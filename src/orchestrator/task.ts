@@ -53,6 +53,7 @@ export interface Task {
   readonly endedAt?: Date;
 }
 
+/** The payload of every task event. */
 export interface TaskEvent {
   readonly taskId: string;
   readonly timestamp: Date;
@@ -72,6 +73,7 @@ export interface TaskEvents {
 
 export type TaskEventName = keyof TaskEvents;
 
+/** Which task to follow, and how. */
 export interface FollowTaskOptions {
   /** The request that began the task. A later task with the same id has another one. */
   readonly requestId?: string;
@@ -85,6 +87,7 @@ export interface FollowTaskOptions {
   readonly holdCleanup?: Promise<unknown>;
 }
 
+/** How to run a task; in {@linkcode TaskSpec} is what to run. */
 export interface RunTaskOptions extends Omit<FollowTaskOptions, "run"> {
   /** Called while a missing image is pulled. */
   readonly onPullProgress?: NonNullable<CreateOptions["onPullProgress"]>;

@@ -30,6 +30,7 @@ const READER_RETURNS_WITHIN_MS = 30_000;
 /** A person may read the output with a pager. */
 const HOLD_CLEANUP_MS = 600_000;
 
+/** The readers of a run's output, and the removal of its container after them. */
 export class TaskCleanup {
   readonly #options: TaskCleanupOptions;
   /** The clients that read the output. */

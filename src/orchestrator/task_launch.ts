@@ -40,6 +40,7 @@ export interface TaskLaunchOptions extends Pick<RunTaskOptions, "onPullProgress"
 const CONFIRM_WITHIN_MS = 60_000;
 const CONFIRM_PAUSE_MS = 1_000;
 
+/** The launch of a run. */
 export class TaskLaunch {
   readonly #options: TaskLaunchOptions;
   #taskSlot: SemaphorePermit | undefined;

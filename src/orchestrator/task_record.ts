@@ -35,6 +35,7 @@ export function rowOf({ task, spec, ...record }: TaskRecord): StoredTask {
   });
 }
 
+/** The inverse of {@linkcode rowOf}. */
 export function recordOf(row: StoredTask): TaskRecord {
   // Only rowOf() writes these rows.
   const { spec, stopCause, cleanupPending, requestId, outputAwaited, engineId, ...rest } = row as

@@ -55,6 +55,7 @@ export type TaskPhase = "stored" | "elsewhere" | "queued" | "creating" | "starti
 /** A failed start is published after the creation of the container, whose event may take this long. */
 const CREATED_EVENT_WITHIN_MS = 1_000;
 
+/** One run of a task. */
 export class TaskRun implements Disposable {
   readonly cleanup: TaskCleanup;
   readonly #context: TaskRunContext;

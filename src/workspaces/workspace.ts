@@ -45,6 +45,7 @@ export interface WorkspaceEvent {
   readonly timestamp: Date;
 }
 
+/** The workspace events of {@linkcode WorkspaceManager}, by name. */
 export interface WorkspaceEvents {
   "workspace-created": WorkspaceEvent;
   "workspace-cleaned": WorkspaceEvent;

@@ -30,6 +30,7 @@ export interface WorkspaceCleanupOptions {
   readonly logger: Logger;
 }
 
+/** Removes the containers of workspaces. */
 export class WorkspaceCleanup implements Disposable, AsyncDisposable {
   readonly #options: WorkspaceCleanupOptions;
   readonly #removeListener: () => void;

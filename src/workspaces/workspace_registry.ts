@@ -109,12 +109,16 @@ export class WorkspaceRegistry {
   }
 }
 
+/** The public part of an entry. */
 export function toWorkspace(entry: WorkspaceEntry): Workspace {
   const { taskId, containerId, containerName, workspacePath, policy } = entry;
   return definedFields({ taskId, containerId, containerName, workspacePath, policy });
 }
 
-/** @param timestamp of the container event that causes this one */
+/**
+ * The event of an entry.
+ * @param timestamp of the container event that causes this one
+ */
 export function workspaceEvent(entry: WorkspaceEntry, timestamp: Date): WorkspaceEvent {
   const { taskId, workspacePath, containerId } = entry;
   return definedFields({ taskId, workspacePath, containerId, timestamp });
