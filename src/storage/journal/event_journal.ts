@@ -1,15 +1,19 @@
 /**
- * The events on disk, in order and without gaps, so that a subscriber can resume after an absence of any length.
+ * The events on disk, in order and without gaps, so that a subscriber can resume after an absence of any length. (The file is
+ * longer than others because every failure changes state, epoch and ranges together.)
  *
- * The event log passes each batch of events to {@linkcode EventJournal.commit} before any subscriber sees it. One transaction
- * writes the batch together with the changed rows of state. The storage opens the journal and closes it.
+ * The storage opens the journal and closes it. The event log passes each batch of events to {@linkcode EventJournal.commit}
+ * before any subscriber sees it. One transaction writes the batch together with the changed rows of state.
  *
  * A cursor `<epoch>:<seq>` identifies the same event for as long as its epoch lasts, also across restarts of the daemon. A new
  * epoch begins when the journal cannot promise that: with a new database, after a crash of the machine (which may have undone
- * the last commits), and after events that were published but not written. A full disk and a damaged file are such cases: the
- * event log continues in the new epoch without the journal. When the database can be written again, the journal continues
- * with the next event. Events from before the gap are history only. If the daemon ends before that, the next one cannot know
- * how many events were published: it skips one number, which is reported as the gap.
+ * the last commits), and after events that were published but not written.
+ *
+ * - A commit is refused (full disk, locked file): the event log continues in a new epoch without the journal. When the
+ *   database can be written again, the journal continues with the next event, and events from before the gap are history
+ *   only. If the daemon ends before that, the next one cannot know how many events were published: it skips one number, which
+ *   is reported as the gap.
+ * - The file is damaged: the journal continues in a new database and a new epoch, without earlier events.
  *
  *     on ──commit refused──► failed (new epoch) ──database can be written again──► on
  *     on ──database damaged, new one created──► on (new epoch, nothing before it)
