@@ -3,17 +3,17 @@ import { connect } from "../../src/client/connect.ts";
 import { ApexError } from "../../src/platform/apex_error.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-Deno.test("connect() says that no daemon runs when there is no socket", async () => {
+Deno.test("connect() throws no_daemon without a socket", async () => {
   await using dir = await TempDir.make();
   const error = await assertRejects(() => connect(dir.join("none.socket")), ApexError);
   assertEquals(error.code, "no_daemon");
   assertMatch(error.message, /^no daemon is running \(no socket at \/.*\); start one with: apex daemon$/);
 });
 
-Deno.test("connect() says that no daemon runs when it was killed and left its socket", async () => {
+Deno.test("connect() throws no_daemon for the socket of a killed daemon", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("s.socket");
-  // Another name for the same socket outlives the listener's clean-up, as a file outlives a kill.
+  // A second name of the socket remains after the listener is closed, as the socket of a killed daemon does.
   const listener = Deno.listen({ transport: "unix", path: dir.join("first") });
   await Deno.link(dir.join("first"), path);
   listener.close();
@@ -22,7 +22,7 @@ Deno.test("connect() says that no daemon runs when it was killed and left its so
   assertMatch(error.message, /no process listens at/);
 });
 
-Deno.test("connect() tells other failures by their reason", async () => {
+Deno.test("connect() reports the reason of other failures", async () => {
   await using dir = await TempDir.make();
   await Deno.writeTextFile(dir.join("file"), "");
   const error = await assertRejects(() => connect(`${dir.join("file")}/s.socket`), ApexError);
@@ -30,7 +30,7 @@ Deno.test("connect() tells other failures by their reason", async () => {
   assertMatch(error.message, /^cannot connect to .*: a part of its path is not a directory/);
 });
 
-Deno.test("connect() waits while the listener's backlog is full, and stops when told to", async () => {
+Deno.test("connect() waits while the listener's backlog is full, and stops when aborted", async () => {
   await using dir = await TempDir.make();
   const path = dir.join("s.socket");
   using listener = Deno.listen({ transport: "unix", path });

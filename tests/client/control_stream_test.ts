@@ -19,7 +19,7 @@ function joined(...parts: Uint8Array[]): Uint8Array {
   return result;
 }
 
-/** All that a stream of `tasks.wait` gives, as `kind text`. */
+/** All frames of a `tasks.wait`, as `kind text`. */
 async function framesOf(script: OpScript): Promise<string[]> {
   await using dir = await TempDir.make();
   await using _daemon = new ScriptedDaemon(dir.join("s"), { "tasks.wait": script });
@@ -39,25 +39,25 @@ const FRAMES = joined(
   encodeFrame("exit", bytes("{}")),
 );
 
-Deno.test("openStream() loses no frame that comes with the reply", async () => {
+Deno.test("openStream() keeps frames that arrive with the reply", async () => {
   const frames = await framesOf((connection) => connection.send(joined(REPLY, FRAMES)));
   assertEquals(frames, ["data a\nb", "ping ", "exit {}"]);
 });
 
-Deno.test("ControlStream puts frames together, whatever the chunks", async () => {
+Deno.test("ControlStream assembles frames from any chunks", async () => {
   const frames = await framesOf(async (connection) => {
     for (const byte of joined(REPLY, FRAMES)) await connection.send(new Uint8Array([byte]));
   });
   assertEquals(frames, ["data a\nb", "ping ", "exit {}"]);
 });
 
-Deno.test("ControlStream ends with the connection, and discards half a frame", async () => {
+Deno.test("ControlStream ends with the connection, and drops an unfinished frame", async () => {
   const whole = encodeFrame("data", bytes("whole"));
   const frames = await framesOf((connection) => connection.send(joined(REPLY, whole, whole.subarray(0, 7))));
   assertEquals(frames, ["data whole"]);
 });
 
-Deno.test("ControlStream refuses what is no frame", async () => {
+Deno.test("ControlStream rejects an invalid frame", async () => {
   const error = await assertRejects(
     () => framesOf((connection) => connection.send(joined(REPLY, bytes("HTTP/1.1")))),
     ApexError,
@@ -66,7 +66,7 @@ Deno.test("ControlStream refuses what is no frame", async () => {
   assertMatch(error.message, /invalid data from .*: no frame is of kind 72/);
 });
 
-Deno.test("openStream() throws the daemon's own error, and leaves no connection", async () => {
+Deno.test("openStream() throws the daemon's error, and closes the connection", async () => {
   await using dir = await TempDir.make();
   const hungUp = Promise.withResolvers<void>();
   await using _daemon = new ScriptedDaemon(dir.join("s"), {
@@ -85,7 +85,7 @@ Deno.test("openStream() throws the daemon's own error, and leaves no connection"
   await within(20_000, "the client's hanging up", hungUp.promise);
 });
 
-Deno.test("openStream() gives up on a daemon that does not answer", async () => {
+Deno.test("openStream() throws a timeout if the daemon does not answer", async () => {
   await using dir = await TempDir.make();
   await using _daemon = new ScriptedDaemon(dir.join("s"), {
     "tasks.wait": (connection) => connection.hungUp(),
@@ -97,7 +97,7 @@ Deno.test("openStream() gives up on a daemon that does not answer", async () => 
   assertEquals(error.code, "timeout");
 });
 
-Deno.test("openStream() and its frames end with the signal's reason when that is aborted", async () => {
+Deno.test("openStream() and its frames throw the signal's reason when it is aborted", async () => {
   await using dir = await TempDir.make();
   await using daemon = new ScriptedDaemon(dir.join("s"), {
     "tasks.wait": async (connection) => {
@@ -123,7 +123,7 @@ Deno.test("openStream() and its frames end with the signal's reason when that is
   assertStrictEquals(await reading, reason);
 });
 
-Deno.test("ControlStream may be disposed twice, and ends a read that waits", async () => {
+Deno.test("ControlStream can be disposed twice, and ends a pending read", async () => {
   await using dir = await TempDir.make();
   await using _daemon = new ScriptedDaemon(dir.join("s"), {
     "tasks.wait": async (connection) => {

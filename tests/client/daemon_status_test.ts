@@ -4,7 +4,7 @@ import { PROTOCOL_VERSION, VERSION } from "../../src/protocol/version.ts";
 import { ScriptedDaemon } from "../support/daemons/scripted_daemon.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-Deno.test("daemonStatus() takes of another version's status what it knows", async () => {
+Deno.test("daemonStatus() reads the known parts of another version's status", async () => {
   await using dir = await TempDir.make();
   await using daemon = new ScriptedDaemon(dir.join("s"), {
     "status": (connection) =>

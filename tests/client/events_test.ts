@@ -18,7 +18,7 @@ async function readAll(script: Script): Promise<{ batches: string[]; end: Events
   }
 }
 
-Deno.test("EventStream gives whole lines, whatever the chunks", async () => {
+Deno.test("EventStream assembles whole lines from any chunks", async () => {
   const lines = Array.from({ length: 3_000 }, (_, i) => `{"type":"x","n":${i},"ä":"☃"}\n`).join("");
   const { batches } = await readAll(async (conn) => {
     const bytes = new TextEncoder().encode(lines);
@@ -30,13 +30,13 @@ Deno.test("EventStream gives whole lines, whatever the chunks", async () => {
   assertEquals(batches.every((batch) => batch.endsWith("\n")), true);
 });
 
-Deno.test("EventStream gives a line that is longer than its first buffer", async () => {
+Deno.test("EventStream returns a line that is longer than its first buffer", async () => {
   const long = `{"type":"${"x".repeat(300_000)}"}\n`;
   const { batches } = await readAll((conn) => send(conn, `{"a":1}\n${long}{"b":2}\n`));
   assertEquals(batches.join(""), `{"a":1}\n${long}{"b":2}\n`);
 });
 
-Deno.test("EventStream refuses a line that has no end", async () => {
+Deno.test("EventStream rejects a line without an end", async () => {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
     try {
@@ -50,13 +50,13 @@ Deno.test("EventStream refuses a line that has no end", async () => {
   assertEquals(error.code, "protocol");
 });
 
-Deno.test("EventStream discards a last line without its end", async () => {
+Deno.test("EventStream drops an unfinished last line", async () => {
   const { batches, end } = await readAll((conn) => send(conn, `{"a":1}\n{"type":"contai`));
   assertEquals(batches, [`{"a":1}\n`]);
   assertEquals(end, "cut");
 });
 
-Deno.test("EventStream tells a shutdown from a drop by the socket's path", async () => {
+Deno.test("EventStream distinguishes a shutdown from a disconnection by the socket's path", async () => {
   const dropped = await readAll(() => Promise.resolve());
   assertEquals(dropped.end, "cut");
   const shutdown = await readAll(async (conn) => {
@@ -71,7 +71,7 @@ Deno.test("EventStream tells a shutdown from a drop by the socket's path", async
   assertEquals(impatient, { batches: [`{"a":1}\n`], end: "cut" });
 });
 
-Deno.test("EventStream may be disposed twice", async () => {
+Deno.test("EventStream can be disposed twice", async () => {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("s.socket"), () => Promise.resolve());
   const stream = await openEvents(server.path, { signal: NEVER });

@@ -5,7 +5,7 @@ import { readLine } from "../../src/protocol/jsonl.ts";
 import { type Script, ScriptedServer, send } from "../support/engines/scripted_server.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-/** Reads the request, then replies with these bytes. */
+/** Reads the request, and replies with these bytes. */
 function replying(text: string): Script {
   return async (conn) => {
     await readLine(conn, { maxBytes: 1024 });
@@ -19,7 +19,7 @@ async function failure(script: Script): Promise<ApexError> {
   return await assertRejects(() => request(server.path, "containers.list", {}), ApexError);
 }
 
-Deno.test("request() sends one line and gives the validated result", async () => {
+Deno.test("request() sends one line and returns the validated result", async () => {
   await using dir = await TempDir.make();
   let sent = "";
   await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
@@ -31,14 +31,14 @@ Deno.test("request() sends one line and gives the validated result", async () =>
   assertEquals(sent, `{"v":1,"op":"containers.list"}`);
 });
 
-Deno.test("request() throws the daemon's own error with its code", async () => {
+Deno.test("request() throws the daemon's error with its code", async () => {
   const error = await failure(
     replying(`{"ok":false,"error":{"code":"not_found","message":"no such thing"}}\n`),
   );
   assertEquals([error.code, error.message], ["not_found", "no such thing"]);
 });
 
-Deno.test("request() takes an error code that it does not know for a plain failure", async () => {
+Deno.test("request() reads an unknown error code as failed", async () => {
   const error = await failure(replying(`{"ok":false,"error":{"code":"brand_new","message":"m"}}\n`));
   assertEquals(error.code, "failed");
 });
@@ -62,14 +62,14 @@ const invalid: [name: string, reply: string, message: RegExp][] = [
 ];
 
 for (const [name, reply, message] of invalid) {
-  Deno.test(`request() says what it got when the peer replies ${name}`, async () => {
+  Deno.test(`request() describes the reply when the peer replies ${name}`, async () => {
     const error = await failure(replying(reply));
     assertEquals(error.code, "protocol");
     assertMatch(error.message, message);
   });
 }
 
-Deno.test("request() gives up on a daemon that does not answer", async () => {
+Deno.test("request() throws a timeout if the daemon does not answer", async () => {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("s.socket"), async (conn) => {
     await readLine(conn, { maxBytes: 1024 });
@@ -80,7 +80,7 @@ Deno.test("request() gives up on a daemon that does not answer", async () => {
   assertMatch(error.message, /did not answer status in 20 ms/);
 });
 
-Deno.test("request() ends with the signal's reason when aborted while it waits", async () => {
+Deno.test("request() throws the signal's reason when aborted during the wait", async () => {
   await using dir = await TempDir.make();
   const controller = new AbortController();
   const reason = new Error("enough");
@@ -96,7 +96,7 @@ Deno.test("request() ends with the signal's reason when aborted while it waits",
   assertStrictEquals(thrown, reason);
 });
 
-Deno.test("request() ends with the signal's reason when aborted while it connects", async () => {
+Deno.test("request() throws the signal's reason when aborted during the connect", async () => {
   await using dir = await TempDir.make();
   const controller = new AbortController();
   const reason = new Error("enough");

@@ -15,7 +15,7 @@ async function sessionOf(pid: number): Promise<number> {
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]);
 }
 
-Deno.test("startDaemon() gives all who start one at the same time the same daemon, in a session of its own", async () => {
+Deno.test("startDaemon() returns the same daemon to concurrent callers, in a session of its own", async () => {
   await using daemons = await StartedDaemons.make();
   const started = await Promise.all(Array.from({ length: 4 }, () => startDaemon(optionsIn(daemons))));
   const [{ pid, logPath } = { pid: 0, logPath: "" }] = started;
@@ -28,14 +28,14 @@ Deno.test("startDaemon() gives all who start one at the same time the same daemo
   assertEquals((await Deno.stat(logPath)).mode! & 0o777, 0o600);
 });
 
-Deno.test("startDaemon() gives the one that runs already, as somebody else's", async () => {
+Deno.test("startDaemon() returns the daemon that runs already, as not its own", async () => {
   await using daemons = await StartedDaemons.make();
   const first = await startDaemon(optionsIn(daemons));
   assert(first.isOurs);
   assertEquals(await startDaemon(optionsIn(daemons)), { ...first, isOurs: false });
 });
 
-Deno.test("startDaemon() shows what a daemon said that ended at once, and not what others said before", async () => {
+Deno.test("startDaemon() shows the log of a daemon that ended at once, without earlier logs", async () => {
   await using daemons = await StartedDaemons.make();
   await Deno.mkdir(`${daemons.home.dir}/state`, { mode: 0o700 });
   await Deno.writeTextFile(`${daemons.home.dir}/state/daemon.log`, "of yesterday\n");
@@ -49,11 +49,11 @@ Deno.test("startDaemon() shows what a daemon said that ended at once, and not wh
   assert(!error.message.includes("yesterday"));
 });
 
-Deno.test("startDaemon() gives up on a daemon that does not answer", async () => {
+Deno.test("startDaemon() fails if the daemon does not answer", async () => {
   await using daemons = await StartedDaemons.make();
   const options = {
     ...optionsIn(daemons),
-    // It ends by itself, so that nothing is left of it.
+    // It ends by itself, so that nothing is left behind.
     selfCommand: daemons.command(["/bin/sh", "-c", "echo hello; sleep 1"]),
     timeoutMs: 200,
   };
@@ -64,7 +64,7 @@ Deno.test("startDaemon() gives up on a daemon that does not answer", async () =>
   );
 });
 
-Deno.test("startDaemon() says so when the state directory belongs to a daemon that listens elsewhere", async () => {
+Deno.test("startDaemon() reports that the state directory belongs to a daemon on another socket", async () => {
   await using daemons = await StartedDaemons.make();
   await startDaemon(optionsIn(daemons));
   const elsewhere = `${daemons.home.dir}/elsewhere`;
@@ -81,7 +81,7 @@ Deno.test("startDaemon() says so when the state directory belongs to a daemon th
   );
 });
 
-Deno.test("startDaemon() refuses a state directory that others can write to", async () => {
+Deno.test("startDaemon() refuses a state directory that other users can write to", async () => {
   await using daemons = await StartedDaemons.make();
   await Deno.mkdir(`${daemons.home.dir}/state`);
   await Deno.chmod(`${daemons.home.dir}/state`, 0o777);

@@ -11,7 +11,7 @@ const CHILD = fromFileUrl(new URL("../support/daemons/old_daemon_child.ts", impo
 const others: [name: string, status: string, version: string | undefined][] = [
   ["does not know the operation", `{"version":"0.0.9","protocol":1}`, "0.0.9"],
   ["speaks another protocol", `{"version":"9.0.0","protocol":7,"engine":{"form":"unknown"}}`, "9.0.0"],
-  ["refuses even to tell its status", "refuses", undefined],
+  ["refuses even its status", "refuses", undefined],
 ];
 
 for (const [name, status, version] of others) {
@@ -27,7 +27,7 @@ for (const [name, status, version] of others) {
   });
 }
 
-Deno.test("stopDaemon() says that none runs, also where one was killed", async () => {
+Deno.test("stopDaemon() throws no_daemon if no daemon runs, or it was killed", async () => {
   await using dir = await TempDir.make();
   const controlSocket = dir.join("apex.socket");
   const stops = () => stopDaemon({ sockets: { controlSocket, runtimeDir: dir.path } });

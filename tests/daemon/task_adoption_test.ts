@@ -15,7 +15,7 @@ const keepsContainer = (containerId: string) => containerId === "id-kept";
 
 const connected = { engine: "docker", version: "1", timestamp: new Date() } as const;
 
-Deno.test("TaskAdoption takes up the tasks once, at the engine's first connection", async () => {
+Deno.test("TaskAdoption adopts the tasks once, at the engine's first connection", async () => {
   const containers = new EmittedManager();
   let adoptions = 0;
   const adopt = () => {
@@ -34,7 +34,7 @@ Deno.test("TaskAdoption takes up the tasks once, at the engine's first connectio
   assertEquals([adoptions, adoption.error], [1, "no such luck"]);
 });
 
-Deno.test("TaskAdoption lets go at once, also in the middle: what it began is the orchestrator's to end", () => {
+Deno.test("TaskAdoption does not wait for a running adoption when it is disposed", () => {
   const containers = new EmittedManager();
   const adopt = () => new Promise<void>(() => {});
   {
@@ -57,7 +57,7 @@ Deno.test("TaskAdoption lets go at once, also in the middle: what it began is th
   assertEquals(containers.listenerCount(), 0);
 });
 
-Deno.test("TaskAdoption says which containers are nobody's once the tasks are taken up, without those that were kept", async () => {
+Deno.test("TaskAdoption logs the orphaned containers after the adoption, without kept ones", async () => {
   const containers = new EmittedManager();
   const warnings: string[] = [];
   const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };

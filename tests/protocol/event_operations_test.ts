@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { formatCursor, parseCursor } from "../../src/protocol/event_operations.ts";
 
-Deno.test("parseCursor() takes what formatCursor() makes", () => {
+Deno.test("parseCursor() reverses formatCursor()", () => {
   for (const seq of [0, 1, Number.MAX_SAFE_INTEGER]) {
     const cursor = { epoch: "0123456789abcdef", seq };
     assertEquals(parseCursor(formatCursor(cursor)), cursor);
   }
 });
 
-Deno.test("parseCursor() takes nothing else", () => {
+Deno.test("parseCursor() rejects any other text", () => {
   const wrong = [
     "",
     "12",

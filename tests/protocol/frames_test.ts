@@ -11,7 +11,7 @@ import {
 } from "../../src/protocol/frames.ts";
 import type { ByteSource } from "../../src/protocol/jsonl.ts";
 
-/** Gives `bytes` in pieces of at most `pieceBytes`, then the end. */
+/** Returns `bytes` in pieces of at most `pieceBytes`, and then the end. */
 function sourceOf(bytes: Uint8Array, pieceBytes: number): ByteSource {
   let at = 0;
   return {
@@ -29,7 +29,7 @@ function joined(...parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(parts.flatMap((part) => [...part]));
 }
 
-/** Kind and payload of every frame, to the end. */
+/** The kind and the payload of every frame, to the end. */
 async function readAll(reader: FrameReader): Promise<[FrameKind, number[]][]> {
   const frames: [FrameKind, number[]][] = [];
   for (let frame = await reader.next(); frame !== null; frame = await reader.next()) {
@@ -45,7 +45,7 @@ Deno.test("encodeFrame() writes kind, little-endian length and payload", () => {
   assertEquals([...encodeFrame("ping")], [9, 0, 0, 0, 0]);
 });
 
-Deno.test("encodeFrame() refuses a payload that is longer than any reader takes", () => {
+Deno.test("encodeFrame() rejects a payload above the limit of readers", () => {
   encodeFrame("data", longest);
   assertThrows(() => encodeFrame("data", new Uint8Array(MAX_FRAME_PAYLOAD_BYTES + 1)), RangeError, "65537");
 });
@@ -69,7 +69,7 @@ for (const pieceBytes of [1, 4, 5, 6, 7, 1_000, 200_000]) {
 }
 
 for (const cut of [0, 3, 5, 7, 8, 12, 16]) {
-  Deno.test(`FrameReader takes the first ${cut} bytes from behind the line before the frames`, async () => {
+  Deno.test(`FrameReader reads the first ${cut} bytes from the rest after the line`, async () => {
     const bytes = joined(
       encodeFrame("data", new Uint8Array([1, 2, 3])),
       encodeFrame("exit", new Uint8Array([4, 5, 6])),
@@ -80,14 +80,14 @@ for (const cut of [0, 3, 5, 7, 8, 12, 16]) {
 }
 
 for (const cut of [1, 4, 5, 7]) {
-  Deno.test(`FrameReader discards a frame that ends after ${cut} bytes`, async () => {
+  Deno.test(`FrameReader drops a frame that ends after ${cut} bytes`, async () => {
     const bytes = encodeFrame("data", new Uint8Array([1, 2, 3]));
     const reader = new FrameReader(sourceOf(joined(bytes, bytes.subarray(0, cut)), 100));
     assertEquals(await readAll(reader), [["data", [1, 2, 3]]]);
   });
 }
 
-Deno.test("FrameReader refuses what no frame is", async () => {
+Deno.test("FrameReader rejects invalid frames", async () => {
   const next = (...bytes: number[]) => new FrameReader(sourceOf(new Uint8Array(bytes), 100)).next();
   await assertRejects(() => next(0, 0, 0, 0, 0), FrameError, "kind 0");
   await assertRejects(() => next(200, 0, 0, 0, 0), FrameError, "kind 200");
@@ -95,7 +95,7 @@ Deno.test("FrameReader refuses what no frame is", async () => {
   await assertRejects(() => next(1, 255, 255, 255, 255), FrameError, "4294967295 bytes");
 });
 
-Deno.test("frameJson() gives the value that encodeJsonFrame() wrote", async () => {
+Deno.test("frameJson() returns the value that encodeJsonFrame() wrote", async () => {
   const value = { text: "ä☃", list: [1, null] };
   const frame = await new FrameReader(sourceOf(encodeJsonFrame("exit", value), 3)).next();
   assertEquals(frameJson(frame!), value);

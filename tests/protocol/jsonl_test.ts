@@ -10,7 +10,7 @@ import {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Gives its chunks one a read, each cut to the buffer's size; then the end. */
+/** Returns one chunk for each read, cut to the size of the buffer, and then the end. */
 function sourceOf(...chunks: (string | Uint8Array)[]): ByteSource {
   const pending = chunks.map((chunk) => typeof chunk === "string" ? encoder.encode(chunk) : chunk);
   return {
@@ -35,25 +35,25 @@ const readings: [name: string, chunks: string[], line: string, rest: string][] =
 ];
 
 for (const [name, chunks, line, rest] of readings) {
-  Deno.test(`readLine() gives ${name}`, async () => {
+  Deno.test(`readLine() returns ${name}`, async () => {
     const framed = await readLine(sourceOf(...chunks), { maxBytes: 64 * 1024 });
     assert(framed !== null);
     assertEquals([decoder.decode(framed.line), decoder.decode(framed.rest)], [line, rest]);
   });
 }
 
-Deno.test("readLine() hands back the bytes after the line undecoded", async () => {
+Deno.test("readLine() returns the bytes after the line undecoded", async () => {
   const binary = new Uint8Array([0x7b, 0x7d, 0x0a, 0x00, 0xff, 0xfe, 0x0a]);
   const framed = await readLine(sourceOf(binary), { maxBytes: 100 });
   assertEquals(framed?.rest, binary.subarray(3));
 });
 
-Deno.test("readLine() gives null when the source ends before a line does", async () => {
+Deno.test("readLine() returns null if the source ends before the line", async () => {
   assertEquals(await readLine(sourceOf(), { maxBytes: 10 }), null);
   assertEquals(await readLine(sourceOf("half"), { maxBytes: 10 }), null);
 });
 
-Deno.test("readLine() takes a line of exactly its cap and refuses one byte more", async () => {
+Deno.test("readLine() accepts a line of exactly its limit and rejects one byte more", async () => {
   const framed = await readLine(sourceOf("123456789\n"), { maxBytes: 10 });
   assertEquals(framed?.line.length, 9);
   await assertRejects(
@@ -63,7 +63,7 @@ Deno.test("readLine() takes a line of exactly its cap and refuses one byte more"
   );
 });
 
-Deno.test("readLine() reads no more than its cap of an endless line", async () => {
+Deno.test("readLine() reads no more than its limit of an endless line", async () => {
   let givenBytes = 0;
   const endless: ByteSource = {
     read(buffer) {
@@ -75,14 +75,14 @@ Deno.test("readLine() reads no more than its cap of an endless line", async () =
   assertEquals(givenBytes, 64 * 1024);
 });
 
-Deno.test("encodeLine() and decodeLine() undo each other, line ends inside included", () => {
+Deno.test("decodeLine() reverses encodeLine(), including line ends in strings", () => {
   const value = { text: "ä\n☃", list: [1, null] };
   const line = encodeLine(value);
   assertEquals(line.indexOf(0x0a), line.length - 1);
   assertEquals(decodeLine(line.subarray(0, -1)), value);
 });
 
-Deno.test("decodeLine() refuses what is not UTF-8 or not JSON", () => {
+Deno.test("decodeLine() throws for bytes that are not UTF-8 or not JSON", () => {
   assertThrows(() => decodeLine(new Uint8Array([0x22, 0xff, 0x22])), TypeError);
   assertThrows(() => decodeLine(encoder.encode("{")), SyntaxError);
 });

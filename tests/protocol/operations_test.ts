@@ -16,14 +16,14 @@ for (const [op, { http, request }] of Object.entries(OPERATIONS)) {
     assertEquals(parameters.filter((name) => !(name in request.entries)), []);
   });
 
-  Deno.test(`the request schema of ${op} takes its own name, and no other`, () => {
+  Deno.test(`the request schema of ${op} accepts its own name, and no other`, () => {
     const { issues } = v.safeParse(request, { v: 1, op: "other" });
     assert(issues?.some((issue) => v.getDotPath(issue) === "op"), "it took another name");
     assert(!v.safeParse(request, { v: 1, op }).issues?.some((issue) => v.getDotPath(issue) === "op"));
   });
 }
 
-Deno.test("replySchema takes both forms, and a code of a newer daemon", () => {
+Deno.test("replySchema accepts both forms, and a code of a newer daemon", () => {
   assert(v.is(replySchema, { ok: true, result: { anything: 1 } }));
   assert(v.is(replySchema, { ok: false, error: { code: "brand_new", message: "m" } }));
   assert(!v.is(replySchema, { ok: false }));

@@ -15,7 +15,7 @@ for (const [text, mode] of MODES) {
 for (
   const text of ["", "Screen", "lines", "lines=", "lines=0", "lines=-1", "lines=1.5", "lines=99999999", "all"]
 ) {
-  Deno.test(`parseRestoreMode() refuses ${JSON.stringify(text)} and says what is possible`, () => {
+  Deno.test(`parseRestoreMode() refuses ${JSON.stringify(text)} and lists the valid modes`, () => {
     assertThrows(() => parseRestoreMode(text), RangeError, "use screen, lines=N (N from 1) or none");
   });
 }

@@ -21,7 +21,7 @@ Deno.test("ControlServer passes the barrier before it carries out the request", 
   assertEquals(order, ["barrier", "handle"]);
 });
 
-Deno.test("ControlServer refuses what is no request, by kind, and goes on", async (t) => {
+Deno.test("ControlServer refuses invalid requests with a code, and continues", async (t) => {
   await using server = await startControlServer();
   const cases: [name: string, sent: string, code: string, message: string][] = [
     ["no JSON", "hello\n", "protocol", "not JSON"],
@@ -40,7 +40,7 @@ Deno.test("ControlServer refuses what is no request, by kind, and goes on", asyn
   assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
 });
 
-Deno.test("ControlServer replies with the error that carrying out a request threw", async () => {
+Deno.test("ControlServer replies with the error that a handler threw", async () => {
   await using server = await startControlServer({
     handle: () => {
       throw new Error("out of luck");
@@ -49,7 +49,7 @@ Deno.test("ControlServer replies with the error that carrying out a request thre
   assertEquals(await server.ask(STATUS), '{"ok":false,"error":{"code":"failed","message":"out of luck"}}\n');
 });
 
-Deno.test("ControlServer replies with the kind of the error, where it has one on the wire", async () => {
+Deno.test("ControlServer replies with the code of the error if the protocol has it", async () => {
   const cases = [
     [new ApexError("not_found", "no such task"), "not_found"],
     [new ApexError("conflict", "it is taken"), "conflict"],
@@ -65,10 +65,10 @@ Deno.test("ControlServer replies with the kind of the error, where it has one on
   }
 });
 
-Deno.test("ControlServer closes a client that sends nothing for 5 s, and serves others meanwhile", async () => {
+Deno.test("ControlServer disconnects a client that sends nothing for 5 s, and serves others until then", async () => {
   await using server = await startControlServer();
   using silent = await server.connect();
-  // Answered, so the silent one before it in the backlog has been accepted, and its time runs.
+  // The reply proves that the silent client, which is earlier in the backlog, was accepted, and that its time runs.
   assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
   server.clock.advance(4_999);
   assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
@@ -76,11 +76,11 @@ Deno.test("ControlServer closes a client that sends nothing for 5 s, and serves 
   assertEquals(await readText(silent), "");
 });
 
-Deno.test("ControlServer refuses connections beyond its limit at once and takes new ones when there is room", async () => {
+Deno.test("ControlServer refuses connections above its limit at once and accepts new ones when there is room", async () => {
   await using server = await startControlServer({ maxConnections: 1 });
   const first = await server.connect();
   using second = await server.connect();
-  // It has asked already: closing with that unread would reset the connection, and the reply would be lost.
+  // It has sent its request: closing with that unread would reset the connection, and the reply would be lost.
   await second.write(new TextEncoder().encode(STATUS));
   const refusal = JSON.parse(await readText(second));
   assertEquals([refusal.ok, refusal.error.code], [false, "busy"]);
@@ -98,7 +98,7 @@ Deno.test("ControlServer ends open connections when it is disposed", async () =>
   assertEquals(await readText(silent), "");
 });
 
-Deno.test("ControlServer gives up a client that does not take its reply, and its end does not wait for one", async () => {
+Deno.test("ControlServer disconnects a client that does not take its reply, and its disposal does not wait for one", async () => {
   const asked = Promise.withResolvers<void>();
   await using server = await startControlServer({
     maxConnections: 1,

@@ -22,12 +22,12 @@ const requests: string[] = [
 ];
 
 for (const line of requests) {
-  Deno.test(`decodeRequest() takes ${line}`, () => {
+  Deno.test(`decodeRequest() accepts ${line}`, () => {
     assertEquals<unknown>(decode(line), { request: JSON.parse(line) });
   });
 }
 
-Deno.test("decodeRequest() takes status and stop of any protocol, whatever else they say", () => {
+Deno.test("decodeRequest() accepts status and stop of any protocol, with any fields", () => {
   for (const op of ["status", "stop"] as const) {
     assertEquals<unknown>(decode(`{"v":7,"op":"${op}","new":true}`), { request: { v: 1, op } });
   }
@@ -89,7 +89,7 @@ Deno.test("decodeRequest() refuses bytes that are not UTF-8", () => {
   assertEquals(decoded.error.code, "protocol");
 });
 
-/** What is wrong with a task, without the operation's name. */
+/** Messages about an invalid task, without the name of the operation. */
 const tasks: [task: unknown, message: string][] = [
   [{ memroy: 8_388_608 }, 'task.memroy is not a field that this daemon knows (did you mean "memoryBytes"?)'],
   [{ timeout: "5s" }, 'task.timeout is not a field that this daemon knows (did you mean "timeoutMs"?)'],
@@ -135,13 +135,13 @@ for (const [task, message] of tasks) {
   });
 }
 
-Deno.test("decodeRequest() refuses a number that JSON can spell and nothing can hold", () => {
+Deno.test("decodeRequest() refuses a number that is too large for a double", () => {
   const decoded = decode(`{"v":1,"op":"tasks.run","task":{"timeoutMs":1e999}}`);
   assert("error" in decoded);
   assertEquals(decoded.error.message, "tasks.run: task.timeoutMs must be finite");
 });
 
-Deno.test("decodeRequest() cuts a message short when very much is wrong", () => {
+Deno.test("decodeRequest() shortens a message about many problems", () => {
   const env = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`V${index}`, index]));
   const decoded = decode(JSON.stringify({ v: 1, op: "tasks.run", task: { env } }));
   assert("error" in decoded);

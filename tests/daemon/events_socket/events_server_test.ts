@@ -36,7 +36,7 @@ class Fixture implements AsyncDisposable {
     });
   }
 
-  /** Connects, as often as it takes: a full backlog refuses. */
+  /** Connects, and tries again while the backlog is full. */
   async connect(): Promise<Deno.UnixConn> {
     for (;;) {
       try {
@@ -58,7 +58,7 @@ class Fixture implements AsyncDisposable {
     return clients;
   }
 
-  /** Goes round the loop until `condition` holds: what the kernel tells of hang-ups comes when it comes. */
+  /** Waits, turn by turn of the event loop, until `condition` holds: the kernel reports a hang-up at any time. */
   async settles(condition: () => boolean): Promise<void> {
     for (let round = 0; !condition(); round++) {
       if (round > 10_000) fail("it did not settle");
@@ -83,7 +83,7 @@ Deno.test("EventsServer sends every event to each subscriber, in order", async (
   assertEquals(fixture.server.stats(), { subscribers: 3, halfClosed: 0, refused: 0 });
 });
 
-Deno.test("EventsServer reads and discards what a subscriber sends, however much", async () => {
+Deno.test("EventsServer reads and discards any amount of a subscriber's input", async () => {
   await using fixture = await Fixture.start();
   const [client] = await fixture.subscribers(1);
   const megabyte = new Uint8Array(1024 * 1024).fill(120);
@@ -92,7 +92,7 @@ Deno.test("EventsServer reads and discards what a subscriber sends, however much
   assertEquals(await readText(client!, "\n"), lineOf(eventOf("still here")));
 });
 
-Deno.test("EventsServer goes on sending after a half-close, and drops who hung up at the next event", async () => {
+Deno.test("EventsServer continues to send after a half-close, and drops a subscriber that hung up at the next event", async () => {
   await using fixture = await Fixture.start();
   const [halfClosed, gone, other] = await fixture.subscribers(3);
   await halfClosed!.closeWrite();
@@ -106,7 +106,7 @@ Deno.test("EventsServer goes on sending after a half-close, and drops who hung u
   assertEquals(fixture.server.stats().subscribers, 2);
 });
 
-Deno.test("EventsServer lets go of who has hung up, though no event comes", async () => {
+Deno.test("EventsServer drops a subscriber that has hung up, even without an event", async () => {
   const clock = new FakeClock();
   await using fixture = await Fixture.start({ clock });
   const [stays, ...others] = await fixture.subscribers(50);
@@ -114,17 +114,17 @@ Deno.test("EventsServer lets go of who has hung up, though no event comes", asyn
   for (const client of others) client.close();
   await fixture.settles(() => fixture.server.stats().subscribers === 1);
   assertEquals(fixture.server.stats().halfClosed, 1);
-  // One that first closes its end of writing and hangs up later is found by the probe that follows.
+  // A subscriber that first closes its end of writing and hangs up later is found by the next probe.
   stays!.close();
   await fixture.server.barrier();
   clock.advance(5_000);
   await fixture.settles(() => fixture.server.stats().subscribers === 0);
 });
 
-Deno.test("EventsServer keeps 1,024 half-closed subscribers, and drops the oldest beyond", async () => {
+Deno.test("EventsServer keeps 1,024 half-closed subscribers, and drops the oldest above that", async () => {
   await using fixture = await Fixture.start();
   const clients = await fixture.subscribers(1_026);
-  // One after the other, each proved by the end of the previous round trip, so that the order is known.
+  // One after the other, each after the previous round trip, so that the order is known.
   for (const client of clients.slice(0, 3)) {
     await client.closeWrite();
     await fixture.server.barrier();
@@ -138,7 +138,7 @@ Deno.test("EventsServer keeps 1,024 half-closed subscribers, and drops the oldes
   assertEquals(fixture.server.stats(), { subscribers: 1_024, halfClosed: 1_024, refused: 0 });
 });
 
-Deno.test("EventsServer closes a connection beyond its maximum at once, says so, and its barrier still passes", async () => {
+Deno.test("EventsServer closes a connection above its maximum at once, logs that, and its barrier still passes", async () => {
   await using fixture = await Fixture.start({ maxSubscribers: 2 });
   const [first] = await fixture.subscribers(2);
   for (let n = 0; n < 5; n++) {
@@ -150,17 +150,17 @@ Deno.test("EventsServer closes a connection beyond its maximum at once, says so,
   assertGreater(fixture.server.stats().refused, 4);
   first!.close();
   fixture.log.append(eventOf("frees a place"));
-  // The failed write has ended the first one when the other's has been read by it.
+  // When the other subscriber has read the event, the failed write has ended the first one.
   const [third] = await fixture.subscribers(1);
   fixture.log.append(eventOf("welcome"));
   assertEquals(await readText(third!, "\n"), lineOf(eventOf("welcome")));
 });
 
-Deno.test("EventsServer.barrier() covers each connection made before it, amid 2,000 that connect", async () => {
+Deno.test("EventsServer.barrier() covers every earlier connection, while 2,000 clients connect", async () => {
   await using fixture = await Fixture.start();
   const { log, server } = fixture;
   const connected: Deno.UnixConn[] = [];
-  /** For each connection, the number of the first event that it must get. */
+  /** The number of the first event that each connection must receive. */
   const firstDue = new Map<Deno.UnixConn, number>();
   let nextConnection = Promise.withResolvers<void>();
   const connecting = Promise.all(Array.from({ length: 2_000 }, async () => {
@@ -169,7 +169,7 @@ Deno.test("EventsServer.barrier() covers each connection made before it, amid 2,
   }));
   let rounds = 0;
   for (let covered = 0; covered < 2_000; rounds++) {
-    // Asked in the turn in which somebody has just connected, whom the accept loop cannot have met yet.
+    // Called in the turn in which a client has connected, which the accept loop cannot have accepted yet.
     if (covered === connected.length) await nextConnection.promise;
     nextConnection = Promise.withResolvers();
     const before = connected.length;
@@ -189,7 +189,7 @@ Deno.test("EventsServer.barrier() covers each connection made before it, amid 2,
   assertEquals(fixture.warnings, []);
 });
 
-Deno.test("EventsServer.barrier() is shared: who comes while one runs waits for the next one", async () => {
+Deno.test("EventsServer.barrier() is shared: a call during a barrier waits for the next one", async () => {
   await using fixture = await Fixture.start();
   const { server } = fixture;
   const first = server.barrier();
@@ -197,11 +197,11 @@ Deno.test("EventsServer.barrier() is shared: who comes while one runs waits for 
   assert(first !== second && second === server.barrier());
   await Promise.all([first, second]);
   await server.barrier();
-  // The barrier's own connections are no subscribers.
+  // The connections of the barrier are not subscribers.
   assertEquals(server.stats(), { subscribers: 0, halfClosed: 0, refused: 0 });
 });
 
-Deno.test("EventsServer.barrier() passes with a warning when the socket's path is gone", async () => {
+Deno.test("EventsServer.barrier() passes with a warning if the socket was unlinked", async () => {
   await using fixture = await Fixture.start();
   await Deno.remove(fixture.path);
   await fixture.server.barrier();
@@ -209,7 +209,7 @@ Deno.test("EventsServer.barrier() passes with a warning when the socket's path i
   assertStringIncludes(fixture.warnings[0]!, "may be registered late");
 });
 
-Deno.test("EventsServer's disposal delivers what is pending, then closes, twice as well as once", async () => {
+Deno.test("EventsServer delivers the remaining events when it is disposed, once or twice", async () => {
   await using fixture = await Fixture.start();
   const clients = await fixture.subscribers(200);
   fixture.log.append(eventOf("goodbye"));
@@ -223,7 +223,7 @@ Deno.test("EventsServer's disposal delivers what is pending, then closes, twice 
   assertEquals(fixture.log.stats().subscribers, 0);
 });
 
-Deno.test("EventsServer recovers when it has run out of descriptors", async () => {
+Deno.test("EventsServer recovers after it has run out of descriptors", async () => {
   const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" });
   const path = `${dir}/events.socket`;
   const script = new URL("../../support/daemons/events_server_child.ts", import.meta.url).pathname;
@@ -237,7 +237,7 @@ Deno.test("EventsServer recovers when it has run out of descriptors", async () =
   const stdout = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
     .getReader();
   const command = (line: string): Promise<void> => stdin.write(new TextEncoder().encode(`${line}\n`));
-  /** Reads on to the line that begins with `words`; the end of the output is an error. */
+  /** Reads to the line that begins with `words`. @throws at the end of the output */
   const said = async (words: string): Promise<void> => {
     for (;;) {
       const line = (await stdout.read()).value ?? fail(`it ended without saying "${words}"`);
@@ -248,7 +248,7 @@ Deno.test("EventsServer recovers when it has run out of descriptors", async () =
     await said("ready");
     while (clients.length < 60) clients.push(await Deno.connect({ transport: "unix", path }));
     await said("cannot accept");
-    // These have hung up, which the server finds out at the next event; then there are descriptors again.
+    // These clients have hung up. The server notices at the next event, and then has free descriptors.
     for (const client of clients.slice(0, 40)) client.close();
     await command("anybody there?");
     await command("barrier");

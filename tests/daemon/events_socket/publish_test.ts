@@ -6,7 +6,7 @@ import { wireEventSchemas, type WireEventType } from "../../../src/protocol/wire
 
 type EventName = keyof PublishedEvents;
 
-/** Of an event that also tells of failures, the form that tells that it happened. */
+/** The form of an event without a failure. */
 type Happened<Name extends EventName> = Name extends "container:operation_failed" ? PublishedEvents[Name]
   : Exclude<PublishedEvents[Name], ContainerOperationFailedEvent>;
 
@@ -25,7 +25,7 @@ const failure: Required<ContainerOperationFailedEvent> = {
   error: "no such container",
 };
 
-/** Each event with every field it may have. */
+/** Each event with every possible field. */
 const EVENTS: { [Name in EventName]: Required<Happened<Name>> } = {
   "container:created": { ...whole, labels: { a: "b" } },
   "container:started": whole,
@@ -64,7 +64,7 @@ const EVENTS: { [Name in EventName]: Required<Happened<Name>> } = {
   "engine:disconnected": { engine: "docker", error: "gone", timestamp },
 };
 
-/** Fields of the wire that the event in question never has. */
+/** Fields of the wire schema that the event never has. */
 const NEVER: Partial<Record<EventName, readonly string[]>> = {
   "engine:connected": ["error"],
   "engine:disconnected": ["version"],

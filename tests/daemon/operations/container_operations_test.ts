@@ -11,7 +11,7 @@ async function assertRefused(asked: () => Promise<unknown>, code: ControlErrorCo
   assertEquals([error.code, error.message], [code, message]);
 }
 
-Deno.test("containers.logs sends what a container said, by its name, its id and a part of that", async () => {
+Deno.test("containers.logs sends the output of a container, by its name, its id and a prefix of that", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   using events = await daemon.events();
@@ -20,14 +20,14 @@ Deno.test("containers.logs sends what a container said, by its name, its id and 
   await events.until(({ type }) => type === "container.died");
   for (const target of ["web", id, id.slice(0, 12)]) {
     const said = await daemon.stream("containers.logs", { target });
-    assertEquals([said.stdout, said.stderr, said.kinds.at(-1), said.told.exit], [
+    assertEquals([said.stdout, said.stderr, said.kinds.at(-1), said.payloads.exit], [
       "one\ntwo\n",
       "err\n",
       "exit",
       {},
     ]);
   }
-  // Which of two streams the last line is of, the embedded engine does not know.
+  // The embedded engine does not know which of two streams was written last.
   const last = await daemon.stream("containers.logs", { target: "web", tail: 1 });
   assertEquals((last.stdout + last.stderr).split("\n").length, 2);
   const later = await daemon.stream("containers.logs", { target: "web", sinceMs: Date.now() + 60_000 });
@@ -36,7 +36,7 @@ Deno.test("containers.logs sends what a container said, by its name, its id and 
   assert(/^\d{4}-\d\d-\d\dT[\d:.]+Z one\n/.test(stamped.stdout), stamped.stdout);
 });
 
-Deno.test("containers.logs follows a container to its end, and ends with its client before that", async () => {
+Deno.test("containers.logs follows a container to its end, or until its client hangs up", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   using events = await daemon.events();
@@ -50,11 +50,11 @@ Deno.test("containers.logs follows a container to its end, and ends with its cli
   using stays = await StreamReader.open(daemon, "containers.logs", { target: "web", follow: true });
   await stays.untilSaid("ready");
   await engine.call("POST", `/containers/${id}/kill`);
-  const { kinds, told } = await stays.end();
-  assertEquals([kinds, told.exit], [["data", "exit"], {}]);
+  const { kinds, payloads } = await stays.end();
+  assertEquals([kinds, payloads.exit], [["data", "exit"], {}]);
 });
 
-Deno.test("containers.logs and containers.inspect take a task's id before a container's name", async () => {
+Deno.test("containers.logs and containers.inspect prefer a task id to a container's name", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   using events = await daemon.events();
@@ -72,7 +72,7 @@ Deno.test("containers.logs and containers.inspect take a task's id before a cont
   assertEquals([byName.container?.id, byName.task], [task.containerId, task]);
 });
 
-Deno.test("containers.inspect tells of a task whose container is gone", async () => {
+Deno.test("containers.inspect describes a task whose container was removed", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   using events = await daemon.events();
@@ -87,17 +87,17 @@ Deno.test("containers.inspect tells of a task whose container is gone", async ()
   });
 });
 
-Deno.test("containers.logs and containers.inspect refuse what is not there, and what is ambiguous", async () => {
+Deno.test("containers.logs and containers.inspect refuse unknown and ambiguous targets", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
-  const message = 'no such task or container: "nobody" (try: apex tasks --all, apex ps)';
-  await assertRefused(() => daemon.stream("containers.logs", { target: "nobody" }), "not_found", message);
+  const message = 'no such task or container: "unknown" (try: apex tasks --all, apex ps)';
+  await assertRefused(() => daemon.stream("containers.logs", { target: "unknown" }), "not_found", message);
   await assertRefused(
-    () => daemon.request("containers.inspect", { target: "nobody" }),
+    () => daemon.request("containers.inspect", { target: "unknown" }),
     "not_found",
     message,
   );
-  // Of seventeen ids two begin with the same digit.
+  // Two of seventeen ids begin with the same digit.
   using events = await daemon.events();
   await daemon.request("status", {});
   const ids: string[] = [];
@@ -111,7 +111,7 @@ Deno.test("containers.logs and containers.inspect refuse what is not there, and 
   assertEquals(error.code, "conflict");
 });
 
-Deno.test("workspaces.list tells tasks' containers from orphans, and workspaces.clean removes these alone", async () => {
+Deno.test("workspaces.list distinguishes orphans from containers of tasks, and workspaces.clean removes only orphans", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   using client = await daemon.runTask({ taskId: "living", cmd: ["sleep", "60"] });
@@ -143,7 +143,7 @@ Deno.test("workspaces.list tells tasks' containers from orphans, and workspaces.
   await daemon.request("tasks.cancel", { task: "living" });
 });
 
-Deno.test("status tells of tasks and of the database", async () => {
+Deno.test("status reports tasks and the database", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   const idle = await daemon.request("status", {});

@@ -8,7 +8,7 @@ import { TempDir } from "../../support/temp_dir.ts";
 
 const NANO_PER_MS = 1e6;
 
-/** A daemon on an engine, and what asks that engine. */
+/** A daemon on an engine, and a client of that engine. */
 class Rig implements AsyncDisposable {
   readonly daemon: TestDaemon;
   readonly driver: ContainerDriver;
@@ -48,7 +48,7 @@ class Rig implements AsyncDisposable {
     }
   }
 
-  /** Resolves with the wait once the daemon has registered it. */
+  /** Resolves when the daemon has registered the wait. */
   begin(target: string, condition?: WaitCondition): Promise<StreamReader> {
     const params = { target, ...(condition && { for: condition }) };
     return StreamReader.open(this.daemon, "containers.wait", params);
@@ -56,10 +56,10 @@ class Rig implements AsyncDisposable {
 
   async end(wait: Promise<StreamReader>): Promise<Record<string, unknown>> {
     using reader = await wait;
-    return (await reader.end()).told.exit!;
+    return (await reader.end()).payloads.exit!;
   }
 
-  /** How a wait ended that needed nothing to happen. */
+  /** How a wait ended whose condition was met, or could not be met, from the beginning. */
   now(target: string, condition?: WaitCondition): Promise<Record<string, unknown>> {
     return this.end(this.begin(target, condition));
   }
@@ -72,7 +72,7 @@ class Rig implements AsyncDisposable {
 for (const engine of TEST_ENGINES) {
   const { name, ignore } = engine;
   Deno.test({
-    name: `containers.wait on ${name} tells what happens to a container, and what had happened before`,
+    name: `containers.wait on ${name} ends for later and for earlier changes of a container`,
     ignore,
     fn: async () => {
       await using rig = await Rig.start(engine);
@@ -100,7 +100,7 @@ for (const engine of TEST_ENGINES) {
   });
 
   Deno.test({
-    name: `containers.wait on ${name} waits for health, and not where there is none to wait for`,
+    name: `containers.wait on ${name} waits for health, and refuses a container without a health check`,
     ignore,
     fn: async () => {
       await using rig = await Rig.start(engine);
@@ -137,7 +137,7 @@ for (const engine of TEST_ENGINES) {
   });
 
   Deno.test({
-    name: `containers.wait on ${name} waits on while a restart policy starts the container again`,
+    name: `containers.wait on ${name} continues while a restart policy restarts the container`,
     ignore,
     fn: async () => {
       await using rig = await Rig.start(engine);
@@ -161,7 +161,7 @@ for (const engine of TEST_ENGINES) {
   });
 
   Deno.test({
-    name: `containers.wait on ${name} takes tasks, and one run of them`,
+    name: `containers.wait on ${name} accepts tasks, and single runs of them`,
     ignore,
     fn: async () => {
       await using rig = await Rig.start(engine);
@@ -195,7 +195,7 @@ for (const engine of TEST_ENGINES) {
   });
 }
 
-Deno.test("containers.wait ends with its client, and does not hold up the end of the daemon", async () => {
+Deno.test("containers.wait ends when its client hangs up, and does not delay the end of the daemon", async () => {
   await using rig = await Rig.start(TEST_ENGINES[0]!);
   const id = await rig.create("web");
   for (const condition of ["exit", "running", "healthy", "removed"] as const) {

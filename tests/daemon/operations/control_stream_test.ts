@@ -24,12 +24,12 @@ import { within } from "../../support/within.ts";
 const WAIT = '{"v":1,"op":"tasks.wait","task":"t"}\n';
 const LIMIT_MS = 10_000;
 
-/** Answers `status` at once, and everything that streams with `stream`. */
+/** Answers `status` at once, and streaming operations with `stream`. */
 function streaming(stream: (channel: ControlChannel) => Promise<void>): ControlServerOptions["handle"] {
   return ({ op }) => op === "status" ? { result: op } : { result: {}, stream };
 }
 
-/** A client of a stream: what it reads after the reply line. */
+/** A client of a stream. It reads the frames after the reply line. */
 class StreamClient implements Disposable {
   readonly conn: Deno.UnixConn;
   readonly reply: unknown;
@@ -41,7 +41,7 @@ class StreamClient implements Disposable {
     this.#frames = new FrameReader(conn, rest);
   }
 
-  /** @param behind what it sends right behind the request line */
+  /** @param behind bytes that it sends together with the request line */
   static async open(
     server: TestControlServer,
     behind: Uint8Array = new Uint8Array(0),
@@ -92,7 +92,7 @@ Deno.test("ControlServer sends a stream's frames after the reply line, in order,
   assertEquals(await client.next(), null);
 });
 
-Deno.test("ControlServer gives a stream what the client sends, what came right behind the request included", async () => {
+Deno.test("ControlServer passes the client's frames to a stream, including those sent with the request", async () => {
   await using server = await startControlServer({
     handle: streaming(async (channel) => {
       for await (const { kind, payload } of channel.frames()) {
@@ -114,7 +114,7 @@ Deno.test("ControlServer gives a stream what the client sends, what came right b
   assertEquals(await client.next(), null);
 });
 
-Deno.test("ControlServer tells a client that sends what is no frame, and serves the others", async () => {
+Deno.test("ControlServer reports an invalid frame to its client, and serves the others", async () => {
   const outcome = Promise.withResolvers<unknown>();
   await using server = await startControlServer({
     handle: streaming(async (channel) => {
@@ -130,12 +130,12 @@ Deno.test("ControlServer tells a client that sends what is no frame, and serves 
   const last = await client.next();
   assertEquals([last?.kind, frameJson(last!)], ["exit", { error: "no frame is of kind 71" }]);
   assertEquals(await client.next(), null);
-  // It can still be told.
+  // The client can still receive frames.
   assertEquals(await outcome.promise, ["FrameError", false]);
   assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
 });
 
-Deno.test("ControlServer leaves it to a stream that takes what is no frame to tell the client", async () => {
+Deno.test("ControlServer sends no last frame if a stream handles an invalid frame itself", async () => {
   await using server = await startControlServer({
     handle: streaming(async (channel) => {
       await assertRejects(async () => {
@@ -149,7 +149,7 @@ Deno.test("ControlServer leaves it to a stream that takes what is no frame to te
   assertEquals(await client.next(), null);
 });
 
-Deno.test("ControlServer discards what a stream did not ask for, and the last frame arrives all the same", async () => {
+Deno.test("ControlServer discards frames that a stream does not read, and the last frame still arrives", async () => {
   const said = Promise.withResolvers<void>();
   await using server = await startControlServer({
     handle: streaming(async (channel) => {
@@ -157,7 +157,7 @@ Deno.test("ControlServer discards what a stream did not ask for, and the last fr
       await channel.send(encodeFrame("exit", bytes("end")));
     }),
   });
-  using client = await StreamClient.open(server, bytes("nobody reads this"));
+  using client = await StreamClient.open(server, bytes("unread input"));
   await writeAll(client.conn, new Uint8Array(1024 * 1024));
   said.resolve();
   assertEquals(await client.text(), "exit end");
@@ -170,7 +170,7 @@ for (
     "closes its end of writing": (conn: Deno.UnixConn) => conn.closeWrite(),
   })
 ) {
-  Deno.test(`ControlServer aborts a stream whose client ${how}, though nothing is sent`, async () => {
+  Deno.test(`ControlServer aborts a stream whose client ${how}, even if nothing is sent`, async () => {
     const ended = Promise.withResolvers<void>();
     await using server = await startControlServer({
       handle: streaming(async ({ signal, send }) => {
@@ -189,7 +189,7 @@ for (
   });
 }
 
-Deno.test("ControlServer calls a stream also when its client is gone by then, with its signal aborted", async () => {
+Deno.test("ControlServer calls a stream with an aborted signal if its client has hung up by then", async () => {
   const asked = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
   const called = Promise.withResolvers<unknown>();
@@ -212,7 +212,7 @@ Deno.test("ControlServer calls a stream also when its client is gone by then, wi
   assertEquals(await within(LIMIT_MS, "the stream", called.promise), true);
 });
 
-Deno.test("ControlServer lets a client that does not read hold up nobody but itself", async () => {
+Deno.test("ControlServer serves others while a client does not read its stream", async () => {
   let sentBytes = 0;
   await using server = await startControlServer({
     maxConnections: 1,
@@ -227,7 +227,7 @@ Deno.test("ControlServer lets a client that does not read hold up nobody but its
   using client = await StreamClient.open(server);
   let before = -1;
   for (; before !== sentBytes; await nextTurns(50)) before = sentBytes;
-  // Streams are not among the connections that are limited to one; and no time ends a slow one.
+  // Streams do not count in the limit of one connection, and no timeout ends a slow one.
   for (let i = 0; i < 3; i++) {
     server.clock.advance(60_000);
     assertEquals(await server.ask(STATUS), '{"ok":true,"result":"status"}\n');
@@ -240,7 +240,7 @@ Deno.test("ControlServer lets a client that does not read hold up nobody but its
   assertEquals(received, 1_000 * MAX_FRAME_PAYLOAD_BYTES);
 });
 
-Deno.test("ControlServer refuses a stream beyond its limit as busy, and takes one when there is room", async () => {
+Deno.test("ControlServer refuses a stream above its limit as busy, and accepts one when there is room", async () => {
   const warnings: string[] = [];
   await using server = await startControlServer({
     maxStreams: 1,
@@ -266,7 +266,7 @@ Deno.test("ControlServer refuses a stream beyond its limit as busy, and takes on
   }
 });
 
-Deno.test("ControlServer tells the client what a stream failed for", async () => {
+Deno.test("ControlServer sends the error of a failed stream", async () => {
   const errors: string[] = [];
   await using server = await startControlServer({
     logger: { ...silentLogger, error: (message) => void errors.push(message) },
@@ -279,19 +279,19 @@ Deno.test("ControlServer tells the client what a stream failed for", async () =>
   assertEquals(errors, ["tasks.wait failed in its stream: out of luck"]);
 });
 
-Deno.test("ControlServer ends its streams when it is disposed, and waits until they have let go", async () => {
+Deno.test("ControlServer ends its streams when it is disposed, and waits for their operations", async () => {
   const order: string[] = [];
   const started = Promise.withResolvers<void>();
   const server = await startControlServer({
     handle: streaming(async (channel) => {
       const frame = encodeFrame("data", new Uint8Array(MAX_FRAME_PAYLOAD_BYTES));
       started.resolve();
-      // More than the socket holds: the last of these is in flight when the end comes.
+      // More than the socket's buffers hold: the last write is pending at the end.
       await assertRejects(async () => {
         while (true) await channel.send(frame);
       }, Error);
       await nextTurn();
-      order.push("let go");
+      order.push("ended");
     }),
   });
   using _client = await StreamClient.open(server);
@@ -299,10 +299,10 @@ Deno.test("ControlServer ends its streams when it is disposed, and waits until t
   await nextTurns(20);
   await within(LIMIT_MS, "the server's end", server[Symbol.asyncDispose]());
   order.push("disposed");
-  assertEquals(order, ["let go", "disposed"]);
+  assertEquals(order, ["ended", "disposed"]);
 });
 
-Deno.test("ControlServer begins no operation for a request that is still at the barrier when it ends", async () => {
+Deno.test("ControlServer starts no operation for a request that waits for the barrier at its end", async () => {
   const atBarrier = Promise.withResolvers<void>();
   const pass = Promise.withResolvers<void>();
   let handled = 0;

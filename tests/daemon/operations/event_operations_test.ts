@@ -7,14 +7,14 @@ import { ContainerDriver } from "../../support/engines/container_driver.ts";
 
 const types = (lines: readonly Line[]): string[] => lines.map(({ type }) => type);
 
-/** Runs a task to its end, so that all of its events are told. */
+/** Runs a task to its end, so that all of its events are published. */
 async function runTask(daemon: TestDaemon, taskId: string): Promise<void> {
   using lines = await Lines.open(daemon, "events.subscribe", { types: ["workspace.cleaned"], task: taskId });
   await daemon.run({ taskId, cmd: ["sh", "-c", "exit 3"] });
   await lines.untilType("workspace.cleaned");
 }
 
-Deno.test("events.subscribe says where it stands, then gives numbered events, and says why it ends", async () => {
+Deno.test("events.subscribe sends its position, numbered events, and the reason for its end", async () => {
   await using given = await startOnEmbeddedEngine();
   const { daemon } = given;
   using lines = await Lines.open(daemon, "events.subscribe", { limit: 2 });
@@ -36,7 +36,7 @@ Deno.test("events.subscribe says where it stands, then gives numbered events, an
   ]);
 });
 
-Deno.test("events.subscribe is registered by the time of its reply", async () => {
+Deno.test("events.subscribe is registered before its reply", async () => {
   await using given = await startOnEmbeddedEngine();
   using driver = new ContainerDriver(given.engine.socketPath);
   for (let round = 0; round < 20; round++) {
@@ -46,7 +46,7 @@ Deno.test("events.subscribe is registered by the time of its reply", async () =>
   }
 });
 
-Deno.test("events.subscribe filters by type, task and container, and its cursor goes on", async () => {
+Deno.test("events.subscribe filters by type, task and container, and its cursor advances", async () => {
   await using given = await startOnEmbeddedEngine();
   const { daemon } = given;
   await runTask(daemon, "a");
@@ -63,7 +63,7 @@ Deno.test("events.subscribe filters by type, task and container, and its cursor 
   assertEquals((await lines.untilType("stream.heartbeat")).cursor, `${epoch}:${head}`);
 });
 
-Deno.test("events.subscribe begins with what containers, sessions and tasks there are", async () => {
+Deno.test("events.subscribe begins with a snapshot of containers, sessions and tasks", async () => {
   await using given = await startOnEmbeddedEngine();
   const { daemon } = given;
   using task = await daemon.runTask({ taskId: "long", cmd: ["sleep", "600"] });
@@ -81,7 +81,7 @@ Deno.test("events.subscribe begins with what containers, sessions and tasks ther
   assertEquals((await lines.next())!.type, "task.cancelled");
 });
 
-Deno.test("events.subscribe goes on after a cursor, over a restart of the daemon", async () => {
+Deno.test("events.subscribe resumes after a cursor, across a restart of the daemon", async () => {
   await using given = await startOnEmbeddedEngine();
   await runTask(given.daemon, "a");
   const { epoch, head } = (await given.daemon.request("status", {})).log;
@@ -103,7 +103,7 @@ Deno.test("events.subscribe goes on after a cursor, over a restart of the daemon
 });
 
 for (
-  const params of [{ after: "nonsense" }, { after: "0123456789abcdef:x" }, { heartbeatMs: 1 }, { limit: 0 }]
+  const params of [{ after: "invalid" }, { after: "0123456789abcdef:x" }, { heartbeatMs: 1 }, { limit: 0 }]
 ) {
   Deno.test(`events.subscribe refuses ${JSON.stringify(params)}`, async () => {
     await using given = await startOnEmbeddedEngine();
@@ -112,7 +112,7 @@ for (
   });
 }
 
-Deno.test("events.history tells the past in order: of a task, of a time, the newest few", async () => {
+Deno.test("events.history sends past events in order: of a task, of a time, the newest few", async () => {
   await using given = await startOnEmbeddedEngine();
   const { daemon } = given;
   await runTask(daemon, "a");
@@ -141,10 +141,10 @@ Deno.test("events.history tells the past in order: of a task, of a time, the new
     ApexError,
     "sinceMs (2) is later than untilMs (1)",
   );
-  assertEquals(await history({ container: "nobody" }), []);
+  assertEquals(await history({ container: "unknown" }), []);
 });
 
-Deno.test("without a journal the stream lives, and the past is refused with the reason", async () => {
+Deno.test("without a journal, live events are sent, and past events are refused with the reason", async () => {
   await using given = await startOnEmbeddedEngine({ journal: { isKept: false } });
   const { daemon } = given;
   assertEquals((await daemon.request("status", {})).journal!.state, "off");

@@ -6,7 +6,7 @@ import { systemClock } from "../../../src/platform/clock.ts";
 import { silentLogger } from "../../../src/platform/logger.ts";
 import { openStorage } from "../../../src/storage/storage.ts";
 
-Deno.test("EventRequests refuses with a code that passes once the daemon is ending", async () => {
+Deno.test("EventRequests refuses as busy when the daemon is ending", async () => {
   const parts = { clock: systemClock, logger: silentLogger };
   using storage = openStorage({ path: ":memory:", ...parts });
   const journal = storage.openJournal();
@@ -14,7 +14,7 @@ Deno.test("EventRequests refuses with a code that passes once the daemon is endi
   const requests = new EventRequests({ log, journal, ...parts });
   await requests[Symbol.asyncDispose]();
   const subscribe = () => requests.subscribe({ v: 1, op: "events.subscribe" });
-  // `apex events --reconnect` goes on to try then.
+  // `apex events --reconnect` then tries again.
   const error = assertThrows(subscribe, ApexError, "the daemon is ending");
   assertEquals(error.code, "busy");
 });

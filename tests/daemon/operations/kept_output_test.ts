@@ -34,7 +34,7 @@ async function refusal(daemon: TestDaemon, target: string): Promise<string> {
 async function checkKeptOutput(daemon: TestDaemon): Promise<void> {
   await runAndRemove(daemon, { taskId: "job", cmd: sh(SCRIPT) });
   const all = await logsOf(daemon, "job", { follow: true });
-  assertEquals([all.stdout, all.stderr, all.told.exit], ["one\nthree\nend", "two\n", {}]);
+  assertEquals([all.stdout, all.stderr, all.payloads.exit], ["one\nthree\nend", "two\n", {}]);
   assertEquals(all.kinds, ["data", "stderr", "data", "exit"]);
   const last = await logsOf(daemon, "job", { tail: 2 });
   assertEquals([last.stdout, last.stderr], ["three\nend", ""]);
@@ -48,12 +48,12 @@ async function checkKeptOutput(daemon: TestDaemon): Promise<void> {
   assertEquals(output, { bytes: "one\ntwo\nthree\nend".length, isCut: false });
 }
 
-Deno.test("containers.logs has the output of a task whose container was removed, with tail, since and times", async () => {
+Deno.test("containers.logs sends the output of a task whose container was removed, with tail, since and times", async () => {
   await using fixture = await startOnEmbeddedEngine();
   await checkKeptOutput(fixture.daemon);
 });
 
-Deno.test("an empty output is kept as such, and each run of an id keeps its own, over restarts of the daemon", async () => {
+Deno.test("an empty output is stored as such, and each run of an id has its own, across restarts of the daemon", async () => {
   await using fixture = await startOnEmbeddedEngine();
   let { daemon } = fixture;
   await runAndRemove(daemon, { taskId: "job", cmd: ["true"] });
@@ -66,7 +66,7 @@ Deno.test("an empty output is kept as such, and each run of an id keeps its own,
   await daemon[Symbol.asyncDispose]();
 });
 
-Deno.test("of a long output the end is kept, and only who asks for more hears that it is cut", async () => {
+Deno.test("the end of a long output is stored, and only a request for more reports that it is cut", async () => {
   await using fixture = await startOnEmbeddedEngine({ keepOutput: { maxBytes: 1_000, maxTotalBytes: MIB } });
   const { daemon } = fixture;
   await runAndRemove(daemon, { taskId: "job", cmd: ["seq", "100000"] });
@@ -78,7 +78,7 @@ Deno.test("of a long output the end is kept, and only who asks for more hears th
   assertEquals((await logsOf(daemon, "job", { tail: 2 })).stdout, "99999\n100000\n");
 });
 
-Deno.test("the container of a kept task leaves its output when it is cleaned", async () => {
+Deno.test("the output of a kept task is stored when its container is cleaned", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   using events = await daemon.events();
@@ -88,7 +88,7 @@ Deno.test("the container of a kept task leaves its output when it is cleaned", a
   assertEquals((await logsOf(daemon, "job")).stdout, "kept\n");
 });
 
-Deno.test("containers.logs says why there is no output", async () => {
+Deno.test("containers.logs says why no output is stored", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   using events = await daemon.events();
@@ -105,7 +105,7 @@ Deno.test("containers.logs says why there is no output", async () => {
   assertEquals(await refusal(daemon, "never"), "there is no output of never@1 (failed): it never started");
 });
 
-Deno.test('keep_output = "0" keeps nothing, and containers.logs says so', async () => {
+Deno.test('keep_output = "0" stores nothing, and containers.logs says so', async () => {
   await using fixture = await startOnEmbeddedEngine({ keepOutput: { maxBytes: 0, maxTotalBytes: MIB } });
   const { daemon } = fixture;
   await runAndRemove(daemon, { taskId: "job", cmd: ["echo", "x"] });
@@ -116,7 +116,7 @@ Deno.test('keep_output = "0" keeps nothing, and containers.logs says so', async 
   );
 });
 
-Deno.test("beyond the total the oldest output goes, and containers.logs says so", async () => {
+Deno.test("above the total the oldest output is deleted, and containers.logs says so", async () => {
   await using fixture = await startOnEmbeddedEngine({
     keepOutput: { maxBytes: 1_000, maxTotalBytes: 2_500 },
   });
@@ -129,7 +129,7 @@ Deno.test("beyond the total the oldest output goes, and containers.logs says so"
   for (const taskId of ["b", "c"]) assertMatch((await logsOf(daemon, taskId)).stdout, /999\n1000\n$/);
 });
 
-Deno.test("an output that the engine cannot tell is missing with the reason, and does not hold up the removal", async () => {
+Deno.test("the reason is stored for an output that the engine cannot send, and the removal is not delayed", async () => {
   using storage = openStorage({ path: ":memory:", clock: new FakeClock(), logger: silentLogger });
   const { tasks, outputs } = storage;
   const warnings: string[] = [];
@@ -155,12 +155,12 @@ Deno.test("an output that the engine cannot tell is missing with the reason, and
   await keeper.keep({ taskId: "job", containerId: "c2" }, new AbortController().signal);
   assertEquals(outputs.get({ taskId: "job", run: 2 })?.missing, "the log driver is none");
   assertEquals(warnings, ["the output of task job is not kept: the log driver is none"]);
-  // Nobody's: there is no task to keep it with.
+  // It belongs to no task.
   await keeper.keep({ taskId: "job", containerId: "c1" }, new AbortController().signal);
   assertEquals([outputs.get({ taskId: "job", run: 1 }), warnings.length], [undefined, 1]);
 });
 
-Deno.test("selectOutput() takes lines of which the engine logged pieces, over both streams, as whole lines", () => {
+Deno.test("selectOutput() counts lines that the engine logged in pieces, over both streams, as whole lines", () => {
   const tail = new LogRecordTail(MIB);
   const add = (stream: "stdout" | "stderr", text: string, seconds: number) => {
     tail.push(new TextEncoder().encode(text));

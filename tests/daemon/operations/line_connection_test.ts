@@ -41,7 +41,7 @@ function subscribe(): Subscribed {
   };
 }
 
-Deno.test("LineConnection cuts a write that the peer does not take, once the log has lost patience", async () => {
+Deno.test("LineConnection cuts a pending write when the log closes the subscriber as stalled", async () => {
   await using given = subscribe();
   given.channel.stall();
   const served = given.serve();
@@ -53,7 +53,7 @@ Deno.test("LineConnection cuts a write that the peer does not take, once the log
   assert(given.channel.signal.aborted);
 });
 
-Deno.test("LineConnection ends its subscription when the peer hangs up, also before it is served", async () => {
+Deno.test("LineConnection ends its subscription when the client hangs up, even before it is served", async () => {
   for (const isServed of [true, false]) {
     await using given = subscribe();
     const served = isServed ? given.serve() : undefined;

@@ -13,12 +13,12 @@ async function bytesByLayer(channel: RecordingChannel): Promise<string[]> {
   return frames.map(([, { layer, currentBytes }]) => `${layer} ${currentBytes}`);
 }
 
-Deno.test("PullProgressFrames sends ten steps a second of each layer at most, the newest, and the last always", async () => {
+Deno.test("PullProgressFrames sends the newest step of each layer, ten a second at most, and always the last", async () => {
   const clock = new FakeClock();
   const channel = new RecordingChannel();
   const frames = new PullProgressFrames(clock);
   frames.sendTo(channel);
-  // A second of an engine that tells of two layers every five milliseconds.
+  // One second of an engine that reports two layers every five milliseconds.
   for (let ms = 5; ms <= 1_000; ms += 5) {
     frames.add(step("a", ms));
     frames.add(step("b", ms));
@@ -36,7 +36,7 @@ Deno.test("PullProgressFrames sends ten steps a second of each layer at most, th
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("PullProgressFrames keeps what comes before its channel, and sends the newest of it", async () => {
+Deno.test("PullProgressFrames keeps the newest steps until it has a channel", async () => {
   const channel = new RecordingChannel();
   const frames = new PullProgressFrames(new FakeClock());
   frames.add(step("a", 1));
@@ -47,7 +47,7 @@ Deno.test("PullProgressFrames keeps what comes before its channel, and sends the
   assertEquals(await bytesByLayer(channel), ["a 2", "b 3"]);
 });
 
-Deno.test("PullProgressFrames never holds more than one step a layer for a client that takes none", async () => {
+Deno.test("PullProgressFrames keeps one step of each layer for a client that does not read", async () => {
   const clock = new FakeClock();
   const channel = new RecordingChannel();
   channel.stall();
@@ -63,7 +63,7 @@ Deno.test("PullProgressFrames never holds more than one step a layer for a clien
   assertEquals(await bytesByLayer(channel), ["a 0", "a 199"]);
 });
 
-Deno.test("PullProgressFrames takes of 512 layers at most", async () => {
+Deno.test("PullProgressFrames accepts 512 layers at most", async () => {
   const channel = new RecordingChannel();
   const frames = new PullProgressFrames(new FakeClock());
   for (let layer = 0; layer < 2_000; layer++) frames.add(step(`l${layer}`, 1));
@@ -72,7 +72,7 @@ Deno.test("PullProgressFrames takes of 512 layers at most", async () => {
   assertEquals((await channel.received()).length, 512);
 });
 
-Deno.test("PullProgressFrames lets go when its client does, and finish() tells", async () => {
+Deno.test("PullProgressFrames stops when its client hangs up, and finish() rejects", async () => {
   const clock = new FakeClock();
   const channel = new RecordingChannel();
   channel.stall();

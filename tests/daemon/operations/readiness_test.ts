@@ -44,7 +44,7 @@ class Fixture {
     this.#adopted.resolve();
   }
 
-  /** What becomes of a question: `waits` until it is settled. */
+  /** The outcome of a call: `waits` until it settles. */
   ask(question: Question): { outcome: string } {
     const asked = { outcome: "waits" };
     this.#readiness[question](this.stop.signal).then(
@@ -64,7 +64,7 @@ const ADVICE =
   `the daemon (pid ${Deno.pid}) has not reached its engine yet; start that engine, or end the daemon (apex stop) and name another: `;
 const UNKNOWN = `${ADVICE}the engine at /e.sock (from a test) does not answer`;
 
-Deno.test("Readiness waits for the engine, and for tasks also until they are taken up", async () => {
+Deno.test("Readiness waits for the engine, and for the adoption of tasks", async () => {
   const fixture = new Fixture();
   const questions = ["containersKnown", "tasksKnown", "tasksUsable", "ownersKnown"] as const;
   const asked = questions.map((question) => fixture.ask(question));
@@ -79,7 +79,7 @@ Deno.test("Readiness waits for the engine, and for tasks also until they are tak
   assertEquals([outcomes(), fixture.clock.pendingTimers], [["ready", "ready", "ready", "ready"], 0]);
 });
 
-Deno.test("Readiness gives up an engine that does not answer, but tells of tasks", async () => {
+Deno.test("Readiness gives up an engine that does not answer, but not the tasks", async () => {
   const fixture = new Fixture();
   const containers = fixture.ask("containersKnown");
   const tasks = fixture.ask("tasksKnown");
@@ -94,7 +94,7 @@ Deno.test("Readiness gives up an engine that does not answer, but tells of tasks
   assertEquals(later.outcome, `${ADVICE}no such file`);
 });
 
-Deno.test("Readiness waits for an engine that was lost, and names the daemon when it does not come back", async () => {
+Deno.test("Readiness waits for a lost engine, and names the daemon if it does not come back", async () => {
   const fixture = new Fixture();
   fixture.connect();
   const again = Promise.withResolvers<void>();
@@ -115,7 +115,7 @@ Deno.test("Readiness waits for an engine that was lost, and names the daemon whe
   assertEquals(found.outcome, "ready");
 });
 
-Deno.test("Readiness lets nobody take a container for nobody's before all tasks are taken up", async () => {
+Deno.test("Readiness refuses operations on orphans until all tasks are adopted", async () => {
   const slow = new Fixture();
   slow.connect();
   const tooEarly = slow.ask("ownersKnown");
@@ -135,9 +135,9 @@ Deno.test("Readiness lets nobody take a container for nobody's before all tasks 
   assertEquals(usable.outcome, "ready");
 });
 
-Deno.test("Readiness takes no container for removed while the engine has not reported all of them", async () => {
+Deno.test("Readiness refuses to follow containers until the engine has reported all of them", async () => {
   const fixture = new Fixture();
-  // It answers, and is still to say what happened.
+  // The engine answers, but has not reported its containers yet.
   fixture.engine.current = { ...fixture.engine.current, state: "connected", kind: "docker" };
   const early = fixture.ask("containersCaughtUp");
   await fixture.advance(5_000);
@@ -148,7 +148,7 @@ Deno.test("Readiness takes no container for removed while the engine has not rep
   assertEquals([asked.outcome, fixture.clock.pendingTimers], ["ready", 0]);
 });
 
-Deno.test("Readiness waits no longer than the daemon lives, and fails as `engine`", async () => {
+Deno.test("Readiness fails as `engine` when the daemon ends during a wait", async () => {
   const fixture = new Fixture();
   fixture.stop.abort();
   const error = await assertRejects(

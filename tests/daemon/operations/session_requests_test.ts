@@ -22,10 +22,10 @@ const SIZE = { columns: 80, rows: 24 };
 class Daemon implements AsyncDisposable {
   readonly engine = new FakeContainers();
   readonly socket: string;
-  readonly told: string[] = [];
+  readonly published: string[] = [];
   readonly #parts: AsyncDisposableStack;
   readonly pool: SessionPool;
-  /** The fake tells what happens as soon as it has happened. */
+  /** Delivers events of the fake engine at once while it is true. */
   #delivering = true;
   #delivered: Promise<void> | undefined;
 
@@ -47,7 +47,7 @@ class Daemon implements AsyncDisposable {
     parts.use(publishSessions({ log, sessions: this.pool }));
     const append = log.append.bind(log);
     log.append = (event) => {
-      this.told.push("session" in event ? `${event.type} ${event.session}` : event.type);
+      this.published.push("session" in event ? `${event.type} ${event.session}` : event.type);
       return append(event);
     };
     const requests = new SessionRequests({ sessions: this.pool, clock, logger });
@@ -74,7 +74,7 @@ class Daemon implements AsyncDisposable {
         logger,
       }),
     );
-    // Added last, so ended first: its clients still hear why.
+    // Added last, so disposed first: its clients still receive the reason.
     parts.use(this.pool);
   }
 
@@ -119,7 +119,7 @@ class Attachment implements Disposable {
   readonly #frames = (): AsyncIterator<Frame> => this.stream.frames[Symbol.asyncIterator]();
   #iterator: AsyncIterator<Frame> | undefined;
 
-  /** Reads until the output contains the text; or to the last frame, which is returned. */
+  /** Reads until the output contains the text, or to the last frame, which it returns. */
   async read(text?: string): Promise<[string, unknown] | undefined> {
     this.#iterator ??= this.#frames();
     while (text === undefined || !this.output.includes(text)) {
@@ -136,7 +136,7 @@ class Attachment implements Disposable {
   }
 }
 
-Deno.test("sessions.attach creates, carries the terminal both ways, and tells the command's end", async () => {
+Deno.test("sessions.attach creates a session, carries its terminal both ways, and sends the command's end", async () => {
   await using daemon = await Daemon.start();
   using client = await daemon.attach("dev", { pid: 4711 });
   const { containerId } = client.stream.result;
@@ -159,14 +159,14 @@ Deno.test("sessions.attach creates, carries the terminal both ways, and tells th
   daemon.engine.exit(containerId, 3);
   assertEquals(await client.read(), ["exit", { reason: "exit", exitCode: 3 }]);
   assertStringIncludes(client.output, "$ bye");
-  assertEquals(daemon.told, [
+  assertEquals(daemon.published, [
     "session.created dev",
     "session.attached dev",
     "session.removed dev",
   ]);
 });
 
-Deno.test("sessions.attach refuses a name that is none, a busy session, what must exist, and a way of restoring that is none", async () => {
+Deno.test("sessions.attach refuses an invalid name, a busy session, a missing session that must exist, and an invalid restore mode", async () => {
   await using daemon = await Daemon.start();
   using _client = await daemon.attach("dev", { pid: 4711 });
   const cases: [string, Record<string, unknown>, string, string][] = [
@@ -184,7 +184,7 @@ Deno.test("sessions.attach refuses a name that is none, a busy session, what mus
   }
 });
 
-Deno.test("sessions.detach and sessions.kill do what they can, and name the rest", async () => {
+Deno.test("sessions.detach and sessions.kill process the valid names, and report the rest", async () => {
   await using daemon = await Daemon.start();
   using one = await daemon.attach("one");
   using two = await daemon.attach("two");
@@ -206,7 +206,7 @@ Deno.test("sessions.detach and sessions.kill do what they can, and name the rest
   assertEquals(await request(daemon.socket, "sessions.list", {}), { sessions: [] });
 });
 
-Deno.test("a client of a session that hangs up is detached, and may come back", async () => {
+Deno.test("a client of a session that hangs up is detached, and can attach again", async () => {
   await using daemon = await Daemon.start();
   const client = await daemon.attach("dev");
   const { containerId } = client.stream.result;
@@ -221,7 +221,7 @@ Deno.test("a client of a session that hangs up is detached, and may come back", 
   await again.read("before");
 });
 
-Deno.test("a client of a session that sends nonsense hears what was wrong, as its last frame, and may come back", async () => {
+Deno.test("a client of a session that sends an invalid frame receives the reason, and can attach again", async () => {
   await using daemon = await Daemon.start();
   const cases: readonly (readonly [readonly number[], string])[] = [
     [[0x63, 1, 0, 0, 0, 0x7a], "no frame is of kind 99"],
@@ -237,7 +237,7 @@ Deno.test("a client of a session that sends nonsense hears what was wrong, as it
   }
 });
 
-Deno.test("the daemon's end tells the clients of sessions, and leaves the sessions", async () => {
+Deno.test("the end of the daemon detaches the clients of sessions, and leaves the sessions", async () => {
   const daemon = await Daemon.start();
   using client = await daemon.attach("dev");
   const { containerId } = client.stream.result;
@@ -245,5 +245,5 @@ Deno.test("the daemon's end tells the clients of sessions, and leaves the sessio
   assertEquals(await client.read(), ["detach", { reason: "shutdown" }]);
   await ended;
   assertEquals(daemon.engine.containers.get(containerId)?.state, "running");
-  assertEquals(daemon.told.at(-1), "session.detached dev");
+  assertEquals(daemon.published.at(-1), "session.detached dev");
 });

@@ -1,7 +1,7 @@
 /**
- * The whole promise at once, on a real daemon that is killed again and again amid containers and tasks that come and go: a
- * snapshot and the events after it make every later snapshot, and what a consumer got over all of its streams is what the
- * journal holds, each event once and in order.
+ * The whole promise of the snapshot, with a real daemon that is killed repeatedly while containers and tasks change: a client that
+ * applies the events after a snapshot to it gets every later snapshot, and a consumer receives over all of its streams what the
+ * journal contains, each event once and in order.
  */
 import { assert, assertEquals } from "@std/assert";
 import { request } from "../../../src/client/control_exchange.ts";
@@ -19,14 +19,14 @@ import { soakCount } from "../../support/soak.ts";
 
 const SEEDS = soakCount({ usual: 2, soak: 20 });
 const KILLS = soakCount({ usual: 2, soak: 5 });
-/** Of the test, in each life of the daemon; the containers do some ten things meanwhile. */
+/** Operations of the test in each run of the daemon. The containers change some ten times during one. */
 const STEPS = 25;
 const CONTAINERS = ["c0", "c1", "c2", "c3"];
-/** Fewer, and it would prove little. */
+/** With fewer, the test would prove little. */
 const MIN_MOMENTS = 10;
 const MIN_EVENTS = 200;
 
-/** What a consumer asks for, and what follows for what it gets and can know. */
+/** What a consumer requests, and what it can therefore know. */
 interface View {
   readonly filter: ResumingConsumerOptions["filter"];
   readonly passes: (event: Line) => boolean;
@@ -57,7 +57,7 @@ const VIEWS: readonly View[] = [
   },
 ];
 
-Deno.test("whatever happens between, a snapshot and the events after it make every later one, and none is lost", async (t) => {
+Deno.test("a snapshot and the events after it make every later snapshot, and no event is lost", async (t) => {
   for (let seed = 1; seed <= SEEDS; seed++) await t.step(`seed ${seed}`, () => run(seed));
 });
 
@@ -78,7 +78,7 @@ async function run(seed: number): Promise<void> {
   const over = Promise.all([world.run(), runTasks(home, world, randomOf(-seed))]);
   processes.defer(async () => {
     world.end();
-    // What failed is told below, unless something else did before.
+    // A failure is reported below, unless another one came before it.
     await Promise.allSettled([over]);
   });
   for (let kills = 0; kills <= KILLS; kills++) {
@@ -99,7 +99,7 @@ async function run(seed: number): Promise<void> {
   }
   world.end();
   await over;
-  await eventually(() => isQuiet(home), "all containers and tasks are gone");
+  await eventually(() => isQuiet(home), "all containers and tasks are removed");
   snapshots.push(await takeSnapshot(home));
   const end = seqOf(snapshots.at(-1)!);
   for (const consumer of consumers) {
@@ -116,16 +116,19 @@ async function run(seed: number): Promise<void> {
     assertEquals(events, journal.filter((event) => event.seq > seqOf(snapshots[0]!) && view.passes(event)));
     for (const from of snapshots.keys()) checkLater(snapshots.slice(from), { events, view });
   }
-  const told = (type: string, status?: string): boolean =>
+  const isPublished = (type: string, status?: string): boolean =>
     journal.some((event) => event.type === type && event.status === status);
   assert(
     new Set(snapshots.map(seqOf)).size >= MIN_MOMENTS && end >= MIN_EVENTS,
     "a course that proves little",
   );
-  assert(told("container.health", "healthy") && told("container.health", "unhealthy"), "health was told of");
+  assert(
+    isPublished("container.health", "healthy") && isPublished("container.health", "unhealthy"),
+    "health was published",
+  );
 }
 
-/** That the first of these snapshots, and the events after it, make each of the others. */
+/** Asserts that the first snapshot and the events after it make each of the others. */
 function checkLater(
   snapshots: readonly Line[],
   { events, view: { isSeen, filter } }: { readonly events: readonly Line[]; readonly view: View },
@@ -141,7 +144,7 @@ function checkLater(
   }
 }
 
-/** One after the other; each goes on though the daemon is killed. */
+/** One after the other. Each continues when the daemon is killed. */
 async function runTasks(home: ApexHome, world: ContainerWorld, random: () => number): Promise<void> {
   for (let id = 0; !world.isEnding; id++) {
     const cmd = ["sh", "-c", `sleep 0.${Math.floor(random() * 9)}; exit ${random() < 0.5 ? 0 : 3}`];
@@ -155,7 +158,7 @@ async function runTasks(home: ApexHome, world: ContainerWorld, random: () => num
         }
       }
     } catch (error) {
-      // There is no daemon now, or it was killed amid its reply, or the task had ended.
+      // No daemon runs, or it was killed during its reply, or the task had ended.
       if (!(error instanceof ApexError)) throw error;
       await world.deed();
     }
@@ -173,7 +176,7 @@ async function takeSnapshot(home: ApexHome): Promise<Line> {
   return await lines.untilType("stream.snapshot");
 }
 
-/** Events as they are told, without when that was. */
+/** The published events, without their times of publication. */
 async function history(home: ApexHome): Promise<Line[]> {
   using lines = await Lines.openAt(home.controlSocket, "events.history", {});
   const all = await lines.all();

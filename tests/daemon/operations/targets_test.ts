@@ -22,7 +22,7 @@ Deno.test("logs and inspect find another program's container by the task id on i
   const { daemon, engine } = fixture;
   await runLabelled(engine, daemon, ["web"]);
   const said = await daemon.stream("containers.logs", { target: "build" });
-  assertEquals([said.stdout, said.told.exit], ["web\n", {}]);
+  assertEquals([said.stdout, said.payloads.exit], ["web\n", {}]);
   const inspected = await daemon.request("containers.inspect", { target: "build" });
   assertEquals(
     [inspected.container?.name, inspected.container?.exitCode, inspected.task, inspected.others],
@@ -30,10 +30,10 @@ Deno.test("logs and inspect find another program's container by the task id on i
   );
 });
 
-Deno.test("of several containers of one task id the newest is found, and the others are named", async () => {
+Deno.test("of several containers of one task id the newest is found, and the others are listed", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
-  // The engine lists times of creation in whole seconds, its events tell them exactly.
+  // The engine lists times of creation in whole seconds, and its events have the exact times.
   await runLabelled(engine, daemon, ["one", "two", "three"]);
   const inspected = await daemon.request("containers.inspect", { target: "build" });
   assertEquals([inspected.container?.name, inspected.others], ["three", ["two", "one"]]);
@@ -46,7 +46,7 @@ async function refusedCancel(daemon: TestDaemon, task: string): Promise<[string,
   return [error.code, error.message];
 }
 
-Deno.test("tasks.cancel refuses containers that no task of apex has, and says what to do instead", async () => {
+Deno.test("tasks.cancel refuses containers that belong to no task of apex, and suggests what to do instead", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   await runLabelled(engine, daemon, ["web"]);
@@ -61,10 +61,10 @@ Deno.test("tasks.cancel refuses containers that no task of apex has, and says wh
     'cannot cancel "apex-task-job": it is the container of a task (try: apex cancel job)',
   ]);
   await daemon.request("tasks.cancel", { task: "job" });
-  assertEquals((await refusedCancel(daemon, "nobody"))[0], "not_found");
+  assertEquals((await refusedCancel(daemon, "unknown"))[0], "not_found");
 });
 
-Deno.test("tasks.cancel says of a kept container that its run has ended, and points to clean where none is known", async () => {
+Deno.test("tasks.cancel names the ended run of a kept container, and suggests clean for an unknown one", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   await daemon.run({ taskId: "job", cmd: ["true"], keep: true });
@@ -96,13 +96,13 @@ Deno.test("tasks.cancel says of a kept container that its run has ended, and poi
   ]);
 });
 
-Deno.test("a task id names its last run; @N, @-N and the container's name name an earlier one", async () => {
+Deno.test("a task id finds its last run; @N, @-N and the container's name find an earlier one", async () => {
   await using fixture = await startOnEmbeddedEngine();
   let { daemon } = fixture;
   for (const word of ["one", "two", "three"]) {
     await daemon.run({ taskId: "job", cmd: ["echo", word], keep: true });
   }
-  // The next daemon knows them, too.
+  // The next daemon knows the runs, too.
   for (let life = 0; life < 2; life++) {
     const logOf = async (target: string) => (await daemon.stream("containers.logs", { target })).stdout;
     assertEquals(
@@ -126,7 +126,7 @@ Deno.test("a task id names its last run; @N, @-N and the container's name name a
   await daemon[Symbol.asyncDispose]();
 });
 
-Deno.test("another program's container with a task's id is named beside the task's runs", async () => {
+Deno.test("another program's container with a task's id is listed beside the task's runs", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
   await daemon.run({ taskId: "build", cmd: ["echo", "first"], keep: true });
@@ -138,7 +138,7 @@ Deno.test("another program's container with a task's id is named beside the task
 });
 
 Deno.test({
-  name: "docker: another program's container is read by its task id, and is not cancelled",
+  name: "on Docker, another program's container is read by its task id, and is not cancelled",
   ignore: !await dockerAvailable(),
   fn: async () => {
     await using docker = await startDocker();

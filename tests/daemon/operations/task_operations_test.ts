@@ -8,20 +8,20 @@ import { TempDir } from "../../support/temp_dir.ts";
 
 const sh = (script: string) => ["sh", "-c", script];
 
-Deno.test("tasks.run tells of the start, sends both streams apart, and last how the task ended", async () => {
+Deno.test("tasks.run sends the start, both streams separately, and at last how the task ended", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const ran = await fixture.daemon.run({ taskId: "t1", cmd: sh("echo out; echo err >&2; exit 3") });
   assertEquals([ran.stdout, ran.stderr], ["out\n", "err\n"]);
   assertEquals(ran.kinds.filter((kind) => kind !== "data" && kind !== "stderr"), ["started", "exit"]);
   const { containerId } = ran.task;
-  assertEquals(ran.told.started, { taskId: "t1", containerId });
+  assertEquals(ran.payloads.started, { taskId: "t1", containerId });
   assertEquals(
     [ran.task.taskId, ran.task.state, ran.task.reason, ran.task.exitCode, ran.task.image],
     ["t1", "failed", "exit", 3, "busybox:local"],
   );
 });
 
-Deno.test("tasks.run puts a task's events on the wire in the order in which they came about", async () => {
+Deno.test("tasks.run publishes a task's events in order", async () => {
   await using fixture = await startOnEmbeddedEngine();
   using events = await fixture.daemon.events();
   await fixture.daemon.request("status", {});
@@ -48,19 +48,19 @@ for (
     ["says a lot and ends at once", ["head", "-c", "300000", "/dev/zero"], "\0".repeat(300_000)],
   ] as const
 ) {
-  Deno.test(`tasks.run has all output of each of 100 commands of which each ${name}`, async () => {
+  Deno.test(`tasks.run sends all output of 100 commands of which each ${name}`, async () => {
     await using fixture = await startOnEmbeddedEngine();
     for (let batch = 0; batch < 10; batch++) {
       const runs = Array.from({ length: 10 }, () => fixture.daemon.run({ cmd: [...cmd] }));
-      for (const { stdout, task, told } of await Promise.all(runs)) {
+      for (const { stdout, task, payloads } of await Promise.all(runs)) {
         assert(stdout === output, `${stdout.length} characters of ${output.length}`);
-        assertEquals([task.state, told.exit?.outputError], ["completed", undefined]);
+        assertEquals([task.state, payloads.exit?.outputError], ["completed", undefined]);
       }
     }
   });
 }
 
-Deno.test("tasks.run keeps the container of a client that does not read until that has all output", async () => {
+Deno.test("tasks.run keeps the container of a slow client until that has received all output", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   using events = await daemon.events();
@@ -68,13 +68,13 @@ Deno.test("tasks.run keeps the container of a client that does not read until th
   using client = await daemon.runTask({ taskId: "big", cmd: ["head", "-c", `${size}`, "/dev/zero"] });
   await daemon.stream("tasks.wait", { task: "big" });
   assertEquals((await daemon.request("containers.list", {})).containers.length, 1);
-  const { stdout, told } = await client.end();
-  assertEquals([stdout.length, told.exit?.outputError], [size, undefined]);
+  const { stdout, payloads } = await client.end();
+  assertEquals([stdout.length, payloads.exit?.outputError], [size, undefined]);
   await events.until(({ type }) => type === "workspace.cleaned");
   assertEquals((await daemon.request("containers.list", {})).containers, []);
 });
 
-Deno.test("tasks.run goes on without its client, and cleans up", async () => {
+Deno.test("tasks.run continues without its client, and removes the container", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   using events = await daemon.events();
@@ -90,13 +90,13 @@ Deno.test("tasks.run goes on without its client, and cleans up", async () => {
   }
   const waiting = daemon.stream("tasks.wait", { task: "left" });
   await Deno.writeTextFile(gate, "");
-  const { told } = await waiting;
-  const task = told.exit?.task as Record<string, unknown>;
+  const { payloads } = await waiting;
+  const task = payloads.exit?.task as Record<string, unknown>;
   assertEquals([task.state, task.exitCode], ["failed", 7]);
   await events.until(({ type }) => type === "workspace.cleaned");
 });
 
-Deno.test("tasks.run says that the task is pending, and starts it when its turn comes", async () => {
+Deno.test("tasks.run reports that the task is pending, and starts it later", async () => {
   await using fixture = await startOnEmbeddedEngine({ maxConcurrentTasks: 1 });
   const { daemon } = fixture;
   using first = await daemon.runTask({ taskId: "first", cmd: ["sleep", "60"] });
@@ -105,11 +105,11 @@ Deno.test("tasks.run says that the task is pending, and starts it when its turn 
   await second.untilKind("pending");
   assertEquals((await daemon.request("status", {})).tasks, { running: 1, pending: 1 });
   await daemon.request("tasks.cancel", { task: "first" });
-  const { kinds, told } = await second.end();
-  assertEquals([kinds, told.pending], [["pending", "started", "exit"], { ahead: 1 }]);
+  const { kinds, payloads } = await second.end();
+  assertEquals([kinds, payloads.pending], [["pending", "started", "exit"], { ahead: 1 }]);
 });
 
-Deno.test("tasks.run tells a client that sends no frames as input so, and the command reads the end", async () => {
+Deno.test("tasks.run reports invalid frames as input to the client, and the command reads the end", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   const task = { taskId: "t1", cmd: sh("cat; exit 7"), stdin: true };
@@ -119,11 +119,11 @@ Deno.test("tasks.run tells a client that sends no frames as input so, and the co
   let last: unknown;
   for await (const frame of stream.frames) last = frame.kind === "exit" ? frameJson(frame) : last;
   assertEquals(last, { error: "no frame is of kind 71" });
-  const { told } = await daemon.stream("tasks.wait", { task: "t1" });
-  assertEquals((told.exit?.task as TaskResult).exitCode, 7);
+  const { payloads } = await daemon.stream("tasks.wait", { task: "t1" });
+  assertEquals((payloads.exit?.task as TaskResult).exitCode, 7);
 });
 
-Deno.test("tasks.run refuses what makes no sense or is taken, and nothing is left", async () => {
+Deno.test("tasks.run refuses invalid tasks and used ids, and leaves nothing behind", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   const refused = async (task: Record<string, unknown>) => {
@@ -140,7 +140,7 @@ Deno.test("tasks.run refuses what makes no sense or is taken, and nothing is lef
   assertEquals((await daemon.request("tasks.list", { all: true })).tasks.length, 1);
 });
 
-Deno.test("tasks.run of what cannot be started ends with the reason, and without output", async () => {
+Deno.test("tasks.run of a command that cannot start ends with the reason, and without output", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   using events = await daemon.events();
@@ -154,7 +154,7 @@ Deno.test("tasks.run of what cannot be started ends with the reason, and without
   assertEquals(lines[failed + 1]?.type, "task.failed");
 });
 
-Deno.test("tasks.run takes what it is told of environment, directory and mounts", async () => {
+Deno.test("tasks.run passes on environment, directory and mounts", async () => {
   await using fixture = await startOnEmbeddedEngine();
   await using dir = await TempDir.make();
   await Deno.writeTextFile(dir.join("file"), "found");
@@ -163,11 +163,11 @@ Deno.test("tasks.run takes what it is told of environment, directory and mounts"
     env: { GREETING: "good day" },
     projectDir: dir.path,
   });
-  // The embedded engine's containers see this machine's own directories.
+  // The containers of the embedded engine see the directories of this machine.
   assertEquals(stdout, `good day\n${dir.path}\nfound`);
 });
 
-Deno.test("tasks.signal reaches the task, and tasks.wait and tasks.list tell of its end", async () => {
+Deno.test("tasks.signal reaches the task, and tasks.wait and tasks.list report its end", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   const loop = "while :; do sleep 0.01; done";
@@ -180,33 +180,33 @@ Deno.test("tasks.signal reaches the task, and tasks.wait and tasks.list tell of 
   assertEquals([listed?.taskId, listed?.state], ["t", "running"]);
   await daemon.request("tasks.signal", { task: "t", signal: "SIGUSR1" });
   const [ran, waited] = await Promise.all([client.end(), daemon.stream("tasks.wait", { task: "t" })]);
-  const task = ran.told.exit?.task as TaskResult;
+  const task = ran.payloads.exit?.task as TaskResult;
   assertEquals([ran.stdout, task.exitCode], ["ready\ncaught\n", 5]);
-  assertEquals([waited.kinds, waited.told.exit?.task as unknown], [["exit"], task]);
+  assertEquals([waited.kinds, waited.payloads.exit?.task as unknown], [["exit"], task]);
   assertEquals((await daemon.request("tasks.list", {})).tasks, []);
   assertEquals((await daemon.request("tasks.list", { all: true })).tasks, [task]);
 });
 
-Deno.test("tasks.cancel replies when the task has ended, and refuses one that has", async () => {
+Deno.test("tasks.cancel replies when the task has ended, and refuses a task that has ended", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon } = fixture;
   using client = await daemon.runTask({ taskId: "c", cmd: ["sleep", "60"] });
   await client.untilKind("started");
   const { task } = await daemon.request("tasks.cancel", { task: "c" });
   assertEquals(task.state, "cancelled");
-  assertEquals((await client.end()).told.exit?.task as unknown, task);
-  for (const [task, code] of [["c", "conflict"], ["nobody", "not_found"]] as const) {
+  assertEquals((await client.end()).payloads.exit?.task as unknown, task);
+  for (const [task, code] of [["c", "conflict"], ["unknown", "not_found"]] as const) {
     const error = await assertRejects(() => daemon.request("tasks.cancel", { task }), ApexError);
     assertEquals(error.code, code);
   }
-  const error = await assertRejects(() => daemon.stream("tasks.wait", { task: "nobody" }), ApexError);
+  const error = await assertRejects(() => daemon.stream("tasks.wait", { task: "unknown" }), ApexError);
   assertEquals([error.code, error.message], [
     "not_found",
-    'cannot wait for task "nobody": no such task (see: apex tasks --all)',
+    'cannot wait for task "unknown": no such task (see: apex tasks --all)',
   ]);
 });
 
-Deno.test("a restarted daemon takes up the tasks of the last one, and its clients find them", async () => {
+Deno.test("a restarted daemon adopts the tasks of the last one, and clients find them", async () => {
   await using fixture = await startOnEmbeddedEngine();
   await using dir = await TempDir.make();
   const gate = dir.join("gate");
@@ -221,7 +221,7 @@ Deno.test("a restarted daemon takes up the tasks of the last one, and its client
     await other.end();
     await using next = await fixture.daemon.restart(fixture.engine.socketPath);
     const { kinds } = await client.end();
-    assert(!kinds.includes("exit"), "the last daemon told an end that was none");
+    assert(!kinds.includes("exit"), "the last daemon sent an invalid end");
     assertEquals((await next.request("tasks.list", {})).tasks.map(({ taskId }) => taskId), ["long"]);
     assertEquals((await next.request("tasks.list", { all: true })).tasks.length, 2);
     assertEquals((await next.request("workspaces.list", {})).workspaces.map(({ orphaned }) => orphaned), [
@@ -231,7 +231,7 @@ Deno.test("a restarted daemon takes up the tasks of the last one, and its client
     await logs.untilSaid("before");
     const waiting = next.stream("tasks.wait", { task: "long" });
     await Deno.writeTextFile(gate, "");
-    const task = (await waiting).told.exit?.task as TaskResult;
+    const task = (await waiting).payloads.exit?.task as TaskResult;
     assertEquals([task.state, task.exitCode], ["failed", 4]);
     assertEquals((await logs.end()).stdout, "before\nafter\n");
   }

@@ -5,7 +5,7 @@ import { dockerAvailable, startDocker } from "../../support/engines/docker_engin
 const AT_ONCE = 5;
 
 Deno.test({
-  name: "on Docker, tasks.run has all output of many commands that end at once",
+  name: "on Docker, tasks.run sends all output of many commands that end at the same time",
   ignore: !await dockerAvailable(),
   async fn() {
     await using docker = await startDocker();
@@ -16,8 +16,8 @@ Deno.test({
     ) {
       for (let round = 0; round < 20; round += AT_ONCE) {
         const runs = Array.from({ length: AT_ONCE }, () => daemon.run({ cmd: [...cmd] }));
-        for (const { stdout, stderr, task, told } of await Promise.all(runs)) {
-          assertEquals([stdout, stderr, task.state, told.exit?.outputError], [
+        for (const { stdout, stderr, task, payloads } of await Promise.all(runs)) {
+          assertEquals([stdout, stderr, task.state, payloads.exit?.outputError], [
             output,
             "",
             "completed",
@@ -30,7 +30,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "on Docker, a client that reads late has all output, and only then is the container removed",
+  name: "on Docker, the container is removed after a late reader has received all output",
   ignore: !await dockerAvailable(),
   async fn() {
     await using docker = await startDocker();
@@ -43,15 +43,15 @@ Deno.test({
     assertEquals((await daemon.request("containers.list", {})).containers.map(({ state }) => state), [
       "exited",
     ]);
-    const { stdout, stderr, told } = await client.end();
+    const { stdout, stderr, payloads } = await client.end();
     assert(stdout.replaceAll("\n", "").length === size, `${stdout.length} characters`);
-    assertEquals([stderr, told.exit?.outputError], ["end\n", undefined]);
+    assertEquals([stderr, payloads.exit?.outputError], ["end\n", undefined]);
     await events.until(({ type }) => type === "workspace.cleaned");
   },
 });
 
 Deno.test({
-  name: "on Docker, tasks.run goes on with the output after the engine was restarted",
+  name: "on Docker, tasks.run continues the output after a restart of the engine",
   ignore: !await dockerAvailable(),
   async fn() {
     await using docker = await startDocker();
@@ -59,11 +59,11 @@ Deno.test({
     const cmd = ["sh", "-c", "trap 'exit 9' TERM; echo before; while :; do sleep 0.1; done"];
     using client = await daemon.runTask({ taskId: "t", cmd });
     await client.untilSaid("before");
-    // The next one stops what it finds running.
+    // The next engine stops the containers that it finds running.
     await docker.kill();
     await docker.restart();
-    const { stdout, told } = await client.end();
+    const { stdout, payloads } = await client.end();
     assertEquals(stdout, "before\n");
-    assertEquals((told.exit?.task as { state: string }).state, "failed");
+    assertEquals((payloads.exit?.task as { state: string }).state, "failed");
   },
 });

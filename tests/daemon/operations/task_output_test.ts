@@ -8,18 +8,18 @@ import { nextTurn } from "../../support/daemons/test_control_server.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { within } from "../../support/within.ts";
 
-/** What an engine says of one container in one reading: text by stream; waiting until a promise or for ever; an error. */
+/** One step of an engine's log: text of a stream, a pause until a promise resolves or without an end, or an error. */
 type Said = readonly ["stdout" | "stderr", string] | Promise<unknown> | "nothing" | Error;
 
 const RECORD: ContainerRecord = { id: "c", name: "n", image: "i", labels: {}, state: "exited" };
 
-/** An engine that answers each reading of the output as the script says, and a task whose end the test decides. */
+/** An engine that answers each reading of the output from a script, and a task that the test ends. */
 class Fixture {
   readonly clock = new FakeClock();
   readonly channel = new RecordingChannel();
   readonly ended = Promise.withResolvers<void>();
   isRemoved = false;
-  /** Of each reading, whether it followed the output. */
+  /** Whether each reading followed the output. */
   readonly readings: boolean[] = [];
   readonly #script: readonly (readonly Said[])[];
 
@@ -40,7 +40,7 @@ class Fixture {
     return within(10_000, "the end of the relay", output.relay());
   }
 
-  /** Lets time pass until the next reading. */
+  /** Advances the clock until the next reading. */
   async untilReading(count: number): Promise<void> {
     for (let i = 0; this.readings.length < count && i < 100; i++) {
       await nextTurn();
@@ -66,7 +66,7 @@ async function* read(said: readonly Said[], signal: AbortSignal): AsyncGenerator
   }
 }
 
-Deno.test("TaskOutput relays both streams apart, in order, to the end", async () => {
+Deno.test("TaskOutput relays both streams separately, in order, to the end", async () => {
   const fixture = new Fixture([["stdout", "one"], ["stderr", "two"], ["stdout", "three"]]);
   fixture.ended.resolve();
   assertEquals(await fixture.relay(), undefined);
@@ -74,7 +74,7 @@ Deno.test("TaskOutput relays both streams apart, in order, to the end", async ()
   assertEquals(fixture.clock.pendingTimers, 0);
 });
 
-Deno.test("TaskOutput cuts what is longer than a frame, and loses none of it", async () => {
+Deno.test("TaskOutput splits a chunk that is longer than a frame", async () => {
   const text = "abcdefg".repeat(30_000);
   const fixture = new Fixture([["stdout", text]]);
   fixture.ended.resolve();
@@ -84,7 +84,7 @@ Deno.test("TaskOutput cuts what is longer than a frame, and loses none of it", a
   assertEquals(received.map(([, part]) => part).join(""), text);
 });
 
-Deno.test("TaskOutput asks once more after the end, for what an engine that is followed may leave out", async () => {
+Deno.test("TaskOutput reads the output again after the end, for bytes that a followed log may have lost", async () => {
   const fixture = new Fixture([["stdout", "most "]], [["stdout", "most of it"]]);
   const relay = fixture.relay();
   await nextTurn();
@@ -94,7 +94,7 @@ Deno.test("TaskOutput asks once more after the end, for what an engine that is f
   assertEquals([fixture.readings, fixture.clock.pendingTimers], [[true, false], 0]);
 });
 
-Deno.test("TaskOutput asks anew when the engine breaks off, and relays nothing twice", async () => {
+Deno.test("TaskOutput reads again when the connection breaks, and relays nothing twice", async () => {
   const fixture = new Fixture(
     [["stdout", "one "], ["stderr", "err "], new EngineError("connection lost")],
     [new EngineError("cannot reach the engine")],
@@ -111,7 +111,7 @@ Deno.test("TaskOutput asks anew when the engine breaks off, and relays nothing t
   assertEquals(texts, { data: "one two three", stderr: "err or " });
 });
 
-Deno.test("TaskOutput asks anew when the output ends and its task does not", async () => {
+Deno.test("TaskOutput reads again when the output ends before its task", async () => {
   const fixture = new Fixture([["stdout", "before "]], [["stdout", "before after"]], [[
     "stdout",
     "before after",
@@ -123,12 +123,12 @@ Deno.test("TaskOutput asks anew when the output ends and its task does not", asy
   assertEquals(await fixture.channel.received(), [["data", "before "], ["data", "after"]]);
 });
 
-Deno.test("TaskOutput gives a stuck engine five seconds after the task's end, anew with each piece", async () => {
+Deno.test("TaskOutput gives a stuck engine five seconds after the task's end, and after each chunk", async () => {
   const piece = Promise.withResolvers<void>();
   const fixture = new Fixture([["stdout", "said "], piece.promise, ["stdout", "late"], "nothing"]);
   const relay = fixture.relay();
   await nextTurn();
-  // While the task runs, silence is no sign of anything.
+  // While the task runs, a pause of the output proves nothing.
   fixture.clock.advance(3_600_000);
   fixture.ended.resolve();
   await nextTurn();
@@ -143,7 +143,7 @@ Deno.test("TaskOutput gives a stuck engine five seconds after the task's end, an
   assertEquals([fixture.readings, fixture.clock.pendingTimers], [[true], 0]);
 });
 
-Deno.test("TaskOutput waits for a client that does not read, for as long as that takes", async () => {
+Deno.test("TaskOutput waits indefinitely for a client that does not read", async () => {
   const fixture = new Fixture([["stdout", "one "], ["stdout", "two"]]);
   fixture.channel.stall();
   fixture.ended.resolve();
@@ -157,13 +157,13 @@ Deno.test("TaskOutput waits for a client that does not read, for as long as that
   assertEquals(await fixture.channel.received(), [["data", "one "], ["data", "two"]]);
 });
 
-Deno.test("TaskOutput tells why something may be missing", async (t) => {
-  await t.step("the container is gone when it is asked", async () => {
+Deno.test("TaskOutput returns the reason why output may be missing", async (t) => {
+  await t.step("the container was removed before the reading", async () => {
     const fixture = new Fixture([new EngineError("no such container: c", { status: 404 })]);
     assertEquals(await fixture.relay(), "no such container: c");
     assertEquals(fixture.readings.length, 1);
   });
-  await t.step("the container was removed while it was read", async () => {
+  await t.step("the container was removed during the reading", async () => {
     const fixture = new Fixture([["stdout", "some"]]);
     fixture.isRemoved = true;
     fixture.ended.resolve();
@@ -179,7 +179,7 @@ Deno.test("TaskOutput tells why something may be missing", async (t) => {
   });
 });
 
-Deno.test("TaskOutput ends with its client, whatever it is waiting for", async (t) => {
+Deno.test("TaskOutput ends when its client hangs up, during any wait", async (t) => {
   const lost = new EngineError("connection lost");
   for (const [name, script] of [["the engine", ["nothing"]], ["the next try", [lost]]] as const) {
     await t.step(name, async () => {

@@ -1,6 +1,6 @@
 /**
- * The real program in processes of its own: `$APEX_BIN` where that is set (the compiled binary, in CI), else from source.
- * Each daemon has directories of its own, and everything that was started here is ended here, by its own pid.
+ * apex as separate processes: `$APEX_BIN` if it is set (the compiled binary, in CI), else from source.
+ * Each daemon has its own directories. Every process that was started here is ended here, by its pid.
  */
 import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
@@ -10,7 +10,7 @@ import { ApexError } from "../../../src/platform/apex_error.ts";
 import { closeQuietly, isListenedOn } from "../../../src/platform/unix_socket.ts";
 import { nameTestImage } from "../engines/embedded_engine.ts";
 
-/** The command that runs apex, to which arguments are added. */
+/** The command that runs apex, without arguments. */
 export const APEX_COMMAND: readonly string[] = Deno.env.get("APEX_BIN")
   ? [Deno.env.get("APEX_BIN")!]
   : [Deno.execPath(), "run", "-A", "--quiet", fromFileUrl(new URL("../../../main.ts", import.meta.url))];
@@ -21,7 +21,7 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Directories in which one daemon, its clients and its embedded engine live. */
+/** The directories of one daemon, its clients and its embedded engine. */
 export class ApexHome implements AsyncDisposable {
   readonly dir: string;
   readonly env: Record<string, string>;
@@ -45,7 +45,7 @@ export class ApexHome implements AsyncDisposable {
     return new ApexHome(await Deno.makeTempDir({ dir: "/tmp", prefix: "apx-" }));
   }
 
-  /** Writes the configuration of its daemons, and of its clients. @param toml all of it */
+  /** Writes the configuration file of the daemon and its clients. */
   async configure(toml: string): Promise<void> {
     await Deno.mkdir(`${this.dir}/config/apex`, { recursive: true });
     await Deno.writeTextFile(`${this.dir}/config/apex/config.toml`, toml);
@@ -85,8 +85,8 @@ export class ApexHome implements AsyncDisposable {
   }
 
   /**
-   * Starts a daemon and waits until it follows its engine: what happens before that is its baseline, and no event.
-   * With `engineIsThere: false` it only has to answer.
+   * Starts a daemon and waits until it follows its engine: earlier changes belong to its baseline, and are not events.
+   * With `engineIsThere: false`, waits only until it answers.
    */
   async startDaemon(
     args: readonly string[] = ["--engine", "embedded"],
@@ -105,14 +105,14 @@ export class ApexHome implements AsyncDisposable {
     return daemon;
   }
 
-  /** Ends what was started here and is not a test's own, a client's daemon and the embedded engine; removes the directories. */
+  /** Ends the processes that were started here, a client's daemon and the embedded engine, and removes the directories. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#endDaemon();
     await this.endEngine();
     await Deno.remove(this.dir, { recursive: true });
   }
 
-  /** One that a client started outlives it. */
+  /** Ends a daemon that a client started, which outlives the client. */
   async #endDaemon(): Promise<void> {
     try {
       Deno.kill((await request(this.controlSocket, "status", {})).pid, "SIGTERM");
@@ -123,7 +123,7 @@ export class ApexHome implements AsyncDisposable {
     await eventually(async () => !await isListenedOn(this.controlSocket), "the daemon has ended");
   }
 
-  /** Ends the embedded engine, which outlives its daemon by design; its pid stands in its lock file. */
+  /** Ends the embedded engine, which outlives its daemon by design. Its pid is in its lock file. */
   async endEngine(): Promise<void> {
     const holder = await readLockHolder(`${this.dir}/state/engine/lock`);
     if (holder === undefined) return; // No engine was started here.
@@ -134,7 +134,7 @@ export class ApexHome implements AsyncDisposable {
       if (error instanceof Deno.errors.NotFound) return;
       throw error;
     }
-    // It ends its containers before itself, and has files open in here until then.
+    // The engine ends its containers first, and has files open in here until then.
     await eventually(() => hasEnded(holder.pid), "the embedded engine has ended");
   }
 
@@ -149,7 +149,7 @@ export class ApexHome implements AsyncDisposable {
   }
 }
 
-/** A process of apex that is still running. */
+/** A running process of apex. */
 export class ApexProcess implements AsyncDisposable {
   readonly pid: number;
   readonly status: Promise<Deno.CommandStatus>;
@@ -180,7 +180,7 @@ export class ApexProcess implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** Waits for its end, and all of its output. */
+  /** Waits for the end of the process and of its output. */
   async finished(): Promise<Finished> {
     const { code } = await this.status;
     await this.#reading;
@@ -192,7 +192,7 @@ export class ApexProcess implements AsyncDisposable {
       try {
         this.#child.kill("SIGKILL");
       } catch (error) {
-        // It ended between the look and the kill.
+        // It ended between the check and the kill.
         if (!(error instanceof TypeError)) throw error;
       }
     }
@@ -206,7 +206,7 @@ export class ApexProcess implements AsyncDisposable {
   }
 }
 
-/** Also when nobody has asked for its status yet: it was another process's child. */
+/** Counts a zombie as ended: its parent is another process. */
 export async function hasEnded(pid: number): Promise<boolean> {
   const { stdout } = await new Deno.Command("ps", { args: ["-p", String(pid), "-o", "stat="] }).output();
   const state = new TextDecoder().decode(stdout).trim();
@@ -215,7 +215,7 @@ export async function hasEnded(pid: number): Promise<boolean> {
 
 const UNTIL_LIMIT_MS = 20_000;
 
-/** A subscriber on `events.socket` that keeps what it has read. */
+/** A subscriber of `events.socket`, which keeps its events. */
 export class EventsReader implements Disposable {
   readonly lines: string[] = [];
   readonly #conn: Deno.UnixConn;
@@ -233,9 +233,9 @@ export class EventsReader implements Disposable {
     return new EventsReader(conn);
   }
 
-  /** Reads until an event of which `found` is true; it and all before it. */
+  /** Reads to an event for which `found` is true, and returns all events so far. */
   async until(found: (event: Record<string, unknown>) => boolean): Promise<Record<string, unknown>[]> {
-    // A stream that never tells it must fail the test rather than hang it; closing ends the read.
+    // Without the event the test must fail, and not hang: closing ends the read.
     const timer = setTimeout(() => this.#conn.close(), UNTIL_LIMIT_MS);
     try {
       return await this.#until(found);
@@ -258,7 +258,7 @@ export class EventsReader implements Disposable {
     }
   }
 
-  /** Reads until the stream's end; what is left of an unfinished line. */
+  /** Reads to the end of the stream, and returns an unfinished last line. */
   async toEnd(): Promise<string> {
     while (await this.#readSome());
     return this.#rest;
@@ -279,7 +279,7 @@ export class EventsReader implements Disposable {
   }
 }
 
-/** Looks again and again until `condition` holds: for what only the outside world can tell. */
+/** Polls until `condition` holds, for conditions outside this process. */
 export async function eventually(
   condition: () => boolean | Promise<boolean>,
   what: string,

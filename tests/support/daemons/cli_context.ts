@@ -27,7 +27,7 @@ export class CapturedOutput implements Output {
     return Promise.resolve();
   }
 
-  /** Resolves when that has been written, or if it was written before. */
+  /** Resolves when the text has been written, also if that was before the call. */
   async until(text: string): Promise<void> {
     if (this.text.includes(text)) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -46,7 +46,7 @@ export class CapturedOutput implements Output {
 
 const WRITTEN_WITHIN_MS = 20_000;
 
-/** A verb's surroundings with everything captured; what a test needs otherwise, it gives. */
+/** The context of a verb, with all output captured. A test overrides the parts that it needs. */
 export function testContext(
   given: Partial<CliContext> & { stdout: CapturedOutput },
 ): CliContext & { stdout: CapturedOutput } {
@@ -61,7 +61,7 @@ export function testContext(
     },
     stderr: new CapturedOutput(),
     now: () => Date.parse("2025-01-01T00:00:00Z"),
-    // A program that does nothing but fail, where a test starts no daemon.
+    // A program that only fails, for tests that start no daemon.
     selfCommand: ["/bin/false"],
     onSignal: () => () => {},
     checkDaemon: () => Promise.resolve(),

@@ -1,4 +1,4 @@
-/** What a consumer keeps, made from a snapshot and the events after it: EVENTS.md's rule as a client would write it. */
+/** The state that a client keeps from a snapshot and the events after it, by the rules of EVENTS.md. */
 import type { Line } from "./lines.ts";
 
 export interface ViewedContainer {
@@ -9,7 +9,7 @@ export interface ViewedContainer {
   readonly health?: string;
 }
 
-/** Whatever a view shows. */
+/** The content of a view. */
 export type Subject =
   | { readonly of: "container"; readonly name: string; readonly taskId?: string }
   | { readonly of: "task"; readonly taskId: string };
@@ -18,14 +18,14 @@ const TASK_ENDS: readonly string[] = ["task.completed", "task.failed", "task.can
 
 export class EventView {
   readonly containers = new Map<string, ViewedContainer>();
-  /** State of those that have not ended. */
+  /** The state of tasks that have not ended. */
   readonly tasks = new Map<string, string>();
-  /** When a container's last run ended, where that is known. */
+  /** When the last run of a container ended, if it is known. */
   readonly #endedAt = new Map<string, string>();
-  /** Their ids do not come again, though an end may be learned late. */
+  /** Removed ids are not used again, but an exit may be published late. */
   readonly #removed = new Set<string>();
 
-  /** Takes what the snapshot says as it is. */
+  /** Starts from a snapshot. */
   static of({ containers, tasks }: Line): EventView {
     const view = new EventView();
     for (const { id, endedAt, ...container } of containers) {
@@ -45,7 +45,7 @@ export class EventView {
     else if (TASK_ENDS.includes(type)) this.tasks.delete(taskId);
   }
 
-  /** Those of which `isSeen` is true, in an order that does not depend on how they came to be here. */
+  /** The content for which `isSeen` is true, in a stable order. */
   shown(isSeen: (subject: Subject) => boolean = () => true): unknown {
     return {
       containers: sorted(this.containers).filter(([, container]) =>
@@ -62,7 +62,7 @@ export class EventView {
       case "container.created":
         return void this.containers.set(id, kept({ name, taskId, state: "created" }));
       case "container.started":
-        // Podman may tell of a start after the end of that run.
+        // Podman may report a start after the end of that run.
         if (timestamp < this.#endedAt.get(id)!) return;
         return void this.containers.set(id, kept({ name, taskId, state: "running" }));
       case "container.died":
@@ -80,7 +80,7 @@ export class EventView {
   }
 }
 
-/** The fields that a view keeps, where they are there. */
+/** The existing fields that a view keeps. */
 function kept({ name, taskId, state, exitCode, health }: Line): ViewedContainer {
   return {
     name,

@@ -1,5 +1,5 @@
 /**
- * An events server in a process of its own, for tests of what a low `ulimit -n` does to it.
+ * An events server in a process of its own, for tests with a low `ulimit -n`.
  * `events_server_child.ts SOCKET` prints `ready`, its log lines, and `passed` after a barrier; each line on stdin is
  * `barrier`, or the text of an event to append.
  */
@@ -9,8 +9,8 @@ import { systemClock } from "../../../src/platform/clock.ts";
 import { memoryLog } from "./journaled_log.ts";
 import { eventOf } from "./wire_events.ts";
 
-// As the daemon does, before anything listens: the first signal listener and the first stack of a process need
-// descriptors, and the runtime panics when it has none for them.
+// As in the daemon, before anything listens: the first signal listener and the first stack of a process need
+// descriptors, and the runtime panics without them.
 const onTerm = (): void => {};
 Deno.addSignalListener("SIGTERM", onTerm);
 void new Error("warm-up").stack;

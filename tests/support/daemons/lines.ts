@@ -27,7 +27,7 @@ export class Lines implements Disposable {
     return await Lines.openAt(paths.controlSocket, op, params);
   }
 
-  /** Of a daemon that may be another process. */
+  /** Opens a stream of a daemon, which may be another process. */
   static async openAt<Op extends LineOp>(
     controlSocket: string,
     op: Op,

@@ -1,6 +1,6 @@
 /**
- * A daemon of another version: it holds the lock beside its socket, and answers `status` with what it is given, or refuses
- * that, too; it does not know `stop`. Arguments: its socket, and its status as JSON or `refuses`.
+ * A daemon of another version. It holds the lock beside its socket, answers `status` with a given status or refuses it, and
+ * does not know `stop`. Arguments: its socket, and its status as JSON or `refuses`.
  */
 import { dirname } from "@std/path/posix";
 import { instanceLockPath } from "../../../src/platform/lock_file.ts";
@@ -13,7 +13,7 @@ await lock.write(new TextEncoder().encode(JSON.stringify({ pid: Deno.pid, socket
 for await (const conn of Deno.listen({ transport: "unix", path: socket })) {
   using _ = conn;
   const framed = await readLine(conn, { maxBytes: 1024 });
-  if (framed === null) continue; // Only a look whether it listens.
+  if (framed === null) continue; // A connection without a request, to check that it listens.
   const isStatus = new TextDecoder().decode(framed.line).includes('"status"');
   const reply = isStatus && status !== "refuses"
     ? { ok: true, result: { ...JSON.parse(status), pid: Deno.pid } }

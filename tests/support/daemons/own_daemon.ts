@@ -2,12 +2,12 @@ import { Deadline } from "../../../src/platform/async/deadline.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
 import { within } from "../within.ts";
 
-/** A daemon that a test starts for itself and ends by its own pid. */
+/** A daemon process that a test starts, and ends by its pid. */
 export interface OwnDaemon extends AsyncDisposable {
   readonly pid: number;
-  /** Ends it without a chance to clean up. */
+  /** Kills the daemon. */
   kill(): Promise<void>;
-  /** Asks it to end, and kills it when it does not. */
+  /** Asks the daemon to end, and kills it if it does not. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -15,19 +15,19 @@ export interface OwnDaemonOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Record<string, string>;
-  /** Where its stderr goes; the end of it is in the error when it does not get ready. */
+  /** The file for its stderr, whose end is in the error if the daemon does not become ready. */
   readonly logPath: string;
-  /** Rejects for as long as it is not, and when the signal aborts. */
+  /** Rejects while the daemon is not ready, and when the signal aborts. */
   readonly isReady: (signal: AbortSignal) => Promise<unknown>;
 }
 
 const READY_WITHIN_MS = 20_000;
 const ENDS_WITHIN_MS = 10_000;
-/** Even SIGKILL waits for a process that is in the kernel. */
+/** SIGKILL takes effect late if the process is in the kernel. */
 const DIES_WITHIN_MS = 10_000;
 
 export async function ownDaemon(options: OwnDaemonOptions): Promise<OwnDaemon> {
-  // Its stderr is a file, not a pipe: what it leaves behind when it is killed would hold a pipe open.
+  // Its stderr is a file: a killed daemon leaves processes behind that would keep a pipe open.
   const child = new Deno.Command("sh", {
     args: ["-c", 'exec "$0" "$@" 2>>"$OWN_DAEMON_LOG"', options.command, ...options.args],
     env: { ...options.env, OWN_DAEMON_LOG: options.logPath },

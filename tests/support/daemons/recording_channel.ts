@@ -1,7 +1,7 @@
 import type { ControlChannel } from "../../../src/daemon/control_socket/control_channel.ts";
 import { type Frame, frameJson, FrameReader } from "../../../src/protocol/frames.ts";
 
-/** The peer's end of a stream without a socket: takes frames at once, or when the test lets it. */
+/** The client's end of a stream without a socket. It takes frames at once, or when the test permits it. */
 export class RecordingChannel implements ControlChannel {
   readonly #gone = new AbortController();
   readonly #sent: Uint8Array[] = [];
@@ -47,7 +47,7 @@ export class RecordingChannel implements ControlChannel {
     this.go();
   }
 
-  /** What has come: each frame's kind, and its text or, of a frame in JSON, its value. */
+  /** The kind of each frame, with its text or its JSON value. */
   async received(): Promise<[kind: string, payload: unknown][]> {
     const pending = this.#sent.map((frame) => frame.slice());
     const reader = new FrameReader({

@@ -6,13 +6,13 @@ import { systemClock } from "../../../src/platform/clock.ts";
 /** A real engine on a busy machine needs a few seconds at most. */
 const GIVE_UP_AFTER_MS = 30_000;
 
-/** Handlers that write down what they are told, and let a test wait for it. */
+/** Handlers that record their calls, and let a test wait for them. */
 export class RecordingHandlers implements FollowHandlers {
   /** In order, as `connected 2 first`, `event start a`, `silent die b`, `reconcile 2`, `disconnected <why>`. */
   readonly log: string[] = [];
   readonly events: EngineEvent[] = [];
   readonly infos: ConnectedInfo[] = [];
-  /** What `reconcile` does beyond noting it. */
+  /** Called by `reconcile` after it is recorded. */
   onReconcile: (containers: ContainerSummary[], signal: AbortSignal) => Promise<void> = () =>
     Promise.resolve();
   #waiting: { readonly isThere: () => boolean; readonly resolve: () => void }[] = [];
@@ -36,7 +36,7 @@ export class RecordingHandlers implements FollowHandlers {
     this.#note(`disconnected ${error}`);
   }
 
-  /** Resolves when a line that begins with `start` has been noted `times` times. */
+  /** Resolves when `times` lines that begin with `start` are recorded. */
   async until(start: string, times = 1): Promise<void> {
     await this.untilTrue(() => this.count(start) >= times, `"${start}" ${times} times`);
   }

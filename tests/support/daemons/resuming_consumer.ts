@@ -1,6 +1,6 @@
 /**
- * A consumer of `events.subscribe` as EVENTS.md has it: it resumes after what it has dealt with, whatever ended its last
- * stream, and knows nothing but what its streams told it.
+ * A consumer of `events.subscribe` by the rules of EVENTS.md: it resumes after the last event that it has processed, whatever
+ * ended its last stream, and knows only what its streams have sent.
  */
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
@@ -11,15 +11,15 @@ import { formatCursor, parseCursor } from "../../../src/protocol/event_operation
 import { eventually } from "./apex_process.ts";
 import type { Line } from "./lines.ts";
 
-/** Also how long a stream that was hung up goes on at most. */
+/** Also the longest time that a stream continues after its client has hung up. */
 const HEARTBEAT_MS = 100;
 const RETRY_MS = 10;
-/** Of its streams, so many ask for a snapshot as well. */
+/** The share of streams that also request a snapshot. */
 const SNAPSHOT_SHARE = 0.3;
 
 export interface ResumingConsumerOptions {
   readonly controlSocket: string;
-  /** What it asks for, but for where to begin. */
+  /** The request without its position. */
   readonly filter: Omit<ControlParamsOf<"events.subscribe">, "after" | "snapshot" | "heartbeatMs">;
   /** A cursor. */
   readonly after: string;
@@ -27,9 +27,9 @@ export interface ResumingConsumerOptions {
 }
 
 export class ResumingConsumer implements AsyncDisposable {
-  /** In the order in which they came, over all streams. */
+  /** The events of all streams, in order of arrival. */
   readonly events: Line[] = [];
-  /** Those that it asked for on the way. */
+  /** The requested snapshots. */
   readonly snapshots: Line[] = [];
   streams = 0;
   readonly #options: ResumingConsumerOptions;
@@ -44,11 +44,11 @@ export class ResumingConsumer implements AsyncDisposable {
     this.#options = options;
     ({ epoch: this.#epoch, seq: this.#seq } = parseCursor(options.after)!);
     this.#running = this.#run();
-    // What failed is told by whoever waits, and by disposal.
+    // A failure is reported by the waiting call and by disposal.
     this.#running.catch(() => {});
   }
 
-  /** Takes nothing any more. */
+  /** Stops reading. */
   stall(): void {
     this.#stalled ??= Promise.withResolvers();
   }
@@ -58,13 +58,13 @@ export class ResumingConsumer implements AsyncDisposable {
     this.#stalled = undefined;
   }
 
-  /** Leaves amid what came; the rest of that has to come again. */
+  /** Hangs up in the middle of a piece. The rest of it must arrive again. */
   hangUp(): void {
     this.#isHangingUp = true;
     this.goOn();
   }
 
-  /** Resolves when it has everything up to that event. */
+  /** Resolves when it has every event up to that one. */
   async reached(seq: number): Promise<void> {
     const there = eventually(() => this.#seq >= seq, `event ${seq} (at ${this.#seq})`);
     await Promise.race([there, this.#running]);
@@ -82,7 +82,7 @@ export class ResumingConsumer implements AsyncDisposable {
       try {
         await this.#readStream(signal);
       } catch (error) {
-        // There is no daemon now, or it was killed amid its reply.
+        // No daemon runs, or it was killed during its reply.
         if (!signal.aborted && !(error instanceof ApexError)) throw error;
       }
       if (!signal.aborted) await delay(RETRY_MS);
@@ -123,7 +123,7 @@ export class ResumingConsumer implements AsyncDisposable {
         return;
       case "stream.gap":
       case "stream.bye":
-        throw new Error(`nothing was to be missing, and nobody ended: ${JSON.stringify(line)}`);
+        throw new Error(`no gap and no end was expected: ${JSON.stringify(line)}`);
     }
     this.#seq = line.seq;
     this.events.push(line);

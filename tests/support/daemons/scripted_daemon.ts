@@ -3,12 +3,12 @@ import { encodeFrame, encodeJsonFrame, type FrameKind } from "../../../src/proto
 import { decodeLine, encodeLine, MAX_REQUEST_BYTES, readLine } from "../../../src/protocol/jsonl.ts";
 import { within } from "../within.ts";
 
-/** What the daemon does with a connection, having read its request; afterwards it is closed. */
+/** Serves a connection whose request was read. The connection is closed afterwards. */
 export type OpScript = (connection: ScriptedConnection, request: ControlRequest) => Promise<void>;
 
-/** A control socket that answers each operation by its script, any number of connections at one time. */
+/** A control socket that serves each operation by its script. */
 export class ScriptedDaemon implements AsyncDisposable {
-  /** All that came, in order. */
+  /** All requests, in order. */
   readonly requests: ControlRequest[] = [];
   readonly #listener: Deno.UnixListener;
   readonly #scripts: Partial<Record<ControlOp, OpScript>>;
@@ -23,7 +23,7 @@ export class ScriptedDaemon implements AsyncDisposable {
     this.#accepting = this.#accept();
   }
 
-  /** Resolves with the last request of that operation, once there have been so many of them. */
+  /** Resolves with the last request of the operation when `times` of them have arrived. */
   async received<Op extends ControlOp>(op: Op, times = 1): Promise<Extract<ControlRequest, { op: Op }>> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ isThere: () => this.#count(op) >= times, resolve });
@@ -32,7 +32,7 @@ export class ScriptedDaemon implements AsyncDisposable {
     return this.requests.findLast((request) => request.op === op) as Extract<ControlRequest, { op: Op }>;
   }
 
-  /** Takes no more connections. */
+  /** Stops accepting connections. */
   async close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
@@ -41,7 +41,7 @@ export class ScriptedDaemon implements AsyncDisposable {
     await this.#accepting;
   }
 
-  /** Rejects with what went wrong in a script. */
+  /** Rejects with the error of a script. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
     await within(WAIT_LIMIT_MS, "the end of the scripts", Promise.all(this.#connections));
@@ -52,7 +52,7 @@ export class ScriptedDaemon implements AsyncDisposable {
       try {
         const conn = await this.#listener.accept();
         const served = this.#serve(conn);
-        // Disposal tells of a failure; until then it is nobody's.
+        // Disposal reports a failure.
         served.catch(() => {});
         this.#connections.add(served);
       } catch (error) {
@@ -70,7 +70,7 @@ export class ScriptedDaemon implements AsyncDisposable {
     this.requests.push(request);
     this.#tellWaiting();
     const script = this.#scripts[request.op];
-    if (script === undefined) throw new Error(`nobody has said what ${request.op} does`);
+    if (script === undefined) throw new Error(`no script for ${request.op}`);
     await script(new ScriptedConnection(conn), request);
   }
 
@@ -87,7 +87,7 @@ export class ScriptedDaemon implements AsyncDisposable {
 
 const WAIT_LIMIT_MS = 20_000;
 
-/** One connection, as a script sees it. */
+/** A connection from the point of view of a script. */
 export class ScriptedConnection {
   readonly conn: Deno.UnixConn;
 
@@ -95,7 +95,7 @@ export class ScriptedConnection {
     this.conn = conn;
   }
 
-  /** Writes all of it. */
+  /** Writes all bytes. */
   async send(bytes: Uint8Array): Promise<void> {
     for (let sent = 0; sent < bytes.length;) sent += await this.conn.write(bytes.subarray(sent));
   }
@@ -108,7 +108,7 @@ export class ScriptedConnection {
     await this.send(encodeLine({ ok: false, error: { code, message } }));
   }
 
-  /** A frame; text as it is, everything else as JSON. */
+  /** Sends a frame: a string as text, any other payload as JSON. */
   async frame(kind: FrameKind, payload: unknown): Promise<void> {
     const isText = typeof payload === "string";
     await this.send(

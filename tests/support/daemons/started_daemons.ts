@@ -4,8 +4,8 @@ import { APEX_COMMAND, ApexHome } from "./apex_process.ts";
 const POLL_MS = 20;
 
 /**
- * A home whose daemons are started by this very process, and left to themselves as their starters leave them. At the end
- * the one that lives is ended, and all of them are gone.
+ * A home directory whose daemons this process starts in the background, as `apex daemon -d` does. Disposal ends the running
+ * daemon, and waits until all of them have ended.
  */
 export class StartedDaemons implements AsyncDisposable {
   readonly home: ApexHome;
@@ -18,12 +18,12 @@ export class StartedDaemons implements AsyncDisposable {
     return new StartedDaemons(await ApexHome.create());
   }
 
-  /** Where a daemon in this home answers, and where its log goes. */
+  /** The control socket and the state directory of a daemon in this home. */
   get paths(): { readonly controlSocket: string; readonly stateDir: string } {
     return { controlSocket: this.home.controlSocket, stateDir: `${this.home.dir}/state` };
   }
 
-  /** A command with this home's environment. Nobody is told the processes' ids, so each writes down its own. */
+  /** A command with the environment of this home. The pids are not returned, so each process writes down its own. */
   command(words: readonly string[] = APEX_COMMAND): string[] {
     const variables = Object.entries(this.home.env).map(([name, value]) => `${name}=${value}`);
     const script = `echo $$ >>${this.home.dir}/pids; exec "$0" "$@"`;
@@ -31,8 +31,8 @@ export class StartedDaemons implements AsyncDisposable {
   }
 
   /**
-   * Resolves when all others than that one have ended. Those that were too many look for the one that is there; were that
-   * to end meanwhile, one of them would take its place.
+   * Resolves when all daemons except this one have ended. A surplus daemon looks for the running one: if that ended
+   * first, a surplus one would replace it.
    */
   async untilAlone(pid: number): Promise<void> {
     for (const other of await this.#pids()) while (other !== pid && exists(other)) await delay(POLL_MS);
@@ -41,7 +41,7 @@ export class StartedDaemons implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const pids = await this.#pids();
     await this.home[Symbol.asyncDispose]();
-    // Until they are reaped, which their starter leaves to the runtime.
+    // Until they are reaped, which the runtime does.
     for (const pid of pids) while (exists(pid)) await delay(POLL_MS);
   }
 
@@ -49,7 +49,7 @@ export class StartedDaemons implements AsyncDisposable {
     try {
       return (await Deno.readTextFile(`${this.home.dir}/pids`)).trim().split("\n").map(Number);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return []; // None was started.
+      if (error instanceof Deno.errors.NotFound) return []; // No daemon was started.
       throw error;
     }
   }
@@ -57,7 +57,7 @@ export class StartedDaemons implements AsyncDisposable {
 
 function exists(pid: number): boolean {
   try {
-    Deno.kill(pid, "SIGCONT"); // Changes nothing for one that is not stopped.
+    Deno.kill(pid, "SIGCONT"); // Has no effect on a process that is not stopped.
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;

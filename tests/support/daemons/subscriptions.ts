@@ -6,16 +6,16 @@ import { CapturedOutput, testContext } from "./cli_context.ts";
 import { type OpScript, ScriptedDaemon } from "./scripted_daemon.ts";
 
 export const EPOCH = "00000000000000aa";
-/** The log stands at 4. */
+/** The newest event has the number 4. */
 export const HELLO =
   `{"type":"stream.hello","protocol":1,"epoch":"${EPOCH}","cursor":"${EPOCH}:4","oldest":"${EPOCH}:0"}`;
 export const LIMIT = '{"type":"stream.bye","reason":"limit"}';
 export const SHUTDOWN = '{"type":"stream.bye","reason":"shutdown"}';
 export const event = (seq: number): string => `{"seq":${seq},"type":"session.created"}`;
-/** Any of the events, as it is printed without its cursor. */
+/** An event as it is printed without its cursor. */
 export const BARE = '{"type":"session.created"}\n';
 
-/** Answers, and says these lines. */
+/** Replies, and sends these lines. */
 export function says(...lines: string[]): OpScript {
   return async (connection) => {
     await connection.reply({});
@@ -31,7 +31,7 @@ export interface Surroundings extends AsyncDisposable {
   run(flags: EventFlags): Promise<number>;
 }
 
-/** A daemon whose subscriptions do, one after another, what the scripts say; the last script goes on being it. */
+/** A daemon that serves each subscription by the next script, and all further ones by the last script. */
 export async function subscriptions(...scripts: OpScript[]): Promise<Surroundings> {
   await using parts = new AsyncDisposableStack();
   const dir = parts.use(await TempDir.make());

@@ -1,6 +1,6 @@
 import type { TaskResult } from "../../../src/protocol/task_operations.ts";
 
-/** A task that has completed, unless a test says otherwise. */
+/** A completed task, with the fields that a test overrides. */
 export function taskResult(given: Partial<TaskResult> = {}): TaskResult {
   return {
     taskId: "t1",
@@ -18,7 +18,7 @@ export function taskResult(given: Partial<TaskResult> = {}): TaskResult {
   };
 }
 
-/** One that has not ended. */
+/** A task that has not ended. */
 export function unendedTask(given: Partial<TaskResult> = {}): TaskResult {
   const { reason: _reason, exitCode: _exitCode, endedAt: _endedAt, ...rest } = taskResult({
     state: "running",

@@ -17,7 +17,7 @@ export interface TestControlServerOptions {
   readonly logger?: Logger;
 }
 
-/** A control server on a socket of its own, whose clock stands still. */
+/** A control server with its own socket, and a clock that the test advances. */
 export interface TestControlServer extends AsyncDisposable {
   readonly clock: FakeClock;
   connect(): Promise<Deno.UnixConn>;
@@ -57,7 +57,7 @@ export async function startControlServer(options: TestControlServerOptions = {})
   };
 }
 
-/** Until what is ready now has been done. */
+/** Resolves when everything that is ready now was processed. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -18,18 +18,18 @@ import { EventsReader } from "./apex_process.ts";
 
 type Params<Op extends ControlOp> = Omit<ControlRequestOf<Op>, "v" | "op">;
 
-/** What came in a stream, until its end. */
+/** The frames of a stream, to its end. */
 export interface Streamed {
   readonly kinds: string[];
   readonly stdout: string;
   readonly stderr: string;
-  /** Of the frames in JSON, by kind, the last one. */
-  readonly told: Record<string, Record<string, unknown>>;
+  /** The last JSON frame of each kind. */
+  readonly payloads: Record<string, Record<string, unknown>>;
 }
 
 const LIMIT_MS = 30_000;
 
-/** A daemon in this process, on directories of its own, that follows the engine of a test. */
+/** A daemon in this process, with its own directories, on the engine of a test. */
 export class TestDaemon implements AsyncDisposable {
   readonly paths: Paths;
   readonly #dir: string;
@@ -45,7 +45,7 @@ export class TestDaemon implements AsyncDisposable {
     this.#running = runDaemon({ paths: this.paths, config, signal, selfCommand: [], flags: [] });
   }
 
-  /** Resolves when it follows the engine. */
+  /** Resolves when the daemon follows the engine. */
   static async start(engineSocket: string, config: Partial<Config> = {}): Promise<TestDaemon> {
     await using parts = new AsyncDisposableStack();
     const dir = parts.use(await TempDir.make()).path;
@@ -54,7 +54,7 @@ export class TestDaemon implements AsyncDisposable {
     return await daemon.#ready();
   }
 
-  /** Ends it, and starts another one on the same directories, which takes its place. */
+  /** Ends the daemon, and starts another one with the same directories. */
   async restart(engineSocket: string): Promise<TestDaemon> {
     await this.#end();
     const config = { ...CONFIG, engine: `unix://${engineSocket}` };
@@ -75,16 +75,16 @@ export class TestDaemon implements AsyncDisposable {
     return await stream.end();
   }
 
-  /** Begins a task and stays its client. */
+  /** Starts a task and remains its client. */
   runTask(task: Params<"tasks.run">["task"]): Promise<StreamReader> {
     return StreamReader.open(this, "tasks.run", { task: { network: "none", ...task } });
   }
 
-  /** Runs a task, and has all that its client is told. */
+  /** Runs a task, and returns everything that its client receives. */
   async run(task: Params<"tasks.run">["task"]): Promise<Streamed & { readonly task: TaskResult }> {
     using client = await this.runTask(task);
     const streamed = await client.end();
-    return { ...streamed, task: streamed.told.exit?.task as TaskResult };
+    return { ...streamed, task: streamed.payloads.exit?.task as TaskResult };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -128,15 +128,15 @@ export async function startOnEmbeddedEngine(config: Partial<Config> = {}): Promi
   return { engine, daemon, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** A client of one stream, which keeps what has come. */
+/** A client of one stream. It keeps the frames. */
 export class StreamReader implements Disposable {
   readonly #stream: Disposable;
   readonly #frames: AsyncIterator<Frame>;
-  /** Kinds of frames, a row of the same one counted once. */
+  /** The kinds of the frames. A row of the same kind counts once. */
   readonly #kinds: string[] = [];
   readonly #texts = { data: "", stderr: "" };
   readonly #decoders = { data: new TextDecoder(), stderr: new TextDecoder() };
-  readonly #told: Record<string, Record<string, unknown>> = {};
+  readonly #payloads: Record<string, Record<string, unknown>> = {};
 
   private constructor(stream: Disposable & { readonly frames: AsyncIterable<Frame> }) {
     this.#stream = stream;
@@ -156,7 +156,7 @@ export class StreamReader implements Disposable {
     return this.#texts.data;
   }
 
-  /** Reads until a frame of this kind has come. */
+  /** Reads to a frame of this kind. */
   async untilKind(kind: string): Promise<void> {
     while (!this.#kinds.includes(kind)) await this.#mustRead(`a frame "${kind}"`);
   }
@@ -166,10 +166,10 @@ export class StreamReader implements Disposable {
     while (!this.stdout.includes(text)) await this.#mustRead(`"${text}"`);
   }
 
-  /** Reads to the end; everything. */
+  /** Reads to the end, and returns all frames. */
   async end(): Promise<Streamed> {
     while (await this.#read("the end"));
-    return { kinds: this.#kinds, stdout: this.stdout, stderr: this.#texts.stderr, told: this.#told };
+    return { kinds: this.#kinds, stdout: this.stdout, stderr: this.#texts.stderr, payloads: this.#payloads };
   }
 
   [Symbol.dispose](): void {
@@ -178,7 +178,9 @@ export class StreamReader implements Disposable {
 
   async #mustRead(what: string): Promise<void> {
     if (await this.#read(what)) return;
-    throw new Error(`the stream ended without ${what}, after: ${JSON.stringify([this.#kinds, this.#told])}`);
+    throw new Error(
+      `the stream ended without ${what}, after: ${JSON.stringify([this.#kinds, this.#payloads])}`,
+    );
   }
 
   async #read(what: string): Promise<boolean> {
@@ -188,7 +190,7 @@ export class StreamReader implements Disposable {
     if (kind !== this.#kinds.at(-1)) this.#kinds.push(kind);
     if (kind === "data" || kind === "stderr") {
       this.#texts[kind] += this.#decoders[kind].decode(payload, { stream: true });
-    } else this.#told[kind] = frameJson(frame) as Record<string, unknown>;
+    } else this.#payloads[kind] = frameJson(frame) as Record<string, unknown>;
     return true;
   }
 }
@@ -196,7 +198,7 @@ export class StreamReader implements Disposable {
 const CONFIG: Config = {
   engine: "auto",
   engineSource: "a test",
-  // Its log goes to this process's stderr.
+  // The log of the daemon goes to stderr of this process.
   logLevel: "error",
   maxSubscribers: 1_000,
   maxControlConnections: 256,
