@@ -7,8 +7,6 @@
  * 3. The {@linkcode NameHandover} holds it while the previous owner of the container's name is unpublished.
  * 4. The container's {@linkcode ContainerLifecycle} holds it behind an inspect or an exit verdict.
  * 5. The {@linkcode ChangePublisher} updates the registry and publishes it, in one synchronous block.
- *
- * (This file is long because connecting, comparing and catching up share the same few fields.)
  */
 import type { ContainerInspect, ContainerSummary, EngineKind } from "../../engine/engine_types.ts";
 import { NANO_PER_MS } from "../../engine/events/engine_time.ts";
@@ -22,14 +20,13 @@ import type { HealthStatus } from "../../protocol/wire_event.ts";
 import type { ContainerFacts } from "../container_record.ts";
 import { ContainerRegistry } from "../container_registry.ts";
 import type { ContainerCheckpoints } from "../reconcile/container_checkpoints.ts";
-import { fillGaps } from "../reconcile/container_differences.ts";
-import { reconcileContainers } from "../reconcile/reconcile.ts";
+import { Reconciler } from "../reconcile/reconciler.ts";
 import { ChangePublisher } from "./change_publisher.ts";
 import type { ContainerChange, HealthDetails } from "./container_change.ts";
 import type { ManagerEvents } from "./container_events.ts";
 import { ContainerLifecycle, type LifecycleContext } from "./container_lifecycle.ts";
 import type { ClassifierSnapshot } from "./exit_classifier.ts";
-import { readSummary, runFactsOf } from "./inspect_facts.ts";
+import { readSummary } from "./inspect_facts.ts";
 import { InspectRetryQueue } from "./inspect_retry_queue.ts";
 import { NameHandover } from "./name_handover.ts";
 import { normalizeEvent, stopFollowsDie } from "./normalize_event.ts";
@@ -61,31 +58,20 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
   readonly #names: NameHandover;
   readonly #inspects: InspectRetryQueue;
   readonly #context: LifecycleContext;
+  readonly #reconciler: Reconciler;
   #engine: { readonly kind: EngineKind; readonly id: string } | undefined;
   #isConnected = false;
   #isStopped = false;
-  /** The stream was interrupted since the last reconciling. */
-  #wasInterrupted = false;
-  /** The last comparison had to leave out a delayed container. */
-  #isComparisonOpen = false;
-  /** Engine time of the newest event, ns; and its value at the last interruption. */
-  #newestNano: number | undefined;
-  #seenUntilNano: number | undefined;
   #isCaughtUp = false;
 
   constructor(options: ContainerTrackerOptions) {
     this.#options = options;
     const { checkpoints, clock, emitter, logger, requestReconcile } = options;
     this.registry = new ContainerRegistry({ onForgotten: (id) => checkpoints?.forget(id) });
-    this.#names = new NameHandover({
-      onResumed: () => this.#compareTheRest(),
-      onContested: requestReconcile,
-    });
-    this.#inspects = new InspectRetryQueue({
-      inspect: (id, abort) => this.#inspectIfExists(id, abort),
-      clock,
-      logger,
-    });
+    const inspect = (id: string, abort: AbortSignal) => this.#inspectIfExists(id, abort);
+    const compareTheRest = (): void => this.#reconciler.compareTheRest();
+    this.#names = new NameHandover({ onResumed: compareTheRest, onContested: requestReconcile });
+    this.#inspects = new InspectRetryQueue({ inspect, clock, logger });
     this.#context = {
       publisher: new ChangePublisher({
         emitter,
@@ -103,8 +89,19 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
         this.#save(container);
         this.#names.carriedOut(container);
       },
-      onAnswered: () => this.#compareTheRest(),
+      onAnswered: compareTheRest,
     };
+    this.#reconciler = new Reconciler({
+      registry: this.registry,
+      names: this.#names,
+      inspect,
+      add: (facts) => this.#add(facts),
+      submit: (container, change) => this.#submit(container, change),
+      save: (container) => this.#save(container),
+      onCaughtUp: () => this.#caughtUp(),
+      requestReconcile,
+      clock,
+    });
   }
 
   get engineId(): string | undefined {
@@ -133,7 +130,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     const isKnownEngine = this.#engine?.id === info.engineId && !info.first;
     this.#engine = { kind: info.kind, id: info.engineId };
     if (!isKnownEngine) this.#meet(info);
-    this.#isCaughtUp = !this.#wasInterrupted;
+    this.#isCaughtUp = !this.#reconciler.wasInterrupted;
     this.#isConnected = true;
     this.#inspects.resume();
     for (const container of this.registry.all()) container.resume();
@@ -149,7 +146,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     const engine = this.#engine;
     if (engine === undefined) throw new Error("The follower delivered an event before the connection's list");
     if (event.type !== "container") return;
-    this.#newestNano = Math.max(this.#newestNano ?? 0, event.timeNano);
+    this.#reconciler.sawEvent(event.timeNano);
     const known = this.registry.get(event.id);
     const change = normalizeEvent(event, { engine: engine.kind, silent, knownLabels: known?.entry.labels });
     if (change === undefined) return;
@@ -161,38 +158,9 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#submit(container, change);
   }
 
+  /** The follower logs a failure, and tries again soon. */
   async reconcile(containers: ContainerSummary[], abort: AbortSignal): Promise<void> {
-    const claims = this.#names.claims();
-    const outcome = await reconcileContainers(containers, {
-      wasInterrupted: this.#wasInterrupted,
-      seenUntilNano: this.#seenUntilNano,
-      registry: this.registry,
-      contested: new Set(claims.map(({ owner }) => owner)),
-      inspect: (id, abort) => this.#inspectIfExists(id, abort),
-      apply: (container, changes, inspect) => this.#applyDifferences(container, changes, inspect),
-      clock: this.#options.clock,
-      abort,
-    });
-    if (outcome.result === "settled" || outcome.result === "delayed") this.#names.decide(claims);
-    switch (outcome.result) {
-      case "settled":
-        this.#wasInterrupted = false;
-        this.#caughtUp();
-        break;
-      case "delayed":
-        this.#isComparisonOpen = true;
-        this.#caughtUp(); // what is delayed is published when its wait ends
-        if (!this.registry.live().some((container) => container.isDelayed)) this.#compareTheRest();
-        break;
-      case "moving":
-        this.#caughtUp(); // the stream reports what moves
-        this.#options.requestReconcile();
-        break;
-      case "failed": // the follower logs the error, and tries again soon
-        throw outcome.error;
-      case "aborted":
-        break;
-    }
+    await this.#reconciler.reconcile(containers, abort);
   }
 
   disconnected(error: string): void {
@@ -200,9 +168,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#inspects.pause();
     for (const container of this.registry.all()) container.pause();
     this.#isCaughtUp = false;
-    // After a second interruption before any reconciling, what was missed at the first one is still missing.
-    if (!this.#wasInterrupted) this.#seenUntilNano = this.#newestNano;
-    this.#wasInterrupted = this.#engine !== undefined;
+    if (this.#engine !== undefined) this.#reconciler.interrupt();
     this.#options.emitter.emit("engine:disconnected", {
       ...(this.#engine !== undefined && { engine: this.#engine.kind }),
       error,
@@ -235,13 +201,6 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     if (!isTaken) this.#save(container);
   }
 
-  /** Requests another comparison if the last one had to leave out a delayed container. */
-  #compareTheRest(): void {
-    if (!this.#isComparisonOpen) return;
-    this.#isComparisonOpen = false;
-    this.#options.requestReconcile();
-  }
-
   #caughtUp(): void {
     if (this.#isCaughtUp) return;
     this.#isCaughtUp = true;
@@ -261,8 +220,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#forgetAll();
     const { checkpoints } = this.#options;
     const saved = checkpoints?.recall(engineId);
-    this.#wasInterrupted = saved !== undefined;
-    this.#newestNano = this.#seenUntilNano = saved?.newestNano;
+    this.#reconciler.begin(saved?.newestNano);
     if (checkpoints === undefined || saved === undefined) {
       checkpoints?.begin(engineId, baselineNano);
       this.#takeBaseline(containers);
@@ -313,25 +271,6 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     const container = this.#create(facts);
     this.registry.add(container);
     return container;
-  }
-
-  #applyDifferences(
-    known: ContainerLifecycle | undefined,
-    changes: readonly ContainerChange[],
-    inspect: ContainerInspect | undefined,
-  ): void {
-    const [first] = changes;
-    const container = known ?? (first === undefined ? undefined : this.#add(first));
-    if (container === undefined) return;
-    if (inspect !== undefined) container.learnStopSignal(runFactsOf(inspect).stopSignal);
-    for (const change of changes) {
-      container.entry.replay.infer(change);
-      this.#submit(container, change);
-    }
-    if (inspect !== undefined) {
-      fillGaps(container, inspect);
-      this.#save(container);
-    }
   }
 
   /** A discarded container has no row. */
