@@ -1,4 +1,5 @@
 import type { WireEvent, WireEventType } from "../protocol/wire_event.ts";
+import type { JournalLine } from "../storage/journal/event_rows.ts";
 
 const NEWLINE = 10;
 /** The longest UTF-8 sequence. */
@@ -9,11 +10,8 @@ const INITIAL_LINES = 1_152;
 const encoder = new TextEncoder();
 
 /** One line of the log, with its fields in the index. */
-export interface LogLine {
-  readonly seq: number;
+export interface LogLine extends JournalLine {
   readonly type: WireEventType;
-  readonly taskId: string | undefined;
-  readonly containerId: string | undefined;
   readonly containerName: string | undefined;
   /**
    * The whole event with its newline, as the journal and resumable subscribers get it. When the bare line has all fields of

@@ -19,14 +19,13 @@ import type { Logger } from "../platform/logger.ts";
 import { CommitPoint } from "./commit_point.ts";
 import {
   type DatabaseOptions,
-  failureOf,
   type FileChange,
   openDatabase,
   type OpenedDatabase,
   replaceDatabase,
   type StorageStatus,
 } from "./open_database.ts";
-import { IN_MEMORY, type SqliteConnection } from "./sqlite_connection.ts";
+import { IN_MEMORY, type SqliteConnection, sqliteFailureOf } from "./sqlite_connection.ts";
 
 /** Time between two attempts to write after a write was refused. */
 export const RETRY_MS = 5_000;
@@ -236,7 +235,7 @@ export class Database implements Disposable {
   }
 
   #fail(error: unknown): void {
-    const failure = failureOf(error);
+    const failure = sqliteFailureOf(error);
     if (failure === "refused") return this.#refused(error);
     this.#connection[Symbol.dispose]();
     this.#refusal = this.#fileChange = undefined;

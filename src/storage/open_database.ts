@@ -38,7 +38,7 @@ export function openDatabase(options: DatabaseOptions): OpenedDatabase {
   try {
     return opened(new SqliteConnection(options.path), { state: "ok" });
   } catch (error) {
-    const failure = failureOf(error);
+    const failure = sqliteFailureOf(error);
     return failure === "refused"
       ? openInMemory(options, error)
       : replaceDatabase(options, { error, failure });
@@ -60,16 +60,10 @@ export function replaceDatabase(
     logger.error(`cannot use the database ${path}: ${reason}; its history is no longer available`);
     return { ...opened(connection, { state: "ok", error: reason }), hasLostPast: true };
   } catch (cause) {
-    if (sqliteFailureOf(cause) === undefined) throw cause;
+    // Rethrows a defect of the program.
+    sqliteFailureOf(cause);
     return { ...openInMemory(options, cause), hasLostPast: true };
   }
-}
-
-/** @throws `error` itself when it is not a failure of the database */
-export function failureOf(error: unknown): SqliteFailure {
-  const failure = sqliteFailureOf(error);
-  if (failure === undefined) throw error;
-  return failure;
 }
 
 function openInMemory({ path, logger }: DatabaseOptions, error: unknown): OpenedDatabase {

@@ -159,12 +159,12 @@ export type SqliteFailure = "damaged" | "newer" | "refused";
 /** `node:sqlite` passes on nothing but SQLite's messages. */
 const DAMAGE = /file is not a database|malformed|no such (table|column)|has no column/;
 
-/** Undefined when the error comes from neither SQLite nor the file system: a defect of the program. */
-export function sqliteFailureOf(error: unknown): SqliteFailure | undefined {
+/** @throws `error` itself when it comes from neither SQLite nor the file system: a defect of the program */
+export function sqliteFailureOf(error: unknown): SqliteFailure {
   if (error instanceof UnusableFileError) return error.failure;
   // A JSON column does not contain JSON.
   if (error instanceof SyntaxError) return "damaged";
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  if (!(error instanceof Error) || !("code" in error)) throw error;
   // An integer that a double cannot represent, which apex never writes.
   if (error.code === "ERR_OUT_OF_RANGE") return "damaged";
   return error.code === "ERR_SQLITE_ERROR" && DAMAGE.test(error.message) ? "damaged" : "refused";
