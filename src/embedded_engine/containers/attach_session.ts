@@ -45,7 +45,7 @@ export class AttachSession implements Disposable {
     this.#request = request;
     this.#past = request.logs ? container.log.snapshot() : undefined;
     this.#attachment = request.stream
-      ? container.streams.attach({ onOutput: (stream, chunk) => this.#onOutput(stream, chunk) })
+      ? container.streams.attach((stream, chunk) => this.#onOutput(stream, chunk))
       : undefined;
     container.publishClient("attach");
   }

@@ -6,9 +6,7 @@
 import type { OutputStream, ProcessInput } from "../processes/container_process.ts";
 import type { ContainerLog } from "./container_log.ts";
 
-export interface AttachmentOptions {
-  readonly onOutput: (stream: OutputStream, chunk: Uint8Array) => void;
-}
+type OnOutput = (stream: OutputStream, chunk: Uint8Array) => void;
 
 /** The attachment of one client. The client disposes it. */
 export interface Attachment extends Disposable {
@@ -16,14 +14,9 @@ export interface Attachment extends Disposable {
   readonly ended: Promise<void>;
 }
 
-interface Attached {
-  readonly onOutput: AttachmentOptions["onOutput"];
-  readonly end: () => void;
-}
-
 export class ContainerStreams {
   readonly #log: ContainerLog;
-  readonly #attached = new Set<Attached>();
+  readonly #attached = new Set<{ readonly onOutput: OnOutput; readonly end: () => void }>();
   #input = Promise.withResolvers<ProcessInput | undefined>();
 
   constructor(log: ContainerLog) {
@@ -63,9 +56,9 @@ export class ContainerStreams {
   }
 
   /** Attaches a client, from now on. The container need not run yet. */
-  attach({ onOutput }: AttachmentOptions): Attachment {
+  attach(onOutput: OnOutput): Attachment {
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-    const attached: Attached = { onOutput, end };
+    const attached = { onOutput, end };
     this.#attached.add(attached);
     return {
       ended,

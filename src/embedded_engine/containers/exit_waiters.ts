@@ -1,4 +1,5 @@
 /** The clients that wait for the end of a container (`POST /containers/{id}/wait`). */
+import { Latch } from "../../platform/async/latch.ts";
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
 
@@ -10,45 +11,28 @@ export interface WaitResult {
   readonly error?: string;
 }
 
-interface Waiter {
-  readonly condition: WaitCondition;
-  readonly resolve: (result: WaitResult) => void;
-}
-
 export class ExitWaiters {
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Set<{ readonly condition: WaitCondition; readonly end: Latch<WaitResult> }>();
 
   /** @throws the reason of `abort` when it aborts: the client disconnected */
   async wait(condition: WaitCondition, abort: AbortSignal): Promise<WaitResult> {
-    abort.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<WaitResult>();
-    const waiter: Waiter = { condition, resolve };
-    const onAbort = () => reject(abort.reason);
+    const waiter = { condition, end: new Latch<WaitResult>() };
     this.#waiters.add(waiter);
-    abort.addEventListener("abort", onAbort, { once: true });
     try {
-      return await promise;
+      return await waiter.end.until(abort);
     } finally {
-      abort.removeEventListener("abort", onAbort);
       this.#waiters.delete(waiter);
     }
   }
 
   /** The process exited; `runsAgain` when the restart policy starts it again. */
   exited(result: WaitResult, { runsAgain }: { runsAgain: boolean }): void {
-    this.#resolve(
-      result,
-      (condition) => condition === "next-exit" || (condition === "not-running" && !runsAgain),
-    );
+    for (const { condition, end } of this.#waiters) {
+      if (condition === "next-exit" || (condition === "not-running" && !runsAgain)) end.open(result);
+    }
   }
 
   removed(result: WaitResult): void {
-    this.#resolve(result, () => true);
-  }
-
-  #resolve(result: WaitResult, concerns: (condition: WaitCondition) => boolean): void {
-    for (const waiter of this.#waiters) {
-      if (concerns(waiter.condition)) waiter.resolve(result);
-    }
+    for (const { end } of this.#waiters) end.open(result);
   }
 }

@@ -70,6 +70,14 @@ export async function planLaunch(command: readonly string[], options: PlanOption
   return { program: await findProgram(name, { cwd, path: env["PATH"] ?? "" }), args, cwd, env };
 }
 
+/** The process of a plan, with exactly the plan's environment. */
+export function toCommand(
+  { program, args, cwd, env }: LaunchPlan,
+  options: Pick<Deno.CommandOptions, "detached" | "stdin" | "stdout" | "stderr">,
+): Deno.Command {
+  return new Deno.Command(program, { ...options, args: [...args], cwd, env: { ...env }, clearEnv: true });
+}
+
 /** The command line of a container: Docker joins entrypoint and command. */
 export function commandOf(spec: ContainerSpec): readonly string[] {
   return [...spec.entrypoint ?? [], ...spec.cmd ?? []];

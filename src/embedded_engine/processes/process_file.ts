@@ -17,11 +17,8 @@ export async function rememberProcess(path: string, pid: number): Promise<void> 
 }
 
 export async function forgetProcess(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // The process exited before its start time could be read.
-  }
+  // Without a file, the process exited before its start time could be read.
+  await Deno.remove(path).catch(ignoreNotFound);
 }
 
 /**
@@ -42,20 +39,11 @@ export async function endLeftovers(containersDir: string): Promise<number> {
 
 /** Returns false when the process has exited already. */
 async function endRemembered(path: string): Promise<boolean> {
-  const [pid = "", started = ""] = (await readOrUndefined(path))?.split(" ") ?? [];
+  const [pid = "", started = ""] = (await Deno.readTextFile(path)).split(" ");
   if (!/^[1-9]\d*$/.test(pid) || (await processStat(Number(pid)))?.startTime !== started) return false;
   signalGroup(Number(pid), "SIGKILL");
   await signalSession(Number(pid), "SIGKILL");
   return true;
-}
-
-async function readOrUndefined(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }
 
 async function namesIn(dir: string): Promise<string[]> {

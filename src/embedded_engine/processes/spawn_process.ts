@@ -12,7 +12,7 @@ import {
   type ProcessOptions,
   pump,
 } from "./container_process.ts";
-import { LaunchError, type LaunchPlan } from "./launch_plan.ts";
+import { LaunchError, type LaunchPlan, toCommand } from "./launch_plan.ts";
 import { signalGroup } from "./proc_files.ts";
 import { TerminalProcess } from "./terminal_process.ts";
 
@@ -52,11 +52,7 @@ class ProcessGroup implements ContainerProcess {
 
   /** @throws what `Deno.Command.spawn` throws */
   constructor(plan: LaunchPlan, options: ProcessOptions) {
-    this.#child = new Deno.Command(plan.program, {
-      args: [...plan.args],
-      cwd: plan.cwd,
-      env: { ...plan.env },
-      clearEnv: true,
+    this.#child = toCommand(plan, {
       detached: true,
       stdin: options.stdin ? "piped" : "null",
       stdout: "piped",

@@ -15,7 +15,7 @@ import {
   type ProcessOptions,
   pump,
 } from "./container_process.ts";
-import type { LaunchPlan } from "./launch_plan.ts";
+import { type LaunchPlan, toCommand } from "./launch_plan.ts";
 import {
   hangUp,
   isOutOfDescriptors,
@@ -64,7 +64,12 @@ export class TerminalProcess implements ContainerProcess {
 
   /** @throws {Error} when `script` is missing, or opens no terminal */
   static async start(plan: LaunchPlan, options: TerminalOptions): Promise<TerminalProcess> {
-    const script = spawn(terminalPlan(plan, options.size));
+    const script = toCommand(terminalPlan(plan, options.size), {
+      detached: true,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
     const output = script.stdout.getReader();
     const errorText = readText(script.stderr);
     const opening = open(output);
@@ -197,29 +202,9 @@ function exitCodeOfWait(status: number): number {
   return signal === 0 ? status >> 8 & 0xff : 128 + signal;
 }
 
-function spawn(plan: LaunchPlan): Deno.ChildProcess {
-  return new Deno.Command(plan.program, {
-    args: [...plan.args],
-    cwd: plan.cwd,
-    env: { ...plan.env },
-    clearEnv: true,
-    detached: true,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-}
-
-async function setSize({ program, args, cwd, env }: LaunchPlan): Promise<boolean> {
-  const stty = new Deno.Command(program, {
-    args: [...args],
-    cwd,
-    env: { ...env },
-    clearEnv: true,
-    stderr: "null",
-  });
+async function setSize(plan: LaunchPlan): Promise<boolean> {
   try {
-    return (await stty.output()).success;
+    return (await toCommand(plan, { stdout: "null", stderr: "null" }).output()).success;
   } catch {
     return false; // It could not be started: the terminal keeps its size.
   }

@@ -1,5 +1,5 @@
 /** Names and ids of containers, in Docker's forms. */
-import { encodeHex } from "@std/encoding/hex";
+import { randomHex } from "../../platform/random_hex.ts";
 import { HttpError } from "../http/http_message.ts";
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
@@ -15,7 +15,7 @@ export function checkContainerName(name: string, options: { shown?: string } = {
 
 /** 64 random hex digits. */
 export function randomId(): string {
-  return encodeHex(crypto.getRandomValues(new Uint8Array(32)));
+  return randomHex(32);
 }
 
 /** The first 12 digits of an id, which Docker shows to people. */

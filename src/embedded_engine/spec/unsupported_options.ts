@@ -14,32 +14,19 @@ const isUnlimited: Accepts = (value) => typeof value === "number" && value <= 0;
 const hasOnly = (fields: Readonly<Record<string, Accepts>>): Accepts => (value) =>
   typeof value === "object" && unsupportedFields(value ?? {}, fields).length === 0;
 const isAllEmpty = hasOnly({});
+const supported = (...fields: readonly string[]): Readonly<Record<string, Accepts>> =>
+  Object.fromEntries(fields.map((field) => [field, always]));
+
+/** The fields that containers and execs share. */
+const PROCESS = supported("Cmd", "Env", "WorkingDir", "Tty", "AttachStdin", "AttachStdout", "AttachStderr");
 
 const CONFIG: Readonly<Record<string, Accepts>> = {
-  Image: always,
-  Cmd: always,
-  Entrypoint: always,
-  Env: always,
-  Labels: always,
-  WorkingDir: always,
-  StopSignal: always,
-  StopTimeout: always,
-  Tty: always,
-  OpenStdin: always,
-  StdinOnce: always,
-  AttachStdin: always,
-  AttachStdout: always,
-  AttachStderr: always,
+  ...PROCESS,
+  ...supported("Image", "Entrypoint", "Labels", "HostConfig"),
+  ...supported("StopSignal", "StopTimeout", "OpenStdin", "StdinOnce"),
   // `checkOwnUser` refuses other users.
   User: always,
-  Healthcheck: hasOnly({
-    Test: always,
-    Interval: always,
-    Timeout: always,
-    StartPeriod: always,
-    Retries: always,
-  }),
-  HostConfig: always,
+  Healthcheck: hasOnly(supported("Test", "Interval", "Timeout", "StartPeriod", "Retries")),
   // Only a declaration; a program listens on this machine's ports in any case.
   ExposedPorts: always,
   // Only for Windows.
@@ -56,9 +43,7 @@ const CONFIG: Readonly<Record<string, Accepts>> = {
 const isNetwork: Accepts = oneOf("default", "host", "none");
 
 const HOST_CONFIG: Readonly<Record<string, Accepts>> = {
-  AutoRemove: always,
-  RestartPolicy: always,
-  ConsoleSize: always,
+  ...supported("AutoRemove", "RestartPolicy", "ConsoleSize"),
   // `bind_mounts.ts` refuses the mounts that are impossible.
   Binds: always,
   Mounts: always,
@@ -89,18 +74,10 @@ const MOUNT_OPTIONS: Readonly<Record<string, Accepts>> = {
 };
 
 const EXEC: Readonly<Record<string, Accepts>> = {
-  Cmd: always,
-  Env: always,
-  WorkingDir: always,
-  User: always,
-  Tty: always,
-  AttachStdin: always,
-  AttachStdout: always,
-  AttachStderr: always,
-  ConsoleSize: always,
+  ...PROCESS,
+  ...supported("User", "ConsoleSize", "Detach"),
   // Keys that detach a client from an exec; this engine passes them to the program.
   DetachKeys: always,
-  Detach: always,
 };
 
 /** What a refused field asks for. Fields without an entry are only named. */
