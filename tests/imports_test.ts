@@ -130,6 +130,15 @@ Deno.test("no files import one another in a circle", () => {
   assertEquals(circles(projectImports), []);
 });
 
+Deno.test("the folders of src/cli import one another in one direction", () => {
+  const order = ["command_tree.ts", "commands", "connection", "terminal", "args", "output"];
+  const rank = (file: string): number => order.indexOf(file.slice("src/cli/".length).split("/")[0]!);
+  const wrong = projectImports.filter(({ file, target }) =>
+    file.startsWith("src/cli/") && rank(target) >= 0 && (rank(file) < 0 || rank(target) < rank(file))
+  );
+  assertEquals(wrong, []);
+});
+
 Deno.test("packages are imported only by the rooms named for them", () => {
   const wrong = imports.filter(({ file, target }) => {
     if (isProjectFile(target)) return false;
