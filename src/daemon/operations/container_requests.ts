@@ -1,8 +1,6 @@
 /** The operations `containers.list`, `containers.inspect` and `containers.wait`. */
 import { abortable } from "@std/async/abortable";
-import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainerRecord } from "../../containers/container_record.ts";
-import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { WaitCondition, WaitEnd } from "../../protocol/container_operations.ts";
@@ -10,19 +8,17 @@ import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { ControlRequestOf } from "../../protocol/operations.ts";
 import type { AnswerOf } from "../control_socket/answer.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
-import type { EngineStatus } from "../engine_status.ts";
 import { ContainerEvents, untilContainerIs } from "./container_condition.ts";
 import type { KeptTaskOutput } from "./kept_output.ts";
+import type { OperationContext } from "./operation_context.ts";
 import type { Targets } from "./targets.ts";
 import { containerResult, type SnapshotContainer, snapshotContainer, taskResult } from "./wire_results.ts";
 
-export interface ContainerRequestsOptions {
-  readonly containers: ContainerManager;
-  readonly orchestrator: Pick<ApexOrchestrator, "followTask" | "on">;
+type Context = Pick<OperationContext, "containers" | "orchestrator" | "engine" | "isHealthWatched">;
+
+export interface ContainerRequestsOptions extends Context {
   readonly targets: Targets;
-  readonly engine: EngineStatus;
   readonly kept: KeptTaskOutput;
-  readonly isHealthWatched: (containerId: string) => boolean;
 }
 
 type WaitRequest = ControlRequestOf<"containers.wait">;

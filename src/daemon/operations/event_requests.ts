@@ -4,7 +4,6 @@
  * A subscription is owned by the event log, which writes it, ends it as `stalled` when its client takes nothing for 30 s, and
  * reports its end to `onClose`. `EventRequests` keeps the set of open subscriptions, to finish them when the daemon ends.
  */
-import type { EventLog } from "../../eventlog/event_log.ts";
 import { resumeCursor, type SnapshotState } from "../../eventlog/resumable_feed.ts";
 import {
   type CloseReason,
@@ -13,25 +12,19 @@ import {
   type Subscription,
 } from "../../eventlog/subscription.ts";
 import { ApexError } from "../../platform/apex_error.ts";
-import type { Clock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
-import type { Logger } from "../../platform/logger.ts";
 import { type Cursor, formatCursor, type StreamRecord } from "../../protocol/event_operations.ts";
 import { encodeLine, enlarged } from "../../protocol/jsonl.ts";
 import type { ControlRequestOf } from "../../protocol/operations.ts";
 import { EventFilter } from "../../storage/journal/event_filter.ts";
-import type { EventJournal, SeqRange } from "../../storage/journal/event_journal.ts";
+import type { SeqRange } from "../../storage/journal/event_journal.ts";
 import type { StoredEvent } from "../../storage/journal/event_rows.ts";
 import { history, isEvent } from "../../storage/journal/history.ts";
 import type { StreamReply } from "../control_socket/answer.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
+import type { OperationContext } from "./operation_context.ts";
 
-export interface EventRequestsOptions {
-  readonly log: EventLog;
-  readonly journal: EventJournal;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
+export type EventRequestsOptions = Pick<OperationContext, "log" | "journal" | "clock" | "logger">;
 
 /** How long disposal waits for subscribers to take the last events. */
 const DRAIN_LIMIT_MS = 2_000;

@@ -2,13 +2,10 @@
  * The operation `containers.logs`. A client can continue a stream with `follow` through another daemon: its beginning is a
  * point in time, not a number of lines. While a client follows a task, apex does not remove the container of the ended task.
  */
-import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { LogsOptions } from "../../engine/logs/container_logs.ts";
-import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { settlesWithin } from "../../platform/async/wait.ts";
-import type { Clock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { ControlRequestOf } from "../../protocol/operations.ts";
@@ -17,16 +14,14 @@ import type { TaskOutputs } from "../../storage/task_outputs.ts";
 import type { AnswerOf } from "../control_socket/answer.ts";
 import { type ControlChannel, isDaemonEnding } from "../control_socket/control_channel.ts";
 import { type KeptTaskOutput, type SelectedOutput, selectOutput } from "./kept_output.ts";
+import type { OperationContext } from "./operation_context.ts";
 import type { Targets } from "./targets.ts";
 import { type OutputSelection, sendOutput, TaskOutput, withoutReceived } from "./task_output.ts";
 
-export interface LogRequestsOptions {
-  readonly containers: ContainerManager;
-  readonly orchestrator: Pick<ApexOrchestrator, "followTask">;
+export interface LogRequestsOptions extends Pick<OperationContext, "containers" | "orchestrator" | "clock"> {
   readonly targets: Targets;
   readonly outputs: Pick<TaskOutputs, "get">;
   readonly kept: KeptTaskOutput;
-  readonly clock: Clock;
 }
 
 type LogsRequest = ControlRequestOf<"containers.logs">;

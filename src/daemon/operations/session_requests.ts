@@ -11,10 +11,10 @@ import {
   type SessionResult,
 } from "../../protocol/session_operations.ts";
 import type { AttachRequest } from "../../sessions/attach_request.ts";
-import type { SessionRecord } from "../../sessions/session.ts";
 import { SessionClient } from "../../sessions/session_client.ts";
 import type { SessionPool } from "../../sessions/session_pool.ts";
 import { type AnswerOf, controlError } from "../control_socket/answer.ts";
+import { wireForm } from "./wire_results.ts";
 
 export interface SessionRequestsOptions {
   readonly sessions: SessionPool;
@@ -55,7 +55,7 @@ export class SessionRequests {
 
   /** The sessions that are known now. */
   results(): SessionResult[] {
-    return this.#options.sessions.list().map(sessionResult);
+    return this.#options.sessions.list().map((session) => wireForm(session));
   }
 
   /** @throws {ApexError} `engine` if it is not known which sessions exist */
@@ -113,15 +113,4 @@ function restoreMode(text: string): RestoreMode {
     if (!(error instanceof RangeError)) throw error;
     throw new ApexError("usage", error.message, { cause: error });
   }
-}
-
-function sessionResult(
-  { createdAt, lastAttachedAt, expiresAt, ...session }: SessionRecord,
-): SessionResult {
-  return {
-    ...session,
-    createdAt: createdAt.toISOString(),
-    ...(lastAttachedAt && { lastAttachedAt: lastAttachedAt.toISOString() }),
-    ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
-  };
 }

@@ -1,27 +1,10 @@
-import type { ContainerManager } from "../../containers/container_manager.ts";
-import type { EventLog } from "../../eventlog/event_log.ts";
-import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
-import type { Clock } from "../../platform/clock.ts";
-import type { Paths } from "../../platform/directories.ts";
 import type { StatusResult } from "../../protocol/daemon_operations.ts";
 import { PROTOCOL_VERSION, VERSION } from "../../protocol/version.ts";
-import type { EventJournal } from "../../storage/journal/event_journal.ts";
-import type { Storage } from "../../storage/storage.ts";
-import type { EngineStatus } from "../engine_status.ts";
+import type { OperationContext } from "./operation_context.ts";
 import type { SessionRequests } from "./session_requests.ts";
 
-export interface StatusOptions {
-  readonly paths: Paths;
-  readonly flags: readonly string[];
-  readonly backgroundLog: string | undefined;
+export interface StatusOptions extends OperationContext {
   readonly sessions: Pick<SessionRequests, "results">;
-  readonly containers: Pick<ContainerManager, "instance">;
-  readonly engine: EngineStatus;
-  readonly log: EventLog;
-  readonly orchestrator: ApexOrchestrator;
-  readonly storage: Pick<Storage, "status" | "bytes">;
-  readonly journal: EventJournal;
-  readonly clock: Clock;
   /** Milliseconds since the Unix epoch. */
   readonly startedAtMs: number;
 }

@@ -3,20 +3,12 @@
  * (`build-7@2`), the name of a container, and the id of a container. A task id is one of apex's tasks, or only a label on containers
  * that other programs created.
  */
-import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainerRecord } from "../../containers/container_record.ts";
-import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError } from "../../platform/apex_error.ts";
-import type { WorkspaceManager } from "../../workspaces/workspace_manager.ts";
-import type { EngineStatus } from "../engine_status.ts";
+import type { OperationContext } from "./operation_context.ts";
 
-export interface TargetsOptions {
-  readonly containers: Pick<ContainerManager, "find" | "list">;
-  readonly orchestrator: Pick<ApexOrchestrator, "getTask" | "taskRuns">;
-  readonly workspaces: Pick<WorkspaceManager, "orphans" | "foreign">;
-  readonly engine: Pick<EngineStatus, "current">;
-}
+export type TargetsOptions = Pick<OperationContext, "containers" | "orchestrator" | "workspaces" | "engine">;
 
 /** The result: one run of a task of apex, a container, or both. */
 export type Target =

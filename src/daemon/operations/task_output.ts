@@ -11,6 +11,7 @@ import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { LogsOptions } from "../../engine/logs/container_logs.ts";
 import type { LogChunk } from "../../engine/logs/log_frames.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
+import { delayUnlessAborted, settlesWithin } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { encodeFrame, MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/frames.ts";
 import type { OutputPosition } from "../../protocol/task_operations.ts";
@@ -66,7 +67,8 @@ export class TaskOutput {
    * @throws if the client has hung up
    */
   async relay(): Promise<string | undefined> {
-    const { signal } = this.#options.channel;
+    const { channel, clock } = this.#options;
+    const { signal } = channel;
     for (let retryMs = FIRST_RETRY_MS;; retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS)) {
       const isLast = this.#endedAtMs !== undefined;
       const failure = await this.#relayOnce({ follow: !isLast });
@@ -76,7 +78,8 @@ export class TaskOutput {
         await this.#untilEnd(EXIT_EVENT_LIMIT_MS);
       } else {
         if (isFinal(failure) || this.#hasTimedOut()) return messageOf(failure);
-        await (isLast ? this.#pause(FIRST_RETRY_MS) : this.#untilEnd(retryMs));
+        if (!isLast) await this.#untilEnd(retryMs);
+        else await delayUnlessAborted(FIRST_RETRY_MS, { clock, abort: channel.signal });
       }
       signal.throwIfAborted();
     }
@@ -131,25 +134,10 @@ export class TaskOutput {
     }
   }
 
-  /** Pauses until the end of the task, for `limitMs` at most. */
-  async #untilEnd(limitMs: number): Promise<void> {
-    if (this.#endedAtMs !== undefined) return;
-    await this.#pause(limitMs, (end) => this.#onEnd = end);
-    this.#onEnd = undefined;
-  }
-
-  /** Ends early if the client hangs up. @param onBegin receives a function that ends the pause */
-  async #pause(limitMs: number, onBegin?: (end: () => void) => void): Promise<void> {
-    const { clock, channel: { signal } } = this.#options;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const end = (): void => resolve();
-    const cancel = clock.after(limitMs, end);
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-    onBegin?.(end);
-    await promise;
-    signal.removeEventListener("abort", end);
-    cancel();
+  /** Pauses until the end of the task, for `timeoutMs` at most. Ends early if the client hangs up. */
+  async #untilEnd(timeoutMs: number): Promise<void> {
+    const { ended, clock, channel } = this.#options;
+    await settlesWithin(ended, { timeoutMs, clock, abort: channel.signal });
   }
 }
 

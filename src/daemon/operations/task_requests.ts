@@ -1,31 +1,25 @@
 /** The operations `tasks.*`. */
-import type { ContainerManager } from "../../containers/container_manager.ts";
-import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { TaskSpec } from "../../orchestrator/task.ts";
 import type { TaskInput } from "../../orchestrator/task_input.ts";
-import type { Clock } from "../../platform/clock.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
-import type { Logger } from "../../platform/logger.ts";
 import { encodeJsonFrame, type Frame } from "../../protocol/frames.ts";
 import type { ControlRequestOf } from "../../protocol/operations.ts";
 import type { TaskResult, TaskSpecRequest } from "../../protocol/task_operations.ts";
 import type { AnswerOf } from "../control_socket/answer.ts";
 import { isDaemonEnding } from "../control_socket/control_channel.ts";
+import type { OperationContext } from "./operation_context.ts";
 import { PullProgressFrames } from "./pull_progress_frames.ts";
 import type { Targets } from "./targets.ts";
 import { TaskStream, type TaskStreamOptions } from "./task_stream.ts";
 import { taskResult } from "./wire_results.ts";
 
-export interface TaskRequestsOptions {
-  readonly orchestrator: ApexOrchestrator;
-  readonly containers: ContainerManager;
+type Context = Pick<
+  OperationContext,
+  "orchestrator" | "containers" | "defaultImage" | "engineChoice" | "clock" | "logger"
+>;
+
+export interface TaskRequestsOptions extends Context {
   readonly targets: Targets;
-  /** For tasks without an image. */
-  readonly defaultImage: string;
-  /** The daemon's engine, as `--engine` takes it. */
-  readonly engineChoice: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export class TaskRequests {

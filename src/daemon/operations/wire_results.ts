@@ -1,4 +1,4 @@
-/** Converts the daemon's records to the results of the control socket: times as RFC 3339, unknown fields left out. */
+/** Converts the daemon's records to the results of the control socket. */
 import type { ContainerRecord, ContainerState } from "../../containers/container_record.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
@@ -7,25 +7,22 @@ import type { TaskResult, WorkspaceResult } from "../../protocol/task_operations
 import type { HealthStatus } from "../../protocol/wire_event.ts";
 import type { OrphanedWorkspace, Workspace } from "../../workspaces/workspace.ts";
 
-export function containerResult(
-  { createdAt, startedAt, endedAt, ...record }: ContainerRecord,
-): ContainerResult {
-  return {
-    ...record,
-    ...(createdAt && { createdAt: createdAt.toISOString() }),
-    ...(startedAt && { startedAt: startedAt.toISOString() }),
-    ...(endedAt && { endedAt: endedAt.toISOString() }),
-  };
+/** An object with its times as text. */
+export type WireForm<T> = { [Key in keyof T]: Date extends T[Key] ? string | Exclude<T[Key], Date> : T[Key] };
+
+/** The object with its times as RFC 3339, and without undefined fields. */
+export function wireForm<T extends object>(record: T): WireForm<T> {
+  const entries = Object.entries(record).filter(([, value]) => value !== undefined)
+    .map(([key, value]) => [key, value instanceof Date ? value.toISOString() : value]);
+  return Object.fromEntries(entries);
 }
 
-export function taskResult({ cmd, createdAt, startedAt, endedAt, ...task }: Task): TaskResult {
-  return {
-    ...task,
-    cmd: [...cmd],
-    createdAt: createdAt.toISOString(),
-    ...(startedAt && { startedAt: startedAt.toISOString() }),
-    ...(endedAt && { endedAt: endedAt.toISOString() }),
-  };
+export function containerResult(record: ContainerRecord): ContainerResult {
+  return { ...wireForm(record) };
+}
+
+export function taskResult(task: Task): TaskResult {
+  return { ...wireForm(task), cmd: [...task.cmd] };
 }
 
 /** @param container undefined if it is not known */
@@ -33,29 +30,28 @@ export function workspaceResult(
   { taskId, containerId, containerName, workspacePath }: Workspace,
   { instance, container }: { readonly instance: string; readonly container: ContainerRecord | undefined },
 ): WorkspaceResult {
-  return {
+  return definedFields({
     taskId,
     instance,
     containerName: container?.name ?? containerName,
-    ...(containerId !== undefined && { containerId }),
-    ...(container && { state: container.state }),
-    ...(workspacePath !== undefined && { workspacePath }),
+    containerId,
+    state: container?.state,
+    workspacePath,
     orphaned: false,
-    ...(container?.createdAt && { createdAt: container.createdAt.toISOString() }),
-  };
+    createdAt: container?.createdAt?.toISOString(),
+  });
 }
 
 /** @param standing `kept`: its task asked to keep it; `foreign`: another apex instance created it */
 export function unclaimedResult(
-  { createdAt, ...workspace }: OrphanedWorkspace,
+  workspace: OrphanedWorkspace,
   standing: "orphaned" | "kept" | "foreign",
 ): WorkspaceResult {
   return {
-    ...workspace,
+    ...wireForm(workspace),
     orphaned: standing === "orphaned",
     ...(standing === "kept" && { kept: true }),
     ...(standing === "foreign" && { foreign: true }),
-    ...(createdAt && { createdAt: createdAt.toISOString() }),
   };
 }
 

@@ -1,16 +1,12 @@
 /** The operations `workspaces.*`. */
-import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { ControlRequestOf } from "../../protocol/operations.ts";
 import { NO_INSTANCE } from "../../protocol/task_operations.ts";
-import type { WorkspaceManager } from "../../workspaces/workspace_manager.ts";
 import type { AnswerOf } from "../control_socket/answer.ts";
 import { orphansOf } from "../task_adoption.ts";
+import type { OperationContext } from "./operation_context.ts";
 import { unclaimedResult, workspaceResult } from "./wire_results.ts";
 
-export interface WorkspaceRequestsOptions {
-  readonly workspaces: WorkspaceManager;
-  readonly orchestrator: ApexOrchestrator;
-}
+export type WorkspaceRequestsOptions = Pick<OperationContext, "workspaces" | "orchestrator">;
 
 export class WorkspaceRequests {
   readonly #options: WorkspaceRequestsOptions;
