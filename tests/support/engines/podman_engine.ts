@@ -76,7 +76,10 @@ export async function startPodman(): Promise<PodmanEngine> {
   return { socketPath, client, imageId, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** Processes that Podman starts at a container's end may still unmount and write after `rm` has returned. */
+/**
+ * Processes that Podman starts at a container's end may still unmount and write after `rm` has returned. If two of them overlap,
+ * one may leave its mount of the storage behind (seen on 4.3.1).
+ */
 async function removeWhenFree(dir: string): Promise<void> {
   while (true) {
     try {
@@ -84,6 +87,7 @@ async function removeWhenFree(dir: string): Promise<void> {
     } catch (error) {
       // The directory is busy or not empty.
       if (!/\(os error (16|39)\)/.test(String(error))) throw error;
+      await new Deno.Command("umount", { args: [`${dir}/root/overlay`], stderr: "null" }).output();
       await delay(50);
     }
   }
