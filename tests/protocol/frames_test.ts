@@ -1,4 +1,5 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import {
   encodeFrame,
   encodeJsonFrame,
@@ -9,21 +10,7 @@ import {
   FrameReader,
   MAX_FRAME_PAYLOAD_BYTES,
 } from "../../src/protocol/frames.ts";
-import type { ByteSource } from "../../src/protocol/jsonl.ts";
-
-/** Returns `bytes` in pieces of at most `pieceBytes`, and then the end. */
-function sourceOf(bytes: Uint8Array, pieceBytes: number): ByteSource {
-  let at = 0;
-  return {
-    read(buffer) {
-      if (at === bytes.length) return Promise.resolve(null);
-      const piece = bytes.subarray(at, at + Math.min(pieceBytes, buffer.length));
-      buffer.set(piece);
-      at += piece.length;
-      return Promise.resolve(piece.length);
-    },
-  };
-}
+import { byteArrays, cutInto, pieceLengths, sourceOf } from "../support/byte_pieces.ts";
 
 function joined(...parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(parts.flatMap((part) => [...part]));
@@ -50,45 +37,46 @@ Deno.test("encodeFrame() rejects a payload above the limit of readers", () => {
   assertThrows(() => encodeFrame("data", new Uint8Array(MAX_FRAME_PAYLOAD_BYTES + 1)), RangeError, "65537");
 });
 
-for (const pieceBytes of [1, 4, 5, 6, 7, 1_000, 200_000]) {
-  Deno.test(`FrameReader reads what encodeFrame() wrote, in pieces of ${pieceBytes} bytes`, async () => {
-    const kinds = Object.keys(FRAME_KINDS) as FrameKind[];
-    const written = [
-      ...kinds.map((kind, at) => encodeFrame(kind, longest.subarray(0, at))),
-      encodeFrame("data", longest),
-      encodeFrame("stderr", longest),
-    ];
-    const frames = await readAll(new FrameReader(sourceOf(joined(...written), pieceBytes)));
-    assertEquals(frames.map(([kind, payload]) => [kind, payload.length]), [
-      ...kinds.map((kind, at) => [kind, at]),
-      ["data", longest.length],
-      ["stderr", longest.length],
-    ]);
-    assertEquals(frames.at(-1)?.[1], [...longest]);
-  });
-}
+Deno.test("FrameReader returns the frames that encodeFrame() wrote, however the bytes are cut", async () => {
+  const frames = fc.array(
+    fc.tuple(fc.constantFrom(...Object.keys(FRAME_KINDS) as FrameKind[]), byteArrays(100)),
+  );
+  await fc.assert(
+    fc.asyncProperty(frames, pieceLengths(), fc.nat(1_000), async (frames, lengths, restBytes) => {
+      const bytes = joined(...frames.map(([kind, payload]) => encodeFrame(kind, payload)));
+      const source = sourceOf(cutInto(bytes.subarray(restBytes), lengths));
+      const read = await readAll(new FrameReader(source, bytes.subarray(0, restBytes)));
+      assertEquals(read, frames.map(([kind, payload]) => [kind, [...payload]]));
+    }),
+  );
+});
 
-for (const cut of [0, 3, 5, 7, 8, 12, 16]) {
-  Deno.test(`FrameReader reads the first ${cut} bytes from the rest after the line`, async () => {
-    const bytes = joined(
-      encodeFrame("data", new Uint8Array([1, 2, 3])),
-      encodeFrame("exit", new Uint8Array([4, 5, 6])),
-    );
-    const reader = new FrameReader(sourceOf(bytes.subarray(cut), 100), bytes.subarray(0, cut));
-    assertEquals(await readAll(reader), [["data", [1, 2, 3]], ["exit", [4, 5, 6]]]);
-  });
-}
+Deno.test("FrameReader reads frames of the greatest length", async () => {
+  const bytes = joined(encodeFrame("data", longest), encodeFrame("stderr", longest));
+  const read = await readAll(new FrameReader(sourceOf(cutInto(bytes, [1_000]))));
+  assertEquals(read, [["data", [...longest]], ["stderr", [...longest]]]);
+});
+
+Deno.test("FrameReader rejects or ends for any other bytes, and never hangs", async () => {
+  await fc.assert(fc.asyncProperty(byteArrays(50), pieceLengths(), async (bytes, lengths) => {
+    try {
+      await readAll(new FrameReader(sourceOf(cutInto(bytes, lengths))));
+    } catch (error) {
+      assertInstanceOf(error, FrameError);
+    }
+  }));
+});
 
 for (const cut of [1, 4, 5, 7]) {
   Deno.test(`FrameReader drops a frame that ends after ${cut} bytes`, async () => {
     const bytes = encodeFrame("data", new Uint8Array([1, 2, 3]));
-    const reader = new FrameReader(sourceOf(joined(bytes, bytes.subarray(0, cut)), 100));
+    const reader = new FrameReader(sourceOf([joined(bytes, bytes.subarray(0, cut))]));
     assertEquals(await readAll(reader), [["data", [1, 2, 3]]]);
   });
 }
 
 Deno.test("FrameReader rejects invalid frames", async () => {
-  const next = (...bytes: number[]) => new FrameReader(sourceOf(new Uint8Array(bytes), 100)).next();
+  const next = (...bytes: number[]) => new FrameReader(sourceOf([new Uint8Array(bytes)])).next();
   await assertRejects(() => next(0, 0, 0, 0, 0), FrameError, "kind 0");
   await assertRejects(() => next(200, 0, 0, 0, 0), FrameError, "kind 200");
   await assertRejects(() => next(1, 1, 0, 1, 0), FrameError, "65537 bytes is longer than any (65536)");
@@ -97,7 +85,7 @@ Deno.test("FrameReader rejects invalid frames", async () => {
 
 Deno.test("frameJson() returns the value that encodeJsonFrame() wrote", async () => {
   const value = { text: "ä☃", list: [1, null] };
-  const frame = await new FrameReader(sourceOf(encodeJsonFrame("exit", value), 3)).next();
+  const frame = await new FrameReader(sourceOf(cutInto(encodeJsonFrame("exit", value), [3]))).next();
   assertEquals(frameJson(frame!), value);
   assertThrows(() => frameJson({ kind: "exit", payload: new Uint8Array([0x7b]) }), SyntaxError);
 });
