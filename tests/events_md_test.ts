@@ -2,7 +2,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { dirname } from "@std/path/posix";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { existsSync } from "node:fs";
 import * as v from "valibot";
 import { containerSchema, keptOutputSchema } from "../src/protocol/container_operations.ts";
 import { statusResultSchema } from "../src/protocol/daemon_operations.ts";
@@ -106,16 +105,8 @@ Deno.test("EVENTS.md names every stream record with all of its fields, and every
   assertEquals([...questions.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name), Object.keys(asked));
 });
 
-/** The section on the control socket, which is in a file of its own until it is inserted into EVENTS.md. */
-const CONTROL_SOCKET = await controlSocketSection();
-
-async function controlSocketSection(): Promise<string> {
-  const own = new URL("../docs/control-socket.md", import.meta.url);
-  const text = existsSync(own) ? await Deno.readTextFile(own) : DOCUMENT;
-  const [, section = ""] = text.split(/^## The control socket$/m);
-  // The formatter may have aligned the columns of tables.
-  return section.split(/^## /m)[0]!.replaceAll(/ {2,}/g, " ");
-}
+/** The section on the control socket. */
+const CONTROL_SOCKET = DOCUMENT.split(/^## The control socket$/m)[1]!.split(/^## /m)[0]!;
 
 /** The subsections of the control socket by heading. */
 const subjects = new Map(

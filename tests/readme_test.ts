@@ -80,11 +80,15 @@ for (const document of DOCUMENTS) {
   });
 }
 
-/** The anchors of a document, as GitHub makes them from headings, and those written by hand. */
+/** The anchors of a document: those written by hand, and those that GitHub makes from headings, with `-1` for a repeated one. */
 function anchorsOf(text: string): Set<string> {
-  const headings = text.matchAll(/^#+ (.+)$/gm);
-  const made = [...headings].map(([, heading]) => {
-    return heading!.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-");
-  });
-  return new Set([...made, ...[...text.matchAll(/<a id="([\w-]+)">/g)].map(([, id]) => id!)]);
+  const anchors = new Set([...text.matchAll(/<a id="([\w-]+)">/g)].map(([, id]) => id!));
+  const seen = new Map<string, number>();
+  for (const [, heading] of text.matchAll(/^#+ (.+)$/gm)) {
+    const name = heading!.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-");
+    const count = seen.get(name) ?? 0;
+    seen.set(name, count + 1);
+    anchors.add(count === 0 ? name : `${name}-${count}`);
+  }
+  return anchors;
 }
