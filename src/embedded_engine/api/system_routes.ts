@@ -1,12 +1,12 @@
 /** The requests about the engine itself: ping, version, info, events; and the requests that it refuses with 501. */
-import type { Clock } from "../../platform/clock.ts";
+import { type Clock, runAt } from "../../platform/clock.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { ContainerStore } from "../containers/container_store.ts";
 import type { EventHistory, PublishedEvent } from "../containers/event_history.ts";
 import { HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import { API_VERSION, MIN_API_VERSION, type Route } from "../http/router.ts";
 import type { ImageStore } from "../spec/image_store.ts";
-import { type EngineTime, formatNano } from "../spec/nano_time.ts";
+import { type EngineTime, formatNano, nanoToMs } from "../spec/nano_time.ts";
 import { matchesEventFilters, parseFilters } from "./filters.ts";
 import { timeParameter } from "./parameters.ts";
 
@@ -129,7 +129,7 @@ function events({ query, abort }: HttpRequest, { history, clock }: SystemRoutesO
     status: 200,
     contentType: "application/json",
     produce: async (write) => {
-      const cancelEnd = until === undefined ? () => {} : clock.after(msUntil(until, clock), end);
+      const cancelEnd = until === undefined ? () => {} : runAt(nanoToMs(until), { clock, callback: end });
       try {
         for (const event of past.filter(isShown)) await write(event.line);
         for (let batch = await subscription.next(); batch; batch = await subscription.next()) {
@@ -140,13 +140,6 @@ function events({ query, abort }: HttpRequest, { history, clock }: SystemRoutesO
       }
     },
   };
-}
-
-/** The longest time that `setTimeout` can wait, 24 days. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-function msUntil(nano: bigint, clock: Clock): number {
-  return Math.min(MAX_TIMER_MS, Math.max(0, Number(nano / 1_000_000n) - clock.now()));
 }
 
 function goArch(): string {

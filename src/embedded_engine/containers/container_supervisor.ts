@@ -1,7 +1,7 @@
 /**
- * Runs a container's command, again as its restart policy says, and has the state machine. Owns the current run, the restart
- * timer, and the waiters for an exit. Starts happen one after another, and each exit is handled in `#onExit`. It publishes
- * `start` and `die`; the events of the API's operations, and their refusals, are the container's.
+ * Runs a container's command, and restarts it as its restart policy says. Owns the container's state, the current run, the
+ * restart timer, and the waiters for an exit. Starts happen one after another, and each exit is handled in `#onExit`. It
+ * publishes `start` and `die`; the container publishes the events of the API's operations, and refuses them.
  */
 import { messageOf } from "../../platform/apex_error.ts";
 import { settlesWithin } from "../../platform/async/wait.ts";

@@ -117,7 +117,7 @@ export class TerminalProcess implements ContainerProcess {
     if (this.#ended) return true;
     if (number === SIGHUP) this.#hangingUp = this.#hangingUp.then(() => this.#hangUp());
     else signalGroup(this.pid, name);
-    // After the command's: when `script` continues, it continues its child, which may exit before a SIGKILL.
+    // The command gets its signal first: `script` continues its child, which could then exit before the SIGKILL.
     if (number === SIGCONT || number === SIGKILL) signalProcess(this.#script.pid, "SIGCONT");
     return true;
   }
@@ -155,10 +155,10 @@ export class TerminalProcess implements ContainerProcess {
   }
 
   /**
-   * Works around the habits of `script`, until it exits. It stays as long as anything prints at the terminal, so the
-   * processes that an ended command left running are killed. It stops itself when its child has stopped, and does not
-   * notice that the child continues, so it is continued too. It can miss the exit of a child that was stopped before; then
-   * the exit code is read from /proc, and `script` is killed.
+   * Works around three habits of `script`, until it exits.
+   * - It runs as long as any process prints at the terminal, so the processes that an exited command left are killed.
+   * - It stops itself when its child has stopped, and does not notice that the child continues, so it is continued too.
+   * - It can miss the exit of a child that was stopped before. Then the exit code is read from /proc, and it is killed.
    */
   async #watchScript(): Promise<void> {
     let hadEnded = false;
@@ -228,7 +228,7 @@ async function open(
   return undefined;
 }
 
-/** The end of a stream of little text. */
+/** The first 1,000 characters of a stream. */
 async function readText(stream: ReadableStream<Uint8Array>): Promise<string> {
   const MAX_CHARACTERS = 1_000;
   let text = "";

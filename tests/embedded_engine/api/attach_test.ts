@@ -139,6 +139,10 @@ const SCENARIOS: readonly Scenario[] = [
       const first = await text(writer, "before\n");
       await writer.write("x\n");
       await text(writer, "x\n");
+      // Docker sends output to a client before it is in the log.
+      for (let logged = ""; !logged.includes("x\n");) {
+        logged = unframed((await engine.call("GET", "/containers/both/logs?stdout=1")).body).stdout;
+      }
       using past = await attach(engine, "logs=1&stdout=1");
       return { first, past: unframed(await past.rest()).stdout };
     },
