@@ -11,7 +11,7 @@
  * - Kill, exit, removal: the end of the container ends the session. Its container belongs to `SessionReaper` from then on.
  * - Restart of the daemon: sessions outlive it. `SessionAdoption` finds them when the next daemon connects to the engine.
  */
-import type { ManagerEventName, ManagerEvents } from "../containers/changes/container_events.ts";
+import type { ManagerEvents } from "../containers/changes/container_events.ts";
 import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
@@ -90,21 +90,16 @@ export class SessionPool implements AsyncDisposable {
     this.#reaper = reaper;
     this.#adoption = new SessionAdoption({ ...options, registry, reaper, abort });
     this.#abandoned = new AbandonedContainers(clock);
-    const listen = <Name extends ManagerEventName>(
-      name: Name,
-      listener: ListenerOf<ManagerEvents, Name>,
-    ): void => {
-      containers.on(name, listener);
-      this.#listeners.defer(() => containers.off(name, listener));
-    };
-    listen("container:created", (event) => this.#onCreated(event));
-    listen("container:started", (event) => this.#onStarted(event));
+    const listeners = this.#listeners;
+    listeners.defer(containers.on("container:created", (event) => this.#onCreated(event)));
+    listeners.defer(containers.on("container:started", (event) => this.#onStarted(event)));
     for (const name of ["container:stopped", "container:died", "container:removed"] as const) {
       // A removal matters only for a session whose container's end was not reported.
-      listen(name, (event) => this.#onEnded(event, { isRemoved: name === "container:removed" }));
+      const isRemoved = name === "container:removed";
+      listeners.defer(containers.on(name, (event) => this.#onEnded(event, { isRemoved })));
     }
-    listen("engine:connected", () => this.#inBackground(this.#adoption.connected()));
-    listen("engine:caught-up", () => this.#inBackground(this.#adoption.caughtUp()));
+    listeners.defer(containers.on("engine:connected", () => this.#inBackground(this.#adoption.connected())));
+    listeners.defer(containers.on("engine:caught-up", () => this.#inBackground(this.#adoption.caughtUp())));
   }
 
   /**
@@ -179,8 +174,7 @@ export class SessionPool implements AsyncDisposable {
 
   /** Adds a listener. The returned function removes it. */
   on<Name extends keyof SessionEvents>(name: Name, listener: ListenerOf<SessionEvents, Name>): () => void {
-    this.#emitter.on(name, listener);
-    return () => this.#emitter.off(name, listener);
+    return this.#emitter.on(name, listener);
   }
 
   /**

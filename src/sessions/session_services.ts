@@ -22,7 +22,7 @@ export type TerminalAccess = Pick<
 /** The part of {@linkcode ContainerManager} that sessions use. */
 export type SessionContainers = Pick<
   ContainerManager,
-  Operation | "find" | "list" | "owns" | "isCaughtUp" | "on" | "off"
+  Operation | "find" | "list" | "owns" | "isCaughtUp" | "on"
 >;
 
 type Operation = "create" | "start" | "stop" | "kill" | "remove" | "inspect";

@@ -59,12 +59,8 @@ export class FakeContainers {
     return this as unknown as SessionContainers;
   }
 
-  on<N extends keyof ManagerEvents>(name: N, listener: ListenerOf<ManagerEvents, N>): void {
-    this.#emitter.on(name, listener);
-  }
-
-  off<N extends keyof ManagerEvents>(name: N, listener: ListenerOf<ManagerEvents, N>): void {
-    this.#emitter.off(name, listener);
+  on<N extends keyof ManagerEvents>(name: N, listener: ListenerOf<ManagerEvents, N>): () => void {
+    return this.#emitter.on(name, listener);
   }
 
   listenerCount(): number {
