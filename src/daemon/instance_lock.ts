@@ -71,7 +71,7 @@ function ownerSearch(path: string, options: InstanceLockOptions): () => Promise<
       if (status && (socket === options.controlSocket || status.pid === holder?.pid)) {
         throw new ApexError(
           "busy",
-          `a daemon already runs (pid ${status.pid}, socket ${socket}); to end it: apex stop`,
+          `a daemon is already running (pid ${status.pid}, socket ${socket}); to end it: apex stop`,
         );
       }
     }

@@ -55,7 +55,7 @@ export const MAX_SOCKET_PATH_BYTES = Deno.build.os === "linux" ? 107 : 103;
 /** @throws {ApexError} `usage` for an invalid environment variable or path */
 export function resolveSockets(options: ResolveSocketsOptions): SocketPaths {
   const { env, cwd, socket } = options;
-  if (socket === "") throw new ApexError("usage", "--socket: the path is empty; is a variable not set?");
+  if (socket === "") throw new ApexError("usage", "--socket: the path is empty (is a variable not set?)");
   const controlSocket = socket !== undefined
     ? resolve(cwd, socket)
     : join(runtimeDirectory(env), CONTROL_SOCKET_NAME);
@@ -74,7 +74,7 @@ export function resolveSockets(options: ResolveSocketsOptions): SocketPaths {
 /** @throws {ApexError} `usage` for an invalid environment variable or path */
 export function resolvePaths(options: ResolvePathsOptions): Paths {
   const { env, cwd, config } = options;
-  if (config === "") throw new ApexError("usage", "--config: the path is empty; is a variable not set?");
+  if (config === "") throw new ApexError("usage", "--config: the path is empty (is a variable not set?)");
   const sockets = resolveSockets(options);
   const stateDir = stateDirectory(env);
   return {

@@ -77,7 +77,7 @@ Deno.test("startDaemon() reports that the state directory belongs to a daemon on
   const error = await assertRejects(() => startDaemon(options), ApexError);
   assertMatch(
     error.message,
-    /another daemon is in its way .*a daemon already runs \(pid \d+, socket .*\/run\/apex\.socket\)/s,
+    /another daemon is in its way .*a daemon is already running \(pid \d+, socket .*\/run\/apex\.socket\)/s,
   );
 });
 

@@ -96,7 +96,7 @@ Deno.test("of many daemons started at once exactly one keeps running, and the ot
   for (const daemon of daemons.filter((daemon) => daemon.ended)) {
     const { code, stderr } = await daemon.finished();
     assertEquals(code, 5);
-    assertStringIncludes(stderr, `apex: a daemon already runs (pid ${pid}`);
+    assertStringIncludes(stderr, `apex: a daemon is already running (pid ${pid}`);
   }
   using _conn = await Deno.connect({ transport: "unix", path: home.eventsSocket });
 });

@@ -78,7 +78,7 @@ const refused: [name: string, env: Env, socket: string | undefined, message: Reg
     /^APEX_STATE_DIR must be an absolute/,
   ],
   ["no home directory", {}, undefined, /^HOME is not set; set it, or APEX_RUNTIME_DIR$/],
-  ["an empty --socket", HOME, "", /^--socket: the path is empty; /],
+  ["an empty --socket", HOME, "", /^--socket: the path is empty \(/],
   ["a --socket named as the events socket", HOME, "/r/events.socket", /is the name of another socket/],
 ];
 

@@ -153,6 +153,6 @@ function namesOf(containers: readonly ContainerRecord[]): string[] {
 function noSuchTarget(target: string): ApexError {
   return new ApexError(
     "not_found",
-    `no such task or container: ${JSON.stringify(target)} (try: apex tasks --all, apex ps)`,
+    `no such task or container: ${JSON.stringify(target)} (see: apex tasks --all, apex ps)`,
   );
 }

@@ -90,7 +90,7 @@ Deno.test("containers.inspect describes a task whose container was removed", asy
 Deno.test("containers.logs and containers.inspect refuse unknown and ambiguous targets", async () => {
   await using fixture = await startOnEmbeddedEngine();
   const { daemon, engine } = fixture;
-  const message = 'no such task or container: "unknown" (try: apex tasks --all, apex ps)';
+  const message = 'no such task or container: "unknown" (see: apex tasks --all, apex ps)';
   await assertRefused(() => daemon.stream("containers.logs", { target: "unknown" }), "not_found", message);
   await assertRefused(
     () => daemon.request("containers.inspect", { target: "unknown" }),
