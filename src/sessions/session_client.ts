@@ -27,7 +27,7 @@ import type { TerminalSize } from "./screen/terminal_size.ts";
 /** The connection of a client: its control channel. */
 export interface ClientConnection {
   /** Aborts when the client has closed the connection. */
-  readonly signal: AbortSignal;
+  readonly abortSignal: AbortSignal;
   /** Resolves when the bytes were written. */
   send(bytes: Uint8Array): Promise<void>;
   frames(): AsyncIterable<Frame>;
@@ -138,10 +138,10 @@ export class SessionClient {
    * @throws what fails while a frame is handled: a programming error
    */
   async serve(connection: ClientConnection): Promise<void> {
-    const { signal } = connection;
+    const { abortSignal } = connection;
     const end = (): void => this.#over.resolve();
-    signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted) end();
+    abortSignal.addEventListener("abort", end, { once: true });
+    if (abortSignal.aborted) end();
     // Both end with the connection at the latest. Its owner closes it when this method returns.
     this.#receive(connection.frames()).catch((error) => this.#over.reject(error));
     // A send fails if the client has closed the connection, which the signal reports as well.
@@ -149,7 +149,7 @@ export class SessionClient {
     try {
       await this.#over.promise;
     } finally {
-      signal.removeEventListener("abort", end);
+      abortSignal.removeEventListener("abort", end);
       this.#leave({ reason: "requested" });
       this.#cancelStall?.();
       this.#queue.clear();

@@ -15,7 +15,7 @@ export interface ControlChannel {
    * Aborted when the client hangs up (or only closes its end of writing), or when the daemon ends. An invalid frame does not
    * abort it: {@linkcode frames} throws, and the operation can still send.
    */
-  readonly signal: AbortSignal;
+  readonly abortSignal: AbortSignal;
   /**
    * Writes one or more frames after those sent earlier. Resolves when the socket has taken all of them: an operation that awaits
    * each call has one piece in memory.
@@ -51,8 +51,8 @@ export class DaemonEndingError extends Error {
 }
 
 /** Whether a stream ends because the daemon does, and not because its client has hung up. */
-export function isDaemonEnding({ signal }: Pick<ControlChannel, "signal">): boolean {
-  return signal.reason instanceof DaemonEndingError;
+export function isDaemonEnding({ abortSignal }: Pick<ControlChannel, "abortSignal">): boolean {
+  return abortSignal.reason instanceof DaemonEndingError;
 }
 
 export interface SocketChannelOptions {
@@ -82,7 +82,7 @@ export class SocketChannel implements ControlChannel {
     this.#rest = rest;
   }
 
-  get signal(): AbortSignal {
+  get abortSignal(): AbortSignal {
     return this.#over.signal;
   }
 

@@ -161,7 +161,7 @@ export class ControlServer implements AsyncDisposable {
     const operation = stream(channel);
     const discarding = channel.isRead ? undefined : channel.discardInput();
     const lastFrame = await this.#failureFrame(operation, { channel, op: request.op });
-    if (channel.signal.aborted) return;
+    if (channel.abortSignal.aborted) return;
     // Closing a socket with unread input resets the connection, and the client would lose its last frame.
     await connection.withinTimeout(async () => {
       if (lastFrame !== undefined) await channel.send(lastFrame);
@@ -179,7 +179,7 @@ export class ControlServer implements AsyncDisposable {
       await operation;
       return undefined;
     } catch (error) {
-      if (channel.signal.aborted) return undefined;
+      if (channel.abortSignal.aborted) return undefined;
       // An invalid frame is the client's error, and not logged.
       if (!(error instanceof FrameError)) {
         this.#options.logger.error(`${op} failed in its stream: ${messageOf(error)}`);

@@ -110,9 +110,9 @@ export class ContainerRequests {
   ): Promise<WaitEnd> {
     const { taskId, run } = task;
     const handle = this.#options.orchestrator.followTask(taskId, { run });
-    if (condition === "exit") return { task: taskResult(await abortable(handle.ended, channel.signal)) };
+    if (condition === "exit") return { task: taskResult(await abortable(handle.ended, channel.abortSignal)) };
     const wasPending = handle.task.state === "pending";
-    const { startedAt, containerId } = await abortable(handle.started, channel.signal);
+    const { startedAt, containerId } = await abortable(handle.started, channel.abortSignal);
     const { state, endedAt } = handle.task;
     const error = `it has ended (${state})`;
     if (condition === "removed") {
@@ -137,7 +137,7 @@ export class ContainerRequests {
       readonly channel: ControlChannel;
     },
   ): Promise<WaitEnd> {
-    const options = { ...this.#options, events: this.#events, abort: channel.signal };
+    const options = { ...this.#options, events: this.#events, abort: channel.abortSignal };
     return await untilContainerIs(condition, containerId, options);
   }
 }

@@ -80,7 +80,7 @@ export class EventRequests implements AsyncDisposable {
       async stream(channel) {
         const lines = new HistoryLines(channel);
         const options = definedFields({ sinceMs, untilMs, limit, filter: filterOf(request) });
-        for await (const past of history(journal, { ...options, abort: channel.signal })) {
+        for await (const past of history(journal, { ...options, abort: channel.abortSignal })) {
           await (isEvent(past) ? lines.send(past) : lines.gap(past, journal.epoch));
         }
         await lines.end();
@@ -144,10 +144,10 @@ export class LineConnection implements SubscriberConnection {
   /** Starts the writes, and resolves at the end of the subscription. @param onHangUp is called when the client hangs up */
   async serve(channel: ControlChannel, onHangUp: () => void): Promise<void> {
     this.#channel.resolve(channel);
-    if (channel.signal.aborted) onHangUp();
-    else channel.signal.addEventListener("abort", onHangUp);
+    if (channel.abortSignal.aborted) onHangUp();
+    else channel.abortSignal.addEventListener("abort", onHangUp);
     const reason = await this.#closed.promise;
-    channel.signal.removeEventListener("abort", onHangUp);
+    channel.abortSignal.removeEventListener("abort", onHangUp);
     // Interrupts a pending write that the client does not take.
     if (reason !== "finished") channel.end(new Error(`the subscription is over: ${reason}`));
   }

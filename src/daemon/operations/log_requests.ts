@@ -139,7 +139,7 @@ export class LogRequests {
       ...selectionOf(request, start),
       ...(limit !== undefined && { tail: limit }),
       follow,
-      abort: channel.signal,
+      abort: channel.abortSignal,
     };
     let failure: string | undefined;
     let hasBegun = false;
@@ -150,7 +150,7 @@ export class LogRequests {
         await sendOutput(channel, withoutReceived(chunk, left));
       }
     } catch (error) {
-      channel.signal.throwIfAborted();
+      channel.abortSignal.throwIfAborted();
       // The container was removed, and its event has not arrived yet.
       const kept = task && isNotFound(error) && !hasBegun ? this.#stored(task) : undefined;
       failure = kept === undefined

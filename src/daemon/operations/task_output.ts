@@ -68,20 +68,20 @@ export class TaskOutput {
    */
   async relay(): Promise<string | undefined> {
     const { channel, clock } = this.#options;
-    const { signal } = channel;
+    const { abortSignal } = channel;
     for (let retryMs = FIRST_RETRY_MS;; retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS)) {
       const isLast = this.#endedAtMs !== undefined;
       const failure = await this.#relayOnce({ follow: !isLast });
-      signal.throwIfAborted();
+      abortSignal.throwIfAborted();
       if (failure === undefined) {
         if (isLast) return this.#reasonForGap();
         await this.#untilEnd(EXIT_EVENT_LIMIT_MS);
       } else {
         if (isFinal(failure) || this.#hasTimedOut()) return messageOf(failure);
         if (!isLast) await this.#untilEnd(retryMs);
-        else await delayUnlessAborted(FIRST_RETRY_MS, { clock, abort: channel.signal });
+        else await delayUnlessAborted(FIRST_RETRY_MS, { clock, abort: channel.abortSignal });
       }
-      signal.throwIfAborted();
+      abortSignal.throwIfAborted();
     }
   }
 
@@ -104,7 +104,7 @@ export class TaskOutput {
     const { containers, containerId, selection, channel } = this.#options;
     using limit = new QuietLimit(this.#options);
     const skip = { ...this.#relayed };
-    const chunks = containers.logs(containerId, { ...selection, follow, abort: limit.signal })
+    const chunks = containers.logs(containerId, { ...selection, follow, abort: limit.abortSignal })
       [Symbol.asyncIterator]();
     try {
       while (true) {
@@ -115,7 +115,7 @@ export class TaskOutput {
         this.#relayed[fresh.stream] += fresh.bytes.length;
       }
     } catch (error) {
-      return limit.signal.aborted ? limit.signal.reason : error;
+      return limit.abortSignal.aborted ? limit.abortSignal.reason : error;
     } finally {
       await chunks.return?.();
     }
@@ -137,11 +137,11 @@ export class TaskOutput {
   /** Pauses until the end of the task, for `timeoutMs` at most. Ends early if the client hangs up. */
   async #untilEnd(timeoutMs: number): Promise<void> {
     const { ended, clock, channel } = this.#options;
-    await settlesWithin(ended, { timeoutMs, clock, abort: channel.signal });
+    await settlesWithin(ended, { timeoutMs, clock, abort: channel.abortSignal });
   }
 }
 
-/** Its signal aborts with the channel's, and when the engine sends nothing for too long after the end of the task. */
+/** `abortSignal` aborts with the channel's, and when the engine sends nothing for too long after the end of the task. */
 class QuietLimit implements Disposable {
   readonly #clock: Clock;
   readonly #channel: AbortSignal;
@@ -150,12 +150,12 @@ class QuietLimit implements Disposable {
 
   constructor({ clock, channel }: Pick<TaskOutputOptions, "clock" | "channel">) {
     this.#clock = clock;
-    this.#channel = channel.signal;
+    this.#channel = channel.abortSignal;
     this.#channel.addEventListener("abort", this.#onChannelEnd);
     if (this.#channel.aborted) this.#onChannelEnd();
   }
 
-  get signal(): AbortSignal {
+  get abortSignal(): AbortSignal {
     return this.#abort.signal;
   }
 

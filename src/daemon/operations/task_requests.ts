@@ -85,7 +85,7 @@ export class TaskRequests {
       return {
         result: { taskId },
         async stream(channel) {
-          const task = await orchestrator.waitTask(taskId, channel.signal);
+          const task = await orchestrator.waitTask(taskId, channel.abortSignal);
           await channel.send(encodeJsonFrame("exit", { task: taskResult(task) }));
         },
       };

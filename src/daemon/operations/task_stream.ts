@@ -40,7 +40,7 @@ export class TaskStream {
       await channel.send(encodeJsonFrame("pending", { ahead: handle.pendingAhead }));
     }
     progress.sendTo(channel);
-    const { taskId, containerId, startedAt } = await abortable(handle.started, channel.signal);
+    const { taskId, containerId, startedAt } = await abortable(handle.started, channel.abortSignal);
     await progress.finish();
     // The task ended before it started: there is no output.
     if (startedAt === undefined || containerId === undefined) return;
@@ -64,7 +64,7 @@ export class TaskStream {
   /** Waits for the end of the task and sends it; `outputError` is the reason why some of the output may be missing. */
   async sendEnd(): Promise<void> {
     const { handle, channel } = this.#options;
-    const task = taskResult(await abortable(handle.ended, channel.signal));
+    const task = taskResult(await abortable(handle.ended, channel.abortSignal));
     const outputError = this.#outputError;
     await channel.send(encodeJsonFrame("exit", { task, ...(outputError !== undefined && { outputError }) }));
   }

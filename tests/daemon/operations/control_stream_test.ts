@@ -121,7 +121,7 @@ Deno.test("ControlServer reports an invalid frame to its client, and serves the 
       try {
         for await (const _ of channel.frames());
       } catch (error) {
-        outcome.resolve([error instanceof Error && error.name, channel.signal.aborted]);
+        outcome.resolve([error instanceof Error && error.name, channel.abortSignal.aborted]);
         throw error;
       }
     }),
@@ -173,9 +173,9 @@ for (
   Deno.test(`ControlServer aborts a stream whose client ${how}, even if nothing is sent`, async () => {
     const ended = Promise.withResolvers<void>();
     await using server = await startControlServer({
-      handle: streaming(async ({ signal, send }) => {
+      handle: streaming(async ({ abortSignal, send }) => {
         void send;
-        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+        await new Promise<void>((resolve) => abortSignal.addEventListener("abort", () => resolve()));
         ended.resolve();
       }),
     });
@@ -199,7 +199,7 @@ Deno.test("ControlServer calls a stream with an aborted signal if its client has
       await goOn.promise;
       const stream = async (channel: ControlChannel): Promise<void> => {
         await assertRejects(() => channel.send(encodeFrame("data", new Uint8Array(60_000))), Error);
-        called.resolve(channel.signal.aborted);
+        called.resolve(channel.abortSignal.aborted);
       };
       return { result: {}, stream };
     },

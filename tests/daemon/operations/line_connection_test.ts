@@ -50,7 +50,7 @@ Deno.test("LineConnection cuts a pending write when the log closes the subscribe
   for (let seconds = 0; seconds < 40; seconds += 5) given.clock.advance(5_000);
   assertEquals(await within(5_000, "the end", given.closed), "stalled");
   await served;
-  assert(given.channel.signal.aborted);
+  assert(given.channel.abortSignal.aborted);
 });
 
 Deno.test("LineConnection ends its subscription when the client hangs up, even before it is served", async () => {

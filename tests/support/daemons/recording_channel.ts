@@ -7,14 +7,14 @@ export class RecordingChannel implements ControlChannel {
   readonly #sent: Uint8Array[] = [];
   #gate: PromiseWithResolvers<void> | undefined;
 
-  get signal(): AbortSignal {
+  get abortSignal(): AbortSignal {
     return this.#gone.signal;
   }
 
   async send(frame: Uint8Array): Promise<void> {
-    this.signal.throwIfAborted();
+    this.abortSignal.throwIfAborted();
     await this.#gate?.promise;
-    this.signal.throwIfAborted();
+    this.abortSignal.throwIfAborted();
     this.#sent.push(frame);
   }
 

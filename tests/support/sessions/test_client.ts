@@ -40,7 +40,7 @@ export class TestClient implements ClientConnection, AsyncDisposable {
     this.client = new SessionClient({ pid, size: { columns, rows }, clock });
   }
 
-  get signal(): AbortSignal {
+  get abortSignal(): AbortSignal {
     return this.#gone.signal;
   }
 
@@ -66,7 +66,7 @@ export class TestClient implements ClientConnection, AsyncDisposable {
 
   async send(bytes: Uint8Array): Promise<void> {
     await this.#reading?.promise;
-    if (this.signal.aborted) throw new Error("the client has disconnected");
+    if (this.abortSignal.aborted) throw new Error("the client has disconnected");
     this.#recent = this.#recent.slice(-RECENT_LENGTH);
     for (let at = 0; at < bytes.length;) {
       const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at + 1, true);
@@ -90,7 +90,7 @@ export class TestClient implements ClientConnection, AsyncDisposable {
   }
 
   async *frames(): AsyncGenerator<Frame> {
-    while (!this.signal.aborted) {
+    while (!this.abortSignal.aborted) {
       const frame = this.#sent.shift();
       if (frame !== undefined) {
         yield frame;
