@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { processStat } from "../../src/embedded_engine/processes/proc_files.ts";
 import { type RecordedEvent, TestEngine } from "../support/engines/embedded_engine.ts";
 
 const RECORDINGS = new URL("../fixtures/engine-events/docker-20.10.24/", import.meta.url);
@@ -242,11 +243,5 @@ Deno.test("200 containers at once each exit with their own code, and each event 
 
 /** `gone`, or the letter of the state in ps. */
 async function stateOf(pid: number): Promise<string> {
-  try {
-    const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-    return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "gone";
-    throw error;
-  }
+  return (await processStat(pid))?.state ?? "gone";
 }

@@ -31,13 +31,7 @@ async function runAttached(
 
 /** `gone`, or the letter of the state in ps. */
 async function stateOf(pid: number): Promise<string> {
-  try {
-    const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-    return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "gone";
-    throw error;
-  }
+  return (await processStat(pid))?.state ?? "gone";
 }
 
 /** Ids of the processes with that directory in their environment, as each process of a container has it. */
