@@ -14,7 +14,7 @@ import {
   replySchema,
 } from "../protocol/operations.ts";
 import { PROTOCOL_VERSION, VERSION } from "../protocol/version.ts";
-import { connect } from "./connect.ts";
+import { connect, type ConnectOptions } from "./connect.ts";
 
 /** The fields of an operation's request, without `v` and `op`; `{}` if it has none. */
 export type ControlParamsOf<Op extends ControlOp> = keyof RequestFieldsOf<Op> extends never
@@ -26,8 +26,7 @@ type RequestFieldsOf<Op extends ControlOp> = Omit<ControlRequestOf<Op>, "v" | "o
 /** An error reply of the daemon, with its code: the exchange itself succeeded. */
 export class RefusedError extends ApexError {}
 
-export interface RequestOptions {
-  readonly signal?: AbortSignal | undefined;
+export interface RequestOptions extends ConnectOptions {
   /** Milliseconds until the reply line must have arrived; 10 s by default, 30 s for a stream. */
   readonly timeoutMs?: number;
 }
@@ -104,16 +103,10 @@ const STREAM_TIMEOUT_MS = 30_000;
 /** The reply line of a stream is short, and what arrives with it must fit into the buffer of the stream's reader. */
 const MAX_STREAM_REPLY_BYTES = 64 * 1024;
 
-interface ExchangeLimits {
-  readonly signal: AbortSignal | undefined;
-  readonly timeoutMs: number;
-  readonly maxReplyBytes: number;
-}
-
 async function exchange<Op extends ControlOp, Result>(
   socketPath: string,
   { op, params, read }: Question<Op, Result>,
-  { signal, timeoutMs, maxReplyBytes }: ExchangeLimits,
+  { signal, timeoutMs, maxReplyBytes }: Required<RequestOptions> & { readonly maxReplyBytes: number },
 ): Promise<OpenExchange<Result>> {
   signal?.throwIfAborted();
   const conn = await connect(socketPath, { signal });

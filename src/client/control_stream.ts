@@ -7,6 +7,7 @@ import { SerialQueue } from "../platform/async/serial_queue.ts";
 import { writeAll } from "../platform/unix_socket.ts";
 import { type Frame, FrameReader } from "../protocol/frames.ts";
 import type { ControlResultOf, FrameOp } from "../protocol/operations.ts";
+import type { ConnectOptions } from "./connect.ts";
 import {
   type ControlParamsOf,
   type OpenExchange,
@@ -25,14 +26,10 @@ export async function openStream<Op extends FrameOp>(
   params: ControlParamsOf<Op>,
   options: RequestOptions = {},
 ): Promise<ControlStream<Op>> {
-  const opened = await openExchange(socketPath, { op, params }, options);
-  return new ControlStream(opened, { socketPath, signal: options.signal });
-}
-
-interface ControlStreamOptions {
-  /** For messages. */
-  readonly socketPath: string;
-  readonly signal: AbortSignal | undefined;
+  return new ControlStream(await openExchange(socketPath, { op, params }, options), {
+    ...options,
+    socketPath,
+  });
 }
 
 /** One stream of frames, which can be read once: frame by frame, or in a loop. Made by {@linkcode openStream}. */
@@ -40,12 +37,15 @@ export class ControlStream<Op extends FrameOp> implements Disposable {
   /** The result in the reply line. */
   readonly result: ControlResultOf<Op>;
   readonly #opened: OpenExchange<ControlResultOf<Op>>;
-  readonly #options: ControlStreamOptions;
+  readonly #options: ConnectOptions & { readonly socketPath: string };
   readonly #reader: FrameReader;
   readonly #sends = new SerialQueue();
   #isDisposed = false;
 
-  constructor(opened: OpenExchange<ControlResultOf<Op>>, options: ControlStreamOptions) {
+  constructor(
+    opened: OpenExchange<ControlResultOf<Op>>,
+    options: ConnectOptions & { readonly socketPath: string },
+  ) {
     this.result = opened.result;
     this.#opened = opened;
     this.#options = options;

@@ -10,10 +10,7 @@ import { LineChunks } from "./line_chunks.ts";
 export type EventsEnd = "shutdown" | "cut";
 
 /** @throws as {@linkcode connect} does */
-export async function openEvents(
-  socketPath: string,
-  options: ConnectOptions = {},
-): Promise<EventStream> {
+export async function openEvents(socketPath: string, options: ConnectOptions = {}): Promise<EventStream> {
   return new EventStream(await connect(socketPath, options), socketPath);
 }
 

@@ -126,7 +126,5 @@ function recordOf(line: Uint8Array): ReceivedRecord | undefined {
 
 /** The error for an invalid line. @param cause what is invalid */
 export function invalidLine(cause: unknown): ApexError {
-  return new ApexError("protocol", `the daemon sent an invalid line: ${messageOf(cause)}`, {
-    cause,
-  });
+  return new ApexError("protocol", `the daemon sent an invalid line: ${messageOf(cause)}`, { cause });
 }

@@ -80,41 +80,31 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const engine = await findEngine(options, logger);
 
   const clock = systemClock;
+  const shared = { clock, logger };
   const client = parts.use(new EngineClient({ ...engine, logger }));
-  const storage = parts.use(openStorage({ path: join(paths.stateDir, "apex.db"), logger, clock }));
+  const storage = parts.use(openStorage({ path: join(paths.stateDir, "apex.db"), ...shared }));
+  const { tasks, outputs } = storage;
   const checkpoints = new ContainerCheckpoints({
     containers: storage.containers,
     events: storage.engineEvents,
   });
-  const containers = parts.use(new ContainerManager({ client, clock, logger, instance, checkpoints }));
+  const containers = parts.use(new ContainerManager({ client, instance, checkpoints, ...shared }));
   const health = parts.use(
-    new ContainerHealthMonitor({ manager: containers, logger, clock, watch: config.healthWatch }),
+    new ContainerHealthMonitor({ manager: containers, watch: config.healthWatch, ...shared }),
   );
-  const { tasks, outputs } = storage;
-  const outputKeeper = new TaskOutputKeeper({
-    containers,
-    tasks,
-    outputs,
-    limits: config.keepOutput,
-    logger,
-  });
+  const limits = config.keepOutput;
+  const outputKeeper = new TaskOutputKeeper({ containers, tasks, outputs, limits, logger });
   const workspaces = parts.use(
-    new WorkspaceManager({ manager: containers, health, logger, clock, beforeRemoval: outputKeeper.keep }),
+    new WorkspaceManager({ manager: containers, health, beforeRemoval: outputKeeper.keep, ...shared }),
   );
   const { maxConcurrentTasks, stopTimeoutSeconds } = config;
+  const taskLimits = { stopTimeoutSeconds, ...(maxConcurrentTasks !== undefined && { maxConcurrentTasks }) };
   const orchestrator = parts.use(
-    new ApexOrchestrator({
-      workspaces,
-      store: storage.tasks,
-      logger,
-      clock,
-      stopTimeoutSeconds,
-      ...(maxConcurrentTasks !== undefined && { maxConcurrentTasks }),
-    }),
+    new ApexOrchestrator({ workspaces, store: tasks, ...taskLimits, ...shared }),
   );
   const engineStatus = parts.use(new EngineStatus({ containers, engine }));
   const journal = storage.openJournal({ ...config.journal });
-  const log = parts.use(new EventLog({ clock, logger, journal }));
+  const log = parts.use(new EventLog({ journal, ...shared }));
   parts.use(publish({ log, containers, orchestrator, engine, logger }));
   // After `publish`, so that the event of a session follows the event of its container.
   const sessions = parts.use(
@@ -122,8 +112,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       containers,
       terminals: new ContainerTerminals({ client, clock }),
       store: storage.sessions,
-      clock,
-      logger,
+      ...shared,
       config: { ...config.session, restore: parseRestoreMode(config.session.restore) },
     }),
   );
@@ -136,18 +125,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   // Bound first, so that a client that finds the control socket finds both.
   const eventsSocket = await SocketFile.listen(paths.eventsSocket);
+  const { listener } = eventsSocket;
   const subscribers = parts.use(
-    new EventsServer({
-      listener: eventsSocket.listener,
-      log,
-      maxSubscribers: config.maxSubscribers,
-      clock,
-      logger,
-    }),
+    new EventsServer({ listener, log, maxSubscribers: config.maxSubscribers, ...shared }),
   );
   parts.defer(() => eventsSocket.unlink());
   const controlSocket = await SocketFile.listen(paths.controlSocket);
-  const events = new EventRequests({ log, journal, clock, logger });
+  const events = new EventRequests({ log, journal, ...shared });
   parts.use(
     new ControlServer({
       listener: controlSocket.listener,
@@ -166,18 +150,16 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         log,
         journal,
         events,
-        sessions: new SessionRequests({ sessions, clock, logger }),
+        sessions: new SessionRequests({ sessions, ...shared }),
         defaultImage: config.image,
         engineChoice: engine.embedded ? "embedded" : `unix://${engine.socketPath}`,
         isHealthWatched: (id) => config.healthWatch.enabled === true || health.status(id) !== undefined,
-        clock,
-        logger,
+        ...shared,
       }),
       barrier: () => subscribers.barrier(),
       maxConnections: config.maxControlConnections,
       maxStreams: config.maxStreams,
-      clock,
-      logger,
+      ...shared,
     }),
   );
   // Disposed before the server, so that its clients still receive their last lines.

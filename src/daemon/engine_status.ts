@@ -49,17 +49,12 @@ const FAILING_LIMIT_MS = 3_000;
 /** An engine that accepts the connection and does not answer yet is starting: with a socket unit, Docker does so slowly. */
 const SILENT_LIMIT_MS = 15_000;
 
-export interface EngineDeadlineOptions {
-  readonly engine: Pick<EngineStatus, "current">;
-  readonly clock: Clock;
-}
-
 /** Ends a daemon in the background that never reaches its engine: no user would notice that it runs. */
 export class EngineDeadline implements Disposable {
   readonly #missed = Promise.withResolvers<never>();
   readonly #cancels: (() => void)[];
 
-  constructor({ engine, clock }: EngineDeadlineOptions) {
+  constructor({ engine, clock }: { readonly engine: Pick<EngineStatus, "current">; readonly clock: Clock }) {
     // The rejection is handled by the caller of `missed`.
     this.#missed.promise.catch(() => {});
     const miss = (): void => this.#missed.reject(noEngine(engine.current));

@@ -68,9 +68,7 @@ export const eventOperations = declareOperations({
       /** Sends `stream.snapshot` first. */
       snapshot: v.optional(v.boolean()),
       /** Sends `stream.heartbeat` after this time without another line. */
-      heartbeatMs: v.optional(
-        v.pipe(v.number(), v.minValue(MIN_HEARTBEAT_MS), v.maxValue(MAX_HEARTBEAT_MS)),
-      ),
+      heartbeatMs: v.optional(v.pipe(v.number(), v.minValue(MIN_HEARTBEAT_MS), v.maxValue(MAX_HEARTBEAT_MS))),
       /** Ends with `stream.bye` after this number of events. */
       limit: v.optional(atLeastOne),
     },
@@ -133,10 +131,7 @@ export const streamRecordSchemas = {
   /** No other line was sent for a while. All events up to `cursor` were sent, or do not match the filter. */
   "stream.heartbeat": v.object({ type: v.literal("stream.heartbeat"), cursor }),
   /** The last line. `end`: the history is complete. */
-  "stream.bye": v.object({
-    type: v.literal("stream.bye"),
-    reason: v.picklist(["shutdown", "limit", "end"]),
-  }),
+  "stream.bye": v.object({ type: v.literal("stream.bye"), reason: v.picklist(["shutdown", "limit", "end"]) }),
 } as const;
 
 export type StreamRecordType = keyof typeof streamRecordSchemas;

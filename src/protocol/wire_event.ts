@@ -41,10 +41,7 @@ const engine = {
 };
 
 /** Both are absent on `events.socket`. */
-const session = {
-  session: v.optional(v.string()),
-  timestamp: v.optional(timestamp),
-};
+const session = { session: v.optional(v.string()), timestamp: v.optional(timestamp) };
 
 /** The health of a container, in the engine's own words. */
 export const healthStatusSchema = v.picklist(["starting", "healthy", "unhealthy", "none"]);

@@ -3,6 +3,7 @@ import { Deadline } from "../../platform/async/deadline.ts";
 import { delayUnlessAborted } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { closeQuietly } from "../../platform/unix_socket.ts";
 
 /** Enough random bytes that no client can guess them or send them by chance. */
 export const BARRIER_TOKEN_BYTES = 32;
@@ -84,11 +85,7 @@ export class AcceptBarrier implements Disposable {
 
   async #untilAccepted(token: Uint8Array<ArrayBuffer>, abort: AbortSignal): Promise<void> {
     const connection = await this.#connect(abort);
-    let open = true;
-    const close = (): void => {
-      if (open) connection.close();
-      open = false;
-    };
+    const close = (): void => closeQuietly(connection);
     // Closing interrupts the read below, which then throws.
     abort.addEventListener("abort", close, { once: true });
     if (abort.aborted) close();

@@ -12,7 +12,7 @@ import type { EventLog } from "../../eventlog/event_log.ts";
 import { type CloseReason, finishAll, type Subscription } from "../../eventlog/subscription.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { acceptLoop } from "../../platform/unix_socket.ts";
+import { acceptLoop, closeQuietly } from "../../platform/unix_socket.ts";
 import { AcceptBarrier, BARRIER_TOKEN_BYTES } from "./accept_barrier.ts";
 import { HalfClosed } from "./half_closed.ts";
 
@@ -20,6 +20,10 @@ const MAX_SUBSCRIBERS = 16_384;
 /** How long disposal waits for subscribers to take the remaining events. */
 const DRAIN_LIMIT_MS = 2_000;
 const DISCARD_BYTES = 4_096;
+const DROP_REASONS: Partial<Record<CloseReason, string>> = {
+  slow: "was too slow for the log's memory",
+  stalled: "took nothing for 30 s",
+};
 
 export interface EventsServerOptions {
   /** Already listening on `events.socket`. The server closes it, which unlinks its path in newer versions of Deno. */
@@ -41,11 +45,7 @@ export interface EventsServerStats {
 
 /** Serves from its construction on. */
 export class EventsServer implements AsyncDisposable {
-  readonly #listener: Deno.UnixListener;
-  readonly #log: EventLog;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #maxSubscribers: number;
+  readonly #options: EventsServerOptions;
   readonly #barrier: AcceptBarrier;
   readonly #subscriptions = new Set<Subscription>();
   /** The promises of {@linkcode EventsServer.#discardInput}. */
@@ -62,11 +62,7 @@ export class EventsServer implements AsyncDisposable {
   #disposal: Promise<void> | undefined;
 
   constructor(options: EventsServerOptions) {
-    this.#listener = options.listener;
-    this.#log = options.log;
-    this.#clock = options.clock;
-    this.#logger = options.logger;
-    this.#maxSubscribers = options.maxSubscribers ?? MAX_SUBSCRIBERS;
+    this.#options = options;
     this.#halfClosed = new HalfClosed(options.clock);
     this.#barrier = new AcceptBarrier({ ...options, socketPath: options.listener.addr.path });
     this.#accepting = acceptLoop({ ...options, onConnection: (connection) => this.#register(connection) });
@@ -95,17 +91,16 @@ export class EventsServer implements AsyncDisposable {
 
   #register(connection: Deno.UnixConn): void {
     if (this.#disposal !== undefined) return connection.close();
-    if (this.#open >= this.#maxSubscribers) {
-      if (!this.#refusing) {
-        this.#logger.warn(`events socket: full, refusing more than ${this.#maxSubscribers}`);
-      }
+    const { log, logger, maxSubscribers = MAX_SUBSCRIBERS } = this.#options;
+    if (this.#open >= maxSubscribers) {
+      if (!this.#refusing) logger.warn(`events socket: full, refusing more than ${maxSubscribers}`);
       this.#refusing = true;
       this.#refused++;
       return connection.close();
     }
     this.#refusing = false;
     this.#open++;
-    const subscription = this.#log.subscribe({
+    const subscription = log.subscribe({
       connection,
       onClose: (reason) => this.#forget(subscription, reason),
       onReleased: () => this.#open--,
@@ -117,13 +112,8 @@ export class EventsServer implements AsyncDisposable {
   #forget(subscription: Subscription, reason: CloseReason): void {
     this.#subscriptions.delete(subscription);
     this.#halfClosed.delete(subscription);
-    if (reason === "slow" || reason === "stalled") {
-      this.#logger.warn(
-        reason === "slow"
-          ? "events socket: disconnected a subscriber that was too slow for the log's memory"
-          : "events socket: disconnected a subscriber that took nothing for 30 s",
-      );
-    }
+    const why = DROP_REASONS[reason];
+    if (why !== undefined) this.#options.logger.warn(`events socket: disconnected a subscriber that ${why}`);
   }
 
   /** Reads until the client closes its end of writing, or the subscription ends. */
@@ -147,19 +137,11 @@ export class EventsServer implements AsyncDisposable {
 
   async #dispose(): Promise<void> {
     this.#barrier[Symbol.dispose]();
-    this.#closeListener();
+    // May be closed already, by the end of the accept loop or by its owner.
+    closeQuietly(this.#options.listener);
     await this.#accepting;
     this.#halfClosed[Symbol.dispose]();
-    await finishAll(this.#subscriptions, { clock: this.#clock, limitMs: DRAIN_LIMIT_MS });
+    await finishAll(this.#subscriptions, { clock: this.#options.clock, limitMs: DRAIN_LIMIT_MS });
     await Promise.all(this.#readers.values());
-  }
-
-  #closeListener(): void {
-    try {
-      this.#listener.close();
-    } catch (error) {
-      // Closed already, by the end of the accept loop or by its owner.
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
   }
 }

@@ -1,6 +1,5 @@
 /** The operations `containers.list`, `containers.inspect` and `containers.wait`. */
 import { abortable } from "@std/async/abortable";
-import type { ContainerRecord } from "../../containers/container_record.ts";
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { WaitCondition, WaitEnd } from "../../protocol/container_operations.ts";
@@ -11,7 +10,7 @@ import type { ControlChannel } from "../control_socket/control_channel.ts";
 import { ContainerEvents, untilContainerIs } from "./container_condition.ts";
 import type { KeptTaskOutput } from "./kept_output.ts";
 import type { OperationContext } from "./operation_context.ts";
-import type { Targets } from "./targets.ts";
+import type { Target, Targets } from "./targets.ts";
 import { containerResult, type SnapshotContainer, snapshotContainer, taskResult } from "./wire_results.ts";
 
 type Context = Pick<OperationContext, "containers" | "orchestrator" | "engine" | "isHealthWatched">;
@@ -91,7 +90,10 @@ export class ContainerRequests {
   }
 
   /** A container that was removed recently can still be waited for, if its removal or its exit is the condition. */
-  #find(target: string, condition: WaitCondition): Found {
+  #find(
+    target: string,
+    condition: WaitCondition,
+  ): Pick<Target, "task" | "container" | "name" | "others"> {
     const { targets, containers } = this.#options;
     try {
       return targets.find(target);
@@ -140,11 +142,4 @@ export class ContainerRequests {
     const options = { ...this.#options, events: this.#events, abort: channel.abortSignal };
     return await untilContainerIs(condition, containerId, options);
   }
-}
-
-interface Found {
-  readonly name: string;
-  readonly task?: Task;
-  readonly container: ContainerRecord | undefined;
-  readonly others: readonly string[];
 }

@@ -35,10 +35,9 @@ function controlHandlers(options: ControlHandlerOptions): ControlHandlers {
   const startedAtMs = options.clock.now();
   const ready = new Readiness(options);
   const targets = new Targets(options);
-  const { outputs } = options.storage;
-  const kept = new KeptTaskOutput({ ...options, outputs });
+  const kept = new KeptTaskOutput(options);
   const containers = new ContainerRequests({ ...options, targets, kept });
-  const logs = new LogRequests({ ...options, targets, outputs, kept });
+  const logs = new LogRequests({ ...options, targets, kept });
   const tasks = new TaskRequests({ ...options, targets });
   const workspaces = new WorkspaceRequests(options);
   const { events, sessions } = options;

@@ -62,10 +62,7 @@ export class EventRequests implements AsyncDisposable {
       },
     });
     this.#subscriptions.add(subscription);
-    return {
-      result: {},
-      stream: (channel) => connection.serve(channel, () => subscription.close("gone")),
-    };
+    return { result: {}, stream: (channel) => connection.serve(channel, () => subscription.close("gone")) };
   }
 
   /** @throws {ApexError} `usage` for a reversed range; `failed` without a journal, or if it cannot be read */

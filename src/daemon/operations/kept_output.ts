@@ -15,6 +15,7 @@ import type { KeptOutputFacts } from "../../protocol/container_operations.ts";
 import type { RunKey, StoredOutput, TaskOutputs } from "../../storage/task_outputs.ts";
 import type { TaskStore } from "../../storage/task_store.ts";
 import type { LeavingContainer } from "../../workspaces/workspace.ts";
+import type { OperationContext } from "./operation_context.ts";
 
 /** Which part of the output a client asks for, in the terms of the engine's log. */
 export interface KeptOutputOptions {
@@ -100,23 +101,25 @@ function* joined(records: readonly LineRecord[], timestamps: boolean): Generator
   if (bytes > 0) yield take();
 }
 
-export interface KeptTaskOutputOptions {
-  readonly outputs: Pick<TaskOutputs, "get">;
-  /** Whether apex stores output when it removes a container. */
-  readonly keepsOutput: boolean;
-}
-
 /** Finds the stored output of a task whose container was removed, or the reason why no output is stored. */
 export class KeptTaskOutput {
-  readonly #options: KeptTaskOutputOptions;
+  readonly #keepsOutput: boolean;
+  readonly #outputs: TaskOutputs;
 
-  constructor(options: KeptTaskOutputOptions) {
-    this.#options = options;
+  constructor({ keepsOutput, storage }: Pick<OperationContext, "keepsOutput" | "storage">) {
+    this.#keepsOutput = keepsOutput;
+    this.#outputs = storage.outputs;
+  }
+
+  /** The stored output of a task, if any. */
+  find(task: Task): StoredOutput | undefined {
+    const output = this.#outputs.get(task);
+    return output?.missing === undefined ? output : undefined;
   }
 
   /** @throws {ApexError} `not_found` if no output is stored */
   get(task: Task): StoredOutput {
-    const output = this.#options.outputs.get(task);
+    const output = this.#outputs.get(task);
     if (output !== undefined && output.missing === undefined) return output;
     const { taskId, run, state } = task;
     const why = output?.missing ?? this.#whyNothingIsKept(task);
@@ -125,7 +128,7 @@ export class KeptTaskOutput {
 
   /** For `containers.inspect`. */
   facts(task: Task): KeptOutputFacts | undefined {
-    const output = this.#options.outputs.get(task);
+    const output = this.#outputs.get(task);
     if (output === undefined) return undefined;
     const { keptBytes: bytes, isCut } = selectOutput(output, {});
     return { bytes, isCut, ...(output.missing !== undefined && { missing: output.missing }) };
@@ -133,7 +136,7 @@ export class KeptTaskOutput {
 
   #whyNothingIsKept({ startedAt, endedAt }: Task): string {
     if (startedAt === undefined) return endedAt === undefined ? "it has not started yet" : "it never started";
-    if (this.#options.keepsOutput) {
+    if (this.#keepsOutput) {
       return "its container was removed by another program, and only apex keeps the output";
     }
     return 'its container was removed, and the configuration has keep_output = "0" (--keep leaves a container)';

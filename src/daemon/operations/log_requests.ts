@@ -10,7 +10,6 @@ import { definedFields } from "../../platform/defined_fields.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { ControlRequestOf } from "../../protocol/operations.ts";
 import type { OutputPosition } from "../../protocol/task_operations.ts";
-import type { TaskOutputs } from "../../storage/task_outputs.ts";
 import type { AnswerOf } from "../control_socket/answer.ts";
 import { type ControlChannel, isDaemonEnding } from "../control_socket/control_channel.ts";
 import { type KeptTaskOutput, type SelectedOutput, selectOutput } from "./kept_output.ts";
@@ -20,7 +19,6 @@ import { type OutputSelection, sendOutput, TaskOutput, withoutReceived } from ".
 
 export interface LogRequestsOptions extends Pick<OperationContext, "containers" | "orchestrator" | "clock"> {
   readonly targets: Targets;
-  readonly outputs: Pick<TaskOutputs, "get">;
   readonly kept: KeptTaskOutput;
 }
 
@@ -60,7 +58,7 @@ export class LogRequests {
       start = await this.#startOf(request, { id, abort });
     } catch (error) {
       followed?.done();
-      if (task !== undefined && isNotFound(error) && this.#stored(task)) {
+      if (task !== undefined && isNotFound(error) && this.#options.kept.find(task)) {
         return this.#keptAnswer(task, { request, resolved });
       }
       throw error;
@@ -92,11 +90,6 @@ export class LogRequests {
   ): Promise<string | undefined> {
     if (start !== undefined || !follow || tail === undefined) return start;
     return await this.#options.containers.logStart(id, { tail, sinceMs, abort });
-  }
-
-  #stored(task: Task): ReturnType<TaskOutputs["get"]> {
-    const output = this.#options.outputs.get(task);
-    return output?.missing === undefined ? output : undefined;
   }
 
   /** Undefined if the task has ended and no client has requested its output since: the log is then read like any container's. */
@@ -152,7 +145,7 @@ export class LogRequests {
     } catch (error) {
       channel.abortSignal.throwIfAborted();
       // The container was removed, and its event has not arrived yet.
-      const kept = task && isNotFound(error) && !hasBegun ? this.#stored(task) : undefined;
+      const kept = task && isNotFound(error) && !hasBegun ? this.#options.kept.find(task) : undefined;
       failure = kept === undefined
         ? messageOf(error)
         : await sendKept(channel, selectOutput(kept, request), received);

@@ -35,10 +35,7 @@ export class Readiness {
    * @throws {ApexError} `engine`
    */
   async containersCaughtUp(abort: AbortSignal): Promise<void> {
-    const isKnown = await this.#wait(this.#options.engine.firstCaughtUp, {
-      limitMs: CHANGE_LIMIT_MS,
-      abort,
-    });
+    const isKnown = await this.#wait(this.#options.engine.firstCaughtUp, { limitMs: CHANGE_LIMIT_MS, abort });
     this.#requireEngine();
     if (isKnown) return;
     throw new ApexError("engine", "the engine has not reported all of its containers yet; try again");

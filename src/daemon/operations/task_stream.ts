@@ -3,26 +3,21 @@
  * output, `exit`.
  */
 import { abortable } from "@std/async/abortable";
-import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { TaskHandle } from "../../orchestrator/task.ts";
-import type { Clock } from "../../platform/clock.ts";
-import type { Logger } from "../../platform/logger.ts";
 import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { OutputPosition } from "../../protocol/task_operations.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
+import type { OperationContext } from "./operation_context.ts";
 import type { PullProgressFrames } from "./pull_progress_frames.ts";
 import { TaskOutput } from "./task_output.ts";
 import { taskResult } from "./wire_results.ts";
 
-export interface TaskStreamOptions {
+export interface TaskStreamOptions extends Pick<OperationContext, "containers" | "clock" | "logger"> {
   readonly handle: TaskHandle;
   readonly channel: ControlChannel;
   /** The output that the client has received already. */
   readonly received?: OutputPosition;
   readonly progress: PullProgressFrames;
-  readonly containers: Pick<ContainerManager, "find" | "logs">;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export class TaskStream {
