@@ -90,10 +90,7 @@ export class ContainerRequests {
   }
 
   /** A container that was removed recently can still be waited for, if its removal or its exit is the condition. */
-  #find(
-    target: string,
-    condition: WaitCondition,
-  ): Pick<Target, "task" | "container" | "name" | "others"> {
+  #find(target: string, condition: WaitCondition): Pick<Target, "task" | "container" | "name" | "others"> {
     const { targets, containers } = this.#options;
     try {
       return targets.find(target);

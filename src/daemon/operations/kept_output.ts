@@ -10,22 +10,19 @@ import { decodeLogRecords, type LogRecord } from "../../engine/logs/log_tail.ts"
 import type { Task } from "../../orchestrator/task.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { KeepOutputConfig } from "../../platform/config.ts";
+import { definedFields } from "../../platform/defined_fields.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { KeptOutputFacts } from "../../protocol/container_operations.ts";
+import type { ControlRequestOf } from "../../protocol/operations.ts";
 import type { RunKey, StoredOutput, TaskOutputs } from "../../storage/task_outputs.ts";
 import type { TaskStore } from "../../storage/task_store.ts";
 import type { LeavingContainer } from "../../workspaces/workspace.ts";
 import type { OperationContext } from "./operation_context.ts";
 
 /** Which part of the output a client asks for, in the terms of the engine's log. */
-export interface KeptOutputOptions {
-  /** The last lines only. */
-  readonly tail?: number | undefined;
-  /** Only the lines written at this time or later, in milliseconds since the Unix epoch. */
-  readonly sinceMs?: number | undefined;
-  /** Puts its time before each line. */
-  readonly timestamps?: boolean | undefined;
-}
+export type KeptOutputOptions = Partial<
+  Pick<ControlRequestOf<"containers.logs">, "tail" | "sinceMs" | "timestamps">
+>;
 
 /** A part of a stored output. */
 export interface SelectedOutput {
@@ -119,10 +116,10 @@ export class KeptTaskOutput {
 
   /** @throws {ApexError} `not_found` if no output is stored */
   get(task: Task): StoredOutput {
-    const output = this.#outputs.get(task);
-    if (output !== undefined && output.missing === undefined) return output;
+    const output = this.find(task);
+    if (output !== undefined) return output;
     const { taskId, run, state } = task;
-    const why = output?.missing ?? this.#whyNothingIsKept(task);
+    const why = this.#outputs.get(task)?.missing ?? this.#whyNothingIsKept(task);
     throw new ApexError("not_found", `there is no output of ${taskId}@${run} (${state}): ${why}`);
   }
 
@@ -131,7 +128,7 @@ export class KeptTaskOutput {
     const output = this.#outputs.get(task);
     if (output === undefined) return undefined;
     const { keptBytes: bytes, isCut } = selectOutput(output, {});
-    return { bytes, isCut, ...(output.missing !== undefined && { missing: output.missing }) };
+    return definedFields({ bytes, isCut, missing: output.missing });
   }
 
   #whyNothingIsKept({ startedAt, endedAt }: Task): string {
