@@ -113,11 +113,10 @@ function continued(
   { tail: _tail, sinceMs, ...params }: LogsParams,
   { target, containerId, start }: LogsStream["result"],
 ): LogsParams {
-  const isRun = target?.includes("@") ?? false;
   return {
     ...params,
     ...(start !== undefined ? { start } : sinceMs !== undefined && { sinceMs }),
-    target: (isRun ? target : containerId ?? target) ?? params.target,
+    target: target.includes("@") ? target : containerId ?? target,
   };
 }
 

@@ -121,7 +121,7 @@ async function endOf(target: string, waiting: Waiting): Promise<WaitEnd> {
   const open = async ({ lostAtMs }: Opening) => {
     if (lostAtMs !== undefined) await context.checkDaemon(sockets);
     // By now the name may belong to another container.
-    const run = found?.target?.includes("@") ? found.target : undefined;
+    const run = found?.target.includes("@") ? found.target : undefined;
     const params = {
       target: run ?? found?.containerId ?? found?.target ?? target,
       ...(condition !== "exit" && { for: condition }),

@@ -87,14 +87,12 @@ const MAX_NAMED = 5;
 /**
  * Says what else the target could mean, if a task id has more runs or containers than the one shown; else undefined.
  *
- * @param asked the target as the user wrote it
- * @param resolved the target that names exactly the one shown, such as `build-7@2`; and the others
+ * @param asked the target as the user wrote it; `target` names exactly the one shown, such as `build-7@2`
  */
 export function otherTargetsNote(
   asked: string,
-  resolved: { readonly target?: string | undefined; readonly others?: readonly string[] | undefined },
+  { target, others = [] }: { readonly target: string; readonly others?: readonly string[] | undefined },
 ): string | undefined {
-  const { target = "the latest", others = [] } = resolved;
   if (others.length === 0) return undefined;
   const named = others.slice(0, MAX_NAMED).join(", ") + (others.length > MAX_NAMED ? ", …" : "");
   return printable(`this is ${target}; ${asked} also has: ${named}`);

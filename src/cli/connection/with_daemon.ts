@@ -51,9 +51,10 @@ async function start(paths: Paths, { context, flags }: WithDaemonOptions): Promi
 /** Prints at a terminal that the client waits for events, and from which engine: events may take their time. */
 export async function printWaitingNote({ stdout, stderr }: CliContext, sockets: SocketPaths): Promise<void> {
   if (!stdout.isTerminal) return;
-  const { request } = await import("../../client/control_exchange.ts");
+  const { daemonStatus } = await import("../../client/daemon_status.ts");
   try {
-    const { engine } = await request(sockets.controlSocket, "status", {});
+    const { engine } = await daemonStatus(sockets.controlSocket);
+    if (engine === undefined) return;
     const name = engine.kind ? `${engine.kind} ${engine.version ?? ""}`.trimEnd() : "engine";
     const state = engine.state === "connected" ? `following ${name}` : `${name} is ${engine.state}`;
     await stderr.print(`apex: ${state} (${engine.socket}); waiting for events (Ctrl-C ends)`);

@@ -78,7 +78,7 @@ Deno.test("inspect() prints one array in the requested order, reports an unknown
       if (target === "unknown") {
         await connection.refuse("not_found", 'no such task or container: "unknown" (see: apex ps)');
       } else {
-        const others = target === "a" ? { target: "a@2", others: ["a@1"] } : {};
+        const others = target === "a" ? { target: "a@2", others: ["a@1"] } : { target };
         await connection.reply({ ...others, engine: { Id: target }, task: taskResult({ taskId: target }) });
       }
     },
@@ -88,7 +88,7 @@ Deno.test("inspect() prints one array in the requested order, reports an unknown
   const context = testContext({ stdout: new CapturedOutput(), stderr });
   assertEquals(await inspect(context, { sockets, targets: ["b", "unknown", "a"] }), 4);
   assertEquals(JSON.parse(context.stdout.text), [
-    { engine: { Id: "b" }, task: taskResult({ taskId: "b" }) },
+    { target: "b", engine: { Id: "b" }, task: taskResult({ taskId: "b" }) },
     { target: "a@2", others: ["a@1"], engine: { Id: "a" }, task: taskResult({ taskId: "a" }) },
   ]);
   assertEquals(stderr.text.split("\n").sort(), [

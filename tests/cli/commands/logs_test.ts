@@ -22,7 +22,7 @@ async function logsOf(
 }
 
 const short: OpScript = async (connection) => {
-  await connection.reply({});
+  await connection.reply({ target: "t1" });
   await connection.frame("data", "out\n");
   await connection.frame("stderr", "err\n");
   await connection.frame("exit", {});
@@ -83,12 +83,15 @@ for (
 Deno.test("logs() reports why a log broke off", async () => {
   const broken = await assertRejects(() =>
     logsOf({ follow: true }, async (connection) => {
-      await connection.reply({});
+      await connection.reply({ target: "t1" });
       await connection.frame("exit", { error: "the engine went away" });
     }), ApexError);
   assertEquals(broken.code, "engine");
   assertMatch(broken.message, /the log of t1 broke off: the engine went away/);
-  const cut = await assertRejects(() => logsOf({}, (connection) => connection.reply({})), ApexError);
+  const cut = await assertRejects(
+    () => logsOf({}, (connection) => connection.reply({ target: "t1" })),
+    ApexError,
+  );
   assertEquals(cut.code, "stream_cut");
 });
 
