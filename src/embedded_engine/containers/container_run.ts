@@ -38,13 +38,15 @@ export interface ContainerRunOptions {
   readonly isUnwanted: () => boolean;
 }
 
+type WaitForWrite = (written: Promise<void>) => Promise<void>;
+
 export class ContainerRun {
   /** The exit code, once the process has exited, all output is in the log, and probing has ended. Never rejects. */
   readonly ended: Promise<number>;
   readonly health: HealthCheck | undefined;
   readonly #options: ContainerRunOptions;
   readonly #process: ContainerProcess;
-  readonly #disk: DiskWriter;
+  readonly #waitForWrite: WaitForWrite;
 
   /**
    * Creates the directories that the container needs, and starts its command.
@@ -75,28 +77,28 @@ export class ContainerRun {
     options: ContainerRunOptions,
   ): Promise<ContainerRun> {
     const { spec, streams, size } = options;
-    const disk = new DiskWriter(options);
+    const waitForWrite = writesOf(options);
     streams.beginRun();
     try {
       const process = await spawnProcess(plan, {
-        onOutput: (stream, chunk) => disk.try(streams.output(stream, chunk)),
+        onOutput: (stream, chunk) => waitForWrite(streams.output(stream, chunk)),
         stdin: spec.openStdin,
         terminal: spec.tty ? size : undefined,
       });
-      return new ContainerRun({ process, disk }, options);
+      return new ContainerRun({ process, waitForWrite }, options);
     } catch (error) {
-      await disk.try(streams.endRun());
+      await waitForWrite(streams.endRun());
       throw error;
     }
   }
 
   private constructor(
-    { process, disk }: { process: ContainerProcess; disk: DiskWriter },
+    { process, waitForWrite }: { process: ContainerProcess; waitForWrite: WaitForWrite },
     options: ContainerRunOptions,
   ) {
     this.#options = options;
     this.#process = process;
-    this.#disk = disk;
+    this.#waitForWrite = waitForWrite;
     const { spec, containerId, homeDir, streams, execs } = options;
     streams.provideInput(process.input);
     execs.open();
@@ -138,35 +140,26 @@ export class ContainerRun {
   async #supervise(): Promise<number> {
     const { dir, streams, execs } = this.#options;
     const processFile = join(dir, PROCESS_FILE);
-    await this.#disk.try(rememberProcess(processFile, this.#process.pid));
+    await this.#waitForWrite(rememberProcess(processFile, this.#process.pid));
     await this.#process.mainExited;
     await execs.close();
     const { exitCode } = await this.#process.exited;
-    await this.#disk.try(streams.endRun());
+    await this.#waitForWrite(streams.endRun());
     await this.health?.[Symbol.asyncDispose]();
-    await this.#disk.try(forgetProcess(processFile));
+    await this.#waitForWrite(forgetProcess(processFile));
     return exitCode;
   }
 }
 
-/** Output that cannot be written (the disk is full) is lost. The first loss is logged, and the container keeps running. */
-class DiskWriter {
-  readonly #options: Pick<ContainerRunOptions, "logger" | "containerId">;
-  #hasFailed = false;
-
-  constructor(options: Pick<ContainerRunOptions, "logger" | "containerId">) {
-    this.#options = options;
-  }
-
-  async try(written: Promise<void>): Promise<void> {
+/** What cannot be written (the disk is full) is lost: the first loss is logged, and the container keeps running. */
+function writesOf({ logger, containerId }: ContainerRunOptions): WaitForWrite {
+  let hasFailed = false;
+  return async (written) => {
     try {
       await written;
     } catch (error) {
-      const { logger, containerId } = this.#options;
-      if (!this.#hasFailed) {
-        logger.warn(`embedded engine: lost output of ${containerId}: ${messageOf(error)}`);
-      }
-      this.#hasFailed = true;
+      if (!hasFailed) logger.warn(`embedded engine: lost output of ${containerId}: ${messageOf(error)}`);
+      hasFailed = true;
     }
-  }
+  };
 }
