@@ -16,7 +16,7 @@ import { imageRoutes, isImport } from "./api/image_routes.ts";
 import { statsRoutes } from "./api/stats_routes.ts";
 import { streamRoutes } from "./api/stream_routes.ts";
 import { systemRoutes } from "./api/system_routes.ts";
-import { ContainerStore } from "./containers/container_store.ts";
+import { ContainerIndex } from "./containers/container_index.ts";
 import { EmbeddedContainer } from "./containers/embedded_container.ts";
 import { ExecStore } from "./containers/embedded_exec.ts";
 import { EventHistory } from "./containers/event_history.ts";
@@ -24,7 +24,7 @@ import { listenForEngine, LOCK_FILE, lockEngine } from "./engine_lock.ts";
 import { HttpServer } from "./http/http_server.ts";
 import { API_VERSION, createRouter } from "./http/router.ts";
 import { endLeftovers } from "./processes/process_file.ts";
-import type { ContainerSpec } from "./spec/create_request.ts";
+import type { CreateSpec } from "./spec/create_request.ts";
 import { ImageStore } from "./spec/image_store.ts";
 import { randomId } from "./spec/names.ts";
 import { EngineTime } from "./spec/nano_time.ts";
@@ -99,7 +99,7 @@ interface Parts {
 class RunningEngine implements EmbeddedEngine {
   readonly socketPath: string;
   readonly closed: Promise<void>;
-  readonly #store = new ContainerStore();
+  readonly #containers = new ContainerIndex();
   readonly #server: HttpServer;
   readonly #idle: IdleTimer;
   readonly #socket: SocketFile;
@@ -114,7 +114,7 @@ class RunningEngine implements EmbeddedEngine {
     const clock = options.clock ?? systemClock;
     const time = new EngineTime(clock);
     const history = new EventHistory(time);
-    const store = this.#store;
+    const containers = this.#containers;
     const execs = new ExecStore();
     this.socketPath = options.socketPath;
     this.#logger = logger;
@@ -126,7 +126,7 @@ class RunningEngine implements EmbeddedEngine {
       onIdle: () => this.#closing.resolve(),
     });
 
-    const create = (name: string, spec: ContainerSpec): EmbeddedContainer => {
+    const create = (name: string, spec: CreateSpec): EmbeddedContainer => {
       const id = randomId();
       const container = new EmbeddedContainer({
         id,
@@ -139,25 +139,25 @@ class RunningEngine implements EmbeddedEngine {
         logger,
         publish: (subject, action, attributes) => history.publish(messageOf(subject, { action, attributes })),
         onRemoved: (removed) => {
-          store.delete(removed);
+          containers.delete(removed);
           execs.deleteOf(removed.id);
-          this.#idle.setContainers(store.size);
+          this.#idle.setContainers(containers.size);
         },
       });
-      store.add(container);
-      this.#idle.setContainers(store.size);
+      containers.add(container);
+      this.#idle.setContainers(containers.size);
       return container;
     };
     this.#server = new HttpServer({
       listener: socket.listener,
       logger,
       handle: createRouter([
-        ...systemRoutes({ engineId, images, dir: options.dir, store, history, time, clock }),
-        ...containerRoutes({ store, images, create, now: () => clock.now() }),
-        ...streamRoutes(store),
-        ...execRoutes({ store, execs }),
-        ...statsRoutes({ store, clock, time }),
-        ...imageRoutes({ images, store }),
+        ...systemRoutes({ engineId, images, dir: options.dir, containers, history, time, clock }),
+        ...containerRoutes({ containers, images, create, now: () => clock.now() }),
+        ...streamRoutes(containers),
+        ...execRoutes({ containers, execs }),
+        ...statsRoutes({ containers, clock, time }),
+        ...imageRoutes({ images, containers }),
       ]),
       ignoresBody: isImport,
       headers: {
@@ -187,7 +187,7 @@ class RunningEngine implements EmbeddedEngine {
     await this.#server.stopAccepting();
     await this.#socket.unlink();
     const ended = await Promise.allSettled(
-      this.#store.list().map((container) => container[Symbol.asyncDispose]()),
+      this.#containers.list().map((container) => container[Symbol.asyncDispose]()),
     );
     for (const result of ended) {
       if (result.status === "rejected") {

@@ -1,13 +1,13 @@
 /** The requests about containers: parses parameters, calls the container, and replies with Docker's statuses. */
 import { parseEngineSignal } from "../../platform/signals.ts";
-import type { ContainerStore } from "../containers/container_store.ts";
+import type { ContainerIndex } from "../containers/container_index.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
-import { WAIT_CONDITIONS } from "../containers/exit_waiters.ts";
+import { EXIT_CONDITIONS } from "../containers/exit_waiters.ts";
 import { emptyReply, HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import type { PathParameters, Route } from "../http/router.ts";
 import { checkTerminals } from "../processes/terminal_plan.ts";
 import { checkSources } from "../spec/bind_mounts.ts";
-import { type ContainerSpec, parseCreateRequest } from "../spec/create_request.ts";
+import { type CreateSpec, parseCreateRequest } from "../spec/create_request.ts";
 import type { ImageStore } from "../spec/image_store.ts";
 import { checkContainerName, randomName } from "../spec/names.ts";
 import { checkOwnUser, checkPlatform } from "../spec/unsupported_options.ts";
@@ -16,18 +16,18 @@ import { checkContainerFilters, matchesContainerFilters, parseFilters } from "./
 import { booleanParameter, integerParameter, jsonBody } from "./parameters.ts";
 
 export interface ContainerRoutesOptions {
-  readonly store: ContainerStore;
+  readonly containers: ContainerIndex;
   readonly images: ImageStore;
   readonly now: () => number;
-  /** Creates a container, adds it to the store and publishes its `create`, in one synchronous block. */
-  readonly create: (name: string, spec: ContainerSpec) => EmbeddedContainer;
+  /** Creates a container, adds it to the index and publishes its `create`, in one synchronous block. */
+  readonly create: (name: string, spec: CreateSpec) => EmbeddedContainer;
 }
 
 export function containerRoutes(options: ContainerRoutesOptions): Route[] {
-  const { store } = options;
+  const { containers } = options;
   type OnContainer = (container: EmbeddedContainer, request: HttpRequest) => Promise<HttpReply> | HttpReply;
   const on = (handle: OnContainer) => (request: HttpRequest, { id = "" }: PathParameters) =>
-    handle(store.get(id), request);
+    handle(containers.get(id), request);
   return [
     { method: "GET", path: "/containers/json", handle: (request) => list(request, options) },
     { method: "POST", path: "/containers/create", handle: (request) => create(request, options) },
@@ -38,7 +38,7 @@ export function containerRoutes(options: ContainerRoutesOptions): Route[] {
     {
       method: "POST",
       path: "/containers/{id}/kill",
-      handle: (request, { id = "" }) => kill(request, { store, id }),
+      handle: (request, { id = "" }) => kill(request, { containers, id }),
     },
     {
       method: "POST",
@@ -54,19 +54,19 @@ export function containerRoutes(options: ContainerRoutesOptions): Route[] {
     {
       method: "POST",
       path: "/containers/{id}/rename",
-      handle: (request, { id = "" }) => rename(request, { store, id }),
+      handle: (request, { id = "" }) => rename(request, { containers, id }),
     },
     { method: "DELETE", path: "/containers/{id}", handle: on(remove) },
   ];
 }
 
-function list(request: HttpRequest, { store, now }: ContainerRoutesOptions): HttpReply {
+function list(request: HttpRequest, { containers, now }: ContainerRoutesOptions): HttpReply {
   const limit = integerParameter(request.query, { name: "limit", badStatus: 500 }) ?? 0;
   const filters = parseFilters(request.query.get("filters"));
   checkContainerFilters(filters);
   const all = booleanParameter(request.query, "all") || limit > 0 || filters.has("status") ||
     filters.has("exited");
-  const matching = store.list().filter((container) =>
+  const matching = containers.list().filter((container) =>
     (all || container.isRunning) && matchesContainerFilters(container, filters)
   );
   const shown = limit > 0 ? matching.slice(0, limit) : matching;
@@ -82,8 +82,8 @@ async function create(request: HttpRequest, options: ContainerRoutesOptions): Pr
   await checkOwnUser(spec.user);
   await checkSources(spec.mounts, { make: false });
   if (spec.tty) await checkTerminals();
-  const name = asked === "" ? randomName((candidate) => options.store.hasName(candidate)) : asked;
-  options.store.checkFree(name);
+  const name = asked === "" ? randomName((candidate) => options.containers.hasName(candidate)) : asked;
+  options.containers.checkFree(name);
   const { id } = options.create(name, spec);
   return jsonReply(201, { Id: id, Warnings: warnings });
 }
@@ -109,14 +109,14 @@ async function restart(container: EmbeddedContainer, { query }: HttpRequest): Pr
 /** As in Docker, the signal is checked before the container, and the message for a missing container has a prefix. */
 async function kill(
   request: HttpRequest,
-  { store, id }: { store: ContainerStore; id: string },
+  { containers, id }: { containers: ContainerIndex; id: string },
 ): Promise<HttpReply> {
   const text = request.query.get("signal") || "KILL";
   const signal = parseEngineSignal(text);
   if (signal === undefined) throw new HttpError(400, `Invalid signal: ${text}`);
   let container: EmbeddedContainer;
   try {
-    container = store.get(id);
+    container = containers.get(id);
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     throw new HttpError(error.status, `Cannot kill container: ${id}: ${error.message}`, { cause: error });
@@ -128,7 +128,7 @@ async function kill(
 /** Sends the headers at once, so that the client knows that it waits; the result follows when it is known. */
 function wait(container: EmbeddedContainer, { query, abort }: HttpRequest): HttpReply {
   const text = query.get("condition") || "not-running";
-  const condition = WAIT_CONDITIONS.find((known) => known === text);
+  const condition = EXIT_CONDITIONS.find((known) => known === text);
   if (condition === undefined) throw new HttpError(400, `invalid condition: ${JSON.stringify(text)}`);
   const result = container.wait(condition, abort);
   result.catch(() => {}); // Awaited in `produce`, unless the client disconnects before the headers are written.
@@ -144,10 +144,13 @@ function wait(container: EmbeddedContainer, { query, abort }: HttpRequest): Http
   };
 }
 
-function rename(request: HttpRequest, { store, id }: { store: ContainerStore; id: string }): HttpReply {
+function rename(
+  request: HttpRequest,
+  { containers, id }: { containers: ContainerIndex; id: string },
+): HttpReply {
   const name = request.query.get("name")?.replace(/^\//, "") ?? "";
   if (name === "") throw new HttpError(400, "Neither old nor new names may be empty");
-  store.rename(store.get(id), name);
+  containers.rename(containers.get(id), name);
   return emptyReply(204);
 }
 

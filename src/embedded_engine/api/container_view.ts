@@ -3,7 +3,7 @@ import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import type { HealthCheck } from "../containers/health_check.ts";
 import { commandOf } from "../processes/launch_plan.ts";
 import type { BindMount } from "../spec/bind_mounts.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
+import type { CreateSpec } from "../spec/create_request.ts";
 import { shortId } from "../spec/names.ts";
 import { formatNano, nanoToMs, nanoToSeconds, ZERO_TIME } from "../spec/nano_time.ts";
 
@@ -101,7 +101,7 @@ function mountView({ source }: BindMount): Record<string, unknown> {
   };
 }
 
-function configView(id: string, spec: ContainerSpec): Record<string, unknown> {
+function configView(id: string, spec: CreateSpec): Record<string, unknown> {
   return {
     Hostname: shortId(id),
     Domainname: "",

@@ -1,19 +1,19 @@
 /** The requests about execs: further commands in a container (`docker exec`). */
+import type { ContainerIndex } from "../containers/container_index.ts";
 import { checkExec } from "../containers/container_state.ts";
-import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedExec, ExecStore } from "../containers/embedded_exec.ts";
 import { emptyReply, HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import { type RawClient, rawStreamReply } from "../http/raw_stream.ts";
 import type { Route } from "../http/router.ts";
-import type { ContainerProcess, OutputStream } from "../processes/container_process.ts";
-import { encodeFrame } from "../processes/log_record.ts";
+import type { ContainerProcess, StdStream } from "../processes/container_process.ts";
+import { encodeStreamFrame } from "../processes/output_record.ts";
 import { checkTerminals } from "../processes/terminal_plan.ts";
 import { parseExecCreate, parseExecStart } from "../spec/exec_request.ts";
 import { checkOwnUser } from "../spec/unsupported_options.ts";
 import { jsonBody, sizeParameters } from "./parameters.ts";
 
 export interface ExecRoutesOptions {
-  readonly store: ContainerStore;
+  readonly containers: ContainerIndex;
   readonly execs: ExecStore;
 }
 
@@ -44,11 +44,11 @@ export function execRoutes(options: ExecRoutesOptions): Route[] {
 
 type Of = ExecRoutesOptions & { readonly id: string };
 
-async function create(request: HttpRequest, { store, execs, id }: Of): Promise<HttpReply> {
+async function create(request: HttpRequest, { containers, execs, id }: Of): Promise<HttpReply> {
   const spec = parseExecCreate(jsonBody(request));
   if (spec.tty) await checkTerminals();
   await checkOwnUser(spec.user);
-  const container = store.get(id);
+  const container = containers.get(id);
   checkExec(container, id);
   const exec = container.execs.create(spec);
   execs.add(exec);
@@ -80,9 +80,9 @@ function inspect(of: Of): HttpReply {
 }
 
 /** As in Docker, an exec that was never started ceases to exist when its container's process exits. */
-function startable({ store, execs, id }: Of): EmbeddedExec {
+function startable({ containers, execs, id }: Of): EmbeddedExec {
   const exec = execs.get(id);
-  if (exec.status === "created" && !store.get(exec.containerId).isRunning) {
+  if (exec.status === "created" && !containers.get(exec.containerId).isRunning) {
     throw new HttpError(404, `No such exec instance: ${id}`);
   }
   return exec;
@@ -91,7 +91,7 @@ function startable({ store, execs, id }: Of): EmbeddedExec {
 async function start(request: HttpRequest, of: Of): Promise<HttpReply> {
   const { detach } = parseExecStart(jsonBody(request));
   const exec = startable(of);
-  if (exec.status === "created") checkExec(of.store.get(exec.containerId), exec.containerId);
+  if (exec.status === "created") checkExec(of.containers.get(exec.containerId), exec.containerId);
   if (detach) {
     await exec.start({ onOutput: () => {} });
     return emptyReply(200);
@@ -102,8 +102,8 @@ async function start(request: HttpRequest, of: Of): Promise<HttpReply> {
 /** Relays input and output until the command exits. A client that disconnects does not end the command. */
 async function serve(exec: EmbeddedExec, { output, input }: RawClient): Promise<void> {
   const { attachStdin, attachStdout, attachStderr, tty } = exec.spec;
-  const framed = (stream: OutputStream, bytes: Uint8Array) => tty ? bytes : encodeFrame(stream, bytes);
-  const isAttached: Record<OutputStream, boolean> = { stdout: attachStdout, stderr: attachStderr };
+  const framed = (stream: StdStream, bytes: Uint8Array) => tty ? bytes : encodeStreamFrame(stream, bytes);
+  const isAttached: Record<StdStream, boolean> = { stdout: attachStdout, stderr: attachStderr };
   const mainExited = Promise.withResolvers<void>();
   let process: ContainerProcess;
   try {

@@ -1,5 +1,5 @@
 /** The requests about images. This engine has only busybox, with the names in its {@linkcode ImageStore}. */
-import type { ContainerStore } from "../containers/container_store.ts";
+import type { ContainerIndex } from "../containers/container_index.ts";
 import { emptyReply, HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import type { Route } from "../http/router.ts";
 import { checkImageReference, familiarName, type ImageStore } from "../spec/image_store.ts";
@@ -8,13 +8,13 @@ import { checkPlatform } from "../spec/unsupported_options.ts";
 
 export interface ImageRoutesOptions {
   readonly images: ImageStore;
-  readonly store: ContainerStore;
+  readonly containers: ContainerIndex;
 }
 
-export function imageRoutes({ images, store }: ImageRoutesOptions): Route[] {
+export function imageRoutes({ images, containers }: ImageRoutesOptions): Route[] {
   return [
     { method: "POST", path: "/images/create", handle: (request) => pull(request, images) },
-    { method: "GET", path: "/images/json", handle: () => list({ images, store }) },
+    { method: "GET", path: "/images/json", handle: () => list({ images, containers }) },
     { method: "GET", path: "/images/{name*}/json", handle: (_, { name = "" }) => inspect(name, images) },
     {
       method: "POST",
@@ -91,7 +91,7 @@ function splitTag(reference: string): [string, string] {
   return [reference.slice(0, at), reference.slice(at + 1)];
 }
 
-function list({ images, store }: ImageRoutesOptions): HttpReply {
+function list({ images, containers }: ImageRoutesOptions): HttpReply {
   return jsonReply(200, [{
     Id: images.id,
     ParentId: "",
@@ -101,7 +101,7 @@ function list({ images, store }: ImageRoutesOptions): HttpReply {
     Size: 0,
     SharedSize: -1,
     Labels: null,
-    Containers: store.size,
+    Containers: containers.size,
   }]);
 }
 

@@ -1,7 +1,7 @@
 /** Query parameters and JSON bodies, parsed as Docker's server parses them. */
 import { messageOf } from "../../platform/apex_error.ts";
 import { HttpError, type HttpRequest } from "../http/http_message.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
 import { parseNano } from "../spec/nano_time.ts";
 
 /** As in Docker, every value but these is true. */
@@ -56,7 +56,7 @@ export function jsonBody(request: HttpRequest): object {
 const MAX_CHARACTERS = 65_535;
 
 /** The parameters `h` and `w` of a resize. @throws {HttpError} 400 for one that is missing or out of range */
-export function sizeParameters(query: URLSearchParams): TerminalSize {
+export function sizeParameters(query: URLSearchParams): ConsoleSize {
   return { rows: sizeParameter(query, "h"), columns: sizeParameter(query, "w") };
 }
 

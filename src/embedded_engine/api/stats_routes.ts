@@ -1,7 +1,7 @@
 /** `GET /containers/{id}/stats`: one reading, or one each second until the container is removed. */
 import { abortableDelay } from "../../platform/async/wait.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { ContainerStore } from "../containers/container_store.ts";
+import type { ContainerIndex } from "../containers/container_index.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import type { Route } from "../http/router.ts";
@@ -15,7 +15,7 @@ const INTERVAL_MS = 1_000;
 const NANO_PER_TICK = 10_000_000n;
 
 export interface StatsRoutesOptions {
-  readonly store: ContainerStore;
+  readonly containers: ContainerIndex;
   readonly clock: Clock;
   readonly time: EngineTime;
 }
@@ -24,7 +24,7 @@ export function statsRoutes(options: StatsRoutesOptions): Route[] {
   return [{
     method: "GET",
     path: "/containers/{id}/stats",
-    handle: (request, { id = "" }) => stats(request, { ...options, container: options.store.get(id) }),
+    handle: (request, { id = "" }) => stats(request, { ...options, container: options.containers.get(id) }),
   }];
 }
 
@@ -59,7 +59,7 @@ async function stats(request: HttpRequest, of: Of): Promise<HttpReply> {
     contentType: "application/json",
     produce: async (write) => {
       let before: Reading | undefined;
-      while (!abort.aborted && of.store.has(of.container)) {
+      while (!abort.aborted && of.containers.has(of.container)) {
         const now = await read(of);
         await write(
           new TextEncoder().encode(JSON.stringify(statsView(of.container, { before, now })) + "\n"),

@@ -1,27 +1,27 @@
 /** The requests for a container's output, input and terminal: logs, attach, resize. */
 import { concat } from "@std/bytes/concat";
 import { formatLogTime } from "../../engine/events/engine_time.ts";
-import { type AttachRequest, AttachSession, parseDetachKeys } from "../containers/attach_session.ts";
+import { type AttachParameters, AttachSession, detachKeyBytes } from "../containers/attach_session.ts";
+import type { ContainerIndex } from "../containers/container_index.ts";
 import { checkAttach } from "../containers/container_state.ts";
-import type { ContainerStore } from "../containers/container_store.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
 import { emptyReply, HttpError, type HttpReply, type HttpRequest } from "../http/http_message.ts";
 import { rawStreamReply } from "../http/raw_stream.ts";
 import type { Route } from "../http/router.ts";
-import { encodeFrame, type LogRecord } from "../processes/log_record.ts";
+import { encodeStreamFrame, type OutputRecord } from "../processes/output_record.ts";
 import { booleanParameter, sizeParameters, timeParameter } from "./parameters.ts";
 
-export function streamRoutes(store: ContainerStore): Route[] {
+export function streamRoutes(containers: ContainerIndex): Route[] {
   return [
     {
       method: "GET",
       path: "/containers/{id}/logs",
-      handle: (request, { id = "" }) => logReply(request, () => store.get(id)),
+      handle: (request, { id = "" }) => logReply(request, () => containers.get(id)),
     },
     {
       method: "POST",
       path: "/containers/{id}/attach",
-      handle: (request, { id = "" }) => attach(request, { store, id }),
+      handle: (request, { id = "" }) => attach(request, { containers, id }),
     },
     {
       // Unlike Docker, also for a container that does not run: it starts with that size.
@@ -29,7 +29,7 @@ export function streamRoutes(store: ContainerStore): Route[] {
       path: "/containers/{id}/resize",
       handle: async ({ query }, { id = "" }) => {
         const size = sizeParameters(query);
-        await store.get(id).resize(size);
+        await containers.get(id).resize(size);
         return emptyReply(200);
       },
     },
@@ -52,7 +52,7 @@ export function logReply({ query, abort }: HttpRequest, find: () => EmbeddedCont
   const timestamps = booleanParameter(query, "timestamps");
   const follow = booleanParameter(query, "follow");
   const isLate = (timeNano: bigint) => until > 0n && timeNano > until;
-  const isShown = ({ stream, timeNano }: LogRecord) =>
+  const isShown = ({ stream, timeNano }: OutputRecord) =>
     streams[stream] && timeNano >= since && !isLate(timeNano);
   return {
     kind: "stream",
@@ -70,7 +70,7 @@ export function logReply({ query, abort }: HttpRequest, find: () => EmbeddedCont
         for (const record of records) {
           if (!isShown(record) || left-- > 0) continue;
           const payload = timestamps ? stamped(record) : record.payload;
-          frames.push(tty ? payload : encodeFrame(record.stream, payload));
+          frames.push(tty ? payload : encodeStreamFrame(record.stream, payload));
         }
         await write(concat(frames));
         if (records.some(({ timeNano }) => isLate(timeNano))) return;
@@ -86,25 +86,25 @@ function tailCount(query: URLSearchParams): number | undefined {
 }
 
 async function count(
-  blocks: AsyncIterable<readonly LogRecord[]>,
-  isShown: (record: LogRecord) => boolean,
+  blocks: AsyncIterable<readonly OutputRecord[]>,
+  isShown: (record: OutputRecord) => boolean,
 ): Promise<number> {
   let total = 0;
   for await (const records of blocks) total += records.filter(isShown).length;
   return total;
 }
 
-function stamped({ timeNano, payload }: LogRecord): Uint8Array {
+function stamped({ timeNano, payload }: OutputRecord): Uint8Array {
   return concat([new TextEncoder().encode(`${formatLogTime(timeNano)} `), payload]);
 }
 
 function attach(
   request: HttpRequest,
-  { store, id }: { readonly store: ContainerStore; readonly id: string },
+  { containers, id }: { readonly containers: ContainerIndex; readonly id: string },
 ): HttpReply {
   try {
-    const attachRequest = parseAttachRequest(request.query);
-    const container = store.get(id);
+    const attachRequest = parseAttachParameters(request.query);
+    const container = containers.get(id);
     checkAttach(container, id);
     const session = new AttachSession(container, attachRequest);
     return rawStreamReply(request, {
@@ -125,13 +125,13 @@ function attach(
 }
 
 /** @throws {HttpError} 400 for malformed detach keys */
-function parseAttachRequest(query: URLSearchParams): AttachRequest {
+function parseAttachParameters(query: URLSearchParams): AttachParameters {
   return {
     logs: booleanParameter(query, "logs"),
     stream: booleanParameter(query, "stream"),
     stdin: booleanParameter(query, "stdin"),
     stdout: booleanParameter(query, "stdout"),
     stderr: booleanParameter(query, "stderr"),
-    detachKeys: parseDetachKeys(query.get("detachKeys") ?? ""),
+    detachKeys: detachKeyBytes(query.get("detachKeys") ?? ""),
   };
 }

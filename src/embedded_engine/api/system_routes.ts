@@ -1,7 +1,7 @@
 /** The requests about the engine itself: ping, version, info, events; and the requests that it refuses with 501. */
 import { type Clock, runAt } from "../../platform/clock.ts";
 import { VERSION } from "../../protocol/version.ts";
-import type { ContainerStore } from "../containers/container_store.ts";
+import type { ContainerIndex } from "../containers/container_index.ts";
 import type { EventHistory, PublishedEvent } from "../containers/event_history.ts";
 import { HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import { API_VERSION, MIN_API_VERSION, type Route } from "../http/router.ts";
@@ -30,7 +30,7 @@ export interface SystemRoutesOptions {
   readonly engineId: string;
   readonly images: ImageStore;
   readonly dir: string;
-  readonly store: ContainerStore;
+  readonly containers: ContainerIndex;
   readonly history: EventHistory;
   readonly time: EngineTime;
   readonly clock: Clock;
@@ -77,8 +77,8 @@ function versionView(): Record<string, unknown> {
 }
 
 function infoView(options: SystemRoutesOptions): Record<string, unknown> {
-  const { engineId, images, dir, store, history, time } = options;
-  const containers = store.list();
+  const { engineId, images, dir, history, time } = options;
+  const containers = options.containers.list();
   const countOf = (status: string) => containers.filter(({ state }) => state.status === status).length;
   const [running, paused] = [countOf("running") + countOf("restarting"), countOf("paused")];
   return {

@@ -5,8 +5,8 @@
  */
 import { HttpError } from "../http/http_message.ts";
 import { type ClientOutput, MAX_QUEUED_BYTES, type RawClient } from "../http/raw_stream.ts";
-import type { OutputStream } from "../processes/container_process.ts";
-import { encodeFrame } from "../processes/log_record.ts";
+import type { StdStream } from "../processes/container_process.ts";
+import { encodeStreamFrame } from "../processes/output_record.ts";
 import type { LogSnapshot } from "./container_log.ts";
 import type { Attachment } from "./container_streams.ts";
 import type { EmbeddedContainer } from "./embedded_container.ts";
@@ -16,7 +16,7 @@ const DEFAULT_DETACH_KEYS: readonly number[] = [16, 17];
 const AT = "@".charCodeAt(0);
 
 /** The parameters of an attach. */
-export interface AttachRequest {
+export interface AttachParameters {
   /** Sends the output so far. */
   readonly logs: boolean;
   /** Relays output and input from now on. */
@@ -30,7 +30,7 @@ export interface AttachRequest {
 
 export class AttachSession implements Disposable {
   readonly #container: EmbeddedContainer;
-  readonly #request: AttachRequest;
+  readonly #request: AttachParameters;
   readonly #attachment: Attachment | undefined;
   readonly #past: LogSnapshot | undefined;
   readonly #tooSlow = Promise.withResolvers<void>();
@@ -40,7 +40,7 @@ export class AttachSession implements Disposable {
   #isOver = false;
 
   /** Attaches at once, and publishes `attach`. */
-  constructor(container: EmbeddedContainer, request: AttachRequest) {
+  constructor(container: EmbeddedContainer, request: AttachParameters) {
     this.#container = container;
     this.#request = request;
     this.#past = request.logs ? container.log.snapshot() : undefined;
@@ -75,7 +75,7 @@ export class AttachSession implements Disposable {
     this.#attachment?.[Symbol.dispose]();
   }
 
-  #onOutput(stream: OutputStream, chunk: Uint8Array): void {
+  #onOutput(stream: StdStream, chunk: Uint8Array): void {
     if (!this.#request[stream]) return;
     const bytes = this.#framed(stream, chunk);
     if (this.#output !== undefined) return this.#output.push(bytes);
@@ -99,8 +99,8 @@ export class AttachSession implements Disposable {
     await this.#attachment?.ended;
   }
 
-  #framed(stream: OutputStream, bytes: Uint8Array): Uint8Array {
-    return this.#container.spec.tty ? bytes : encodeFrame(stream, bytes);
+  #framed(stream: StdStream, bytes: Uint8Array): Uint8Array {
+    return this.#container.spec.tty ? bytes : encodeStreamFrame(stream, bytes);
   }
 }
 
@@ -109,7 +109,7 @@ export class AttachSession implements Disposable {
  * @returns the bytes that these keys send
  * @throws {HttpError} 400 with Docker's message
  */
-export function parseDetachKeys(text: string): readonly number[] {
+export function detachKeyBytes(text: string): readonly number[] {
   if (text === "") return DEFAULT_DETACH_KEYS;
   return text.split(",").map((key) => {
     if (key.length === 1) return key.charCodeAt(0);

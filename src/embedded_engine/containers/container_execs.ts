@@ -11,14 +11,14 @@ import type { ContainerProcess } from "../processes/container_process.ts";
 import { planLaunch } from "../processes/launch_plan.ts";
 import { forgetProcess, PROCESS_FILE, rememberProcess } from "../processes/process_file.ts";
 import { type SpawnOptions, spawnProcess } from "../processes/spawn_process.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
+import type { CreateSpec } from "../spec/create_request.ts";
 import type { ExecSpec } from "../spec/exec_request.ts";
 import { randomId, shortId } from "../spec/names.ts";
 import { EmbeddedExec } from "./embedded_exec.ts";
 
 export interface ContainerExecsOptions {
   readonly containerId: string;
-  readonly spec: ContainerSpec;
+  readonly spec: CreateSpec;
   /** The container's own directory; it has a file for each exec that runs. */
   readonly dir: string;
   readonly homeDir: string;

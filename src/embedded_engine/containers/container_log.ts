@@ -8,14 +8,14 @@
 import { concat } from "@std/bytes/concat";
 import { join } from "@std/path/posix";
 import { settlesWithin } from "../../platform/async/wait.ts";
-import type { OutputStream } from "../processes/container_process.ts";
+import type { StdStream } from "../processes/container_process.ts";
 import {
   decodeRecords,
   encodeRecord,
   LineSplitter,
-  type LogRecord,
   MAX_PAYLOAD_BYTES,
-} from "../processes/log_record.ts";
+  type OutputRecord,
+} from "../processes/output_record.ts";
 
 /** Some 100,000 lines in a file; 200 containers that print much use less than 3.2 GiB. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -31,10 +31,10 @@ export interface ContainerLogOptions {
 /** The log at one moment. */
 export interface LogSnapshot {
   /** All output up to that moment, in blocks of records, and then the unfinished lines. */
-  read(): AsyncIterable<readonly Pick<LogRecord, "stream" | "payload">[]>;
+  read(): AsyncIterable<readonly Pick<OutputRecord, "stream" | "payload">[]>;
 }
 
-export interface ReadLogOptions {
+export interface ReadOutputOptions {
   /** Continues with appended records, until {@linkcode ContainerLog.endRun}. */
   readonly follow: boolean;
   readonly abort: AbortSignal;
@@ -44,7 +44,7 @@ export class ContainerLog {
   readonly #dir: string;
   readonly #nextTime: () => bigint;
   readonly #maxFileBytes: number;
-  readonly #splitters: Record<OutputStream, LineSplitter> = {
+  readonly #splitters: Record<StdStream, LineSplitter> = {
     stdout: new LineSplitter(MAX_PAYLOAD_BYTES),
     stderr: new LineSplitter(MAX_PAYLOAD_BYTES),
   };
@@ -66,7 +66,7 @@ export class ContainerLog {
   }
 
   /** Appends output of the process; resolves when it is written. */
-  async append(stream: OutputStream, chunk: Uint8Array): Promise<void> {
+  async append(stream: StdStream, chunk: Uint8Array): Promise<void> {
     await this.#write(stream, this.#splitters[stream].push(chunk));
   }
 
@@ -102,7 +102,7 @@ export class ContainerLog {
    * All records from the oldest that is kept, in the blocks in which the file is read. Without `follow` it ends where the log
    * ends at the moment of the call, even if the process keeps printing.
    */
-  async *read(options: ReadLogOptions): AsyncGenerator<readonly LogRecord[]> {
+  async *read(options: ReadOutputOptions): AsyncGenerator<readonly OutputRecord[]> {
     const end = options.follow ? undefined : { generation: this.#generation, bytes: this.#writtenBytes };
     let generation = Math.max(0, this.#generation - 1);
     while (!options.abort.aborted) {
@@ -116,8 +116,8 @@ export class ContainerLog {
   /** Reads one file to its end. With `follow`, waits at the end of the newest one until it is full, or the run has ended. */
   async *#readGeneration(
     generation: number,
-    { follow, abort, maxBytes }: ReadLogOptions & { readonly maxBytes: number },
-  ): AsyncGenerator<readonly LogRecord[]> {
+    { follow, abort, maxBytes }: ReadOutputOptions & { readonly maxBytes: number },
+  ): AsyncGenerator<readonly OutputRecord[]> {
     using file = await openOrUndefined(join(this.#dir, `${generation}.log`));
     let rest: Uint8Array = new Uint8Array(0);
     let left = maxBytes;
@@ -141,7 +141,7 @@ export class ContainerLog {
     }
   }
 
-  #write(stream: OutputStream, payloads: readonly Uint8Array[]): Promise<void> {
+  #write(stream: StdStream, payloads: readonly Uint8Array[]): Promise<void> {
     if (payloads.length === 0) return Promise.resolve();
     const records = payloads.map((payload) => encodeRecord({ stream, timeNano: this.#nextTime(), payload }));
     // Each write waits for the one before it. A failure rejects its own append, and does not stop the next.

@@ -13,15 +13,15 @@ import { commandOf, type LaunchPlan, planLaunch } from "../processes/launch_plan
 import { forgetProcess, PROCESS_FILE, rememberProcess } from "../processes/process_file.ts";
 import { spawnProcess } from "../processes/spawn_process.ts";
 import { checkSources } from "../spec/bind_mounts.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
+import type { CreateSpec } from "../spec/create_request.ts";
 import type { ContainerExecs } from "./container_execs.ts";
 import type { ContainerStreams } from "./container_streams.ts";
 import { HealthCheck, type HealthCheckOptions } from "./health_check.ts";
 
 export interface ContainerRunOptions {
   readonly containerId: string;
-  readonly spec: ContainerSpec;
+  readonly spec: CreateSpec;
   /** The container's own directory; it has the process file of the run. */
   readonly dir: string;
   readonly homeDir: string;
@@ -29,7 +29,7 @@ export interface ContainerRunOptions {
   /** Opened and closed with the run. */
   readonly execs: ContainerExecs;
   /** The first size of its terminal, if it has one. */
-  readonly size: TerminalSize;
+  readonly size: ConsoleSize;
   readonly clock: Clock;
   readonly nextTime: () => bigint;
   readonly publish: HealthCheckOptions["publish"];
@@ -121,7 +121,7 @@ export class ContainerRun {
   }
 
   /** @returns false when the size could not be set */
-  async resize(size: TerminalSize): Promise<boolean> {
+  async resize(size: ConsoleSize): Promise<boolean> {
     return await this.#process.resize(size);
   }
 

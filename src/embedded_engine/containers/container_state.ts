@@ -5,7 +5,7 @@ import type { HealthCheck } from "./health_check.ts";
 export type ContainerStatus = "created" | "running" | "paused" | "restarting" | "removing" | "exited";
 
 /** The state as inspect and the list show it. */
-export interface ContainerState {
+export interface EmbeddedContainerState {
   readonly status: ContainerStatus;
   /** 0 when no process runs. */
   readonly pid: number;
@@ -23,7 +23,7 @@ export interface ContainerState {
 interface Container {
   readonly id: string;
   readonly isRunning: boolean;
-  readonly state: ContainerState;
+  readonly state: EmbeddedContainerState;
 }
 
 /**

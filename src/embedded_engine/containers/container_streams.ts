@@ -3,10 +3,10 @@
  * current process. Output goes to each client's queue, which never blocks, and to the log, which does: only the log slows a
  * process down. The end of a run ends every attachment.
  */
-import type { OutputStream, ProcessInput } from "../processes/container_process.ts";
+import type { ProcessInput, StdStream } from "../processes/container_process.ts";
 import type { ContainerLog } from "./container_log.ts";
 
-type OnOutput = (stream: OutputStream, chunk: Uint8Array) => void;
+type OnOutput = (stream: StdStream, chunk: Uint8Array) => void;
 
 /** The attachment of one client. The client disposes it. */
 export interface Attachment extends Disposable {
@@ -34,7 +34,7 @@ export class ContainerStreams {
   }
 
   /** Passes output on; resolves when it is in the log. @throws what writing the log throws */
-  async output(stream: OutputStream, chunk: Uint8Array): Promise<void> {
+  async output(stream: StdStream, chunk: Uint8Array): Promise<void> {
     for (const { onOutput } of this.#attached) onOutput(stream, chunk);
     await this.#log.append(stream, chunk);
   }

@@ -10,20 +10,20 @@ import type { Logger } from "../../platform/logger.ts";
 import { SIGKILL } from "../../platform/signals.ts";
 import { HttpError } from "../http/http_message.ts";
 import { LaunchError } from "../processes/launch_plan.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
+import type { CreateSpec } from "../spec/create_request.ts";
 import { type EngineTime, nanoToMs } from "../spec/nano_time.ts";
 import type { ContainerExecs } from "./container_execs.ts";
 import { ContainerRun } from "./container_run.ts";
-import type { ContainerState, ContainerStatus } from "./container_state.ts";
+import type { ContainerStatus, EmbeddedContainerState } from "./container_state.ts";
 import type { ContainerStreams } from "./container_streams.ts";
-import { ExitWaiters, type WaitCondition, type WaitResult } from "./exit_waiters.ts";
+import { type ExitCondition, ExitWaiters, type WaitResult } from "./exit_waiters.ts";
 import type { HealthCheck } from "./health_check.ts";
 import { RestartBackoff } from "./restart_backoff.ts";
 
 export interface ContainerSupervisorOptions {
   readonly containerId: string;
-  readonly spec: ContainerSpec;
+  readonly spec: CreateSpec;
   /** The container's own directory. */
   readonly dir: string;
   readonly homeDir: string;
@@ -57,7 +57,7 @@ export class ContainerSupervisor implements AsyncDisposable {
   /** A request asked for the next exit, so the restart policy does not apply to it. */
   #endWanted = false;
   #mayStart = true;
-  #size: TerminalSize;
+  #size: ConsoleSize;
 
   constructor(options: ContainerSupervisorOptions) {
     this.#options = options;
@@ -70,7 +70,7 @@ export class ContainerSupervisor implements AsyncDisposable {
     return this.#status === "running" || this.#status === "paused" || this.#status === "restarting";
   }
 
-  get state(): ContainerState {
+  get state(): EmbeddedContainerState {
     return {
       status: this.#status,
       pid: this.#run?.pid ?? 0,
@@ -137,7 +137,7 @@ export class ContainerSupervisor implements AsyncDisposable {
    * Sets the size of the terminal, for this run and later ones.
    * @returns false when the size could not be set
    */
-  async resize(size: TerminalSize): Promise<boolean> {
+  async resize(size: ConsoleSize): Promise<boolean> {
     this.#size = size;
     return await this.#run?.resize(size) ?? true;
   }
@@ -153,7 +153,7 @@ export class ContainerSupervisor implements AsyncDisposable {
   }
 
   /** @throws the reason of `abort` when it aborts */
-  async wait(condition: WaitCondition, abort: AbortSignal): Promise<WaitResult> {
+  async wait(condition: ExitCondition, abort: AbortSignal): Promise<WaitResult> {
     if (condition === "not-running" && !this.isRunning) return this.#waitResult();
     return await this.#waiters.wait(condition, abort);
   }

@@ -11,22 +11,22 @@ import type { Logger } from "../../platform/logger.ts";
 import { parseEngineSignal, SIGKILL, SIGTERM } from "../../platform/signals.ts";
 import { HttpError } from "../http/http_message.ts";
 import { cannotResize } from "../processes/terminal_plan.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
+import type { CreateSpec } from "../spec/create_request.ts";
 import type { EngineTime } from "../spec/nano_time.ts";
 import { ContainerExecs } from "./container_execs.ts";
 import { ContainerLog } from "./container_log.ts";
-import { checkPause, checkRemoval, type ContainerState } from "./container_state.ts";
+import { checkPause, checkRemoval, type EmbeddedContainerState } from "./container_state.ts";
 import { ContainerStreams } from "./container_streams.ts";
 import { ContainerSupervisor } from "./container_supervisor.ts";
-import type { WaitCondition, WaitResult } from "./exit_waiters.ts";
+import type { ExitCondition, WaitResult } from "./exit_waiters.ts";
 
 const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
 
 export interface ContainerOptions {
   readonly id: string;
   readonly name: string;
-  readonly spec: ContainerSpec;
+  readonly spec: CreateSpec;
   readonly imageId: string;
   /** The container's own directory; removed with it. */
   readonly dir: string;
@@ -45,13 +45,13 @@ export interface ContainerOptions {
 
 export class EmbeddedContainer implements AsyncDisposable {
   readonly id: string;
-  readonly spec: ContainerSpec;
+  readonly spec: CreateSpec;
   readonly imageId: string;
   readonly createdNano: bigint;
   readonly log: ContainerLog;
   readonly streams: ContainerStreams;
   readonly execs: ContainerExecs;
-  /** Without the leading slash. Only the store changes it. */
+  /** Without the leading slash. Only the index changes it. */
   name: string;
   readonly #options: ContainerOptions;
   readonly #supervisor: ContainerSupervisor;
@@ -92,7 +92,7 @@ export class EmbeddedContainer implements AsyncDisposable {
     return this.#supervisor.isRunning;
   }
 
-  get state(): ContainerState {
+  get state(): EmbeddedContainerState {
     const { state } = this.#supervisor;
     return this.#isRemoving ? { ...state, status: "removing" } : state;
   }
@@ -169,7 +169,7 @@ export class EmbeddedContainer implements AsyncDisposable {
   }
 
   /** @throws the reason of `abort` when it aborts */
-  async wait(condition: WaitCondition, abort: AbortSignal): Promise<WaitResult> {
+  async wait(condition: ExitCondition, abort: AbortSignal): Promise<WaitResult> {
     return await this.#supervisor.wait(condition, abort);
   }
 
@@ -186,7 +186,7 @@ export class EmbeddedContainer implements AsyncDisposable {
    * Sets the size of its terminal, now or when it starts.
    * @throws {HttpError} 500 when the size could not be set
    */
-  async resize(size: TerminalSize): Promise<void> {
+  async resize(size: ConsoleSize): Promise<void> {
     if (!(await this.#supervisor.resize(size))) throw cannotResize();
     if (this.isRunning) this.#publish("resize", { height: String(size.rows), width: String(size.columns) });
   }
@@ -196,7 +196,7 @@ export class EmbeddedContainer implements AsyncDisposable {
     this.#publish(action);
   }
 
-  /** Publishes a new name. The store has set it in the same synchronous block. */
+  /** Publishes a new name. The index has set it in the same synchronous block. */
   publishRename(oldName: string): void {
     this.#publish("rename", { oldName: `/${oldName}` });
   }

@@ -8,7 +8,7 @@ import type { ContainerProcess, ProcessOptions } from "../processes/container_pr
 import { LaunchError } from "../processes/launch_plan.ts";
 import type { SpawnOptions } from "../processes/spawn_process.ts";
 import { cannotResize } from "../processes/terminal_plan.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
 import type { ExecSpec } from "../spec/exec_request.ts";
 
 /** Clients need an exec for a short time after its end; Docker deletes it after some minutes. */
@@ -33,7 +33,7 @@ export class EmbeddedExec {
   #exitCode: number | undefined;
   #process: ContainerProcess | undefined;
   #pid = 0;
-  #size: TerminalSize;
+  #size: ConsoleSize;
 
   /** Publishes `exec_create`. */
   constructor(options: EmbeddedExecOptions) {
@@ -96,7 +96,7 @@ export class EmbeddedExec {
    * Sets the size of its terminal, now or when it starts.
    * @throws {HttpError} 404 when it has ended, 500 when the size could not be set
    */
-  async resize(size: TerminalSize): Promise<void> {
+  async resize(size: ConsoleSize): Promise<void> {
     if (this.#status === "ended") throw new HttpError(404, "no such exec");
     this.#size = size;
     if (await this.#process?.resize(size) === false) throw cannotResize();

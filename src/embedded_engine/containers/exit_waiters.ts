@@ -1,9 +1,9 @@
 /** The clients that wait for the end of a container (`POST /containers/{id}/wait`). */
 import { Latch } from "../../platform/async/latch.ts";
 
-export type WaitCondition = "not-running" | "next-exit" | "removed";
+export type ExitCondition = "not-running" | "next-exit" | "removed";
 
-export const WAIT_CONDITIONS: readonly WaitCondition[] = ["not-running", "next-exit", "removed"];
+export const EXIT_CONDITIONS: readonly ExitCondition[] = ["not-running", "next-exit", "removed"];
 
 export interface WaitResult {
   readonly exitCode: number;
@@ -12,10 +12,10 @@ export interface WaitResult {
 }
 
 export class ExitWaiters {
-  readonly #waiters = new Set<{ readonly condition: WaitCondition; readonly end: Latch<WaitResult> }>();
+  readonly #waiters = new Set<{ readonly condition: ExitCondition; readonly end: Latch<WaitResult> }>();
 
   /** @throws the reason of `abort` when it aborts: the client disconnected */
-  async wait(condition: WaitCondition, abort: AbortSignal): Promise<WaitResult> {
+  async wait(condition: ExitCondition, abort: AbortSignal): Promise<WaitResult> {
     const waiter = { condition, end: new Latch<WaitResult>() };
     this.#waiters.add(waiter);
     try {

@@ -1,5 +1,5 @@
 import type { Clock } from "../../platform/clock.ts";
-import type { ContainerSpec } from "../spec/create_request.ts";
+import type { CreateSpec } from "../spec/create_request.ts";
 
 /** As in Docker, the delay doubles from the first to the longest. After a stable run it is the first again. */
 const FIRST_DELAY_MS = 100;
@@ -8,13 +8,13 @@ const STABLE_RUN_MS = 10_000;
 
 /** Whether and when the restart policy of a container starts it again. Owns the timer until then. */
 export class RestartBackoff {
-  readonly #policy: ContainerSpec["restartPolicy"];
+  readonly #policy: CreateSpec["restartPolicy"];
   readonly #clock: Clock;
   #delayMs = 0;
   #restartCount = 0;
   #cancel: () => void = () => {};
 
-  constructor(policy: ContainerSpec["restartPolicy"], clock: Clock) {
+  constructor(policy: CreateSpec["restartPolicy"], clock: Clock) {
     this.#policy = policy;
     this.#clock = clock;
   }

@@ -10,7 +10,7 @@ import { closeQuietly } from "../../platform/unix_socket.ts";
 import { errorReply, HttpError, type HttpReply, type HttpRequest } from "./http_message.ts";
 import { ReplyWriter } from "./reply_writer.ts";
 import type { RequestHead } from "./request_parser.ts";
-import { isConnectionLoss, RequestReader } from "./request_reader.ts";
+import { isDisconnect, RequestReader } from "./request_reader.ts";
 
 /** From the first byte of a request to its last. After that the connection is closed. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -49,7 +49,7 @@ export async function serveConnection(connection: Deno.Conn, options: Connection
       answering = false;
     }
   } catch (error) {
-    if (!isConnectionLoss(error)) {
+    if (!isDisconnect(error)) {
       options.logger.warn(`embedded engine: a connection failed: ${messageOf(error)}`);
     }
   } finally {

@@ -26,7 +26,7 @@ export interface FixedReply {
 }
 
 /** Headers at once, then chunks. When `produce` throws, the connection is closed without the last chunk. */
-export interface StreamReply {
+export interface ChunkedReply {
   readonly kind: "stream";
   readonly status: number;
   readonly contentType?: string;
@@ -54,7 +54,7 @@ export interface RawConnection {
   closeWrite(): Promise<void>;
 }
 
-export type HttpReply = FixedReply | StreamReply | UpgradeReply;
+export type HttpReply = FixedReply | ChunkedReply | UpgradeReply;
 
 /** A refusal that the client sees: `status` and `{"message": …}`, both as Docker has them. */
 export class HttpError extends Error {

@@ -1,6 +1,6 @@
 import { concat } from "@std/bytes/concat";
 import { writeAll } from "../../platform/unix_socket.ts";
-import type { FixedReply, HttpReply, StreamReply } from "./http_message.ts";
+import type { ChunkedReply, FixedReply, HttpReply } from "./http_message.ts";
 
 const encoder = new TextEncoder();
 const CRLF = encoder.encode("\r\n");
@@ -65,7 +65,7 @@ export class ReplyWriter {
     await this.writeAll(options.headOnly || bodiless ? head : concat([head, body]));
   }
 
-  async #writeStream(reply: StreamReply, options: WriteOptions): Promise<void> {
+  async #writeStream(reply: ChunkedReply, options: WriteOptions): Promise<void> {
     const framing: Record<string, string> = options.chunked ? { "Transfer-Encoding": "chunked" } : {};
     await this.writeAll(this.#head(reply, framing, options));
     if (options.headOnly) return;
@@ -77,7 +77,7 @@ export class ReplyWriter {
     if (options.chunked) await this.writeAll(encoder.encode("0\r\n\r\n"));
   }
 
-  #head(reply: FixedReply | StreamReply, extra: Record<string, string>, options: WriteOptions): Uint8Array {
+  #head(reply: FixedReply | ChunkedReply, extra: Record<string, string>, options: WriteOptions): Uint8Array {
     const headers: Record<string, string> = { ...this.#headers, ...extra };
     if (reply.contentType !== undefined) headers["Content-Type"] = reply.contentType;
     if (!options.keepAlive) headers["Connection"] = "close";

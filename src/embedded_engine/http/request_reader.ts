@@ -182,7 +182,7 @@ export class RequestReader {
 }
 
 /** Whether an error means that the peer disconnected, or that we closed the connection ourselves. */
-export function isConnectionLoss(error: unknown): boolean {
+export function isDisconnect(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe ||
     error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted ||
     error instanceof Deno.errors.NotConnected;

@@ -1,15 +1,15 @@
 /** A running command of a container or an exec: its interface, its standard input, and the reading of its output. */
 import { settlesWithin } from "../../platform/async/wait.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
 
 /** After the exit, how long output is still read. Only a child that escaped can keep the pipe open for longer. */
 const DRAIN_TIMEOUT_MS = 500;
 
-export type OutputStream = "stdout" | "stderr";
+export type StdStream = "stdout" | "stderr";
 
 export interface ProcessOptions {
   /** Awaited before the next read of that stream: a fast writer is slowed down rather than buffered. */
-  readonly onOutput: (stream: OutputStream, chunk: Uint8Array) => Promise<void> | void;
+  readonly onOutput: (stream: StdStream, chunk: Uint8Array) => Promise<void> | void;
   /** Opens a standard input to write to. Without it the process reads the end of the file or, at a terminal, nothing. */
   readonly stdin?: boolean;
 }
@@ -32,7 +32,7 @@ export interface ContainerProcess {
    * Sets the size of the terminal, if there is one. Never rejects.
    * @returns false when the size could not be set
    */
-  resize(size: TerminalSize): Promise<boolean>;
+  resize(size: ConsoleSize): Promise<boolean>;
 }
 
 /** The writing end of a process's standard input. Bytes that the process no longer reads are dropped. */

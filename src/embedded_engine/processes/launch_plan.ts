@@ -3,7 +3,7 @@
  * A command that cannot be run is reported with runc's messages and exit codes, as Docker's users know them.
  */
 import { join, resolve } from "@std/path/posix";
-import type { ContainerSpec } from "../spec/create_request.ts";
+import type { CreateSpec } from "../spec/create_request.ts";
 import { shortId } from "../spec/names.ts";
 
 /** The PATH that a Docker container has by default. */
@@ -39,7 +39,7 @@ export interface LaunchPlan {
 
 export interface PlanOptions {
   readonly containerId: string;
-  readonly spec: ContainerSpec;
+  readonly spec: CreateSpec;
   /** HOME of the container, and its working directory unless the spec has another. */
   readonly homeDir: string;
 }
@@ -79,7 +79,7 @@ export function toCommand(
 }
 
 /** The command line of a container: Docker joins entrypoint and command. */
-export function commandOf(spec: ContainerSpec): readonly string[] {
+export function commandOf(spec: CreateSpec): readonly string[] {
   return [...spec.entrypoint ?? [], ...spec.cmd ?? []];
 }
 

@@ -4,7 +4,7 @@
  * killed, as at the end of a pid namespace. A child that has made itself a session of its own escapes that.
  */
 import { exitCodeOfSignal, signalName } from "../../platform/signals.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
 import {
   type ContainerProcess,
   drained,
@@ -18,7 +18,7 @@ import { TerminalProcess } from "./terminal_process.ts";
 
 export interface SpawnOptions extends ProcessOptions {
   /** Runs the command at a terminal of that size; undefined: without a terminal. */
-  readonly terminal?: TerminalSize | undefined;
+  readonly terminal?: ConsoleSize | undefined;
 }
 
 /**

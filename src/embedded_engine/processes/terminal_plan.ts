@@ -5,7 +5,7 @@
  * one for each word, and replaces itself with it through `env -i`, so the command has exactly its own environment.
  */
 import { HttpError } from "../http/http_message.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
 import { findInPath, type LaunchPlan } from "./launch_plan.ts";
 
 /** Ctrl-D, the only key without an echo. It lets the shell continue; the command reads what is typed after it. */
@@ -41,7 +41,7 @@ export function cannotResize(): HttpError {
 }
 
 /** The plan that runs `plan` at a terminal. Unlike in other plans, `program` is a name to be found in PATH. */
-export function terminalPlan(plan: LaunchPlan, size: TerminalSize): LaunchPlan {
+export function terminalPlan(plan: LaunchPlan, size: ConsoleSize): LaunchPlan {
   const variables = Object.entries(plan.env).map(([name, value]) => `${name}=${value}`);
   const words = [...variables, ...commandFor(plan)];
   return {
@@ -60,7 +60,7 @@ export function terminalPlan(plan: LaunchPlan, size: TerminalSize): LaunchPlan {
 }
 
 /** Sets the size of a terminal; the kernel then sends SIGWINCH to its foreground. */
-export function resizePlan(device: string, { rows, columns }: TerminalSize): LaunchPlan {
+export function resizePlan(device: string, { rows, columns }: ConsoleSize): LaunchPlan {
   return {
     program: "stty",
     args: ["-F", device, "rows", String(rows), "cols", String(columns)],

@@ -7,7 +7,7 @@
 import { concat } from "@std/bytes/concat";
 import { settlesWithin } from "../../platform/async/wait.ts";
 import { exitCodeOfSignal, SIGCONT, SIGHUP, SIGKILL, signalName } from "../../platform/signals.ts";
-import type { TerminalSize } from "../spec/body_schema.ts";
+import type { ConsoleSize } from "../spec/body_schema.ts";
 import {
   type ContainerProcess,
   drained,
@@ -35,7 +35,7 @@ const MAX_FIRST_LINE_BYTES = 256;
 const WATCH_INTERVAL_MS = 1_000;
 
 export interface TerminalOptions extends ProcessOptions {
-  readonly size: TerminalSize;
+  readonly size: ConsoleSize;
 }
 
 interface OpenedTerminal {
@@ -60,7 +60,7 @@ export class TerminalProcess implements ContainerProcess {
   #hangingUp: Promise<void> = Promise.resolve();
   /** Sizes are set one after another. */
   #resizing: Promise<boolean> = Promise.resolve(true);
-  #nextSize: TerminalSize | undefined;
+  #nextSize: ConsoleSize | undefined;
 
   /** @throws {Error} when `script` is missing, or opens no terminal */
   static async start(plan: LaunchPlan, options: TerminalOptions): Promise<TerminalProcess> {
@@ -123,7 +123,7 @@ export class TerminalProcess implements ContainerProcess {
   }
 
   /** Of several sizes that arrive while one is being set, only the last is set. */
-  async resize(size: TerminalSize): Promise<boolean> {
+  async resize(size: ConsoleSize): Promise<boolean> {
     this.#nextSize = size;
     const resized = this.#resizing.then(async () => {
       const next = this.#nextSize;

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { HttpError } from "../http/http_message.ts";
 
 /** The size of a terminal, in characters; 0 means unknown. */
-export interface TerminalSize {
+export interface ConsoleSize {
   readonly rows: number;
   readonly columns: number;
 }
@@ -20,10 +20,10 @@ export const text = v.nullish(v.string());
 export const consoleSize = v.nullish(
   v.pipe(
     v.array(integer),
-    v.transform(([rows, columns]): TerminalSize => ({ rows: rows ?? 0, columns: columns ?? 0 })),
+    v.transform(([rows, columns]): ConsoleSize => ({ rows: rows ?? 0, columns: columns ?? 0 })),
   ),
 );
-export const UNKNOWN_SIZE: TerminalSize = { rows: 0, columns: 0 };
+export const UNKNOWN_SIZE: ConsoleSize = { rows: 0, columns: 0 };
 
 /** @throws {HttpError} 400 for a body that does not match the schema, with the name of the field */
 export function parseBody<Schema extends v.GenericSchema>(

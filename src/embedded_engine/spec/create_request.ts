@@ -5,13 +5,13 @@ import { HttpError } from "../http/http_message.ts";
 import { type BindMount, mountSchema, parseMounts } from "./bind_mounts.ts";
 import {
   checkVariables,
+  type ConsoleSize,
   consoleSize,
   flag,
   integer,
   nonEmpty,
   parseBody,
   strings,
-  type TerminalSize,
   text,
   UNKNOWN_SIZE,
   words,
@@ -67,7 +67,7 @@ export interface HealthSpec {
 }
 
 /** What a container was asked to be. */
-export interface ContainerSpec {
+export interface CreateSpec {
   readonly image: string;
   readonly entrypoint: readonly string[] | undefined;
   readonly cmd: readonly string[] | undefined;
@@ -89,7 +89,7 @@ export interface ContainerSpec {
   readonly init: boolean | undefined;
   readonly tty: boolean;
   /** The first size of its terminal. */
-  readonly size: TerminalSize;
+  readonly size: ConsoleSize;
   readonly openStdin: boolean;
   /** Its standard input ends when the first attached client ends its own. */
   readonly stdinOnce: boolean;
@@ -106,7 +106,7 @@ const NANO_PER_MS = 1_000_000;
  * @returns the spec, and warnings for the client
  * @throws {HttpError} 400 with Docker's message, or for an option that this engine does not support
  */
-export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnings: string[] } {
+export function parseCreateRequest(body: unknown): { spec: CreateSpec; warnings: string[] } {
   const create = parseBody(createSchema, body);
   if (Object.keys(create).length === 0) {
     throw new HttpError(400, "Config cannot be empty in order to create a container");
@@ -114,7 +114,7 @@ export function parseCreateRequest(body: unknown): { spec: ContainerSpec; warnin
   check(create);
   checkCreateOptions(create);
   const host = create.HostConfig ?? {};
-  const spec: ContainerSpec = {
+  const spec: CreateSpec = {
     image: create.Image ?? "",
     entrypoint: nonEmpty(create.Entrypoint),
     cmd: nonEmpty(create.Cmd) ?? (nonEmpty(create.Entrypoint) === undefined ? ["sh"] : undefined),
@@ -197,7 +197,7 @@ function healthSpec(health: CreateBody["Healthcheck"]): HealthSpec | undefined {
   };
 }
 
-function warningsFor({ networkMode }: ContainerSpec): string[] {
+function warningsFor({ networkMode }: CreateSpec): string[] {
   if (networkMode !== "none") return [];
   return [
     "the embedded engine isolates nothing: a container with the network none still uses the network of this machine",

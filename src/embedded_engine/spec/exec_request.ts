@@ -3,11 +3,11 @@ import * as v from "valibot";
 import { HttpError } from "../http/http_message.ts";
 import {
   checkVariables,
+  type ConsoleSize,
   consoleSize,
   flag,
   parseBody,
   strings,
-  type TerminalSize,
   text,
   UNKNOWN_SIZE,
   words,
@@ -41,7 +41,7 @@ export interface ExecSpec {
   readonly user: string;
   readonly tty: boolean;
   /** The first size of its terminal. */
-  readonly size: TerminalSize;
+  readonly size: ConsoleSize;
   readonly attachStdin: boolean;
   readonly attachStdout: boolean;
   readonly attachStderr: boolean;

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { DetachKeyFilter, parseDetachKeys } from "../../../src/embedded_engine/containers/attach_session.ts";
+import { detachKeyBytes, DetachKeyFilter } from "../../../src/embedded_engine/containers/attach_session.ts";
 import { HttpError } from "../../../src/embedded_engine/http/http_message.ts";
 
 const KEYS: readonly (readonly [string, readonly number[]])[] = [
@@ -10,15 +10,15 @@ const KEYS: readonly (readonly [string, readonly number[]])[] = [
 ];
 
 for (const [text, keys] of KEYS) {
-  Deno.test(`parseDetachKeys() reads ${JSON.stringify(text)}`, () => {
-    assertEquals(parseDetachKeys(text), keys);
+  Deno.test(`detachKeyBytes() reads ${JSON.stringify(text)}`, () => {
+    assertEquals(detachKeyBytes(text), keys);
   });
 }
 
 for (const text of ["bogus", "ctrl-", "ctrl-1", "ctrl-aa", "a,", ",", "CTRL-a"]) {
-  Deno.test(`parseDetachKeys() refuses ${JSON.stringify(text)}`, () => {
+  Deno.test(`detachKeyBytes() refuses ${JSON.stringify(text)}`, () => {
     const error = assertThrows(
-      () => parseDetachKeys(text),
+      () => detachKeyBytes(text),
       HttpError,
       `Invalid detach keys (${text}) provided`,
     );

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ContainerLog } from "../../../src/embedded_engine/containers/container_log.ts";
-import { RECORD_HEADER_BYTES } from "../../../src/embedded_engine/processes/log_record.ts";
+import { RECORD_HEADER_BYTES } from "../../../src/embedded_engine/processes/output_record.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const LINE_BYTES = "00\n".length;

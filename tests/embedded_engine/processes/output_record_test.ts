@@ -1,15 +1,15 @@
 import { assertEquals } from "@std/assert";
 import {
   decodeRecords,
-  encodeFrame,
   encodeRecord,
+  encodeStreamFrame,
   LineSplitter,
-  type LogRecord,
-} from "../../../src/embedded_engine/processes/log_record.ts";
+  type OutputRecord,
+} from "../../../src/embedded_engine/processes/output_record.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-const RECORDS: readonly LogRecord[] = [
+const RECORDS: readonly OutputRecord[] = [
   { stream: "stdout", timeNano: 1_767_225_600_123_456_789n, payload: bytes("hello\n") },
   { stream: "stderr", timeNano: 0n, payload: bytes("") },
   { stream: "stdout", timeNano: 2n ** 63n, payload: Uint8Array.of(0, 255, 10) },
@@ -25,9 +25,18 @@ Deno.test("decodeRecords() returns what encodeRecord() wrote, wherever the bytes
   }
 });
 
-Deno.test("encodeFrame() encodes as Docker does: stream, three zeros, length big-endian, payload", () => {
-  assertEquals([...encodeFrame("stdout", bytes("hi"))], [1, 0, 0, 0, 0, 0, 0, 2, 104, 105]);
-  assertEquals([...encodeFrame("stderr", new Uint8Array(258)).subarray(0, 8)], [2, 0, 0, 0, 0, 0, 1, 2]);
+Deno.test("encodeStreamFrame() encodes as Docker does: stream, three zeros, length big-endian, payload", () => {
+  assertEquals([...encodeStreamFrame("stdout", bytes("hi"))], [1, 0, 0, 0, 0, 0, 0, 2, 104, 105]);
+  assertEquals([...encodeStreamFrame("stderr", new Uint8Array(258)).subarray(0, 8)], [
+    2,
+    0,
+    0,
+    0,
+    0,
+    0,
+    1,
+    2,
+  ]);
 });
 
 const MAX_BYTES = 8;

@@ -3,10 +3,10 @@
  * and a payload: a line with its newline, or a piece of a line that was too long or had not ended.
  */
 import { concat } from "@std/bytes/concat";
-import type { OutputStream } from "./container_process.ts";
+import type { StdStream } from "./container_process.ts";
 
-export interface LogRecord {
-  readonly stream: OutputStream;
+export interface OutputRecord {
+  readonly stream: StdStream;
   readonly timeNano: bigint;
   readonly payload: Uint8Array;
 }
@@ -15,10 +15,10 @@ export const RECORD_HEADER_BYTES = 13;
 /** Docker cuts longer lines at the same length. */
 export const MAX_PAYLOAD_BYTES = 16 * 1024;
 
-const STREAM_NUMBER: Readonly<Record<OutputStream, number>> = { stdout: 1, stderr: 2 };
+const STREAM_NUMBER: Readonly<Record<StdStream, number>> = { stdout: 1, stderr: 2 };
 const NEWLINE = 10;
 
-export function encodeRecord(record: LogRecord): Uint8Array {
+export function encodeRecord(record: OutputRecord): Uint8Array {
   const bytes = new Uint8Array(RECORD_HEADER_BYTES + record.payload.length);
   const view = new DataView(bytes.buffer);
   view.setUint8(0, STREAM_NUMBER[record.stream]);
@@ -29,9 +29,9 @@ export function encodeRecord(record: LogRecord): Uint8Array {
 }
 
 /** Decodes all complete records. `rest` is the beginning of a record that continues in the next block. */
-export function decodeRecords(bytes: Uint8Array): { records: LogRecord[]; rest: Uint8Array } {
+export function decodeRecords(bytes: Uint8Array): { records: OutputRecord[]; rest: Uint8Array } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const records: LogRecord[] = [];
+  const records: OutputRecord[] = [];
   let at = 0;
   while (at + RECORD_HEADER_BYTES <= bytes.length) {
     const end = at + RECORD_HEADER_BYTES + view.getUint32(at + 9);
@@ -50,7 +50,7 @@ export function decodeRecords(bytes: Uint8Array): { records: LogRecord[]; rest: 
  * The frame in which the API sends output of a container without a terminal: stream number, three zero bytes, length
  * (u32 BE), payload (Docker's "Stream format" of attach and logs).
  */
-export function encodeFrame(stream: OutputStream, payload: Uint8Array): Uint8Array {
+export function encodeStreamFrame(stream: StdStream, payload: Uint8Array): Uint8Array {
   const frame = new Uint8Array(8 + payload.length);
   frame[0] = STREAM_NUMBER[stream];
   new DataView(frame.buffer).setUint32(4, payload.length);

@@ -1,12 +1,12 @@
 /**
- * All containers of the engine, by id and by name. Owns the names: only the store assigns, changes and frees one, in the
+ * All containers of the engine, by id and by name. Owns the names: only the index assigns, changes and frees one, in the
  * same synchronous block as the event that reports it.
  */
 import { HttpError } from "../http/http_message.ts";
 import { checkContainerName } from "../spec/names.ts";
 import type { EmbeddedContainer } from "./embedded_container.ts";
 
-export class ContainerStore {
+export class ContainerIndex {
   readonly #byId = new Map<string, EmbeddedContainer>();
   readonly #byName = new Map<string, EmbeddedContainer>();
 
