@@ -76,7 +76,7 @@ function actionsIn(context: BaseContext): Actions {
       await runDaemon({
         paths,
         config,
-        signal: abort,
+        abort,
         selfCommand,
         flags: daemonArguments(flags, paths),
         backgroundLog,

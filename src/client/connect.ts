@@ -2,30 +2,30 @@ import { delay } from "@std/async/delay";
 import { ApexError, messageOf } from "../platform/apex_error.ts";
 
 export interface ConnectOptions {
-  readonly signal?: AbortSignal | undefined;
+  readonly abort?: AbortSignal | undefined;
 }
 
 /**
  * Connects to one of the daemon's sockets.
  *
  * @throws {ApexError} `no_daemon` if no daemon listens there; `timeout` if the daemon does not accept in 10 s
- * @throws the signal's reason when it is aborted
+ * @throws the reason of `abort` when it is aborted
  */
 export async function connect(socketPath: string, options: ConnectOptions = {}): Promise<Deno.UnixConn> {
-  const { signal } = options;
+  const { abort } = options;
   for (let waitedMs = 0; waitedMs < BUSY_TIMEOUT_MS; waitedMs += BUSY_PAUSE_MS) {
-    signal?.throwIfAborted();
+    abort?.throwIfAborted();
     try {
       const conn = await Deno.connect({ transport: "unix", path: socketPath });
-      if (!signal?.aborted) return conn;
+      if (!abort?.aborted) return conn;
       // Aborted during the connect: a listener that the caller adds now would not be called.
       conn.close();
     } catch (error) {
       // The listener's backlog is full: the daemon runs, and will accept.
       if (!(error instanceof Deno.errors.WouldBlock)) throw connectError(socketPath, error);
     }
-    signal?.throwIfAborted();
-    await delay(BUSY_PAUSE_MS, signal && { signal });
+    abort?.throwIfAborted();
+    await delay(BUSY_PAUSE_MS, abort && { signal: abort });
   }
   throw new ApexError(
     "timeout",

@@ -37,7 +37,7 @@ export interface RequestOptions extends ConnectOptions {
  * @throws {RefusedError} the daemon's error reply
  * @throws {ApexError} `no_daemon`; `timeout`; `protocol` if the peer is not an apex daemon, is one of another version, or ends
  * the connection before it replies (the cause is then `UnexpectedEof` or `ConnectionReset`)
- * @throws the signal's reason when it is aborted
+ * @throws the reason of `abort` when it is aborted
  */
 export async function request<Op extends ControlOp>(
   socketPath: string,
@@ -64,9 +64,9 @@ export interface Question<Op extends ControlOp, Result> {
 export async function requestAs<Op extends ControlOp, Result>(
   socketPath: string,
   question: Question<Op, Result>,
-  { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions = {},
+  { abort, timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions = {},
 ): Promise<Result> {
-  const limits = { signal, timeoutMs, maxReplyBytes: MAX_REPLY_BYTES };
+  const limits = { abort, timeoutMs, maxReplyBytes: MAX_REPLY_BYTES };
   const { result, close } = await exchange(socketPath, question, limits);
   close();
   return result;
@@ -78,21 +78,21 @@ export interface OpenExchange<Result> {
   readonly result: Result;
   /** Bytes that arrived together with the reply line, and belong to what follows it. */
   readonly rest: Uint8Array;
-  /** Closes the connection, and stops listening to the signal. Can be called repeatedly. */
+  /** Closes the connection, and stops listening to `abort`. Can be called repeatedly. */
   readonly close: () => void;
 }
 
 /**
- * Starts an operation that streams. Until its owner closes the connection, an abort of the signal does.
+ * Starts an operation that streams. Until its owner closes the connection, `abort` does.
  *
  * @throws as {@linkcode request} does
  */
 export async function openExchange<Op extends ControlOp>(
   socketPath: string,
   { op, params }: { readonly op: Op; readonly params: ControlParamsOf<Op> },
-  { signal, timeoutMs = STREAM_TIMEOUT_MS }: RequestOptions = {},
+  { abort, timeoutMs = STREAM_TIMEOUT_MS }: RequestOptions = {},
 ): Promise<OpenExchange<ControlResultOf<Op>>> {
-  const limits = { signal, timeoutMs, maxReplyBytes: MAX_STREAM_REPLY_BYTES };
+  const limits = { abort, timeoutMs, maxReplyBytes: MAX_STREAM_REPLY_BYTES };
   return await exchange(socketPath, { op, params, read: resultOf(op) }, limits);
 }
 
@@ -106,21 +106,21 @@ const MAX_STREAM_REPLY_BYTES = 64 * 1024;
 async function exchange<Op extends ControlOp, Result>(
   socketPath: string,
   { op, params, read }: Question<Op, Result>,
-  { signal, timeoutMs, maxReplyBytes }: Required<RequestOptions> & { readonly maxReplyBytes: number },
+  { abort, timeoutMs, maxReplyBytes }: Required<RequestOptions> & { readonly maxReplyBytes: number },
 ): Promise<OpenExchange<Result>> {
-  signal?.throwIfAborted();
-  const conn = await connect(socketPath, { signal });
+  abort?.throwIfAborted();
+  const conn = await connect(socketPath, { abort });
   let hasTimedOut = false;
   // A pending read takes no signal: only closing the connection ends it.
   const close = (): void => {
-    signal?.removeEventListener("abort", close);
+    abort?.removeEventListener("abort", close);
     closeQuietly(conn);
   };
   const timer = setTimeout(() => {
     hasTimedOut = true;
     close();
   }, timeoutMs);
-  signal?.addEventListener("abort", close, { once: true });
+  abort?.addEventListener("abort", close, { once: true });
   try {
     await writeRequest(conn, encodeLine({ v: PROTOCOL_VERSION, op, ...params }));
     const framed = await readLine(conn, { maxBytes: maxReplyBytes });
@@ -128,7 +128,7 @@ async function exchange<Op extends ControlOp, Result>(
     return { conn, result: read(resultIn(decodeLine(framed.line))), rest: framed.rest, close };
   } catch (error) {
     close();
-    signal?.throwIfAborted();
+    abort?.throwIfAborted();
     if (hasTimedOut) {
       throw new ApexError("timeout", `the daemon at ${socketPath} did not answer ${op} in ${timeoutMs} ms`);
     }

@@ -1,5 +1,5 @@
 /**
- * The client's side of an operation with frames. A stream owns its connection; disposing the stream, or aborting the signal,
+ * The client's side of an operation with frames. A stream owns its connection; disposing the stream, or aborting its signal,
  * ends a pending read.
  */
 import { ApexError, messageOf } from "../platform/apex_error.ts";
@@ -66,16 +66,16 @@ export class ControlStream<Op extends FrameOp> implements Disposable {
    * The next frame, or null at the end of the connection. Its payload is valid until the next frame is requested.
    *
    * @throws {ApexError} `protocol` for an invalid frame
-   * @throws the signal's reason when it is aborted
+   * @throws the reason of `abort` when it is aborted
    */
   async next(): Promise<Frame | null> {
-    const { signal, socketPath } = this.#options;
+    const { abort, socketPath } = this.#options;
     try {
       const frame = await this.#reader.next();
-      signal?.throwIfAborted();
+      abort?.throwIfAborted();
       return frame;
     } catch (error) {
-      signal?.throwIfAborted();
+      abort?.throwIfAborted();
       // The daemon was killed while it had unread bytes of ours, or this stream was disposed.
       if (error instanceof Deno.errors.ConnectionReset || this.#isDisposed) return null;
       throw new ApexError("protocol", `invalid data from ${socketPath}: ${messageOf(error)}`, {

@@ -21,17 +21,17 @@ export async function openLines<Op extends LineOp>(
   const { conn, rest, close } = await openExchange(socketPath, { op, params }, options);
   // A snapshot is as long as a list.
   const chunks = new LineChunks(conn, { socketPath, maxLineBytes: MAX_REPLY_BYTES, rest });
-  return new LineStream({ chunks, close, signal: options.signal });
+  return new LineStream({ chunks, close, abort: options.abort });
 }
 
 interface LineStreamParts {
   readonly chunks: LineChunks;
   readonly close: () => void;
-  readonly signal: AbortSignal | undefined;
+  readonly abort: AbortSignal | undefined;
 }
 
 /**
- * The lines of an operation. It owns the connection; disposing it, or aborting the signal, ends a pending read. Made by
+ * The lines of an operation. It owns the connection; disposing it, or aborting its signal, ends a pending read. Made by
  * {@linkcode openLines}.
  */
 export class LineStream implements Disposable {
@@ -47,16 +47,16 @@ export class LineStream implements Disposable {
    * line proves that the stream is complete.
    *
    * @throws {ApexError} `protocol` for a line that is too long
-   * @throws the signal's reason when it is aborted
+   * @throws the reason of `abort` when it is aborted
    */
   async next(): Promise<Uint8Array | null> {
-    const { chunks, signal } = this.#parts;
+    const { chunks, abort } = this.#parts;
     try {
       const lines = await chunks.next();
-      signal?.throwIfAborted();
+      abort?.throwIfAborted();
       return lines;
     } catch (error) {
-      signal?.throwIfAborted();
+      abort?.throwIfAborted();
       if (this.#isDisposed) return null;
       throw error;
     }

@@ -19,7 +19,7 @@ export interface StartDaemonOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The control socket, and the directory of the log. */
   readonly paths: Pick<Paths, "controlSocket" | "stateDir">;
-  readonly signal?: AbortSignal;
+  readonly abort?: AbortSignal;
   /** How long the daemon may take to answer, in milliseconds; 15 s by default. */
   readonly timeoutMs?: number;
 }
@@ -41,7 +41,7 @@ export interface StartedDaemon {
  * end of its log, or if other users can access the state directory
  */
 export async function startDaemon(options: StartDaemonOptions): Promise<StartedDaemon> {
-  const { paths, signal, env } = options;
+  const { paths, abort, env } = options;
   const logPath = join(paths.stateDir, "daemon.log");
   const present = await statusBehind(paths.controlSocket);
   if (!(present instanceof ApexError)) return { pid: present.pid, logPath, isOurs: false };
@@ -56,7 +56,7 @@ export async function startDaemon(options: StartDaemonOptions): Promise<StartedD
   /** The last status of the engine that the daemon started here had not reached. */
   let engine: StatusResult["engine"] | undefined;
   while (true) {
-    signal?.throwIfAborted();
+    abort?.throwIfAborted();
     const answer = await statusBehind(paths.controlSocket);
     if (!(answer instanceof ApexError)) {
       const { pid } = answer;

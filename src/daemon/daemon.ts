@@ -49,11 +49,11 @@ export interface DaemonOptions {
   /** The log file of a daemon that a client started; such a daemon ends if it does not reach its engine. Absent: in the foreground. */
   readonly backgroundLog?: string | undefined;
   /** Aborted to end the daemon cleanly. */
-  readonly signal: AbortSignal;
+  readonly abort: AbortSignal;
 }
 
 /**
- * Runs the daemon until `signal` is aborted or a client stops it. It then unlinks its sockets and finishes its subscribers.
+ * Runs the daemon until `abort` is aborted or a client stops it. It then unlinks its sockets and finishes its subscribers.
  *
  * @throws {ApexError} if it cannot start: `busy` (another daemon runs), `usage`, `engine`, `failed`
  */
@@ -63,10 +63,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   // Not `AbortSignal.any`: Deno 2.4 may collect such a signal although it has listeners, and SIGTERM is lost.
   const stopping = new AbortController();
   const { signal } = stopping;
-  const stop = () => stopping.abort(options.signal.reason);
-  if (options.signal.aborted) stop();
-  options.signal.addEventListener("abort", stop, { once: true });
-  parts.defer(() => options.signal.removeEventListener("abort", stop));
+  const stop = () => stopping.abort(options.abort.reason);
+  if (options.abort.aborted) stop();
+  options.abort.addEventListener("abort", stop, { once: true });
+  parts.defer(() => options.abort.removeEventListener("abort", stop));
   await prepareDirectories(paths);
   parts.use(
     await InstanceLock.acquire({

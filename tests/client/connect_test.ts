@@ -46,7 +46,7 @@ Deno.test("connect() waits while the listener's backlog is full, and stops when 
   }
   const controller = new AbortController();
   const stopped = new Error("stopped");
-  const abandoned = assertRejects(() => connect(path, { signal: controller.signal }), Error, "stopped");
+  const abandoned = assertRejects(() => connect(path, { abort: controller.signal }), Error, "stopped");
   controller.abort(stopped);
   await abandoned;
   const waiting = connect(path);

@@ -109,7 +109,7 @@ Deno.test("openStream() and its frames throw the signal's reason when it is abor
   const reason = new Error("enough");
   const early = new AbortController();
   const opening = assertRejects(
-    () => openStream(dir.join("s"), "containers.logs", { target: "x" }, { signal: early.signal }),
+    () => openStream(dir.join("s"), "containers.logs", { target: "x" }, { abort: early.signal }),
     Error,
   );
   await daemon.received("containers.logs");
@@ -117,7 +117,7 @@ Deno.test("openStream() and its frames throw the signal's reason when it is abor
   assertStrictEquals(await opening, reason);
 
   const late = new AbortController();
-  using stream = await openStream(dir.join("s"), "tasks.wait", { task: "t1" }, { signal: late.signal });
+  using stream = await openStream(dir.join("s"), "tasks.wait", { task: "t1" }, { abort: late.signal });
   const reading = assertRejects(() => Array.fromAsync(stream.frames), Error);
   late.abort(reason);
   assertStrictEquals(await reading, reason);

@@ -9,7 +9,7 @@ const NEVER = new AbortController().signal;
 async function readAll(script: Script): Promise<{ batches: string[]; end: EventsEnd }> {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("s.socket"), script);
-  using stream = await openEvents(server.path, { signal: NEVER });
+  using stream = await openEvents(server.path, { abort: NEVER });
   const batches: string[] = [];
   while (true) {
     const next = await stream.next();
@@ -45,7 +45,7 @@ Deno.test("EventStream rejects a line without an end", async () => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the client hangs up, as it should
     }
   });
-  using stream = await openEvents(server.path, { signal: NEVER });
+  using stream = await openEvents(server.path, { abort: NEVER });
   const error = await assertRejects(() => stream.next(), ApexError);
   assertEquals(error.code, "protocol");
 });
@@ -74,7 +74,7 @@ Deno.test("EventStream distinguishes a shutdown from a disconnection by the sock
 Deno.test("EventStream can be disposed twice", async () => {
   await using dir = await TempDir.make();
   await using server = new ScriptedServer(dir.join("s.socket"), () => Promise.resolve());
-  const stream = await openEvents(server.path, { signal: NEVER });
+  const stream = await openEvents(server.path, { abort: NEVER });
   stream[Symbol.dispose]();
   stream[Symbol.dispose]();
 });

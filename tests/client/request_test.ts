@@ -90,7 +90,7 @@ Deno.test("request() throws the signal's reason when aborted during the wait", a
     await readLine(conn, { maxBytes: 1024 });
   });
   const thrown = await assertRejects(
-    () => request(server.path, "status", {}, { signal: controller.signal }),
+    () => request(server.path, "status", {}, { abort: controller.signal }),
     Error,
   );
   assertStrictEquals(thrown, reason);
@@ -104,7 +104,7 @@ Deno.test("request() throws the signal's reason when aborted during the connect"
     assertEquals(await readLine(conn, { maxBytes: 1024 }), null);
   });
   const asking = assertRejects(
-    () => request(server.path, "status", {}, { signal: controller.signal }),
+    () => request(server.path, "status", {}, { abort: controller.signal }),
     Error,
   );
   controller.abort(reason);

@@ -153,7 +153,7 @@ async function attachUnlessLeft(
   const giveUp = () => requesting.abort();
   view.leaving.addEventListener("abort", giveUp, { once: true });
   try {
-    return await attachSession(sockets.controlSocket, params, { signal: requesting.signal });
+    return await attachSession(sockets.controlSocket, params, { abort: requesting.signal });
   } finally {
     view.leaving.removeEventListener("abort", giveUp);
   }

@@ -69,7 +69,7 @@ export class ExtendedEvents implements Disposable {
       ...(this.#isSnapshotDue && { snapshot: true }),
       ...(this.#left < Infinity && { limit: this.#left }),
     };
-    return openLines(controlSocket, "events.subscribe", params, { signal: this.#options.abort });
+    return openLines(controlSocket, "events.subscribe", params, { abort: this.#options.abort });
   }
 
   /**

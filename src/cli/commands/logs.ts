@@ -74,7 +74,7 @@ async function framesOf(
     ...(flags.timestamps && { timestamps: true }),
   };
   const abort = new AbortController();
-  const options = { signal: abort.signal };
+  const options = { abort: abort.signal };
   const begin = async (): Promise<LogsStream> => {
     const stream = await openStream(controlSocket, "containers.logs", params, options);
     await printNotes(context, { target, stream });

@@ -126,7 +126,7 @@ async function endOf(target: string, waiting: Waiting): Promise<WaitEnd> {
       target: run ?? found?.containerId ?? found?.target ?? target,
       ...(condition !== "exit" && { for: condition }),
     };
-    const options = { signal: abort.signal };
+    const options = { abort: abort.signal };
     const stream = await openStream(sockets.controlSocket, "containers.wait", params, options);
     found ??= stream.result;
     return stream;

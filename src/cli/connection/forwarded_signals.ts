@@ -82,7 +82,7 @@ export class ForwardedSignals implements AsyncDisposable {
   #send(task: string, signal: string): void {
     this.#track(`cannot send ${signal} to task ${task}`, async (abort) => {
       const { context: { stderr }, controlSocket } = this.#options;
-      await request(controlSocket, "tasks.signal", { task, signal }, { signal: abort });
+      await request(controlSocket, "tasks.signal", { task, signal }, { abort });
       // At a terminal, a user may wonder why nothing happens.
       if (signal === "SIGINT" && stderr.isTerminal) {
         await stderr.print("apex: sent SIGINT to the command; press Ctrl-C again to kill it");
@@ -93,7 +93,7 @@ export class ForwardedSignals implements AsyncDisposable {
   #cancel(task: string): void {
     const { controlSocket } = this.#options;
     this.#track(`cannot cancel task ${task}`, (abort) => {
-      const options = { signal: abort, timeoutMs: CANCEL_TIMEOUT_MS };
+      const options = { abort, timeoutMs: CANCEL_TIMEOUT_MS };
       return request(controlSocket, "tasks.cancel", { task }, options);
     });
   }

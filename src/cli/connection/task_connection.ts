@@ -112,7 +112,7 @@ export class TaskConnection implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const signals = stack.use(new ForwardedSignals({ context, controlSocket }));
     signals.abandoned.addEventListener("abort", () => this.#abort.abort(signals.abandoned.reason));
-    const options = { signal: this.#abort.signal };
+    const options = { abort: this.#abort.signal };
     let stream: ControlStream<FrameOp>;
     if (this.#isAccepted) {
       const params = { task: this.#taskId, requestId, output: received };

@@ -159,15 +159,15 @@ export class TaskOutputKeeper {
    * For the workspace manager, before it removes a container. Never rejects: the container is removed even if its output cannot
    * be stored; the reason is logged, and stored in place of the output.
    */
-  readonly keep = async ({ taskId, containerId }: LeavingContainer, signal: AbortSignal): Promise<void> => {
+  readonly keep = async ({ taskId, containerId }: LeavingContainer, abort: AbortSignal): Promise<void> => {
     const { containers, tasks, limits: { maxBytes }, logger } = this.#options;
     const task = tasks.runs(taskId).find((run) => run.containerId === containerId);
     if (maxBytes === 0 || task === undefined || containers.find(containerId)?.state === "created") return;
     try {
-      this.#store(task, await containers.logTail(containerId, { maxBytes, abort: signal }));
+      this.#store(task, await containers.logTail(containerId, { maxBytes, abort }));
     } catch (error) {
       // The daemon is ending, and the next one removes the container; or another program has removed it.
-      if (signal.aborted || (error instanceof ApexError && error.code === "not_found")) return;
+      if (abort.aborted || (error instanceof ApexError && error.code === "not_found")) return;
       logger.warn(`the output of task ${taskId} is not kept: ${messageOf(error)}`);
       this.#store(task, { records: new Uint8Array(0), isCut: true, missing: messageOf(error) });
     }

@@ -42,7 +42,7 @@ function silentStream() {
     },
   }, { socketPath: "/nowhere", maxLineBytes: 1_024 });
   return {
-    stream: new LineStream({ chunks, close: () => read.resolve(null), signal: undefined }),
+    stream: new LineStream({ chunks, close: () => read.resolve(null), abort: undefined }),
     arrive() {
       buffer.set(LINE);
       read.resolve(LINE.length);

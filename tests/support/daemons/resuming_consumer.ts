@@ -97,7 +97,7 @@ export class ResumingConsumer implements AsyncDisposable {
       heartbeatMs: HEARTBEAT_MS,
       ...(random() < SNAPSHOT_SHARE && { snapshot: true }),
     };
-    using stream = await openLines(controlSocket, "events.subscribe", params, { signal });
+    using stream = await openLines(controlSocket, "events.subscribe", params, { abort: signal });
     this.streams++;
     while (true) {
       await this.#stalled?.promise;

@@ -41,8 +41,8 @@ export class TestDaemon implements AsyncDisposable {
     this.#dir = dir;
     this.#parts = parts;
     this.paths = pathsIn(dir);
-    const signal = this.#stop.signal;
-    this.#running = runDaemon({ paths: this.paths, config, signal, selfCommand: [], flags: [] });
+    const abort = this.#stop.signal;
+    this.#running = runDaemon({ paths: this.paths, config, abort, selfCommand: [], flags: [] });
   }
 
   /** Resolves when the daemon follows the engine. */
