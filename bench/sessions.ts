@@ -5,7 +5,7 @@
  *
  * A bare relay and client in the same runtime are measured as well. Their difference to docker is the cost of the runtime.
  */
-import { type AttachedSession, attachSession } from "../src/client/attached_session.ts";
+import { attachSession, type SessionAttachment } from "../src/client/session_attachment.ts";
 import { APEX_COMMAND, ApexHome } from "../tests/support/daemons/apex_process.ts";
 import { isInstalled } from "../tests/support/daemons/own_daemon.ts";
 import {
@@ -250,6 +250,6 @@ async function openSilent(
   };
 }
 
-async function readToEnd(session: AttachedSession): Promise<void> {
+async function readToEnd(session: SessionAttachment): Promise<void> {
   for (let message = await session.next(); message.kind === "output";) message = await session.next();
 }

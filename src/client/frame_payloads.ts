@@ -5,14 +5,14 @@ import { logsEndSchema, type WaitEnd, waitEndSchema } from "../protocol/containe
 import { type Frame, frameJson } from "../protocol/frames.ts";
 import {
   pendingSchema,
-  type PullProgress,
+  type PullProgressPayload,
   pullProgressSchema,
   taskExitSchema,
   type TaskResult,
 } from "../protocol/task_operations.ts";
 
 /** The state of an image's pull, from a `progress` frame. @throws {ApexError} `protocol` */
-export function pullProgressOf(frame: Frame): PullProgress {
+export function pullProgressOf(frame: Frame): PullProgressPayload {
   return payloadOf(frame, pullProgressSchema);
 }
 

@@ -88,7 +88,7 @@ export const pullProgressSchema = v.object({
   totalBytes: v.optional(v.pipe(v.number(), v.minValue(0))),
 });
 
-export type PullProgress = v.InferOutput<typeof pullProgressSchema>;
+export type PullProgressPayload = v.InferOutput<typeof pullProgressSchema>;
 
 /** Payload of a `pending` frame. `ahead`: the number of tasks that must end first. */
 export const pendingSchema = v.object({ ahead: v.pipe(v.number(), v.minValue(0)) });

@@ -1,4 +1,4 @@
-import type { AttachParams } from "../../client/attached_session.ts";
+import type { AttachParams } from "../../client/session_attachment.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { definedFields } from "../../platform/defined_fields.ts";
 import { parseDuration } from "../../platform/durations.ts";

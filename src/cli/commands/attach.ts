@@ -2,7 +2,7 @@
  * `apex attach`: connects a terminal, or a pipe, to a session. The session belongs to the daemon, and continues if this
  * client is killed. If the daemon goes away, this client attaches again as soon as one answers.
  */
-import { type AttachedSession, type AttachParams, attachSession } from "../../client/attached_session.ts";
+import { type AttachParams, attachSession, type SessionAttachment } from "../../client/session_attachment.ts";
 import { ApexError, type ErrorCode } from "../../platform/apex_error.ts";
 import { notifyIfSlow } from "../../platform/async/wait.ts";
 import { resolvePaths, type SocketPaths } from "../../platform/directories.ts";
@@ -99,7 +99,7 @@ interface Stay {
 }
 
 /** Relays the session through one daemon or several, until it ends, the user detaches, or no daemon comes. */
-async function stay(first: AttachedSession, { context, keys, params, sockets }: Stay): Promise<RelayEnd> {
+async function stay(first: SessionAttachment, { context, keys, params, sockets }: Stay): Promise<RelayEnd> {
   let session = first;
   let requested: TerminalSize = params;
   await using view = await SessionConsole.open(context, keys);
@@ -122,7 +122,7 @@ async function stay(first: AttachedSession, { context, keys, params, sockets }: 
 async function attachAgain(
   params: AttachParams,
   { context, sockets, view }: Pick<Stay, "context" | "sockets"> & { readonly view: SessionConsole },
-): Promise<{ readonly session: AttachedSession; readonly requested: TerminalSize } | undefined> {
+): Promise<{ readonly session: SessionAttachment; readonly requested: TerminalSize } | undefined> {
   try {
     return await reconnect(async () => {
       const requested = view.size;
@@ -148,7 +148,7 @@ async function attachAgain(
 async function attachUnlessLeft(
   params: AttachParams,
   { sockets, view }: { readonly sockets: SocketPaths; readonly view: SessionConsole },
-): Promise<AttachedSession> {
+): Promise<SessionAttachment> {
   const requesting = new AbortController();
   const giveUp = () => requesting.abort();
   view.leaving.addEventListener("abort", giveUp, { once: true });
@@ -160,7 +160,7 @@ async function attachUnlessLeft(
 }
 
 /** Waits until the daemon detaches this client, as it does with `--background` once the session exists. */
-async function waitForRelease(session: AttachedSession): Promise<RelayEnd> {
+async function waitForRelease(session: SessionAttachment): Promise<RelayEnd> {
   using released = session;
   while (true) {
     const message = await released.next();

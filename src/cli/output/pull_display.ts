@@ -2,7 +2,7 @@
  * Shows the progress of an image pull. On a terminal it is one line that is redrawn, and erased at the end; elsewhere each
  * change of a layer's status is a line of its own.
  */
-import type { PullProgress } from "../../protocol/task_operations.ts";
+import type { PullProgressPayload } from "../../protocol/task_operations.ts";
 import type { Output } from "../standard_streams.ts";
 import { printable } from "./table.ts";
 
@@ -29,7 +29,7 @@ export class PullDisplay implements AsyncDisposable {
     this.#output = output;
   }
 
-  async update(progress: PullProgress): Promise<void> {
+  async update(progress: PullProgressPayload): Promise<void> {
     this.#note(progress);
     if (this.#output.isTerminal) await this.#draw(progress);
     else await this.#printOnce(progress);
@@ -46,7 +46,7 @@ export class PullDisplay implements AsyncDisposable {
     await this.clear();
   }
 
-  #note({ layer, status, currentBytes, totalBytes }: PullProgress): void {
+  #note({ layer, status, currentBytes, totalBytes }: PullProgressPayload): void {
     if (layer === undefined) return;
     if (status === "Downloading" && totalBytes !== undefined) {
       this.#layers.set(layer, { currentBytes: Math.min(currentBytes ?? 0, totalBytes), totalBytes });
@@ -57,7 +57,7 @@ export class PullDisplay implements AsyncDisposable {
     if (known !== undefined) this.#layers.set(layer, { ...known, currentBytes: known.totalBytes });
   }
 
-  async #draw({ image, status }: PullProgress): Promise<void> {
+  async #draw({ image, status }: PullProgressPayload): Promise<void> {
     let current = 0;
     let total = 0;
     for (const layer of this.#layers.values()) {
@@ -80,7 +80,7 @@ export class PullDisplay implements AsyncDisposable {
     return `[${bar}] ${percent} of ${(total / MIB).toFixed(1)} MiB`;
   }
 
-  async #printOnce({ image, layer, status }: PullProgress): Promise<void> {
+  async #printOnce({ image, layer, status }: PullProgressPayload): Promise<void> {
     const parts = layer === undefined ? [image, status] : [image, layer, status];
     const line = `apex: pulling ${parts.map(printable).join(": ")}`;
     if (this.#printed.has(line)) return;

@@ -3,7 +3,7 @@
  * sends input to the current connection, and looks for the detach keys in that input. Connections to daemons come and go:
  * `relay` serves one, from its first byte to its end.
  */
-import type { AttachedSession } from "../../client/attached_session.ts";
+import type { SessionAttachment } from "../../client/session_attachment.ts";
 import type { CliContext, VerbSignal } from "../cli_context.ts";
 import { type TerminalSize, terminalSize } from "../standard_streams.ts";
 import { DetachScanner } from "./detach_keys.ts";
@@ -23,7 +23,7 @@ export class SessionConsole implements AsyncDisposable {
   readonly #modes = new TerminalModes();
   readonly #raw: RawTerminal | undefined;
   readonly #undo: (() => void)[] = [];
-  #current: AttachedSession | undefined;
+  #current: SessionAttachment | undefined;
   readonly #leaving = new AbortController();
   #leaveTimer: ReturnType<typeof setTimeout> | undefined;
   #interruptedBy: EndingSignal | undefined;
@@ -65,7 +65,7 @@ export class SessionConsole implements AsyncDisposable {
    *
    * @param requested the terminal size that the client requested when it attached
    */
-  async relay(session: AttachedSession, requested: TerminalSize): Promise<RelayEnd> {
+  async relay(session: SessionAttachment, requested: TerminalSize): Promise<RelayEnd> {
     this.#current = session;
     if (this.isLeaving) session[Symbol.dispose]();
     const { columns, rows } = this.size;

@@ -5,13 +5,14 @@
 import type { ContainerManager } from "../../containers/container_manager.ts";
 import type { ContainerRecord } from "../../containers/container_record.ts";
 import type { InspectedContainer } from "../../containers/operations/container_questions.ts";
+import type { ApexOrchestrator } from "../../orchestrator/apex_orchestrator.ts";
 import type { AnyContainerListener } from "../../orchestrator/orchestrator_events.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import type { WaitCondition, WaitEnd } from "../../protocol/container_operations.ts";
 
 export interface ContainerConditionOptions {
   readonly containers: Pick<ContainerManager, "known" | "inspect">;
-  readonly events: ContainerEvents;
+  readonly events: ContainerEventRouter;
   /** Whether apex itself watches the health of a container without a health check. */
   readonly isHealthWatched: (containerId: string) => boolean;
   /** Ends the wait with its reason. */
@@ -50,20 +51,15 @@ export async function untilContainerIs(
   }
 }
 
-/** The source of the events: the orchestrator. */
-export interface ContainerEventSource {
-  on(name: "container:*", listener: AnyContainerListener): unknown;
-}
-
 /**
  * Passes each event of a container to the listeners of that container: the cost of an event does not depend on the number of
- * waits for other containers. Listens to its source for as long as that exists.
+ * waits for other containers. It listens for as long as the orchestrator exists.
  */
-export class ContainerEvents {
+export class ContainerEventRouter {
   readonly #listeners = new Map<string, Set<AnyContainerListener>>();
 
-  constructor(source: ContainerEventSource) {
-    source.on("container:*", (event, name) => {
+  constructor(orchestrator: Pick<ApexOrchestrator, "on">) {
+    orchestrator.on("container:*", (event, name) => {
       const { containerId = "" } = event;
       for (const listener of [...this.#listeners.get(containerId) ?? []]) listener(event, name);
     });

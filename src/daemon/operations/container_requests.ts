@@ -7,7 +7,7 @@ import { encodeJsonFrame } from "../../protocol/frames.ts";
 import type { ControlRequestOf } from "../../protocol/operations.ts";
 import type { AnswerOf } from "../control_socket/answer.ts";
 import type { ControlChannel } from "../control_socket/control_channel.ts";
-import { ContainerEvents, untilContainerIs } from "./container_condition.ts";
+import { ContainerEventRouter, untilContainerIs } from "./container_condition.ts";
 import type { KeptTaskOutput } from "./kept_output.ts";
 import type { OperationContext } from "./operation_context.ts";
 import type { Target, Targets } from "./targets.ts";
@@ -24,11 +24,11 @@ type WaitRequest = ControlRequestOf<"containers.wait">;
 
 export class ContainerRequests {
   readonly #options: ContainerRequestsOptions;
-  readonly #events: ContainerEvents;
+  readonly #events: ContainerEventRouter;
 
   constructor(options: ContainerRequestsOptions) {
     this.#options = options;
-    this.#events = new ContainerEvents(options.orchestrator);
+    this.#events = new ContainerEventRouter(options.orchestrator);
   }
 
   list(): AnswerOf<"containers.list"> {

@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { PullDisplay } from "../../../src/cli/output/pull_display.ts";
-import type { PullProgress } from "../../../src/protocol/task_operations.ts";
+import type { PullProgressPayload } from "../../../src/protocol/task_operations.ts";
 import { CapturedOutput } from "../../support/daemons/cli_context.ts";
 
 const MIB = 1024 * 1024;
 
-function downloading(layer: string, currentMib: number, totalMib: number): PullProgress {
+function downloading(layer: string, currentMib: number, totalMib: number): PullProgressPayload {
   return {
     image: "busybox",
     status: "Downloading",

@@ -1,7 +1,7 @@
 /** A daemon on an engine, terminals in which its sessions are used, and a subscriber of its events. */
 import { assertEquals } from "@std/assert";
-import { type AttachedSession, attachSession } from "../../../src/client/attached_session.ts";
 import { request } from "../../../src/client/control_exchange.ts";
+import { attachSession, type SessionAttachment } from "../../../src/client/session_attachment.ts";
 import type { SessionResult } from "../../../src/protocol/session_operations.ts";
 import { APEX_COMMAND, ApexHome, ApexProcess, EventsReader, eventually } from "../daemons/apex_process.ts";
 import { ContainerDriver } from "../engines/container_driver.ts";
@@ -200,9 +200,9 @@ export class SessionRig implements AsyncDisposable {
 
 /** A client of a session that has no terminal. */
 export class LeanClient implements Disposable {
-  readonly #session: AttachedSession;
+  readonly #session: SessionAttachment;
 
-  constructor(session: AttachedSession) {
+  constructor(session: SessionAttachment) {
     this.#session = session;
   }
 

@@ -31,12 +31,12 @@ export async function attachSession(
   socketPath: string,
   params: AttachParams,
   options: RequestOptions = {},
-): Promise<AttachedSession> {
-  return new AttachedSession(await openStream(socketPath, "sessions.attach", params, options));
+): Promise<SessionAttachment> {
+  return new SessionAttachment(await openStream(socketPath, "sessions.attach", params, options));
 }
 
 /** Owns its stream. Disposing it hangs up without a `detach`. Made by {@linkcode attachSession}. */
-export class AttachedSession implements Disposable {
+export class SessionAttachment implements Disposable {
   readonly #stream: ControlStream<"sessions.attach">;
   readonly #pings: ReturnType<typeof setInterval>;
   #receivedAtMs = performance.now();
