@@ -16,7 +16,7 @@ export function streamRoutes(containers: ContainerIndex): Route[] {
     {
       method: "GET",
       path: "/containers/{id}/logs",
-      handle: (request, { id = "" }) => logReply(request, () => containers.get(id)),
+      handle: (request, { id = "" }) => logs(request, () => containers.get(id)),
     },
     {
       method: "POST",
@@ -41,7 +41,7 @@ export function streamRoutes(containers: ContainerIndex): Route[] {
  * frames, but bare for a container with a terminal.
  * @param find is called after the parameters were checked
  */
-export function logReply({ query, abort }: HttpRequest, find: () => EmbeddedContainer): HttpReply {
+function logs({ query, abort }: HttpRequest, find: () => EmbeddedContainer): HttpReply {
   const streams = { stdout: booleanParameter(query, "stdout"), stderr: booleanParameter(query, "stderr") };
   if (!streams.stdout && !streams.stderr) {
     throw new HttpError(400, "Bad parameters: you must choose at least one stream");

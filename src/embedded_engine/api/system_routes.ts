@@ -11,7 +11,7 @@ import { matchesEventFilters, parseFilters } from "./filters.ts";
 import { timeParameter } from "./parameters.ts";
 
 /** The name in `/version` by which clients recognize the embedded engine. */
-export const PLATFORM_NAME = "apex embedded engine";
+const PLATFORM_NAME = "apex embedded engine";
 
 /** Requests that clients may send and this engine does not support: a clear 501 instead of "page not found". */
 const UNSUPPORTED: readonly (readonly [Route["method"], string, string])[] = [

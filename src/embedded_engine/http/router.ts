@@ -3,16 +3,11 @@ import { HttpError, type HttpReply, type HttpRequest } from "./http_message.ts";
 /** The parts of the path that a route's pattern matched, decoded. */
 export type PathParameters = Readonly<Record<string, string>>;
 
-export type RouteHandler = (
-  request: HttpRequest,
-  parameters: PathParameters,
-) => Promise<HttpReply> | HttpReply;
-
 /** `{x}` in `path` matches one segment, `{x*}` everything up to the next literal part. */
 export interface Route {
   readonly method: "GET" | "HEAD" | "POST" | "DELETE" | "PUT";
   readonly path: string;
-  readonly handle: RouteHandler;
+  readonly handle: (request: HttpRequest, parameters: PathParameters) => Promise<HttpReply> | HttpReply;
 }
 
 /** The Engine API version that the embedded engine speaks. */

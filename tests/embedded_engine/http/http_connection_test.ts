@@ -90,7 +90,7 @@ Deno.test("the embedded engine speaks HTTP/1.1", async (t) => {
   );
 });
 
-Deno.test("a client that disconnects amid a request, a stream or a wait leaves nothing behind", async () => {
+Deno.test("a client that disconnects during a request, a stream or a wait leaves nothing behind", async () => {
   await using engine = await TestEngine.start();
   const id = await engine.run("sleep 60");
   for (
@@ -113,7 +113,7 @@ Deno.test("a client that disconnects amid a request, a stream or a wait leaves n
   }
 });
 
-Deno.test("a reader of /events that does not read is ended, and the others get everything", async () => {
+Deno.test("a client of /events that does not read is disconnected, and the others get all events", async () => {
   await using engine = await TestEngine.start();
   using stalled = await Deno.connect({ transport: "unix", path: engine.socketPath });
   await stalled.write(new TextEncoder().encode("GET /events HTTP/1.1\r\n\r\n"));
