@@ -63,12 +63,12 @@ export class TaskAdoption implements Disposable {
   }
 }
 
-export interface OrphansOptions {
-  readonly workspaces: Pick<WorkspaceManager, "orphans">;
-  readonly orchestrator: Pick<ApexOrchestrator, "keepsContainer">;
-}
-
 /** The containers that apex created for tasks and that belong to no task, without those that a task asked to keep. */
-export function orphansOf({ workspaces, orchestrator }: OrphansOptions): OrphanedWorkspace[] {
+export function orphansOf(
+  { workspaces, orchestrator }: {
+    readonly workspaces: Pick<WorkspaceManager, "orphans">;
+    readonly orchestrator: Pick<ApexOrchestrator, "keepsContainer">;
+  },
+): OrphanedWorkspace[] {
   return workspaces.orphans().filter(({ containerId }) => !orchestrator.keepsContainer(containerId));
 }

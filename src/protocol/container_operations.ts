@@ -133,5 +133,3 @@ export const containerOperations = declareOperations({
     result: v.object({ ...resolvedTarget, containerId: v.optional(v.string()) }),
   },
 });
-
-export type ContainersListResult = v.InferOutput<(typeof containerOperations)["containers.list"]["result"]>;

@@ -55,12 +55,6 @@ export function isDaemonEnding({ abortSignal }: Pick<ControlChannel, "abortSigna
   return abortSignal.reason instanceof DaemonEndingError;
 }
 
-export interface SocketChannelOptions {
-  readonly conn: Deno.UnixConn;
-  /** Bytes that arrived together with the request line. */
-  readonly rest: Uint8Array;
-}
-
 /** Size of the buffer for discarded input. */
 const DISCARD_BYTES = 512;
 
@@ -77,7 +71,8 @@ export class SocketChannel implements ControlChannel {
   #lastRead: Promise<unknown> = Promise.resolve();
   #isRead = false;
 
-  constructor({ conn, rest }: SocketChannelOptions) {
+  /** @param rest bytes that arrived together with the request line */
+  constructor(conn: Deno.UnixConn, rest: Uint8Array) {
     this.#conn = conn;
     this.#rest = rest;
   }

@@ -52,7 +52,7 @@ export class ControlConnection {
 
   /** Opens the channel for what follows the reply line. It ends with the connection. */
   openChannel(rest: Uint8Array): SocketChannel {
-    this.#channel = new SocketChannel({ conn: this.conn, rest });
+    this.#channel = new SocketChannel(this.conn, rest);
     if (this.#endReason !== undefined) this.#channel.end(this.#endReason);
     return this.#channel;
   }

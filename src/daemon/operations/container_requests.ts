@@ -14,11 +14,7 @@ import type { Target, Targets } from "./targets.ts";
 import { containerResult, type SnapshotContainer, snapshotContainer, taskResult } from "./wire_results.ts";
 
 type Context = Pick<OperationContext, "containers" | "orchestrator" | "engine" | "isHealthWatched">;
-
-export interface ContainerRequestsOptions extends Context {
-  readonly targets: Targets;
-  readonly kept: KeptTaskOutput;
-}
+export type ContainerRequestsOptions = Context & { readonly targets: Targets; readonly kept: KeptTaskOutput };
 
 type WaitRequest = ControlRequestOf<"containers.wait">;
 
@@ -52,15 +48,14 @@ export class ContainerRequests {
     abort: AbortSignal,
   ): Promise<AnswerOf<"containers.inspect">> {
     const { targets, kept, containers } = this.#options;
-    const { container, task, name, others } = targets.find(target);
+    const { container, task, resolved } = targets.find(target);
     const output = container === undefined ? kept.facts(task) : undefined;
     const result = {
-      target: name,
+      ...resolved,
       engine: container === undefined ? {} : { ...await containers.inspect(container.id, abort) },
       ...(container && { container: containerResult(container) }),
       ...(task && { task: taskResult(task) }),
       ...(output && { output }),
-      ...(others.length > 0 && { others: [...others] }),
     };
     return { result };
   }
@@ -72,14 +67,10 @@ export class ContainerRequests {
 
   /** @throws {ApexError} `not_found`; `conflict` for an ambiguous id */
   wait({ target, for: condition = "exit" }: WaitRequest): AnswerOf<"containers.wait"> {
-    const { name, task, container, others } = this.#find(target, condition);
+    const { task, container, resolved } = this.#find(target, condition);
     const containerId = container?.id;
     return {
-      result: {
-        target: name,
-        ...(containerId !== undefined && { containerId }),
-        ...(others.length > 0 && { others: [...others] }),
-      },
+      result: { ...resolved, ...(containerId !== undefined && { containerId }) },
       stream: async (channel) => {
         const end = task === undefined
           ? await this.#untilContainerIs(condition, { containerId, channel })
@@ -90,7 +81,7 @@ export class ContainerRequests {
   }
 
   /** A container that was removed recently can still be waited for, if its removal or its exit is the condition. */
-  #find(target: string, condition: WaitCondition): Pick<Target, "task" | "container" | "name" | "others"> {
+  #find(target: string, condition: WaitCondition): Pick<Target, "task" | "container" | "resolved"> {
     const { targets, containers } = this.#options;
     try {
       return targets.find(target);
@@ -99,7 +90,7 @@ export class ContainerRequests {
       const isMetByRemoval = condition === "removed" || condition === "exit";
       const removed = isMetByRemoval ? containers.latelyRemoved(target) : undefined;
       if (removed === undefined) throw error;
-      return { name: removed.name, container: removed, others: [] };
+      return { container: removed, resolved: { target: removed.name } };
     }
   }
 

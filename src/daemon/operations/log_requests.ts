@@ -14,13 +14,11 @@ import type { AnswerOf } from "../control_socket/answer.ts";
 import { type ControlChannel, isDaemonEnding } from "../control_socket/control_channel.ts";
 import { type KeptTaskOutput, type SelectedOutput, selectOutput } from "./kept_output.ts";
 import type { OperationContext } from "./operation_context.ts";
-import type { Targets } from "./targets.ts";
+import type { ResolvedTarget, Targets } from "./targets.ts";
 import { type OutputSelection, sendOutput, TaskOutput, withoutReceived } from "./task_output.ts";
 
-export interface LogRequestsOptions extends Pick<OperationContext, "containers" | "orchestrator" | "clock"> {
-  readonly targets: Targets;
-  readonly kept: KeptTaskOutput;
-}
+type Context = Pick<OperationContext, "containers" | "orchestrator" | "clock">;
+export type LogRequestsOptions = Context & { readonly targets: Targets; readonly kept: KeptTaskOutput };
 
 type LogsRequest = ControlRequestOf<"containers.logs">;
 
@@ -47,8 +45,7 @@ export class LogRequests {
    */
   async logs(request: LogsRequest, abort: AbortSignal): Promise<AnswerOf<"containers.logs">> {
     await this.#untilRemoved(request, abort);
-    const { container, task, name, others } = this.#options.targets.find(request.target);
-    const resolved = { target: name, ...(others.length > 0 && { others: [...others] }) };
+    const { container, task, resolved } = this.#options.targets.find(request.target);
     if (container === undefined) return this.#keptAnswer(task, { request, resolved });
     const { id } = container;
     // From here on, apex does not remove the container.
@@ -155,15 +152,12 @@ export class LogRequests {
 
   #keptAnswer(
     task: Task,
-    { request, resolved: result }: {
-      readonly request: LogsRequest;
-      readonly resolved: { readonly target: string; readonly others?: string[] };
-    },
+    { request, resolved }: { readonly request: LogsRequest; readonly resolved: ResolvedTarget },
   ): AnswerOf<"containers.logs"> {
     const { received = NOTHING } = request;
     const selected = selectOutput(this.#options.kept.get(task), request);
     return {
-      result: { ...result, kept: { bytes: selected.keptBytes, isCut: selected.isCut } },
+      result: { ...resolved, kept: { bytes: selected.keptBytes, isCut: selected.isCut } },
       stream: async (channel) => await sendEnd(channel, await sendKept(channel, selected, received)),
     };
   }

@@ -16,15 +16,18 @@ export type Target =
     readonly task: Task;
     readonly container: undefined;
   })
-  & {
-    /** The target that names exactly this: `build-7@2`, or a container's name. */
-    readonly name: string;
-    /**
-     * Further runs and containers of the task id, each usable as a target: earlier runs, the last one first, then containers of
-     * other programs, newest first. Empty if the target names exactly one run or container.
-     */
-    readonly others: readonly string[];
-  };
+  & { readonly resolved: ResolvedTarget };
+
+/** How a target was resolved, for the result of an operation. */
+export interface ResolvedTarget {
+  /** The target that names exactly this: `build-7@2`, or a container's name. */
+  target: string;
+  /**
+   * Further runs and containers of the task id, each usable as a target: earlier runs, the last one first, then containers of
+   * other programs, newest first. Absent if the target names exactly one run or container.
+   */
+  others?: string[];
+}
 
 /** One run of a task id, counted from the first (`@1`) or back from the last (`@-1`). Task ids and names contain no `@`. */
 const RUN = /^(.+)@(-?[1-9]\d{0,8})$/;
@@ -107,12 +110,12 @@ export class Targets {
   #ofRun(task: Task, others: readonly string[] = []): Target {
     const { containerId } = task;
     const container = containerId === undefined ? undefined : this.#options.containers.find(containerId);
-    return { task, container, name: nameOfRun(task), others };
+    return { task, container, resolved: resolvedTarget(nameOfRun(task), others) };
   }
 
   #ofContainer(container: ContainerRecord, others: readonly string[] = []): Target {
     const task = this.#taskOf(container);
-    return { container, ...(task && { task }), name: container.name, others };
+    return { container, ...(task && { task }), resolved: resolvedTarget(container.name, others) };
   }
 
   /** @throws {ApexError} `not_found` if a known task id does not have this run, or no longer has it */
@@ -140,6 +143,10 @@ export class Targets {
       .filter((container) => container.taskId === taskId)
       .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0));
   }
+}
+
+function resolvedTarget(target: string, others: readonly string[]): ResolvedTarget {
+  return { target, ...(others.length > 0 && { others: [...others] }) };
 }
 
 function nameOfRun({ taskId, run }: Task): string {

@@ -18,9 +18,7 @@ type Context = Pick<
   "orchestrator" | "containers" | "defaultImage" | "engineChoice" | "clock" | "logger"
 >;
 
-export interface TaskRequestsOptions extends Context {
-  readonly targets: Targets;
-}
+export type TaskRequestsOptions = Context & { readonly targets: Targets };
 
 export class TaskRequests {
   readonly #options: TaskRequestsOptions;
