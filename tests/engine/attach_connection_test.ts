@@ -1,4 +1,6 @@
-/** What an engine may answer to an attach, byte by byte. With real engines: tests/engine/real_attach_test.ts. */
+/**
+ * The possible replies of an engine to an attach, byte by byte. For real engines, see tests/engine/real_attach_test.ts.
+ */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
 import { attachContainer, type AttachOptions } from "../../src/engine/attach_connection.ts";
 import { EngineError } from "../../src/engine/http/engine_error.ts";
@@ -24,7 +26,7 @@ async function startEngine(script: Script): Promise<Engine> {
   };
 }
 
-/** Reads the request's head; or less, when the client goes before it is whole. */
+/** Reads the head of the request, or a part of it when the client closes first. */
 async function readRequest(conn: Deno.UnixConn): Promise<string> {
   const buffer = new Uint8Array(4_096);
   let text = "";
@@ -36,7 +38,7 @@ async function readRequest(conn: Deno.UnixConn): Promise<string> {
   return text;
 }
 
-/** Reads until the client closes, so that a script does not end before it. */
+/** Reads until the client closes, so that the server does not close first. */
 async function untilClosed(conn: Deno.UnixConn): Promise<string> {
   let text = "";
   const buffer = new Uint8Array(4_096);
@@ -62,7 +64,7 @@ function answering(reply: string): Script {
   };
 }
 
-Deno.test("attachContainer() asks for the connection and takes it over", async () => {
+Deno.test("attachContainer() sends a request and takes the connection over", async () => {
   let request = "";
   let input = "";
   await using engine = await startEngine(async (conn) => {
@@ -87,13 +89,13 @@ Deno.test("attachContainer() asks for the connection and takes it over", async (
   ]);
 });
 
-Deno.test("attachContainer() keeps the output that comes together with the reply's head", async () => {
+Deno.test("attachContainer() keeps the output that arrives together with the head of the reply", async () => {
   await using engine = await startEngine(answering(`${UPGRADED}at once`));
   using attached = await attachContainer(engine.options);
   assertEquals(await within(5_000, "the output", readAll(attached)), "at once");
 });
 
-Deno.test("attachContainer() reads a head that comes byte by byte", async () => {
+Deno.test("attachContainer() reads a head that arrives byte by byte", async () => {
   await using engine = await startEngine(async (conn) => {
     await readRequest(conn);
     for (const character of `${UPGRADED}out`) await send(conn, character);
@@ -102,7 +104,7 @@ Deno.test("attachContainer() reads a head that comes byte by byte", async () => 
   assertEquals(await within(5_000, "the output", readAll(attached)), "out");
 });
 
-Deno.test("attachContainer() takes the 200 of older engines for the same", async () => {
+Deno.test("attachContainer() accepts the status 200 of older engines", async () => {
   await using engine = await startEngine(answering("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nout"));
   using attached = await attachContainer({ ...engine.options, stdin: false });
   assertEquals(await within(5_000, "the output", readAll(attached)), "out");
@@ -113,12 +115,12 @@ const MESSAGE = `{"message":"No such container: c0ffee"}\n`;
 const REFUSALS: Record<string, string> = {
   "a length": `Content-Length: ${MESSAGE.length}\r\n\r\n${MESSAGE}`,
   "chunks": `Transfer-Encoding: chunked\r\n\r\n${MESSAGE.length.toString(16)}\r\n${MESSAGE}\r\n0\r\n\r\n`,
-  "nothing but its end": `\r\n${MESSAGE}`,
-  "a length that it does not keep": `Content-Length: 9999\r\n\r\n${MESSAGE}`,
+  "neither length nor chunks": `\r\n${MESSAGE}`,
+  "a wrong length": `Content-Length: 9999\r\n\r\n${MESSAGE}`,
 };
 
 for (const [what, rest] of Object.entries(REFUSALS)) {
-  Deno.test(`attachContainer() rejects with the engine's words in a refusal with ${what}`, async () => {
+  Deno.test(`attachContainer() rejects with the engine's message in an error reply with ${what}`, async () => {
     await using engine = await startEngine(answering(`HTTP/1.1 404 Not Found\r\n${rest}`));
     const error = await assertRejects(() => attachContainer(engine.options), EngineError);
     assertEquals(
@@ -131,7 +133,7 @@ for (const [what, rest] of Object.entries(REFUSALS)) {
 
 const NO_REPLIES: Record<string, readonly [string, string]> = {
   "the connection ends before the reply": ["HTTP/1.1 101 UPGR", "ended before"],
-  "what comes is no reply": ["SSH-2.0-OpenSSH\r\n\r\n", "not an HTTP reply"],
+  "the bytes are not a reply": ["SSH-2.0-OpenSSH\r\n\r\n", "not an HTTP reply"],
   "the head has no end": [`HTTP/1.1 101 U\r\n${"X: y\r\n".repeat(20_000)}`, "over 65536 bytes"],
 };
 
@@ -142,7 +144,7 @@ for (const [what, [reply, reason]] of Object.entries(NO_REPLIES)) {
       try {
         await send(conn, reply);
       } catch (error) {
-        // The client had seen enough.
+        // The client has closed early.
         if (!(error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset)) {
           throw error;
         }
@@ -158,7 +160,7 @@ Deno.test("attachContainer() rejects when no engine listens", async () => {
   await assertRejects(() => attachContainer(options), EngineError, "cannot reach the engine");
 });
 
-Deno.test("attachContainer() gives up on an engine that does not answer", async () => {
+Deno.test("attachContainer() rejects when the engine does not reply in time", async () => {
   const clock = new FakeClock();
   const asked = Promise.withResolvers<void>();
   await using engine = await startEngine(async (conn) => {
@@ -178,7 +180,7 @@ Deno.test("attachContainer() gives up on an engine that does not answer", async 
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("attachContainer() ends with its signal's reason, and closes the connection", async () => {
+Deno.test("attachContainer() rejects with the abort reason, and closes the connection", async () => {
   const asked = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   await using engine = await startEngine(async (conn) => {
@@ -201,7 +203,7 @@ Deno.test("attachContainer() ends with its signal's reason, and closes the conne
   );
 });
 
-Deno.test("an attach outlives the signal and the time limit of its attempt", async () => {
+Deno.test("an attached connection stays open after the signal and the time limit of the attempt", async () => {
   const clock = new FakeClock();
   await using engine = await startEngine(async (conn) => {
     await readRequest(conn);
@@ -217,11 +219,11 @@ Deno.test("an attach outlives the signal and the time limit of its attempt", asy
   assertEquals(await within(5_000, "the output", readAll(attached)), "echo");
 });
 
-Deno.test("disposal of an attach ends its read, and the write that the container does not take", async () => {
+Deno.test("disposal of an attached connection ends its read and its blocked write", async () => {
   await using engine = await startEngine(async (conn) => {
     await readRequest(conn);
     await send(conn, UPGRADED);
-    // Takes nothing until the client is gone.
+    // Reads nothing until the client has closed.
     await release.promise;
   });
   const release = Promise.withResolvers<void>();
@@ -237,7 +239,7 @@ Deno.test("disposal of an attach ends its read, and the write that the container
   release.resolve();
 });
 
-Deno.test("a write to a container that is gone rejects", async () => {
+Deno.test("a write to a removed container rejects", async () => {
   await using engine = await startEngine(answering(UPGRADED));
   using attached = await attachContainer(engine.options);
   assertEquals(await within(5_000, "the end", readAll(attached)), "");

@@ -18,7 +18,7 @@ const VERSION = {
   Components: [{ Name: "Engine", Version: "20.10.24" }],
 };
 
-/** Answers what a client asks first; everything else goes to `rest`. */
+/** Answers the first requests of a client; passes all others to `rest`. */
 function answering(rest: (exchange: RawExchange) => Promise<void> | void) {
   return (exchange: RawExchange) => {
     if (exchange.target === "/_ping") return exchange.write(PONG);
@@ -27,7 +27,7 @@ function answering(rest: (exchange: RawExchange) => Promise<void> | void) {
   };
 }
 
-Deno.test("EngineClient negotiates once, and asks under the version that was agreed", async () => {
+Deno.test("EngineClient negotiates once, and prefixes requests with the negotiated version", async () => {
   await using temp = await TempDir.make();
   const asked: string[] = [];
   await using server = new RawHttpServer(temp.join("e.sock"), (exchange) => {
@@ -44,7 +44,7 @@ Deno.test("EngineClient negotiates once, and asks under the version that was agr
   assertEquals(asked.slice(3), ["GET /_ping", "GET /v1.41/version"]);
 });
 
-Deno.test("EngineClient.identify() tells the engines apart", async () => {
+Deno.test("EngineClient.identify() distinguishes the engines", async () => {
   const cases = [
     [VERSION, "docker", "20.10.24"],
     [{ ...VERSION, Components: undefined }, "docker", "20.10.24"],
@@ -67,12 +67,12 @@ Deno.test("EngineClient.identify() tells the engines apart", async () => {
   }
 });
 
-Deno.test("EngineClient errors carry the status and the engine's own words", async () => {
+Deno.test("EngineClient errors have the status and the engine's own message", async () => {
   const cases = [
     [404, { message: "No such container: x" }, "not_found", "No such container: x"],
     [409, { message: "name in use" }, "conflict", "name in use"],
     [500, { cause: "disk", message: "no space" }, "engine", "no space"],
-    // Podman has no 409 for these.
+    // Podman reports these conflicts with another status than 409.
     [500, { message: "that name is already in use" }, "conflict", "that name is already in use"],
     [500, { message: "container state improper" }, "conflict", "container state improper"],
     [502, "<html>bad gateway</html>", "engine", "<html>bad gateway</html>"],
@@ -92,7 +92,7 @@ Deno.test("EngineClient errors carry the status and the engine's own words", asy
   }
 });
 
-Deno.test("EngineClient.request() returns 2xx and 304, and sends what it is given", async () => {
+Deno.test("EngineClient.request() returns 2xx and 304, and sends query, headers and body", async () => {
   await using temp = await TempDir.make();
   const seen: { method: string; target: string; body: string }[] = [];
   await using server = new RawHttpServer(
@@ -118,14 +118,14 @@ Deno.test("EngineClient.request() returns 2xx and 304, and sends what it is give
   });
 });
 
-Deno.test("EngineClient repeats an idempotent request that met a stale connection, once, on a new one", async () => {
+Deno.test("EngineClient repeats an idempotent request once on a new connection when the old one was stale", async () => {
   await using temp = await TempDir.make();
   const lists: number[] = [];
   await using server = new RawHttpServer(
     temp.join("e.sock"),
     answering((exchange) => {
       lists.push(exchange.connection);
-      // A connection's later requests find it closed, as an engine's idle connections do.
+      // Later requests on a connection find it closed, like the idle connections of engines.
       return exchange.request > 1 ? exchange.close() : exchange.write(httpReply(200, []));
     }),
   );
@@ -153,7 +153,7 @@ Deno.test("EngineClient gives up after one repetition, and never repeats a POST"
     "broke the connection during GET /v1.41/info",
   );
   assertEquals(error.status, undefined);
-  // Deno 2.9 itself may repeat what it could not even send.
+  // Deno 2.9 itself may repeat a request that it could not send.
   const afterGet = requests;
   assert(afterGet >= 2 && afterGet <= 3, `${afterGet} requests`);
   await assertRejects(
@@ -164,7 +164,7 @@ Deno.test("EngineClient gives up after one repetition, and never repeats a POST"
   assertEquals(requests - afterGet, 1);
 });
 
-Deno.test("EngineClient says why it can't connect, where, and who named the place", async () => {
+Deno.test("EngineClient reports why it cannot connect, where, and the source of the path", async () => {
   await using temp = await TempDir.make();
   using absent = new EngineClient({ socketPath: temp.join("absent.sock"), source: "DOCKER_HOST" });
   const error = await assertRejects(() => absent.ping(), EngineError);
@@ -178,7 +178,7 @@ Deno.test("EngineClient says why it can't connect, where, and who named the plac
   await assertRejects(() => dead.listContainers(), EngineError, "connection refused; is the engine running?");
 });
 
-Deno.test("EngineClient refuses what is no engine, or no sane reply", async () => {
+Deno.test("EngineClient rejects a peer that is not an engine, and an invalid reply", async () => {
   await using temp = await TempDir.make();
   let reply = httpReply(200, "hello");
   await using server = new RawHttpServer(
@@ -193,7 +193,7 @@ Deno.test("EngineClient refuses what is no engine, or no sane reply", async () =
   await assertRejects(() => client.listContainers(), EngineError, "cannot be read");
 });
 
-Deno.test("EngineClient gives up on headers, on a body, and on an explanation that do not come", async () => {
+Deno.test("EngineClient rejects when headers, a body or an error message do not arrive", async () => {
   await using temp = await TempDir.make();
   const clock = new FakeClock();
   const asked = { resolve: () => {} };
@@ -222,7 +222,7 @@ Deno.test("EngineClient gives up on headers, on a body, and on an explanation th
   const failing = assertRejects(() => client.inspectContainer("inspect-error"), EngineError, "status 500");
   let isOver = false;
   void failing.then(() => isOver = true);
-  // The explanation's own time begins when the status is here, which only its timer shows.
+  // The time limit of the error message begins with the status, which only its timer shows.
   while (!isOver) {
     clock.advance(1_000);
     await new Promise((resolve) => setTimeout(resolve, 1));
@@ -230,7 +230,7 @@ Deno.test("EngineClient gives up on headers, on a body, and on an explanation th
   assertEquals(clock.pendingTimers, 0);
 });
 
-Deno.test("EngineClient is aborted while it connects, waits for headers, and reads a stream", async () => {
+Deno.test("EngineClient can be aborted while it connects, waits for headers, and reads a stream", async () => {
   await using temp = await TempDir.make();
   const reached = Promise.withResolvers<void>();
   await using server = new RawHttpServer(
@@ -261,7 +261,7 @@ Deno.test("EngineClient is aborted while it connects, waits for headers, and rea
   await reading;
 });
 
-Deno.test("EngineClient.openEvents() asks Docker for container events without exec, Podman for all of them", async () => {
+Deno.test("EngineClient.openEvents() requests container events without exec from Docker, and all of them from Podman", async () => {
   for (const kind of ["docker", "podman"]) {
     await using temp = await TempDir.make();
     let target = "";
@@ -287,7 +287,7 @@ Deno.test("EngineClient.openEvents() asks Docker for container events without ex
   }
 });
 
-Deno.test("EngineClient is disposed twice without harm", () => {
+Deno.test("EngineClient can be disposed twice", () => {
   const client = new EngineClient({ socketPath: "/nope" });
   client[Symbol.dispose]();
   client[Symbol.dispose]();

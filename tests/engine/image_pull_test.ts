@@ -16,7 +16,7 @@ import { within } from "../support/within.ts";
 
 type Answer = (exchange: RawExchange) => Promise<void>;
 
-/** Pulls from an engine that answers so; the requests that it got, and what was told of the pull. */
+/** Pulls from an engine with the given replies. Returns the requests and the progress. */
 async function pullFrom(
   answer: Answer,
   { image = "busybox", afterwards, ...options }: Partial<PullOptions> & {
@@ -24,7 +24,7 @@ async function pullFrom(
     /** Awaited before the engine ends. */
     afterwards?: Promise<void>;
   } = {},
-): Promise<{ targets: string[]; told: PullProgress[] }> {
+): Promise<{ targets: string[]; progress: PullProgress[] }> {
   await using temp = await TempDir.make();
   const targets: string[] = [];
   await using server = new RawHttpServer(temp.join("e.sock"), (exchange) => {
@@ -35,19 +35,19 @@ async function pullFrom(
     return answer(exchange);
   });
   using client = new EngineClient({ socketPath: server.socketPath });
-  const told: PullProgress[] = [];
-  const onProgress = (progress: PullProgress) => void told.push(progress);
+  const progress: PullProgress[] = [];
+  const onProgress = (update: PullProgress) => void progress.push(update);
   try {
     const pulled = pullImage(client, image, { clock: systemClock, onProgress, ...options });
     await within(10_000, `the pull of ${image}`, pulled);
   } finally {
-    if (afterwards !== undefined) await within(5_000, "what comes after the pull", afterwards);
+    if (afterwards !== undefined) await within(5_000, "the work after the pull", afterwards);
   }
-  return { targets, told };
+  return { targets, progress };
 }
 
-/** Answers with these pieces of a body and ends it. */
-function saying(...pieces: string[]): Answer {
+/** Replies with a body in these pieces. */
+function replying(...pieces: string[]): Answer {
   return async ({ write }) => {
     await write(CHUNKED_HEAD);
     for (const piece of pieces) await write(httpChunk(piece));
@@ -55,9 +55,9 @@ function saying(...pieces: string[]): Answer {
   };
 }
 
-const line = (told: unknown) => `${JSON.stringify(told)}\r\n`;
+const line = (message: unknown) => `${JSON.stringify(message)}\r\n`;
 
-Deno.test("pullImage() asks for name and tag, and tells how far it is", async () => {
+Deno.test("pullImage() requests name and tag, and reports progress", async () => {
   const lines = [
     line({ status: "Pulling from library/busybox", id: "1.36" }),
     line({ status: "Pulling fs layer", progressDetail: {}, id: "0a1b2c3d4e5f" }),
@@ -72,12 +72,12 @@ Deno.test("pullImage() asks for name and tag, and tells how far it is", async ()
     line({ status: "Status: Downloaded newer image for busybox:1.36" }),
   ].join("");
   // A chunk is not a line.
-  const answer = saying(lines.slice(0, 70), lines.slice(70, 300), lines.slice(300));
+  const answer = replying(lines.slice(0, 70), lines.slice(70, 300), lines.slice(300));
   const image = "busybox:1.36";
-  const { targets, told } = await pullFrom(answer, { image });
+  const { targets, progress } = await pullFrom(answer, { image });
   assertEquals(targets, ["POST /v1.41/images/create?fromImage=busybox&tag=1.36"]);
   const layer = "0a1b2c3d4e5f";
-  assertEquals(told, [
+  assertEquals(progress, [
     { image, status: "Pulling from library/busybox" },
     { image, status: "Pulling fs layer", layer },
     { image, status: "Downloading", layer, currentBytes: 0, totalBytes: 2_000 },
@@ -86,9 +86,10 @@ Deno.test("pullImage() asks for name and tag, and tells how far it is", async ()
   ]);
 });
 
-Deno.test("pullImage() never asks for all tags, and for a digest by its digest", async () => {
+Deno.test("pullImage() never requests all tags, and requests a digest by its digest", async () => {
   const digest = `sha256:${"ab".repeat(32)}`;
-  const asked = async (image: string) => (await pullFrom(saying(line({ status: "ok" })), { image })).targets;
+  const asked = async (image: string) =>
+    (await pullFrom(replying(line({ status: "ok" })), { image })).targets;
   assertEquals(await asked("localhost:5000/a/b"), [
     "POST /v1.41/images/create?fromImage=localhost%3A5000%2Fa%2Fb&tag=latest",
   ]);
@@ -97,14 +98,14 @@ Deno.test("pullImage() never asks for all tags, and for a digest by its digest",
   ]);
 });
 
-Deno.test("pullImage() rejects for what the engine tells in the middle, naming the image", async () => {
+Deno.test("pullImage() rejects with an error in the middle of the reply, naming the image", async () => {
   const failures = [
     { error: "toomanyrequests: slow down", errorDetail: { message: "toomanyrequests: slow down" } },
     { error: "toomanyrequests: slow down" },
     { errorDetail: { code: 1, message: "toomanyrequests: slow down" } },
   ];
   for (const failure of failures) {
-    const answer = saying(line({ status: "Pulling fs layer" }), line(failure), line({ status: "Done" }));
+    const answer = replying(line({ status: "Pulling fs layer" }), line(failure), line({ status: "Done" }));
     const error = await assertRejects(() => pullFrom(answer), EngineError);
     assertEquals(error.message, 'cannot pull image "busybox": toomanyrequests: slow down');
     assertEquals(error.code, "engine");
@@ -118,7 +119,7 @@ Deno.test("pullImage() rejects with the engine's refusal, naming the image", asy
   assertEquals([error.code, error.status], ["not_found", 404]);
 });
 
-Deno.test("pullImage() rejects when the reply breaks off", async () => {
+Deno.test("pullImage() rejects when the connection breaks", async () => {
   const answer: Answer = async ({ write, close }) => {
     await write(CHUNKED_HEAD);
     await write(httpChunk(line({ status: "Pulling fs layer" })));
@@ -128,8 +129,8 @@ Deno.test("pullImage() rejects when the reply breaks off", async () => {
   assertStringIncludes(error.message, 'cannot pull image "busybox": ');
 });
 
-Deno.test("pullImage() gives up on an engine that says nothing for a minute", async () => {
-  // Silence is measured from line to line: the clock runs out while the second one is awaited.
+Deno.test("pullImage() rejects when the engine sends nothing for a minute", async () => {
+  // The limit applies between lines: the clock passes it while the second line is awaited.
   let waits = 0;
   const clock: Clock = {
     now: () => 0,
@@ -149,7 +150,7 @@ Deno.test("pullImage() gives up on an engine that says nothing for a minute", as
   assertEquals([error.code, waits], ["timeout", 2]);
 });
 
-Deno.test("pullImage() ends with the signal's reason, and hangs up", async () => {
+Deno.test("pullImage() rejects with the abort reason, and closes the connection", async () => {
   const abort = new AbortController();
   const hungUp = Promise.withResolvers<void>();
   const answer: Answer = async ({ write, closed }) => {
@@ -163,15 +164,15 @@ Deno.test("pullImage() ends with the signal's reason, and hangs up", async () =>
   await assertRejects(() => pulled, RangeError, "enough");
 });
 
-Deno.test("pullImage() survives a line that is too long, and what is no JSON", async () => {
+Deno.test("pullImage() skips overlong lines and lines that are not JSON", async () => {
   const long = line({ status: "x".repeat(100_000) });
-  const { told } = await pullFrom(
-    saying(long.slice(0, 50_000), long.slice(50_000), "<html>\n", line({ status: "Done" })),
+  const { progress } = await pullFrom(
+    replying(long.slice(0, 50_000), long.slice(50_000), "<html>\n", line({ status: "Done" })),
   );
-  assertEquals(told.map(({ status }) => status), ["Done"]);
+  assertEquals(progress.map(({ status }) => status), ["Done"]);
 });
 
-Deno.test("pullImage() asks nothing for what is no reference", async () => {
+Deno.test("pullImage() sends no request for an invalid reference", async () => {
   const answer: Answer = () => Promise.reject(new Error("asked"));
   const error = await assertRejects(() => pullFrom(answer, { image: "No Image" }), ApexError);
   assertEquals([error.code, error.message], [

@@ -3,7 +3,7 @@ import { isImageId, parseImageReference } from "../../src/engine/image_reference
 
 const DIGEST = `sha256:${"0a".repeat(32)}`;
 
-Deno.test("parseImageReference() takes references apart as the engine wants them", () => {
+Deno.test("parseImageReference() splits references as the engine expects them", () => {
   const cases: [string, [string, string]][] = [
     ["busybox", ["busybox", "latest"]],
     ["busybox:1.36", ["busybox", "1.36"]],
@@ -19,7 +19,7 @@ Deno.test("parseImageReference() takes references apart as the engine wants them
   }
 });
 
-Deno.test("parseImageReference() knows what is no reference", () => {
+Deno.test("parseImageReference() returns undefined for an invalid reference", () => {
   const wrong = [
     "",
     " ",
@@ -39,7 +39,7 @@ Deno.test("parseImageReference() knows what is no reference", () => {
   }
 });
 
-Deno.test("isImageId() is true for whole ids only", () => {
+Deno.test("isImageId() is true only for whole ids", () => {
   assertEquals([DIGEST, DIGEST.slice(7), DIGEST.slice(0, 20), "busybox"].map(isImageId), [
     true,
     true,

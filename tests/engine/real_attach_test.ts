@@ -1,4 +1,4 @@
-/** Attach, and what of the log precedes it, on real engines. */
+/** Attach, and the part of the log that precedes it, on real engines. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type AttachConnection, attachContainer } from "../../src/engine/attach_connection.ts";
 import type { EngineClient } from "../../src/engine/engine_client.ts";
@@ -18,7 +18,7 @@ async function attach(client: EngineClient, id: string, stdin = true): Promise<A
   return await attachContainer({ socketPath: client.socketPath, apiVersion, id, stdin });
 }
 
-/** Reads until the output ends with a text; all of it. */
+/** Reads until the output ends with `ending`. Returns all of it. */
 async function readUntil(connection: AttachConnection, ending: string): Promise<string> {
   const buffer = new Uint8Array(64 * 1024);
   let output = "";
@@ -55,7 +55,7 @@ async function everyKeyArrives(driver: ContainerDriver): Promise<void> {
   using attached = await attach(driver.client, id);
   await driver.start(id);
   await readUntil(attached, "ready\n");
-  // The engine's own detach keys first, then all that a terminal may send.
+  // The engine's own detach keys first, then every byte that a terminal may send.
   await type(attached, "\x10\x11\n");
   await readUntil(attached, "^P^Q\n");
   await type(attached, "\x00\x03\x04\x1a\x1b[Aé\n");
@@ -71,13 +71,13 @@ async function everyKeyArrives(driver: ContainerDriver): Promise<void> {
 }
 
 Deno.test({
-  name: "an attach carries every key and all output, on Docker",
+  name: "an attached connection carries every key and all output, on Docker",
   ignore,
   fn: () => withDocker((_docker, driver) => everyKeyArrives(driver)),
 });
 
 Deno.test({
-  name: "an attach carries every key and all output, on Podman",
+  name: "an attached connection carries every key and all output, on Podman",
   ignore: !await podmanAvailable(),
   fn: async () => {
     await using podman = await startPodman();
@@ -87,12 +87,12 @@ Deno.test({
 });
 
 Deno.test({
-  name: "attachContainer() rejects for a container that is gone or does not run, on Docker",
+  name: "attachContainer() rejects when the container does not exist or is not running, on Docker",
   ignore,
   fn: () =>
     withDocker(async ({ client }, driver) => {
-      const gone = await assertRejects(() => attach(client, "nobody"), EngineError);
-      assertEquals([gone.code, gone.engineMessage], ["not_found", "No such container: nobody"]);
+      const missing = await assertRejects(() => attach(client, "unknown"), EngineError);
+      assertEquals([missing.code, missing.engineMessage], ["not_found", "No such container: unknown"]);
       const id = await driver.create({ name: "paused", ...TTY });
       await driver.start(id);
       await (await client.request("POST", `/containers/${id}/pause`)).body?.cancel();
@@ -103,11 +103,11 @@ Deno.test({
 });
 
 Deno.test({
-  name: "log and stream joined lose nothing and repeat nothing, on Docker",
+  name: "log and stream together lose and repeat nothing, on Docker",
   ignore,
   fn: () =>
     withDocker(async ({ client }, driver) => {
-      // It waits at the end, so that the stream has something to say however late it begins.
+      // The script waits at its end, so that the stream has output however late it begins.
       const script = "busybox stty -echo; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; " +
         "read go; echo the end; exec cat";
       const expected = `${Array.from({ length: 20_000 }, (_, i) => `line ${i}\r\n`).join("")}the end\r\n`;

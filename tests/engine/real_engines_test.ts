@@ -1,4 +1,4 @@
-/** The client against real engines: what their documents promise, and what only they can show. */
+/** The client against real engines: what they document, and what only they can show. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { EngineClient } from "../../src/engine/engine_client.ts";
 import { parseEngineTime } from "../../src/engine/events/engine_time.ts";
@@ -8,7 +8,7 @@ import { BUSYBOX_IMAGE, dockerAvailable, startDocker } from "../support/engines/
 import { act, removeContainer, runContainer, waitForExit } from "../support/engines/engine_containers.ts";
 import { podmanAvailable, startPodman } from "../support/engines/podman_engine.ts";
 
-/** Reads the stream until the container's `last` action; the container's actions in order. */
+/** Reads the stream until the container's `last` action. Returns the container's actions in order. */
 async function actionsUntil(client: EngineClient, id: string, last: string): Promise<string[]> {
   const ending = new AbortController();
   const actions: string[] = [];
@@ -21,7 +21,7 @@ async function actionsUntil(client: EngineClient, id: string, last: string): Pro
 }
 
 Deno.test({
-  name: "EngineClient speaks with a real dockerd",
+  name: "EngineClient works with a real dockerd",
   ignore: !await dockerAvailable(),
   fn: async () => {
     await using docker = await startDocker();
@@ -45,7 +45,7 @@ Deno.test({
       { "apex.task-id": "t1" },
       "running",
     ]);
-    // What a probe does: an exec, which must not be in the stream.
+    // The exec of a probe, which must not appear in the stream.
     const exec = await client.request("POST", `/containers/${id}/exec`, { body: { Cmd: ["true"] } });
     const { Id: execId } = await exec.json() as { Id: string };
     await (await client.request("POST", `/exec/${execId}/start`, { body: { Detach: true } })).text();
@@ -63,7 +63,7 @@ Deno.test({
     await removeContainer(client, id);
     const gone = await assertRejects(() => client.inspectContainer(id), EngineError, "No such container");
     assertEquals([gone.status, gone.code], [404, "not_found"]);
-    // dockerd 20.10 may say "pause" and "unpause" twice, once for the request and once for containerd's own event.
+    // dockerd 20.10 may report "pause" and "unpause" twice: for the request, and for containerd's own event.
     assertEquals([...new Set(await actionsUntil(client, id, "destroy"))], [
       ...["create", "start", "pause", "unpause", "rename", "kill", "die", "destroy"],
     ]);
@@ -71,7 +71,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "EngineClient speaks with a real Podman, whose id is not its own",
+  name: "EngineClient works with a real Podman, whose ID is not stable",
   ignore: !await podmanAvailable(),
   fn: async () => {
     await using podman = await startPodman();

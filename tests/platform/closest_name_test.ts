@@ -19,5 +19,5 @@ for (const [word, closest] of cases) {
   });
 }
 
-Deno.test("closestName() finds nothing among no names", () =>
+Deno.test("closestName() is undefined when there are no names", () =>
   assertEquals(closestName("run", []), undefined));

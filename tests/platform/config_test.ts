@@ -19,7 +19,7 @@ async function load(dir: TempDir, { toml, env = {}, flags = {} }: Given): Promis
   });
 }
 
-Deno.test("loadConfig() has a value for everything when nothing is said", async () => {
+Deno.test("loadConfig() has a default for every setting", async () => {
   await using dir = await TempDir.make();
   assertEquals(await load(dir, {}), {
     engine: "auto",
@@ -38,7 +38,7 @@ Deno.test("loadConfig() has a value for everything when nothing is said", async 
   });
 });
 
-Deno.test("loadConfig() takes what the file says", async () => {
+Deno.test("loadConfig() reads the settings of the file", async () => {
   await using dir = await TempDir.make();
   const toml = `
     engine = "unix:///e.sock"
@@ -105,7 +105,7 @@ Deno.test("loadConfig() takes what the file says", async () => {
   });
 });
 
-Deno.test("loadConfig() keeps no journal when the file or a flag says so", async () => {
+Deno.test("loadConfig() disables the journal by the file or a flag", async () => {
   await using dir = await TempDir.make();
   assertEquals((await load(dir, { toml: "journal = false" })).journal, { isKept: false });
   const table = '[journal]\nmax_bytes = "8m"\n';
@@ -114,14 +114,14 @@ Deno.test("loadConfig() keeps no journal when the file or a flag says so", async
   assertEquals((await load(dir, { toml: "journal = true" })).journal, { isKept: true });
 });
 
-Deno.test("loadConfig() takes a part of health_watch, and rounds a stop_timeout up to whole seconds", async () => {
+Deno.test("loadConfig() accepts a partial health_watch, and rounds stop_timeout up to whole seconds", async () => {
   await using dir = await TempDir.make();
   const toml = `stop_timeout = "200ms"\n[health_watch]\nenabled = true\n`;
   const config = await load(dir, { toml });
   assertEquals([config.stopTimeoutSeconds, config.healthWatch], [1, { enabled: true }]);
 });
 
-Deno.test("loadConfig() lets flags win over the environment, and that over the file", async () => {
+Deno.test("loadConfig() prefers flags to the environment, and the environment to the file", async () => {
   await using dir = await TempDir.make();
   const toml = `engine = "docker"\nlog_level = "warn"\n`;
   const env = { APEX_LOG_LEVEL: "error" };
@@ -130,30 +130,30 @@ Deno.test("loadConfig() lets flags win over the environment, and that over the f
   assertEquals([config.logLevel, config.engine, config.engineSource], ["debug", "podman", "--engine"]);
 });
 
-const nonsense: [name: string, given: Given, message: RegExp][] = [
+const INVALID: [name: string, given: Given, message: RegExp][] = [
   [
     "an unknown key",
     { toml: `log_levle = "info"` },
     /config\.toml: unknown key "log_levle" \(did you mean "log_level"\?\)$/,
   ],
   [
-    "a key that is like none",
+    "a key unlike any other",
     { toml: `colour = 1` },
     /unknown key "colour" \(valid keys: engine, log_level, /,
   ],
   [
-    "a journal that is neither",
+    "a journal of another type",
     { toml: 'journal = "no"' },
     /journal must be true, false or a table, not "no"$/,
   ],
   ["an unknown key of the journal", {
     toml: '[journal]\nmax_ages = "1d"',
   }, /unknown key "journal\.max_ages" \(did you mean "journal\.max_age"\?\)$/],
-  ["a journal that keeps nothing", {
+  ["a journal without room", {
     toml: '[journal]\nmax_bytes = "1k"',
   }, /journal\.max_bytes must be at least "4m", not "1k"$/],
   [
-    "an age that is none",
+    "an invalid age",
     { toml: '[journal]\nmax_age = "old"' },
     /journal\.max_age must be a duration .* not "old"$/,
   ],
@@ -165,7 +165,7 @@ const nonsense: [name: string, given: Given, message: RegExp][] = [
     { toml: `log_level = "loud"` },
     /log_level must be one of debug, info, warn, error, not "loud"$/,
   ],
-  ["no subscribers at all", { toml: `max_subscribers = 0` }, /max_subscribers must be at least 1, not 0$/],
+  ["zero subscribers", { toml: `max_subscribers = 0` }, /max_subscribers must be at least 1, not 0$/],
   [
     "half a subscriber",
     { toml: `max_subscribers = 1.5` },
@@ -178,28 +178,28 @@ const nonsense: [name: string, given: Given, message: RegExp][] = [
     /config\.toml: unknown key "health_watch\.intervall" \(did you mean "health_watch\.interval"\?\)$/,
   ],
   [
-    "a key in a table that is like none",
+    "a key in a table unlike any other",
     { toml: `[health_watch]\ncolour = 1` },
     /unknown key "health_watch\.colour" \(valid keys: enabled, interval, memory_share, /,
   ],
   [
-    "a command that is no list",
+    "a command that is not a list",
     { toml: `[session]\ncommand = "bash -l"` },
     /session\.command must be a list of words/,
   ],
   [
-    "a way to restore that there is not",
+    "an unknown way to restore",
     { toml: `[session]\nrestore = "all"` },
     /session\.restore must be "screen"/,
   ],
-  ["a value where a table is", { toml: `health_watch = true` }, /health_watch must be a table, not true$/],
+  ["a value instead of a table", { toml: `health_watch = true` }, /health_watch must be a table, not true$/],
   [
-    "a share beyond the whole",
+    "a share above 1",
     { toml: `[health_watch]\nmemory_share = 1.5` },
     /health_watch\.memory_share must be at most 1, not 1\.5$/,
   ],
   [
-    "a watch that never rests",
+    "an interval of zero",
     { toml: `[health_watch]\ninterval = "1ms"` },
     /health_watch\.interval must be at least "1s", not "1ms"$/,
   ],
@@ -209,27 +209,31 @@ const nonsense: [name: string, given: Given, message: RegExp][] = [
     /stop_timeout must be a duration such as "10s" or "1m30s", not 10$/,
   ],
   [
-    "what is no duration",
+    "an invalid duration",
     { toml: `stop_timeout = "soon"` },
     /stop_timeout must be a duration .*, not "soon"$/,
   ],
-  ["a duration beyond all timers", { toml: `stop_timeout = "30d"` }, /must be a duration .*, not "30d"$/],
+  ["a duration longer than any timer", { toml: `stop_timeout = "30d"` }, /must be a duration .*, not "30d"$/],
   [
-    "no tasks at all",
+    "zero tasks",
     { toml: `max_concurrent_tasks = 0` },
     /max_concurrent_tasks must be at least 1, not 0$/,
   ],
   ["an image without a name", { toml: `image = ""` }, /image must name an image, not ""$/],
-  ["a word for yes", { toml: `daemonize = "yes"` }, /daemonize must be true or false, not "yes"$/],
-  ["what is not TOML", { toml: `engine = "docker"\nlog_level = ` }, /config\.toml:2:\d+: \S.*$/],
   [
-    "a log level of the environment",
+    "a word instead of a boolean",
+    { toml: `daemonize = "yes"` },
+    /daemonize must be true or false, not "yes"$/,
+  ],
+  ["invalid TOML", { toml: `engine = "docker"\nlog_level = ` }, /config\.toml:2:\d+: \S.*$/],
+  [
+    "an invalid log level in the environment",
     { env: { APEX_LOG_LEVEL: "LOUD" } },
     /^APEX_LOG_LEVEL must be one of .*, not "LOUD"$/,
   ],
 ];
 
-for (const [name, given, message] of nonsense) {
+for (const [name, given, message] of INVALID) {
   Deno.test(`loadConfig() refuses ${name} in one line that names it`, async () => {
     await using dir = await TempDir.make();
     const error = await assertRejects(() => load(dir, given), ApexError);
@@ -239,7 +243,7 @@ for (const [name, given, message] of nonsense) {
   });
 }
 
-Deno.test("loadConfig() wants a file that was named with --config to be there", async () => {
+Deno.test("loadConfig() rejects when the file named with --config does not exist", async () => {
   await using dir = await TempDir.make();
   const paths = { configFile: dir.join("none.toml"), configFileIsChosen: true };
   const error = await assertRejects(() => loadConfig({ paths, env: () => undefined, flags: {} }), ApexError);

@@ -21,12 +21,12 @@ const runtimeDirs: [name: string, env: Env, expected: string][] = [
   ["APEX_RUNTIME_DIR first", { ...HOME, APEX_RUNTIME_DIR: "/r", XDG_RUNTIME_DIR: "/x" }, "/r"],
   ["XDG_RUNTIME_DIR/apex next", { ...HOME, XDG_RUNTIME_DIR: "/x" }, "/x/apex"],
   ["the home directory last", HOME, "/home/u/.local/run/apex"],
-  ["an empty variable as if it were not set", { ...HOME, APEX_RUNTIME_DIR: "" }, "/home/u/.local/run/apex"],
+  ["the next variable when one is empty", { ...HOME, APEX_RUNTIME_DIR: "" }, "/home/u/.local/run/apex"],
   ["a path without dots in it", { ...HOME, APEX_RUNTIME_DIR: "/a/../r/" }, "/r"],
 ];
 
 for (const [name, env, expected] of runtimeDirs) {
-  Deno.test(`resolvePaths() takes ${name}`, () => {
+  Deno.test(`resolvePaths() uses ${name}`, () => {
     const paths = resolveWith(env);
     assertEquals(paths.runtimeDir, expected);
     assertEquals(paths.controlSocket, `${expected}/apex.socket`);
@@ -35,7 +35,7 @@ for (const [name, env, expected] of runtimeDirs) {
   });
 }
 
-Deno.test("resolvePaths() puts state and configuration where XDG says", () => {
+Deno.test("resolvePaths() follows XDG for state and configuration", () => {
   const plain = resolveWith(HOME);
   assertEquals(plain.stateDir, "/home/u/.local/state/apex");
   assertEquals(plain.configFile, "/home/u/.config/apex/config.toml");
@@ -44,14 +44,14 @@ Deno.test("resolvePaths() puts state and configuration where XDG says", () => {
   assertEquals(resolveWith({ ...HOME, APEX_STATE_DIR: "/own" }).stateDir, "/own");
 });
 
-Deno.test("resolvePaths() takes the flags' paths from the working directory, events.socket beside --socket", () => {
+Deno.test("resolvePaths() resolves flags against the working directory, with events.socket beside --socket", () => {
   const paths = resolveWith(HOME, { socket: "run/my.socket", config: "my.toml" });
   assertEquals(paths.controlSocket, "/work/run/my.socket");
   assertEquals(paths.eventsSocket, "/work/run/events.socket");
   assertEquals([paths.configFile, paths.configFileIsChosen], ["/work/my.toml", true]);
 });
 
-Deno.test("resolveSockets() needs no home directory when --socket says where", () => {
+Deno.test("resolveSockets() needs no home directory with --socket", () => {
   assertEquals(
     resolveSockets({ env: () => undefined, cwd: "/", socket: "/a/b" }).eventsSocket,
     "/a/events.socket",
@@ -91,7 +91,7 @@ for (const [name, env, socket, message] of refused) {
   });
 }
 
-Deno.test("resolvePaths() takes a socket path as long as the kernel does, and no longer", async () => {
+Deno.test("resolvePaths() accepts a socket path as long as the kernel does, and no longer", async () => {
   await using dir = await TempDir.make();
   const name = "/events.socket";
   const longest = dir.join("x".repeat(MAX_SOCKET_PATH_BYTES - dir.path.length - 1 - name.length));
@@ -105,7 +105,7 @@ Deno.test("resolvePaths() takes a socket path as long as the kernel does, and no
   );
 });
 
-Deno.test("prepareDirectories() makes both directories for this user alone, and may be called again", async () => {
+Deno.test("prepareDirectories() creates both directories for this user alone, and can be called again", async () => {
   await using dir = await TempDir.make();
   const paths = resolveWith({
     ...HOME,
@@ -131,7 +131,7 @@ const unfit: [name: string, sabotage: Sabotage, message: RegExp][] = [
     await Deno.mkdir(path);
     await Deno.chmod(path, 0o755);
   }, /: it is open to other users \(its mode is 0755\); run: chmod 700 \//],
-  ["belongs to somebody else", async (path) => {
+  ["belongs to another user", async (path) => {
     await Deno.mkdir(path, { mode: 0o700 });
     await Deno.chown(path, 12345, 12345);
   }, /: it belongs to user 12345, not to you \(\d+\)/],
@@ -157,7 +157,7 @@ for (const [name, sabotage, message] of unfit) {
   });
 }
 
-Deno.test("prepareDirectories() lets others read, but not write, a directory named with --socket", async () => {
+Deno.test("prepareDirectories() accepts a --socket directory that others may read, but not write", async () => {
   await using dir = await TempDir.make();
   const chosen = dir.join("chosen");
   await Deno.mkdir(chosen);

@@ -8,7 +8,7 @@ import {
   SIGTERM,
 } from "../../src/platform/signals.ts";
 
-/** What `signalNumber()` and `parseEngineSignal()` make of a text. */
+/** A text, and the results of `signalNumber()` and `parseEngineSignal()`. */
 const TEXTS: readonly (readonly [text: string, signal: number | undefined, engineSignal?: number])[] = [
   ["9", 9],
   ["KILL", 9],

@@ -13,12 +13,12 @@ const CASES: readonly (readonly [string, number, string])[] = [
 ];
 
 for (const [text, maxBytes, expected] of CASES) {
-  Deno.test(`truncateUtf8() makes ${JSON.stringify(expected)} of ${JSON.stringify(text)} in ${maxBytes} bytes`, () => {
+  Deno.test(`truncateUtf8() truncates ${JSON.stringify(text)} to ${JSON.stringify(expected)} in ${maxBytes} bytes`, () => {
     assertEquals(truncateUtf8(text, maxBytes), expected);
   });
 }
 
-Deno.test("truncateUtf8() cuts long text of one byte and of two bytes a letter where it has to", () => {
+Deno.test("truncateUtf8() truncates long text of one and of two bytes per letter exactly", () => {
   for (let length = 4_000; length < 4_200; length++) {
     assertEquals(truncateUtf8("é".repeat(length), 4_096).length, Math.min(length, 2_048));
     assertEquals(truncateUtf8("e".repeat(length), 4_096).length, Math.min(length, 4_096));

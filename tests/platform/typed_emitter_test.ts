@@ -8,7 +8,7 @@ interface Events {
   "clock:*": number;
 }
 
-Deno.test("TypedEmitter calls the other listeners and returns when one throws", () => {
+Deno.test("TypedEmitter.emit() calls the other listeners and returns when one throws", () => {
   const reported: string[] = [];
   const emitter = new TypedEmitter<Events>((error, name) => reported.push(`${name}: ${error}`));
   const seen: unknown[] = [];
@@ -21,7 +21,7 @@ Deno.test("TypedEmitter calls the other listeners and returns when one throws", 
   assertEquals(reported, ["tick: Error: no"]);
 });
 
-Deno.test("TypedEmitter.off() removes what on() and once() added, and counts to zero", () => {
+Deno.test("TypedEmitter.off() removes the listeners of on() and once()", () => {
   const emitter = new TypedEmitter<Events>(() => {});
   let calls = 0;
   const listener = (): void => void calls++;
@@ -49,7 +49,7 @@ Deno.test("TypedEmitter.on() returns a function that removes the listener", () =
   assertEquals([seen, emitter.listenerCount()], [[1], 0]);
 });
 
-Deno.test("TypedEmitter.once() calls once", () => {
+Deno.test("TypedEmitter.once() calls the listener once", () => {
   const emitter = new TypedEmitter<Events>(() => {});
   const seen: number[] = [];
   emitter.once("tick", (value) => seen.push(value));

@@ -3,7 +3,7 @@ import { ApexError } from "../../src/platform/apex_error.ts";
 import { SocketFile } from "../../src/platform/unix_socket.ts";
 import { TempDir } from "../support/temp_dir.ts";
 
-Deno.test("SocketFile.listen() makes a socket that only its owner can reach, and keeps the umask", async () => {
+Deno.test("SocketFile.listen() creates a socket that only its owner can reach, and keeps the umask", async () => {
   await using dir = await TempDir.make();
   const before = Deno.umask(0o022);
   try {
@@ -18,7 +18,7 @@ Deno.test("SocketFile.listen() makes a socket that only its owner can reach, and
   }
 });
 
-Deno.test("SocketFile.listen() takes over the socket of a listener that is dead", async () => {
+Deno.test("SocketFile.listen() replaces the socket of a dead listener", async () => {
   await using dir = await TempDir.make();
   await leaveStaleSocket(dir.join("s"));
   const socket = await SocketFile.listen(dir.join("s"));
@@ -27,21 +27,21 @@ Deno.test("SocketFile.listen() takes over the socket of a listener that is dead"
   socket.listener.close();
 });
 
-Deno.test("SocketFile.listen() leaves a socket on which somebody listens", async () => {
+Deno.test("SocketFile.listen() keeps a socket on which another process listens", async () => {
   await using dir = await TempDir.make();
   using listener = Deno.listen({ transport: "unix", path: dir.join("s") });
   await assertRejects(() => SocketFile.listen(dir.join("s")), ApexError, "another process already does");
   using _conn = await Deno.connect({ transport: "unix", path: listener.addr.path });
 });
 
-Deno.test("SocketFile.listen() leaves a file that is not a socket", async () => {
+Deno.test("SocketFile.listen() keeps a file that is not a socket", async () => {
   await using dir = await TempDir.make();
   await Deno.writeTextFile(dir.join("s"), "precious");
   await assertRejects(() => SocketFile.listen(dir.join("s")), ApexError, "it exists and is not a socket");
   assertEquals(await Deno.readTextFile(dir.join("s")), "precious");
 });
 
-Deno.test("SocketFile.unlink() leaves a socket that somebody else has bound since", async () => {
+Deno.test("SocketFile.unlink() keeps a socket that another process has bound since", async () => {
   await using dir = await TempDir.make();
   const socket = await SocketFile.listen(dir.join("s"));
   await Deno.rename(socket.path, dir.join("moved"));
@@ -54,7 +54,7 @@ Deno.test("SocketFile.unlink() leaves a socket that somebody else has bound sinc
   socket.listener.close();
 });
 
-/** What a killed process leaves: the file, and nobody behind it. */
+/** Leaves the socket file of a killed process, on which no process listens. */
 async function leaveStaleSocket(path: string): Promise<void> {
   const code = `Deno.listen({ transport: "unix", path: ${
     JSON.stringify(path)

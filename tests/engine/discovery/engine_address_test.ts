@@ -17,7 +17,7 @@ function discover(engine: string, env: Record<string, string>, more: Partial<Dis
   });
 }
 
-/** A home with Docker contexts in it; its path. */
+/** Creates a home directory with Docker contexts. Returns its path. */
 async function homeWith(
   temp: TempDir,
   { current, contexts = {} }: { current?: string; contexts?: Record<string, unknown> },
@@ -36,7 +36,7 @@ async function homeWith(
 
 const endpoint = (Host: string) => ({ Name: "x", Endpoints: { docker: { Host } } });
 
-Deno.test("discoverEngine() takes what is named, running or not, in the documented order", async () => {
+Deno.test("discoverEngine() uses a named engine, running or not, in the documented order", async () => {
   await using temp = await TempDir.make();
   const HOME = await homeWith(temp, {
     current: "current",
@@ -57,7 +57,7 @@ Deno.test("discoverEngine() takes what is named, running or not, in the document
   }
 });
 
-Deno.test("discoverEngine() goes on to the usual sockets, each engine to its own", async () => {
+Deno.test("discoverEngine() tries the default sockets of the requested engine", async () => {
   const HOME = "/h";
   const XDG_RUNTIME_DIR = "/x";
   const cases: [engine: string, alive: string[], socketPath: string][] = [
@@ -75,13 +75,13 @@ Deno.test("discoverEngine() goes on to the usual sockets, each engine to its own
   }
 });
 
-Deno.test("discoverEngine() with podman disregards DOCKER_HOST and contexts", async () => {
+Deno.test("discoverEngine() with podman ignores DOCKER_HOST and contexts", async () => {
   const probe = (path: string) => Promise.resolve(path === "/run/podman/podman.sock" ? undefined : "absent");
   const env = { DOCKER_HOST: "tcp://far:2375", DOCKER_CONTEXT: "none" };
   assertEquals((await discover("podman", env, { probe })).socketPath, "/run/podman/podman.sock");
 });
 
-Deno.test("discoverEngine() tells what it tried when nothing answers, and never falls back on the embedded engine", async () => {
+Deno.test("discoverEngine() reports what it tried when no engine answers, and never falls back to the embedded engine", async () => {
   const error = await assertRejects(() => discover("auto", { HOME: "/h" }), ApexError);
   assertEquals(error.code, "engine");
   for (
@@ -91,7 +91,7 @@ Deno.test("discoverEngine() tells what it tried when nothing answers, and never 
   }
 });
 
-Deno.test("discoverEngine() names the place of an address that it can't use", async () => {
+Deno.test("discoverEngine() names the source of an address that it cannot use", async () => {
   await using temp = await TempDir.make();
   const HOME = await homeWith(temp, {
     current: "remote",
@@ -119,7 +119,7 @@ Deno.test("discoverEngine() names the place of an address that it can't use", as
   assertStringIncludes(fromConfig.message, "/etc/c.toml says");
 });
 
-Deno.test("discoverEngine() says which file of Docker's it can't read", async () => {
+Deno.test("discoverEngine() names the Docker file that it cannot read", async () => {
   await using temp = await TempDir.make();
   await Deno.mkdir(temp.join(".docker"));
   await Deno.writeTextFile(temp.join(".docker/config.json"), "{ not json");
@@ -131,7 +131,7 @@ Deno.test("discoverEngine() says which file of Docker's it can't read", async ()
   assertStringIncludes(error.message, temp.join(".docker/config.json"));
 });
 
-Deno.test("discoverEngine() passes over dead sockets and plain files for one that listens", async () => {
+Deno.test("discoverEngine() skips stale sockets and plain files", async () => {
   await using temp = await TempDir.make();
   await Deno.mkdir(temp.join(".docker/run"), { recursive: true });
   await Deno.writeTextFile(temp.join(".docker/run/docker.sock"), "not a socket");
@@ -142,7 +142,7 @@ Deno.test("discoverEngine() passes over dead sockets and plain files for one tha
     env: (name) => name === "HOME" ? temp.path : undefined,
     embeddedSocketPath: EMBEDDED,
   });
-  // A machine whose own Docker runs answers first.
+  // On a machine with Docker, its own engine answers first.
   const usual = ["/var/run/docker.sock", temp.join(".rd/docker.sock")];
   assertEquals(usual.includes(found.socketPath), true);
 });

@@ -18,7 +18,7 @@ Deno.test("parseEngineTime() reads every form that engines write", () => {
   for (const [text, nano] of cases) assertEquals(parseEngineTime(text), nano, text);
 });
 
-Deno.test("formatEngineTime() writes seconds with nine decimals, and none before the epoch", () => {
+Deno.test("formatEngineTime() writes seconds with nine decimals, never before the epoch", () => {
   assertEquals(formatEngineTime(T * 1e6), `${T / 1000}.000000000`);
   assertEquals(formatEngineTime(T * 1e6 + 256), `${T / 1000}.000000256`);
   assertEquals(formatEngineTime(0.4), "0.000000000");

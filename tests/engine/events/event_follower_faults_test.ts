@@ -1,6 +1,6 @@
 /**
- * Following a real engine through a proxy that breaks the stream: whatever happens on the way, what was delivered is
- * what the engine itself has on record, in its order, nothing lost and nothing twice.
+ * Follows a real engine through a proxy that breaks the stream. With every fault, the delivered events are those that
+ * the engine has recorded, in order, without gaps or repeats.
  */
 import { assert, assertEquals } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
@@ -21,12 +21,12 @@ const hasDocker = await dockerAvailable();
 const recordKey = ({ timeNano, action, id }: EngineEvent) => `${timeNano} ${action} ${id.slice(0, 8)}`;
 
 /**
- * The record is asked for up to a moment ahead, and ends by itself then: the last event may be of the very millisecond of
- * the engine's time, which a double holds to 256 ns only.
+ * Requested up to a moment ahead, so that the reply ends by itself: the last event may have the same millisecond as the
+ * engine's time, which a double holds only to 256 ns.
  */
 const RECORD_AHEAD_NANO = 50e6;
 
-/** The engine's own record of container events since `sinceNano`, without the exec noise. */
+/** The engine's own record of container events since `sinceNano`, without the exec events. */
 async function engineRecord(client: EngineClient, sinceNano: number): Promise<string[]> {
   const until = parseEngineTime((await client.info()).SystemTime) ?? 0;
   const reply = await client.request("GET", "/events", {
@@ -40,7 +40,7 @@ async function engineRecord(client: EngineClient, sinceNano: number): Promise<st
   return events.filter((event) => event !== undefined).map(recordKey);
 }
 
-/** One container's life: create, start, die, destroy. Its id. */
+/** Runs one container: create, start, die, destroy. Returns its id. */
 async function oneLife(client: EngineClient, image: string): Promise<string> {
   const id = await runContainer(client, { image, cmd: ["sh", "-c", "exit 3"] });
   await waitForExit(client, id);
@@ -48,7 +48,7 @@ async function oneLife(client: EngineClient, image: string): Promise<string> {
   return id;
 }
 
-/** What the test needs of an engine: where it is, and a client that does not go through the proxy. */
+/** The parts of an engine that the test needs: its socket, and a client that bypasses the proxy. */
 interface Subject extends AsyncDisposable {
   readonly socketPath: string;
   readonly client: EngineClient;
@@ -72,7 +72,7 @@ const ENGINES: readonly { name: string; ignore: boolean; start: () => Promise<Su
   { name: "dockerd", ignore: !hasDocker, start: startDocker },
 ];
 
-/** An engine that is followed through a proxy, with the first connection established. */
+/** A followed engine behind a proxy, with the first connection established. */
 class Followed implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
 
@@ -108,7 +108,7 @@ class Followed implements AsyncDisposable {
 
 for (const { name: engineName, ignore, start } of ENGINES) {
   Deno.test({
-    name: `EventFollower on ${engineName} loses nothing and repeats nothing over each fault`,
+    name: `EventFollower on ${engineName} loses and repeats nothing with each fault`,
     ignore,
     fn: async (t) => {
       await using followed = await Followed.start(start);
@@ -133,14 +133,14 @@ for (const { name: engineName, ignore, start } of ENGINES) {
       ];
       for (const [name, strike, losses] of faults) {
         await t.step(name, async () => {
-          // Only a connection that has lasted (its replay over, reconciled) resets the back-off: else each fault would
-          // wait twice as long as the one before.
+          // Only a connection that has lasted (replay and reconcile done) resets the backoff. Otherwise each fault
+          // would wait twice as long as the one before.
           await handlers.until("reconcile", handlers.count("connected"));
           const before = handlers.count("disconnected");
           await strike();
           const first = await oneLife(engine.client, BUSYBOX_IMAGE);
           await handlers.until(`event destroy ${first}`);
-          // What comes after the fault proves that the stream goes on, and is the fence for repetitions.
+          // The events after the fault prove that the stream continues, and are the fence for repeats.
           const fence = await oneLife(engine.client, BUSYBOX_IMAGE);
           await handlers.until(`event destroy ${fence}`);
           assertEquals(handlers.count("disconnected") - before, losses);
@@ -152,7 +152,7 @@ for (const { name: engineName, ignore, start } of ENGINES) {
   });
 }
 
-/** Runs at one time: enough that the engine's memory of 256 events soon runs over. */
+/** Concurrent containers: enough to soon exceed the engine's memory of 256 events. */
 const LANES = 12;
 
 for (
@@ -162,7 +162,8 @@ for (
   ]
 ) {
   Deno.test({
-    name: `EventFollower on ${engineName} loses no end of ${lives} short runs, cut off again and again`,
+    name:
+      `EventFollower on ${engineName} loses no exit of ${lives} short containers when it is disconnected repeatedly`,
     ignore,
     fn: async () => {
       await using followed = await Followed.start(start);
@@ -172,7 +173,7 @@ for (
       let cuts = 0;
       const lane = async (): Promise<void> => {
         while (started < lives) {
-          // An attempt that is cut before it is established has failed, and what follows is backoff.
+          // An attempt that is cut before it is established counts as failed, so backoff follows.
           const isConnected = handlers.count("connected") > handlers.count("disconnected");
           if (++started > cuts * lives / 50 && isConnected) {
             cuts++;
@@ -192,7 +193,7 @@ for (
 }
 
 Deno.test({
-  name: "EventFollower finds a restarted dockerd again, and reconciles with what it lists then",
+  name: "EventFollower reconnects to a restarted dockerd, and reconciles with its list",
   ignore: !hasDocker,
   fn: async () => {
     await using docker = await startDocker();

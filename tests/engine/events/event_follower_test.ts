@@ -30,11 +30,11 @@ interface Rig extends AsyncDisposable {
   readonly follower: EventFollower;
   readonly socketPath: string;
   readonly client: PingCountingClient;
-  /** What the follower logged. */
+  /** The messages that the follower has logged. */
   readonly said: string[];
 }
 
-/** A follower, not started, before a scripted engine; its clock stands still. */
+/** A follower that is not started, in front of a scripted engine, with a clock that stands still. */
 async function rig(options: { recall?: RecallEngine; withEngine?: boolean } = {}): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const temp = stack.use(await TempDir.make());
@@ -67,7 +67,7 @@ async function rig(options: { recall?: RecallEngine; withEngine?: boolean } = {}
   };
 }
 
-/** Lets a ping fall due, and waits until it has been answered, so that no deadline passes by the way. */
+/** Lets a ping fall due, and waits for its reply, so that no deadline passes. */
 async function passTenSeconds(r: Rig, times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
     const before = r.client.answeredPings;
@@ -76,7 +76,7 @@ async function passTenSeconds(r: Rig, times: number): Promise<void> {
   }
 }
 
-/** Moves the clock in small steps, letting I/O happen in between, until something is so. */
+/** Advances the clock in small steps, with I/O in between, until the condition holds. */
 async function advanceUntil(clock: FakeClock, isSo: () => boolean, stepMs = 50): Promise<void> {
   for (let turns = 0; !isSo(); turns++) {
     if (turns > 5_000) throw new Error("it never became so");
@@ -85,7 +85,7 @@ async function advanceUntil(clock: FakeClock, isSo: () => boolean, stepMs = 50):
   }
 }
 
-Deno.test("EventFollower takes the first list as baseline and what the replay has from before it silently", async () => {
+Deno.test("EventFollower takes the first list as the baseline, and older events of the replay silently", async () => {
   await using r = await rig();
   r.engine.containers = [summary("a")];
   r.engine.replay = [eventLine("create", "a", -1_500), eventLine("start", "a", -1_000)];
@@ -106,14 +106,14 @@ Deno.test("EventFollower takes the first list as baseline and what the replay ha
   assertEquals(r.follower.lastEngineTimeNano, ENGINE_EPOCH_NANO + 5e6);
 });
 
-Deno.test("EventFollower delivers nothing before the list, and what came meanwhile in the turn of connected", async () => {
+Deno.test("EventFollower delivers no event before the list, and the waiting ones in the turn of connected()", async () => {
   await using r = await rig();
   const list = Promise.withResolvers<void>();
   r.engine.holdList = list.promise;
   r.follower.start();
   await advanceUntil(new FakeClock(), () => r.engine.openStreams === 1 && r.engine.lists === 1);
   await r.engine.say(eventLine("create", "a", 1), eventLine("start", "a", 2), eventLine("die", "a", 3));
-  // The pings answer in order on other connections; a round trip of ours is no proof, so give the stream a moment.
+  // The pings are answered in order on other connections, so a round trip proves nothing: give the stream a moment.
   await new Promise((resolve) => setTimeout(resolve, 50));
   assertEquals(r.handlers.log, []);
   let atMicrotask: string[] = [];
@@ -123,7 +123,7 @@ Deno.test("EventFollower delivers nothing before the list, and what came meanwhi
   assertEquals(atMicrotask, ["connected 0 first", "event create a", "event start a", "event die a"]);
 });
 
-Deno.test("EventFollower reconciles once the stream is quiet, and after a second at most", async () => {
+Deno.test("EventFollower reconciles when the stream is quiet, after a second at most", async () => {
   await using r = await rig();
   r.follower.start();
   await r.handlers.until("connected");
@@ -147,7 +147,7 @@ Deno.test("EventFollower reconciles once the stream is quiet, and after a second
   await busy.handlers.until("reconcile");
 });
 
-Deno.test("EventFollower resumes two seconds before its last event, repeats nothing and misses nothing", async () => {
+Deno.test("EventFollower resumes two seconds before its last event, without repeats or gaps", async () => {
   await using r = await rig();
   r.follower.start();
   await r.handlers.until("connected");
@@ -178,7 +178,7 @@ Deno.test("EventFollower resumes two seconds before its last event, repeats noth
   assertEquals(r.engine.sinceAsked[1], `${ENGINE_EPOCH_NANO / 1e9 + 3}.100000000`);
 });
 
-Deno.test("EventFollower takes a clean end of the stream for a loss too", async () => {
+Deno.test("EventFollower treats a clean end of the stream as a lost connection", async () => {
   await using r = await rig();
   r.follower.start();
   await r.handlers.until("connected");
@@ -189,11 +189,11 @@ Deno.test("EventFollower takes a clean end of the stream for a loss too", async 
   await advanceUntil(r.clock, () => r.handlers.count("connected") === 2);
 });
 
-Deno.test("EventFollower connects again at once after a cut, and backs off where every connection is cut", async () => {
+Deno.test("EventFollower reconnects at once after a lost connection, and backs off when every connection is lost", async () => {
   await using r = await rig();
   r.follower.start();
   for (let cuts = 1; cuts <= 53; cuts++) {
-    // The clock stands still while it connects at once.
+    // The clock stands still: the reconnect is immediate.
     await advanceUntil(r.clock, () => r.handlers.count("connected") === cuts, cuts <= 51 ? 0 : 10);
     await advanceUntil(r.clock, () => r.engine.openStreams === 1, 0);
     await r.engine.endStreams();
@@ -204,7 +204,7 @@ Deno.test("EventFollower connects again at once after a cut, and backs off where
   assertEquals(retries, [...Array(50).fill("at once"), "in 50 ms", "in 100 ms", "in 200 ms"]);
 });
 
-Deno.test("EventFollower tells of a loss once, and retries with longer and longer waits", async () => {
+Deno.test("EventFollower reports a lost connection once, and retries with growing delays", async () => {
   await using r = await rig();
   r.engine.failStreams = 4;
   r.follower.start();
@@ -219,7 +219,7 @@ Deno.test("EventFollower tells of a loss once, and retries with longer and longe
   ]);
 });
 
-Deno.test("EventFollower gives an engine up that answers no ping for five seconds", async () => {
+Deno.test("EventFollower disconnects from an engine that answers no ping for five seconds", async () => {
   await using r = await rig();
   r.follower.start();
   await r.handlers.until("connected");
@@ -233,7 +233,7 @@ Deno.test("EventFollower gives an engine up that answers no ping for five second
   hold.resolve();
 });
 
-Deno.test("EventFollower.requestReconcile() lists anew, many requests in one go once", async () => {
+Deno.test("EventFollower.requestReconcile() causes one list for several requests in a row", async () => {
   await using r = await rig();
   r.follower.start();
   await advanceUntil(r.clock, () => r.handlers.count("reconcile") === 1);
@@ -245,7 +245,7 @@ Deno.test("EventFollower.requestReconcile() lists anew, many requests in one go 
   assertEquals(r.engine.lists, 2);
 });
 
-Deno.test("EventFollower asks again for a list when it was requested while reconciling", async () => {
+Deno.test("EventFollower lists again when that is requested while reconciling", async () => {
   await using r = await rig();
   r.handlers.onReconcile = () => {
     if (r.handlers.count("reconcile") === 1) r.follower.requestReconcile();
@@ -256,7 +256,7 @@ Deno.test("EventFollower asks again for a list when it was requested while recon
   assertEquals(r.engine.lists, 2);
 });
 
-Deno.test("EventFollower lists every five minutes, and ten seconds after a reconcile that failed", async () => {
+Deno.test("EventFollower lists every five minutes, and ten seconds after a failed reconcile", async () => {
   await using r = await rig();
   r.follower.start();
   await advanceUntil(r.clock, () => r.handlers.count("reconcile") === 1);
@@ -272,7 +272,7 @@ Deno.test("EventFollower lists every five minutes, and ten seconds after a recon
   assertEquals(r.handlers.count("disconnected"), 0);
 });
 
-Deno.test("EventFollower goes on when a handler throws", async () => {
+Deno.test("EventFollower continues when a handler throws", async () => {
   await using r = await rig();
   let thrown = 0;
   const event = r.handlers.event.bind(r.handlers);
@@ -288,7 +288,7 @@ Deno.test("EventFollower goes on when a handler throws", async () => {
   assertEquals(r.handlers.count("disconnected"), 0);
 });
 
-Deno.test("EventFollower resumes an earlier life: nothing is first, what was seen comes no more", async () => {
+Deno.test("EventFollower resumes an earlier run: not first, and without repeats", async () => {
   const known = {
     newestNano: ENGINE_EPOCH_NANO + 1_000e6,
     baselineNano: ENGINE_EPOCH_NANO,
@@ -308,7 +308,7 @@ Deno.test("EventFollower resumes an earlier life: nothing is first, what was see
   assertEquals(r.engine.sinceAsked, [`${ENGINE_EPOCH_NANO / 1e9 - 1}.000000000`]);
 });
 
-Deno.test("EventFollower tells that another engine answers, whose past is silent", async () => {
+Deno.test("EventFollower reports another engine, whose past is silent", async () => {
   await using r = await rig();
   r.follower.start();
   await r.handlers.until("connected");
@@ -324,7 +324,7 @@ Deno.test("EventFollower tells that another engine answers, whose past is silent
   ]);
 });
 
-Deno.test("EventFollower reconnects rather than hold more than it may while the list does not come", async () => {
+Deno.test("EventFollower reconnects when too many events arrive before the list", async () => {
   await using r = await rig();
   const list = Promise.withResolvers<void>();
   r.engine.holdList = list.promise;
@@ -337,7 +337,7 @@ Deno.test("EventFollower reconnects rather than hold more than it may while the 
   list.resolve();
 });
 
-Deno.test("EventFollower says once that there is no engine, and finds it when it comes", async () => {
+Deno.test("EventFollower reports a missing engine once, and connects when it starts", async () => {
   await using r = await rig({ withEngine: false });
   r.follower.start();
   await r.handlers.until("disconnected cannot reach the engine");
@@ -348,7 +348,7 @@ Deno.test("EventFollower says once that there is no engine, and finds it when it
   await r.follower[Symbol.asyncDispose]();
 });
 
-Deno.test("EventFollower is disposed in every state and leaves no timer", async (t) => {
+Deno.test("EventFollower can be disposed in every state and leaves no timer", async (t) => {
   const states: [string, (r: Rig, held: Promise<void>) => Promise<void>][] = [
     ["before start", () => Promise.resolve()],
     ["right after start", (r) => Promise.resolve(r.follower.start())],
@@ -372,7 +372,7 @@ Deno.test("EventFollower is disposed in every state and leaves no timer", async 
       r.follower.start();
       await advanceUntil(r.clock, () => r.handlers.count("reconcile") === 1);
     }],
-    // Disposal comes in the turn in which the handler's promise resolves, which the follower has not seen yet.
+    // Disposal comes in the turn in which the handler's promise resolves, before the follower has seen it.
     ["reconciling, with a handler that ends well", async (r) => {
       const reconciled = Promise.withResolvers<void>();
       r.handlers.onReconcile = () => reconciled.promise;
@@ -394,10 +394,10 @@ Deno.test("EventFollower is disposed in every state and leaves no timer", async 
   for (const [name, reach] of states) {
     await t.step(name, async () => {
       await using r = await rig();
-      // The engine lets go of what it holds before it is disposed.
+      // The engine releases what it holds before it is disposed.
       const held = Promise.withResolvers<void>();
       using _release = { [Symbol.dispose]: () => held.resolve() };
-      // A failure of this test must not hang the next one: what still waits by then has had its time.
+      // A failure must not hang the next test: advance past every pending timer.
       using _pass = { [Symbol.dispose]: () => r.clock.advance(3_600_000) };
       await reach(r, held.promise);
       const before = r.handlers.log.length;

@@ -12,7 +12,7 @@ const line = (id: string, extra: Record<string, unknown> = {}) =>
     ...extra,
   });
 
-/** The bytes in pieces of `size`. */
+/** Splits the bytes into pieces of `size`. */
 function pieces(bytes: Uint8Array, size: number): ReadableStream<Uint8Array> {
   let at = 0;
   return new ReadableStream({
@@ -49,14 +49,14 @@ Deno.test("parseEngineEvent() reads the fields that all engines have", () => {
   assertEquals(parseEngineEvent(`${line("a")}\r`)?.id, "a");
 });
 
-Deno.test("parseEngineEvent() passes over empty lines and the exec noise of probes", () => {
+Deno.test("parseEngineEvent() skips empty lines and the exec events of probes", () => {
   for (const text of ["", "\r", "\x1e"]) assertEquals(parseEngineEvent(text), undefined);
   for (const Action of ["exec_create: sh -c true", "exec_start: sh", "exec_die", "exec_died", "exec"]) {
     assertEquals(parseEngineEvent(line("a", { Action })), undefined, Action);
   }
 });
 
-Deno.test("parseEngineEvent() refuses what is not an event", () => {
+Deno.test("parseEngineEvent() throws when the line is not an event", () => {
   const bad = [
     "not json",
     '{"Type":"contai',
@@ -76,7 +76,7 @@ Deno.test("parseEngineEvent() refuses what is not an event", () => {
   for (const text of bad) assertThrows(() => parseEngineEvent(text), SyntaxError, "", text);
 });
 
-Deno.test("readEvents() takes events apart whatever the chunks are, UTF-8 split inside a character too", async () => {
+Deno.test("readEvents() decodes events from chunks of any size, also when a character is split", async () => {
   const text = `${line("a")}\n\x1e${line("b")}\n\n${line("c")}\r\n${line("d")}`;
   const whole = await collect(text);
   assertEquals(whole.map(({ id }) => id), ["a", "b", "c", "d"]);
@@ -85,7 +85,7 @@ Deno.test("readEvents() takes events apart whatever the chunks are, UTF-8 split 
   }
 });
 
-Deno.test("readEvents() skips bad lines, says so, and loses none after them", async () => {
+Deno.test("readEvents() skips and logs invalid lines, and loses no event after them", async () => {
   const said: string[] = [];
   const logger = { ...silentLogger, warn: (message: string) => void said.push(message) };
   const text = `${line("a")}\n{"Type":"conta\n${line("b")}\nnull\n${line("c")}\n`;
@@ -94,20 +94,20 @@ Deno.test("readEvents() skips bad lines, says so, and loses none after them", as
   assertStringIncludes(said[0]!, '{"Type":"conta');
 });
 
-Deno.test("readEvents() does not fill the log with bad lines", async () => {
+Deno.test("readEvents() logs only the first invalid lines", async () => {
   const said: string[] = [];
   const logger = { ...silentLogger, warn: (message: string) => void said.push(message) };
   assertEquals((await collect("junk\n".repeat(5_000) + line("a"), { logger })).length, 1);
   assertEquals(said.length, 10);
 });
 
-Deno.test("readEvents() survives bytes that are no UTF-8", async () => {
+Deno.test("readEvents() accepts bytes that are not UTF-8", async () => {
   const good = new TextEncoder().encode(`${line("a")}\n`);
   const bytes = new Uint8Array([...good, 0xff, 0xc3, 0x28, 0x0a, ...good]);
   assertEquals((await collect(bytes)).length, 2);
 });
 
-Deno.test("readEvents() cuts an over-long line out, in pieces of any size, and the next is whole", async () => {
+Deno.test("readEvents() drops an overlong line in pieces of any size, and keeps the next line", async () => {
   const said: string[] = [];
   const logger = { ...silentLogger, warn: (message: string) => void said.push(message) };
   const huge = line("huge", { pad: "x".repeat(5_000) });
@@ -122,7 +122,7 @@ Deno.test("readEvents() cuts an over-long line out, in pieces of any size, and t
   }
 });
 
-Deno.test("readEvents() holds a line of exactly the limit, and never more than it of an endless one", async () => {
+Deno.test("readEvents() accepts a line of exactly the limit, and never buffers more of an endless one", async () => {
   const exact = line("a", { pad: "" });
   const limit = new TextEncoder().encode(exact).length;
   assertEquals((await collect(`${exact}\n`, { maxLineBytes: limit })).length, 1);
@@ -161,7 +161,7 @@ Deno.test("readEvents() throws what its body throws, after the events before it"
   );
 });
 
-Deno.test("readEvents() cancels its body when the reader leaves", async () => {
+Deno.test("readEvents() cancels its body when the iteration is left", async () => {
   const cancelled = Promise.withResolvers<void>();
   const body = new ReadableStream<Uint8Array>({
     pull: (controller) => controller.enqueue(new TextEncoder().encode(`${line("a")}\n`)),
@@ -171,7 +171,7 @@ Deno.test("readEvents() cancels its body when the reader leaves", async () => {
   await cancelled.promise;
 });
 
-Deno.test("readEvents() ends at its signal on a stream that says nothing, and cancels the body", async () => {
+Deno.test("readEvents() ends when a silent stream is aborted, and cancels the body", async () => {
   const cancelled = Promise.withResolvers<void>();
   const ending = new AbortController();
   const quiet = new ReadableStream<Uint8Array>({ cancel: () => cancelled.resolve() });

@@ -12,7 +12,7 @@ const event = (timeNano: number): EngineEvent => ({
   timeNano,
 });
 
-Deno.test("FollowMemory begins two seconds before the engine's time, all that is older being silent", () => {
+Deno.test("FollowMemory begins two seconds before the engine's time, with older events silent", () => {
   const memory = new FollowMemory();
   assert(memory.isFirst);
   assertEquals(memory.begin("E", NOW), NOW - 2 * S);
@@ -24,7 +24,7 @@ Deno.test("FollowMemory begins two seconds before the engine's time, all that is
   assertEquals(memory.see(event(NOW - S)), "repeat");
 });
 
-Deno.test("FollowMemory replays from the newest event seen, whatever came after it", () => {
+Deno.test("FollowMemory replays from the newest event, not the last one", () => {
   const memory = new FollowMemory();
   memory.begin("E", NOW);
   memory.completed();
@@ -36,14 +36,14 @@ Deno.test("FollowMemory replays from the newest event seen, whatever came after 
   assertEquals(memory.see(event(NOW + 6 * S)), "news");
 });
 
-Deno.test("FollowMemory takes a new baseline for each attempt until the first has been completed", () => {
+Deno.test("FollowMemory takes a new baseline for each attempt until one is completed", () => {
   const memory = new FollowMemory();
   memory.begin("E", NOW);
   assertEquals(memory.begin("E", NOW + 60 * S), NOW + 58 * S);
   assertEquals(memory.see(event(NOW + 59 * S)), "silent");
 });
 
-Deno.test("FollowMemory goes on from an earlier life: what that saw is a repeat, the rest news since its baseline", () => {
+Deno.test("FollowMemory resumes an earlier run: its events are repeats, others since its baseline are news", () => {
   const memory = new FollowMemory((engineId) =>
     engineId === "E"
       ? { newestNano: NOW, baselineNano: NOW - S, seen: [event(NOW - 256), event(NOW)] }
@@ -54,7 +54,7 @@ Deno.test("FollowMemory goes on from an earlier life: what that saw is a repeat,
   assertEquals(memory.see(event(NOW - 256)), "repeat");
   assertEquals(memory.see(event(NOW)), "repeat");
   assertEquals(memory.see(event(NOW - 1.5 * S)), "silent");
-  // The engine told it late: the earlier life ended before it came.
+  // The engine delivered it late: the earlier run ended before it arrived.
   assertEquals(memory.see(event(NOW - 0.5 * S)), "news");
   assertEquals(memory.see(event(NOW + 256)), "news");
 });
@@ -68,7 +68,7 @@ Deno.test("FollowMemory recalls nothing for an engine that was never followed", 
   assertEquals(memory.see(event(NOW)), "silent");
 });
 
-Deno.test("FollowMemory goes back to an engine from where it left it", () => {
+Deno.test("FollowMemory resumes an engine where it left it", () => {
   const memory = new FollowMemory((engineId) =>
     engineId === "E" ? { newestNano: NOW, baselineNano: NOW - S, seen: [event(NOW)] } : undefined
   );
@@ -78,7 +78,7 @@ Deno.test("FollowMemory goes back to an engine from where it left it", () => {
   assertEquals(memory.see(event(NOW)), "repeat");
 });
 
-Deno.test("FollowMemory asks for no future when the engine's clock was set back", () => {
+Deno.test("FollowMemory does not replay from the future when the engine's clock was set back", () => {
   const memory = new FollowMemory();
   memory.begin("E", NOW);
   memory.completed();
@@ -87,7 +87,7 @@ Deno.test("FollowMemory asks for no future when the engine's clock was set back"
   assertEquals(memory.see(event(NOW + S)), "news");
 });
 
-Deno.test("FollowMemory takes another engine's past for its baseline", () => {
+Deno.test("FollowMemory takes a new baseline for another engine", () => {
   const memory = new FollowMemory();
   memory.begin("E", NOW);
   memory.completed();

@@ -10,7 +10,7 @@ const event = (timeNano: number, action = "die", id = "a"): EngineEvent => ({
   timeNano,
 });
 
-Deno.test("RecentEvents.add() tells news from what it has seen by time, action and container", () => {
+Deno.test("RecentEvents.add() recognises repeats by time, action and container", () => {
   const recent = new RecentEvents({ windowNano: 1_000, maxEvents: 100 });
   assert(recent.add(event(5_000)));
   assertEquals(recent.add(event(5_000)), false);
@@ -19,7 +19,7 @@ Deno.test("RecentEvents.add() tells news from what it has seen by time, action a
   assert(recent.add(event(5_001)));
 });
 
-Deno.test("RecentEvents remembers at least a window, however the events fall", () => {
+Deno.test("RecentEvents remembers at least one window", () => {
   for (const step of [7, 50, 333, 999, 1_000, 1_001, 5_000]) {
     const recent = new RecentEvents({ windowNano: 1_000, maxEvents: 10_000 });
     const times: number[] = [];
@@ -34,7 +34,7 @@ Deno.test("RecentEvents remembers at least a window, however the events fall", (
   }
 });
 
-Deno.test("RecentEvents forgets what is older than two windows", () => {
+Deno.test("RecentEvents forgets events older than two windows", () => {
   const recent = new RecentEvents({ windowNano: 1_000, maxEvents: 100 });
   recent.add(event(1_000));
   recent.add(event(3_500));
@@ -42,14 +42,14 @@ Deno.test("RecentEvents forgets what is older than two windows", () => {
   assert(recent.add(event(1_000)));
 });
 
-Deno.test("RecentEvents keeps a bounded number, the newest", () => {
+Deno.test("RecentEvents keeps a bounded number of events, the newest", () => {
   const recent = new RecentEvents({ windowNano: 1e12, maxEvents: 10 });
   for (let i = 0; i < 100; i++) recent.add(event(i));
   for (let i = 95; i < 100; i++) assertEquals(recent.add(event(i)), false);
   assert(recent.add(event(80)));
 });
 
-Deno.test("RecentEvents.clear() forgets all", () => {
+Deno.test("RecentEvents.clear() forgets all events", () => {
   const recent = new RecentEvents({ windowNano: 1_000, maxEvents: 100 });
   recent.add(event(5_000));
   recent.clear();

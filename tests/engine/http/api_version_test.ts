@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { negotiateApiVersion } from "../../../src/engine/http/api_version.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
 
-Deno.test("negotiateApiVersion() takes the lower of the two versions, compared as numbers", () => {
+Deno.test("negotiateApiVersion() returns the lower of the two versions, compared as numbers", () => {
   assertEquals(negotiateApiVersion("1.41", "/s"), "1.41");
   assertEquals(negotiateApiVersion("1.40", "/s"), "1.40");
   assertEquals(negotiateApiVersion("1.51", "/s"), "1.51");
@@ -11,7 +11,7 @@ Deno.test("negotiateApiVersion() takes the lower of the two versions, compared a
   assertEquals(negotiateApiVersion("2.0", "/s"), "1.51");
 });
 
-Deno.test("negotiateApiVersion() says what is wrong when it can't", () => {
+Deno.test("negotiateApiVersion() reports what is wrong with a version", () => {
   assertThrows(
     () => negotiateApiVersion("1.39", "/s"),
     EngineError,

@@ -1,4 +1,4 @@
-/** What an engine may do with a long reply. With real engines: `logs` in tests/containers. */
+/** The possible ends of a long reply. For real engines, see `logs` in tests/containers. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
@@ -39,7 +39,7 @@ async function read({ client }: Engine): Promise<string> {
 
 const LINES = Array.from({ length: 2_000 }, (_, line) => `line ${line}\n`);
 
-Deno.test("EngineClient.openLong() brings a body in chunks, many of them in one piece", async () => {
+Deno.test("EngineClient.openLong() returns a chunked body, with many chunks in one piece", async () => {
   await using engine = await startEngine(async ({ target, write }) => {
     assertEquals(target, "/v1.41/long?a=1");
     await write(CHUNKED_HEAD + LINES.map(httpChunk).join("") + "0\r\n\r\n");
@@ -50,7 +50,7 @@ Deno.test("EngineClient.openLong() brings a body in chunks, many of them in one 
   assertEquals(pieces.length < LINES.length / 10, true, `${pieces.length} pieces`);
 });
 
-Deno.test("EngineClient.openLong() brings a body of a given length, and one up to the connection's end", async () => {
+Deno.test("EngineClient.openLong() returns a body of known length, and one that ends with the connection", async () => {
   await using sized = await startEngine(({ write }) => write(httpReply(200, "some text")));
   assertEquals(await read(sized), "some text");
   await using open = await startEngine(async ({ write, close }) => {
@@ -62,7 +62,7 @@ Deno.test("EngineClient.openLong() brings a body of a given length, and one up t
   assertEquals(await read(empty), "");
 });
 
-Deno.test("EngineClient.openLong() rejects with the engine's words, and when the engine breaks off", async () => {
+Deno.test("EngineClient.openLong() rejects with the engine's message, and when the connection breaks", async () => {
   await using refusing = await startEngine(({ write }) =>
     write(httpReply(404, { message: "No such container: c" }))
   );
@@ -77,11 +77,11 @@ Deno.test("EngineClient.openLong() rejects with the engine's words, and when the
     });
     await assertRejects(() => read(engine), EngineError, "broke during a reply");
   }
-  await using nonsense = await startEngine(({ write }) => write(CHUNKED_HEAD + "what?\r\n"));
-  await assertRejects(() => read(nonsense), EngineError, "an invalid size");
+  await using invalid = await startEngine(({ write }) => write(CHUNKED_HEAD + "what?\r\n"));
+  await assertRejects(() => read(invalid), EngineError, "an invalid size");
 });
 
-Deno.test("EngineClient.openLong() ends with the body's cancellation, in the middle of a wait", async () => {
+Deno.test("EngineClient.openLong() ends when the body is cancelled during a read", async () => {
   const gone = Promise.withResolvers<void>();
   await using engine = await startEngine(async ({ write, closed }) => {
     await write(CHUNKED_HEAD + httpChunk("some"));

@@ -19,8 +19,8 @@ function joined(...parts: Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
-/** Pieces as `stdout hi`; neighbours of one stream joined, as their boundaries mean nothing. */
-function told(chunks: readonly LogChunk[]): string[] {
+/** Formats pieces as `stdout hi`, and joins adjacent ones of a stream, whose boundaries have no meaning. */
+function formatted(chunks: readonly LogChunk[]): string[] {
   const texts: { stream: string; text: string }[] = [];
   for (const { stream, bytes } of chunks) {
     const last = texts.at(-1);
@@ -36,7 +36,7 @@ async function collect(chunks: AsyncIterable<LogChunk>): Promise<LogChunk[]> {
   return all;
 }
 
-/** A body of these chunks, then open until it is cancelled. */
+/** A body of these chunks that stays open until it is cancelled. */
 class OpenBody {
   readonly cancelled: Promise<unknown>;
   readonly stream: ReadableStream<Uint8Array>;
@@ -53,26 +53,26 @@ class OpenBody {
   }
 }
 
-Deno.test("LogDemuxer.push() takes frames apart wherever chunks are cut", () => {
+Deno.test("LogDemuxer.push() decodes frames wherever chunks are split", () => {
   const log = joined(frame(1, "one"), frame(2, "zwei"), frame(2, ""), frame(1, "three"), frame(1, "four"));
   const expected = ["stdout one", "stderr zwei", "stdout threefour"];
   for (let size = 1; size <= log.length; size++) {
     for (const first of [0, 3]) {
       const demuxer = new LogDemuxer();
       const chunks: LogChunk[] = [];
-      // Copies: what is pushed is taken over.
+      // Copies, because `push` overwrites its argument.
       chunks.push(...demuxer.push(log.slice(0, first)));
       for (let at = first; at < log.length; at += size) {
         chunks.push(...demuxer.push(log.slice(at, at + size)));
       }
       demuxer.end();
-      assertEquals(told(chunks), expected, `in pieces of ${size} after ${first}`);
+      assertEquals(formatted(chunks), expected, `in pieces of ${size} after ${first}`);
       assert(chunks.every(({ bytes }) => bytes.length > 0));
     }
   }
 });
 
-Deno.test("LogDemuxer.push() joins neighbours of one stream and passes an unfinished frame on", () => {
+Deno.test("LogDemuxer.push() joins adjacent frames of one stream and returns the beginning of an unfinished one", () => {
   const demuxer = new LogDemuxer();
   const long = frame(1, "x".repeat(100_000));
   const first = joined(frame(1, "a"), frame(1, "b"), frame(2, "c"), long.slice(0, 20));
@@ -92,18 +92,18 @@ Deno.test("LogDemuxer.push() reads lengths of more than 2 GiB", () => {
   assertThrows(() => demuxer.end(), EngineError, "in the middle");
 });
 
-Deno.test("LogDemuxer.push() refuses what is not in frames", () => {
+Deno.test("LogDemuxer.push() throws when the bytes are not frames", () => {
   for (const text of ["plain text", "\x04\0\0\0\0\0\0\x01x", "\x01\0\x01\0\0\0\0\x01x"]) {
     assertThrows(() => new LogDemuxer().push(encoder.encode(text)), EngineError, "not in frames");
   }
 });
 
-Deno.test("LogDemuxer.push() throws what the engine tells on its own stream", () => {
-  const told = frame(3, `error from daemon in stream: Error grabbing logs: EOF\n${"y".repeat(10_000)}`);
-  for (const size of [5, 1_000, told.length]) {
+Deno.test("LogDemuxer.push() throws the error that the engine sends on its own stream", () => {
+  const message = frame(3, `error from daemon in stream: Error grabbing logs: EOF\n${"y".repeat(10_000)}`);
+  for (const size of [5, 1_000, message.length]) {
     const demuxer = new LogDemuxer();
     const error = assertThrows(() => {
-      for (let at = 0; at < told.length; at += size) demuxer.push(told.slice(at, at + size));
+      for (let at = 0; at < message.length; at += size) demuxer.push(message.slice(at, at + size));
     }, EngineError);
     assert(error.message.includes("Error grabbing logs: EOF"), error.message);
     assert(error.message.length < 5_000);
@@ -118,7 +118,7 @@ Deno.test("LogDemuxer.end() throws inside a frame and inside a header", () => {
   }
 });
 
-Deno.test("readLog() passes a terminal's output on as it is", async () => {
+Deno.test("readLog() returns a terminal's output unchanged", async () => {
   const body = ReadableStream.from([frame(2, "raw"), new Uint8Array(0), encoder.encode("text")]);
   const chunks = await collect(readLog(body, { tty: true }));
   assertEquals(chunks, [
@@ -127,9 +127,9 @@ Deno.test("readLog() passes a terminal's output on as it is", async () => {
   ]);
 });
 
-Deno.test("readLog() gives all pieces of one chunk, in order", async () => {
+Deno.test("readLog() returns all pieces of one chunk, in order", async () => {
   const body = ReadableStream.from([joined(frame(1, "a"), frame(2, "b"), frame(1, "c")), frame(2, "d")]);
-  assertEquals(told(await collect(readLog(body, { tty: false }))), [
+  assertEquals(formatted(await collect(readLog(body, { tty: false }))), [
     "stdout a",
     "stderr b",
     "stdout c",
@@ -137,7 +137,7 @@ Deno.test("readLog() gives all pieces of one chunk, in order", async () => {
   ]);
 });
 
-Deno.test("readLog() throws the signal's reason while it waits, and cancels the body", async () => {
+Deno.test("readLog() throws the abort reason during a read, and cancels the body", async () => {
   const body = new OpenBody(frame(1, "a"));
   const abort = new AbortController();
   const log = readLog(body.stream, { tty: false, abort: abort.signal });
@@ -148,7 +148,7 @@ Deno.test("readLog() throws the signal's reason while it waits, and cancels the 
   await within(5_000, "the cancellation", body.cancelled);
 });
 
-Deno.test("readLog() throws the reason of a signal that was aborted before", async () => {
+Deno.test("readLog() throws the reason of a signal that has already aborted", async () => {
   const body = new OpenBody();
   const signal = AbortSignal.abort(new RangeError("enough"));
   const log = readLog(body.stream, { tty: true, abort: signal });
@@ -156,7 +156,7 @@ Deno.test("readLog() throws the reason of a signal that was aborted before", asy
   await within(5_000, "the cancellation", body.cancelled);
 });
 
-Deno.test("readLog() cancels the body when it is left, or when it is no log", async () => {
+Deno.test("readLog() cancels the body when the iteration is left, and when it is not a log", async () => {
   const left = new OpenBody(frame(1, "a"));
   for await (const _chunk of readLog(left.stream, { tty: false })) break;
   await within(5_000, "the cancellation", left.cancelled);

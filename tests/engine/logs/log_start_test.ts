@@ -14,7 +14,7 @@ const ENGINES = [
 
 for (const { name, ignore, start } of ENGINES) {
   Deno.test({
-    name: `findLogStart() finds the last lines on ${name}, and again after more was written`,
+    name: `findLogStart() finds the last lines on ${name}, also after more output`,
     ignore,
     fn: async () => {
       await using engine = await start();

@@ -1,4 +1,4 @@
-/** The end of a container's output with its times: on the embedded engine, on real Docker and on real Podman. */
+/** The end of a container's output with its times, on the embedded engine, Docker and Podman. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EngineClient } from "../../../src/engine/engine_client.ts";
 import { EngineError } from "../../../src/engine/http/engine_error.ts";
@@ -52,18 +52,18 @@ async function tailOf({ client, id }: Ran, maxBytes: number) {
 }
 
 async function checkLogTail(t: Deno.TestContext, engine: LogEngine): Promise<void> {
-  await t.step("both streams come whole, in order, each line with its time", async () => {
+  await t.step("both streams are complete, in order, each line with its time", async () => {
     const beganMs = Date.now();
     await using container = await ran(engine, "echo one; sleep 0.05; echo err >&2; sleep 0.05; printf two");
     const { decoded, isCut, stdout, stderr } = await tailOf(container, 1_000);
     assertEquals([stdout.replace(/two\n?$/, "two"), stderr, isCut], ["one\ntwo", "err\n", false]);
     assertEquals(decoded.map(({ stream }) => stream), ["stdout", "stderr", "stdout"]);
     const times = decoded.map(({ timeNano }) => Number(timeNano / 1_000_000n));
-    // Podman's API tells whole seconds.
+    // Podman's API has whole seconds.
     assert(times.every((time, i) => time >= (times[i - 1] ?? beganMs - 1_000)), `${times}`);
   });
 
-  await t.step("no output is an empty tail", async () => {
+  await t.step("no output gives an empty tail", async () => {
     await using container = await ran(engine, "true");
     assertEquals(await tailOf(container, 1_000), {
       decoded: [],
@@ -74,7 +74,7 @@ async function checkLogTail(t: Deno.TestContext, engine: LogEngine): Promise<voi
     });
   });
 
-  await t.step("of a long output the last lines come, of short and of long lines", async () => {
+  await t.step("of a long output, the last lines are returned, short and long ones", async () => {
     await using container = await ran(
       engine,
       "seq 100000; i=0; while [ $i -lt 20 ]; do echo; i=$((i+1)); done",
@@ -92,7 +92,7 @@ async function checkLogTail(t: Deno.TestContext, engine: LogEngine): Promise<voi
   });
 
   await t.step(
-    "a long line that the engine logs in pieces comes without a time or a break in its middle",
+    "a long line that the engine logs in pieces has no time and no break in its middle",
     async () => {
       await using container = await ran(engine, "head -c 200000 /dev/zero | tr '\\0' x; echo; echo end");
       const whole = await tailOf(container, 1_000_000);
@@ -103,7 +103,7 @@ async function checkLogTail(t: Deno.TestContext, engine: LogEngine): Promise<voi
     },
   );
 
-  await t.step("a container that is gone is not found", async () => {
+  await t.step("a removed container is not found", async () => {
     const container = await ran(engine, "true");
     const { id } = container;
     await container[Symbol.asyncDispose]();
@@ -124,7 +124,7 @@ Deno.test({
   fn: async (t) => {
     await using engine = await startDocker();
     await checkLogTail(t, engine);
-    await t.step("of 100 MB no more is read than the end and a part of that", async () => {
+    await t.step("of 100 MB, little more than the end is read", async () => {
       const line = "0123456789".repeat(4);
       await using container = await ran(engine, `yes ${line} | head -c 100000000`);
       const { client, id } = container;
@@ -157,10 +157,10 @@ Deno.test({
   },
 });
 
-Deno.test("decodeLogRecords() gives the last records back, the first one cut where it was cut", () => {
+Deno.test("decodeLogRecords() returns the last records, the first one with the rest of its text", () => {
   const tail = new LogRecordTail(60);
   for (const [i, text] of ["first\n", "second\n", "third\n"].entries()) {
-    // In pieces, as it may come.
+    // In pieces, as it may arrive.
     for (const byte of new TextEncoder().encode(text)) tail.push(Uint8Array.of(byte));
     tail.end({ stream: i === 1 ? "stderr" : "stdout", timeNano: 1_700_000_000_123_456_789n + BigInt(i) });
   }
@@ -175,6 +175,6 @@ Deno.test("decodeLogRecords() gives the last records back, the first one cut whe
   ]];
   assertEquals([tail.isCut, read()], [false, [first, second, third]]);
   tail.end({ stream: "stdout", timeNano: 1_700_000_000_123_456_792n });
-  // Of 71 bytes the first 11 are gone.
+  // The first 11 of 71 bytes are cut off.
   assertEquals([tail.isCut, read()], [true, [second, third, ["stdout", 3, ""]]]);
 });

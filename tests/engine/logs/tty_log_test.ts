@@ -8,31 +8,31 @@ import { within } from "../../support/within.ts";
 
 const LINES = Array.from({ length: 500 }, (_, line) => `line ${line}\r\n`);
 
-/** Log, start of the stream, and what of the log comes before it; undefined: not there yet. */
+/** The log, the start of the stream, and the part of the log that precedes it (undefined: read the log again). */
 const SPLICES: Record<string, readonly [string, string, string | undefined]> = {
-  "all of it when the stream has said nothing": ["$ ls\r\n", "", "$ ls\r\n"],
-  "what comes before the stream, of which the log has all": [
+  "the whole log when the stream is empty": ["$ ls\r\n", "", "$ ls\r\n"],
+  "the part before the stream when the log has all of the stream": [
     LINES.join(""),
     LINES.slice(300).join(""),
     LINES.slice(0, 300).join(""),
   ],
-  "what comes before the stream, of which the log has the first part": [
+  "the part before the stream when the log has the beginning of the stream": [
     LINES.slice(0, 400).join(""),
     LINES.slice(300).join(""),
     LINES.slice(0, 300).join(""),
   ],
-  "what comes before the stream, when the log goes on behind it": [
+  "the part before the stream when the log continues after it": [
     LINES.join(""),
     LINES.slice(300, 350).join(""),
     LINES.slice(0, 300).join(""),
   ],
   "nothing when the stream began with the log": ["hello\r\n", "hello\r\n$ ", ""],
-  "what comes before a short stream whose last line the log has not got yet": [
+  "the part before a short stream whose last line is not logged yet": [
     "$ ls\r\na b\r\n",
     "a b\r\n$ ",
     "$ ls\r\n",
   ],
-  "undefined when the log is not as far as the stream yet": ["$ ", LINES.join(""), undefined],
+  "undefined when the log has not reached the stream yet": ["$ ", LINES.join(""), undefined],
   "undefined when the log has only a few bytes of a long stream": [
     "before\r\nline 0\r\n",
     LINES.join(""),
@@ -40,7 +40,7 @@ const SPLICES: Record<string, readonly [string, string, string | undefined]> = {
   ],
   "undefined when a short stream is not at the log's end": ["$ ls\r\nfoo\r\nbar", "$ ", undefined],
   "undefined for an empty log": ["", "out", undefined],
-  "as much as is certain of output that repeats itself": [
+  "the part that is certain when output repeats itself": [
     `start\r\n${"y\r\n".repeat(1_000)}`,
     "y\r\n".repeat(100),
     `start\r\n${"y\r\n".repeat(900)}`,
@@ -48,28 +48,32 @@ const SPLICES: Record<string, readonly [string, string, string | undefined]> = {
 };
 
 for (const [what, [log, start, before]] of Object.entries(SPLICES)) {
-  Deno.test(`spliceTail() gives ${what}`, () => {
+  Deno.test(`spliceTail() returns ${what}`, () => {
     const encoder = new TextEncoder();
     const spliced = spliceTail(encoder.encode(log), encoder.encode(start));
     assertEquals(spliced && new TextDecoder().decode(spliced), before);
   });
 }
 
-/** Log, what was heard last, and what was said in all. */
+/** The log, the last output that was received, and the whole output. */
 const UNLOGGED: Record<string, readonly [string, string, string]> = {
-  "adds the prompt that was heard": ["$ ls\r\na b\r\n", "$ ls\r\na b\r\n$ ", "$ ls\r\na b\r\n$ "],
-  "adds it when only the end was heard": [LINES.join(""), `${LINES.at(-1)}$ `, `${LINES.join("")}$ `],
-  "adds all that was heard where nothing is logged": ["", "\x1b[?1049hdrawn", "\x1b[?1049hdrawn"],
-  "adds nothing when the line was logged unfinished": ["one\r\n$ ", "one\r\n$ ", "one\r\n$ "],
-  "adds what is missing of a line that is logged in pieces": [
+  "appends the prompt that was received": ["$ ls\r\na b\r\n", "$ ls\r\na b\r\n$ ", "$ ls\r\na b\r\n$ "],
+  "appends it when only the end was received": [LINES.join(""), `${LINES.at(-1)}$ `, `${LINES.join("")}$ `],
+  "appends everything when nothing is logged": ["", "\x1b[?1049hdrawn", "\x1b[?1049hdrawn"],
+  "appends nothing when the unfinished line is logged": ["one\r\n$ ", "one\r\n$ ", "one\r\n$ "],
+  "appends the missing part of a line that is logged in pieces": [
     `one\r\n${"x".repeat(16_384)}`,
     `one\r\n${"x".repeat(16_384)}${"y".repeat(30)}`,
     `one\r\n${"x".repeat(16_384)}${"y".repeat(30)}`,
   ],
-  "adds nothing when the line has ended since": ["one\r\n$ ls\r\n", "one\r\n$ ", "one\r\n$ ls\r\n"],
-  "adds nothing when the only line has ended since": ["$ ls\r\n", "$ ", "$ ls\r\n"],
-  "adds nothing when the log ends as what was heard begins": ["$ \r\nb\r\n", "b\r\na\r\n$ ", "$ \r\nb\r\n"],
-  "adds nothing where nothing was heard": ["one\r\n", "", "one\r\n"],
+  "appends nothing when the line has ended since": ["one\r\n$ ls\r\n", "one\r\n$ ", "one\r\n$ ls\r\n"],
+  "appends nothing when the only line has ended since": ["$ ls\r\n", "$ ", "$ ls\r\n"],
+  "appends nothing when the log ends with the beginning of what was received": [
+    "$ \r\nb\r\n",
+    "b\r\na\r\n$ ",
+    "$ \r\nb\r\n",
+  ],
+  "appends nothing when nothing was received": ["one\r\n", "", "one\r\n"],
 };
 
 for (const [what, [log, recent, whole]] of Object.entries(UNLOGGED)) {
@@ -79,11 +83,11 @@ for (const [what, [log, recent, whole]] of Object.entries(UNLOGGED)) {
   });
 }
 
-Deno.test("spliceTail() copes with the worst of logs", () => {
+Deno.test("spliceTail() is fast on the worst logs", () => {
   const log = new Uint8Array(4 * 1024 * 1024).fill(0x61);
   const start = new Uint8Array(64 * 1024).fill(0x61);
   start[start.length - 1] = 0x62;
-  // The log ends with what the stream begins with, as far as anybody can tell.
+  // As far as one can know, the log ends with the start of the stream.
   assertEquals(spliceTail(log, start)?.length, log.length - start.length + 1);
 });
 
@@ -92,7 +96,7 @@ interface LogServer extends AsyncDisposable {
   readonly targets: string[];
 }
 
-/** An engine whose logs are these chunks; `undefined`: the connection breaks there. */
+/** An engine whose log consists of these chunks; `undefined` breaks the connection. */
 async function serveLog(
   chunks: readonly (string | undefined)[],
   { refusal, isPodman = false }: { refusal?: string; isPodman?: boolean } = {},
@@ -125,46 +129,46 @@ async function tailOf({ client }: LogServer, maxBytes: number): Promise<string> 
   return new TextDecoder().decode(tail);
 }
 
-Deno.test("readTtyTail() gives a short log whole", async () => {
+Deno.test("readTtyTail() returns a short log whole", async () => {
   await using server = await serveLog(["$ ls\r\n", "a b\r\n"]);
   assertEquals(await tailOf(server, 1_024), "$ ls\r\na b\r\n");
   assertEquals(server.targets, ["/v1.41/containers/c0ffee/logs?stdout=1&stderr=1&tail=32"]);
 });
 
-Deno.test("readTtyTail() asks Podman for the whole log: the last lines of it would be garbled", async () => {
+Deno.test("readTtyTail() requests the whole log from Podman, whose last lines would be garbled", async () => {
   await using server = await serveLog(["$ l", "s\r\n", "$ "], { isPodman: true });
   assertEquals(await tailOf(server, 4), "\r\n$ ");
   assertEquals(server.targets, ["/v1.41/containers/c0ffee/logs?stdout=1&stderr=1"]);
 });
 
-Deno.test("readTtyTail() gives the last bytes of a long log", async () => {
+Deno.test("readTtyTail() returns the last bytes of a long log", async () => {
   const chunks = Array.from({ length: 300 }, (_, index) => `${index},`.repeat(50));
   await using server = await serveLog(chunks);
   assertEquals(await tailOf(server, 1_000), chunks.join("").slice(-1_000));
 });
 
-Deno.test("readTtyTail() gives the last bytes of a log that comes in one piece", async () => {
+Deno.test("readTtyTail() returns the last bytes of a log that arrives in one piece", async () => {
   await using server = await serveLog([LINES.join("")]);
   assertEquals(await tailOf(server, 17), LINES.join("").slice(-17));
 });
 
-Deno.test("readTtyTail() gives nothing for a container that has said nothing", async () => {
+Deno.test("readTtyTail() returns nothing when the log is empty", async () => {
   await using server = await serveLog([]);
   assertEquals(await tailOf(server, 100), "");
 });
 
-Deno.test("readTtyTail() rejects when the container is gone", async () => {
+Deno.test("readTtyTail() rejects when the container does not exist", async () => {
   await using server = await serveLog([], { refusal: "No such container: c0ffee" });
   const error = await assertRejects(() => tailOf(server, 100), EngineError, "No such container");
   assertEquals(error.code, "not_found");
 });
 
-Deno.test("readTtyTail() rejects when the log breaks off", async () => {
+Deno.test("readTtyTail() rejects when the connection breaks", async () => {
   await using server = await serveLog(["some", undefined]);
   await assertRejects(() => tailOf(server, 100), EngineError, "broke during the log of container c0ffee");
 });
 
-Deno.test("readTtyTail() ends with its signal's reason", async () => {
+Deno.test("readTtyTail() rejects with the abort reason", async () => {
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await TempDir.make());
   const aborting = new AbortController();

@@ -25,7 +25,7 @@ const refusals: [reason: string, refused: (dir: TempDir) => unknown, path: (dir:
 ];
 
 for (const [reason, refused, path] of refusals) {
-  Deno.test(`systemReason() says "${reason}", without the runtime's own text`, async () => {
+  Deno.test(`systemReason() is "${reason}", without the runtime's own text`, async () => {
     await using dir = await TempDir.make();
     await Deno.writeTextFile(dir.join("file"), "");
     await Deno.symlink("loop", dir.join("loop"));
@@ -38,7 +38,7 @@ for (const [reason, refused, path] of refusals) {
   });
 }
 
-Deno.test("systemReason() leaves other errors alone", () => {
+Deno.test("systemReason() is undefined for other errors", () => {
   for (
     const error of [new Error("x"), new TypeError("y"), "z", Object.assign(new Error(), { code: "toString" })]
   ) {
