@@ -3,7 +3,7 @@
  * ends a pending read.
  */
 import { ApexError, messageOf } from "../platform/apex_error.ts";
-import { SerialQueue } from "../platform/async/serial_queue.ts";
+import { SerialQueue } from "../platform/async/semaphore.ts";
 import { writeAll } from "../platform/unix_socket.ts";
 import { type Frame, FrameReader } from "../protocol/frames.ts";
 import type { ControlResultOf, FrameOp } from "../protocol/operations.ts";

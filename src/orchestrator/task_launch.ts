@@ -3,7 +3,7 @@
  * connect its standard input, start it. It owns the task's permits: one of the tasks that run at once, and, while the engine
  * works for it, one of the engine's. What happens to the container is reported by the engine's events to `TaskRun`.
  */
-import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
+import { mayStillAppear } from "../containers/operations/container_removal.ts";
 import type { Semaphore, SemaphorePermit } from "../platform/async/semaphore.ts";
 import { delayUnlessAborted } from "../platform/async/wait.ts";
 import type { Clock } from "../platform/clock.ts";

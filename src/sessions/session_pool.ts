@@ -12,7 +12,7 @@
  * - Restart of the daemon: sessions outlive it. `SessionAdoption` finds them when the next daemon connects to the engine.
  */
 import type { ManagerEvents } from "../containers/changes/container_events.ts";
-import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
+import { AbandonedContainers } from "../containers/operations/container_removal.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";
 import { type ListenerOf, TypedEmitter } from "../platform/typed_emitter.ts";

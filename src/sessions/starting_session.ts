@@ -3,9 +3,8 @@
  * is lost), and the container is started. The session exists as soon as the engine's `start` event arrives. If anything
  * fails before that, the container is removed, and no event of the session is published.
  */
-import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { createUnderFreeName } from "../containers/operations/container_name.ts";
-import { removeContainer } from "../containers/operations/container_removal.ts";
+import { mayStillAppear, removeContainer } from "../containers/operations/container_removal.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";
 import { ApexError } from "../platform/apex_error.ts";
 import { settlesWithin } from "../platform/async/wait.ts";

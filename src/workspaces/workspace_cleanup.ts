@@ -3,8 +3,8 @@
  * or at once if no such event can come. It owns the removals that no caller waits for, the removals that are postponed
  * until the engine answers, and the timers of containers that may still appear. Disposal ends all of them.
  */
-import { AbandonedContainers } from "../containers/operations/abandoned_containers.ts";
 import {
+  AbandonedContainers,
   attemptRemoval,
   awaitForeignRemoval,
   type RemovableContainers,

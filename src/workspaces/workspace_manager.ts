@@ -4,8 +4,8 @@ import type {
   ContainerEventSource,
 } from "../containers/changes/container_events.ts";
 import type { ContainerRecord } from "../containers/container_record.ts";
-import { mayStillAppear } from "../containers/operations/abandoned_containers.ts";
 import { createUnderFreeName } from "../containers/operations/container_name.ts";
+import { mayStillAppear } from "../containers/operations/container_removal.ts";
 import type { CreateOptions } from "../containers/operations/container_spec.ts";
 import { hasNoProcess } from "../containers/operations/operation_failure.ts";
 import type { AttachConnection } from "../engine/attach_connection.ts";

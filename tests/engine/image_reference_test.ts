@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { isImageId, parseImageReference } from "../../src/engine/image_reference.ts";
+import { isImageId, parseImageReference } from "../../src/engine/image_pull.ts";
 
 const DIGEST = `sha256:${"0a".repeat(32)}`;
 

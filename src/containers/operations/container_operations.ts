@@ -6,8 +6,7 @@
 import type { EngineClient } from "../../engine/engine_client.ts";
 import { execCommand, type ExecResult } from "../../engine/exec_command.ts";
 import { EngineError } from "../../engine/http/engine_error.ts";
-import { pullImage, type PullProgress } from "../../engine/image_pull.ts";
-import { isImageId } from "../../engine/image_reference.ts";
+import { isImageId, pullImage, type PullProgress } from "../../engine/image_pull.ts";
 import { ApexError, messageOf } from "../../platform/apex_error.ts";
 import { Deadline } from "../../platform/async/deadline.ts";
 import type { Clock } from "../../platform/clock.ts";

@@ -2,7 +2,7 @@
  * Translates a {@linkcode ContainerSpec} into the body of the engine's `POST /containers/create`. Values that no engine
  * accepts are refused here, with an error that names the value: the engine's own message often does not.
  */
-import { isImageId, parseImageReference } from "../../engine/image_reference.ts";
+import { isImageId, parseImageReference } from "../../engine/image_pull.ts";
 import { ApexError } from "../../platform/apex_error.ts";
 import {
   type ContainerSpec,

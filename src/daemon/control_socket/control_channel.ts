@@ -5,7 +5,7 @@
  * The connection is always being read: by the operation that asked for frames, or else by the channel, which discards them. So
  * a hang-up is noticed even if the operation has nothing to send.
  */
-import { SerialQueue } from "../../platform/async/serial_queue.ts";
+import { SerialQueue } from "../../platform/async/semaphore.ts";
 import { writeAll } from "../../platform/unix_socket.ts";
 import { type Frame, FrameReader } from "../../protocol/frames.ts";
 

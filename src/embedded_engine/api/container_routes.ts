@@ -1,8 +1,8 @@
 /** The requests about containers: parses parameters, calls the container, and replies with Docker's statuses. */
 import { parseEngineSignal } from "../../platform/signals.ts";
 import type { ContainerIndex } from "../containers/container_index.ts";
+import { EXIT_CONDITIONS } from "../containers/container_run.ts";
 import type { EmbeddedContainer } from "../containers/embedded_container.ts";
-import { EXIT_CONDITIONS } from "../containers/exit_waiters.ts";
 import { emptyReply, HttpError, type HttpReply, type HttpRequest, jsonReply } from "../http/http_message.ts";
 import type { PathParameters, Route } from "../http/router.ts";
 import { checkTerminals } from "../processes/terminal_plan.ts";

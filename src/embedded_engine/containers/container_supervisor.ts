@@ -14,10 +14,9 @@ import type { ConsoleSize } from "../spec/body_schema.ts";
 import type { CreateSpec } from "../spec/create_request.ts";
 import { type EngineTime, nanoToMs } from "../spec/nano_time.ts";
 import type { ContainerExecs } from "./container_execs.ts";
-import { ContainerRun } from "./container_run.ts";
+import { ContainerRun, type ExitCondition, ExitWaiters, type WaitResult } from "./container_run.ts";
 import type { ContainerStatus, EmbeddedContainerState } from "./container_state.ts";
 import type { ContainerStreams } from "./container_streams.ts";
-import { type ExitCondition, ExitWaiters, type WaitResult } from "./exit_waiters.ts";
 import type { HealthCheck } from "./health_check.ts";
 import { RestartBackoff } from "./restart_backoff.ts";
 

@@ -16,10 +16,10 @@ import type { CreateSpec } from "../spec/create_request.ts";
 import type { EngineTime } from "../spec/nano_time.ts";
 import { ContainerExecs } from "./container_execs.ts";
 import { ContainerLog } from "./container_log.ts";
+import type { ExitCondition, WaitResult } from "./container_run.ts";
 import { checkPause, checkRemoval, type EmbeddedContainerState } from "./container_state.ts";
 import { ContainerStreams } from "./container_streams.ts";
 import { ContainerSupervisor } from "./container_supervisor.ts";
-import type { ExitCondition, WaitResult } from "./exit_waiters.ts";
 
 const DEFAULT_STOP_TIMEOUT_SECONDS = 10;
 

@@ -4,7 +4,7 @@
  * engine of the same directory has them too.
  */
 import * as v from "valibot";
-import { isImageId, parseImageReference } from "../../engine/image_reference.ts";
+import { isImageId, parseImageReference } from "../../engine/image_pull.ts";
 import { HttpError } from "../http/http_message.ts";
 
 const BUSYBOX = "busybox:latest";

@@ -15,7 +15,7 @@ Deno.test("ByteTail returns the last bytes, whatever the pieces", () => {
   }));
 });
 
-Deno.test("ByteTail does not keep the buffers that its pieces are of, nor change what it gave away", () => {
+Deno.test("ByteTail keeps no buffer of its pieces, and does not change bytes that it has returned", () => {
   const tail = new ByteTail(4);
   const buffer = new Uint8Array([1, 2, 3, 4, 5]);
   tail.push(buffer.subarray(0, 3));

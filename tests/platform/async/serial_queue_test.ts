@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { SerialQueue } from "../../../src/platform/async/serial_queue.ts";
+import { SerialQueue } from "../../../src/platform/async/semaphore.ts";
 
 Deno.test("SerialQueue.run() starts work at once when none is pending", async () => {
   const queue = new SerialQueue();
