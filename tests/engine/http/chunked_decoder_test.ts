@@ -5,7 +5,7 @@ import { byteArrays, cutInto, pieceLengths } from "../../support/byte_pieces.ts"
 
 const encoder = new TextEncoder();
 
-/** What is decoded, and whether the body has ended, of a text that comes in such pieces. */
+/** Decodes a text that arrives in the given pieces. Returns the data, and whether the body has ended. */
 function decode(pieces: Iterable<string>): { text: string; isDone: boolean } {
   const decoder = new ChunkedDecoder();
   let text = "";
