@@ -28,7 +28,6 @@ const PHRASES: ReadonlyArray<readonly [phrase: RegExp, instead: string]> = [
   [/\bany more\b/, "no longer"],
   [/\b(is|was|are|were) heard\b|\bheeds?\b/, "is received, handles"],
   [/\b(thence|thereof|thereby|wherein)\b|\bhas it that\b/, "plain words"],
-  [/\bwhat (came|comes|follows|happened|happens) (then|next|after)\b/, "name it"],
   [/\b(he|she|his|him)\b/, "the user, the client"],
 ];
 
