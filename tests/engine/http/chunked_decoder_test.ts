@@ -47,7 +47,7 @@ Deno.test("ChunkedDecoder decodes any chunks, however the body is cut", () => {
   }));
 });
 
-Deno.test("ChunkedDecoder ignores what comes after the end", () => {
+Deno.test("ChunkedDecoder ignores bytes after the end", () => {
   assertEquals(decode(["1\r\na\r\n0\r\n\r\n1\r\nb\r\n", "1\r\nc"]), { text: "a", isDone: true });
 });
 
