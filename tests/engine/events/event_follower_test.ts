@@ -214,7 +214,7 @@ Deno.test("EventFollower reports a lost connection once, and retries with growin
   );
   assertEquals(waits, ["50", "100", "200", "400"]);
   assertEquals(r.handlers.log.slice(0, 2), [
-    "disconnected the engine refused GET /events: the event log is on fire (status 500)",
+    "disconnected the engine refused GET /events: the event log is not available (status 500)",
     "connected 0 first",
   ]);
 });
