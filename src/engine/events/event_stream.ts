@@ -6,8 +6,24 @@ import type { Logger } from "../../platform/logger.ts";
 import type { EngineKind } from "../engine_types.ts";
 import { cancelOnAbort, cancelReader, linesOf } from "../http/reply_body.ts";
 
+/** One object of the engine's `/events`, reduced to the fields that every engine and version has. */
+export interface EngineEvent {
+  /** `container`, `image`, `network` … */
+  readonly type: string;
+  /** In the engine's spelling: `die`, `health_status: healthy`, Podman's `remove` … */
+  readonly action: string;
+  /** The container's full id. */
+  readonly id: string;
+  /** The attributes and labels in one map: a label may overwrite an attribute of the same name (docs/engines.md). */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Nanoseconds since the Unix epoch, exact to 256 ns. */
+  readonly timeNano: number;
+  /** Podman's top-level `HealthStatus`. */
+  readonly healthStatus?: string;
+}
+
 /** A real event is under 4 KiB; labels can make it longer, but no valid event is this long. */
-export const MAX_EVENT_LINE_BYTES = 1024 * 1024;
+const MAX_EVENT_LINE_BYTES = 1024 * 1024;
 
 /** The number of invalid lines that are logged per stream, so that a broken peer cannot fill the log. */
 const MAX_LOGGED_LINES = 10;
@@ -128,22 +144,6 @@ function skippedLines(logger: Logger): (why: string) => void {
       logger.warn(`skipped ${count} lines of the engine's event stream; further ones are not logged`);
     }
   };
-}
-
-/** One object of the engine's `/events`, reduced to the fields that every engine and version has. */
-export interface EngineEvent {
-  /** `container`, `image`, `network` … */
-  readonly type: string;
-  /** In the engine's spelling: `die`, `health_status: healthy`, Podman's `remove` … */
-  readonly action: string;
-  /** The container's full id. */
-  readonly id: string;
-  /** The attributes and labels in one map: a label may overwrite an attribute of the same name (docs/engines.md). */
-  readonly attributes: Readonly<Record<string, string>>;
-  /** Nanoseconds since the Unix epoch, exact to 256 ns. */
-  readonly timeNano: number;
-  /** Podman's top-level `HealthStatus`. */
-  readonly healthStatus?: string;
 }
 
 /**

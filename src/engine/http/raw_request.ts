@@ -28,6 +28,16 @@ export interface RawReply {
   readonly head: ReplyHead;
 }
 
+export interface ReplyHead {
+  readonly status: number;
+  /** From the `Content-Length` header. */
+  readonly bodyBytes?: number;
+  /** The body is in chunks. */
+  readonly isChunked: boolean;
+  /** The bytes that arrived after the head. */
+  readonly rest: Uint8Array;
+}
+
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
@@ -109,16 +119,6 @@ interface ByteSource {
   read(buffer: Uint8Array): Promise<number | null>;
 }
 
-export interface ReplyHead {
-  readonly status: number;
-  /** From the `Content-Length` header. */
-  readonly bodyBytes?: number;
-  /** The body is in chunks. */
-  readonly isChunked: boolean;
-  /** The bytes that arrived after the head. */
-  readonly rest: Uint8Array;
-}
-
 const MAX_HEAD_BYTES = 64 * 1024;
 const MAX_BODY_BYTES = 64 * 1024;
 const HEAD_END = "\r\n\r\n";
@@ -127,7 +127,7 @@ const HEAD_END = "\r\n\r\n";
  * Reads the head of an HTTP/1.1 reply, up to the empty line.
  * @throws {SyntaxError} when it is not an HTTP reply, or its head is too long
  */
-export async function readReplyHead(source: ByteSource): Promise<ReplyHead> {
+async function readReplyHead(source: ByteSource): Promise<ReplyHead> {
   const buffer = new Uint8Array(MAX_HEAD_BYTES);
   const decoder = new TextDecoder("latin1");
   for (let length = 0; length < buffer.length;) {
@@ -148,7 +148,7 @@ export async function readReplyHead(source: ByteSource): Promise<ReplyHead> {
  * Reads the body of an error reply: `Content-Length` bytes, or else up to its probable end, but at most 64 KiB. If the
  * body is chunked, only the JSON object in it is returned.
  */
-export async function readRestOfReply(source: ByteSource, head: ReplyHead): Promise<string> {
+async function readRestOfReply(source: ByteSource, head: ReplyHead): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(MAX_BODY_BYTES);
   let length = Math.min(head.rest.length, buffer.length);
