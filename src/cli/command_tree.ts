@@ -103,7 +103,10 @@ const OPTIONS = {
     .argParser(collect),
   task: new Option("--task <TASK>", "select the events of a task"),
   container: new Option("--container <CONTAINER>", "select the events of a container, by name or id prefix"),
-  noJournal: new Option("--no-journal", "keep no events on disk: no history, no resuming after a restart"),
+  noJournal: new Option(
+    "--no-journal",
+    "keep no events on disk (disables history, and resuming after a restart)",
+  ),
 };
 
 /** The commander program, built for one command line. */
@@ -207,7 +210,7 @@ class CommandTree {
         .option("--cpus <NUMBER>", "maximum number of CPUs")
         .option("--memory <SIZE>", "maximum amount of memory")
         .option("--pids <NUMBER>", "maximum number of processes")
-        .option("--gpus <GPUS>", "GPUs to add: all, a number, or device=ID[,ID...]"),
+        .option("--gpus <GPUS>", "GPUs to make available: all, a number, or device=ID[,ID...]"),
     )
       .action(async (words, options, command) => {
         const { run } = await import("./commands/run.ts");
@@ -346,7 +349,7 @@ class CommandTree {
       .option("--timeout <DURATION>", "exit with 124 after this time")
       .option("--seq", 'add the field "cursor" to each event')
       .option("--fail-on-gap", "exit with 6 if events are missing")
-      .option("--heartbeat <DURATION>", "interval of heartbeats; exit with 6 if three are missing")
+      .option("--heartbeat <DURATION>", "interval of heartbeats; exit with 6 after three missed heartbeats")
       .action(async (options, command) => {
         const { events } = await import("./commands/events.ts");
         const flags = { ...this.#flagsOf(command), ...options };
@@ -359,7 +362,7 @@ class CommandTree {
       .addOption(OPTIONS.container)
       .option("--since <TIME>", "print events since this time")
       .option("--until <TIME>", "print events before this time")
-      .option("--limit <NUMBER>", "print only the newest events (default: 100; with --json: all)")
+      .option("--limit <NUMBER>", "print only the newest NUMBER events (default: 100; with --json: all)")
       .option("--json", "print one JSON object per line")
       .action(async (flags, command) => {
         const { history } = await import("./commands/history.ts");
@@ -418,7 +421,7 @@ class CommandTree {
       });
 
     describe(program.command("engine"), help.ENGINE)
-      .option("--listen <PATH>", "its socket (default: engine.socket beside the daemon's)")
+      .option("--listen <PATH>", "socket to listen on (default: engine.socket beside the daemon's)")
       .option("--dir <DIR>", "directory for its containers (default: in the state directory)")
       .action((_, command) => this.#actions.engine(this.#flagsOf(command)));
 

@@ -7,12 +7,13 @@ export const PROGRAM = `run commands in containers, and stream every event as JS
 
 Exit status:
   0 success, 1 failure, 2 invalid usage, 3 no daemon is running, 4 not found,
-  5 busy or conflict, 6 the event stream broke off, 124 timeout, 130 interrupted
-  run, attach and wait: that of the command, or 125 for a failure of apex itself
+  5 busy or conflict, 6 the event stream ended early, 124 timeout,
+  130 interrupted
+  run, attach and wait: the status of the command, or 125 if apex itself fails
 
 Get started:
-  apex demo                   see how it works; no container engine is needed
-  apex run -- echo hello      run a command in a container
+  apex demo                   # see how it works; needs no container engine
+  apex run -- echo hello      # run a command in a container
   apex events | jq -c 'select(.type == "container.died")'
 
 Run 'apex help VERB' for more information on a verb.`;
@@ -38,8 +39,8 @@ Examples:
 
 export const STOP = `stop the daemon; tasks and sessions continue
 
-Tasks and sessions continue. The next daemon finds them, and publishes the
-events that it has missed. The exit status is 3 if no daemon is running.`;
+The next daemon finds the tasks and sessions, and publishes the changes made in
+the meantime. The exit status is 3 if no daemon is running.`;
 
 export const RESTART = `stop the daemon, and start it again in the background
 
@@ -48,19 +49,21 @@ given here override those that the daemon was started with. If no daemon is
 running, one is started.
 
 Examples:
-  apex restart                             after an update of apex
-  apex restart --engine podman             to follow another engine`;
+  apex restart                             # after an update of apex
+  apex restart --engine podman             # to follow another engine`;
 
 export const EVENTS = `print events as they happen, one JSON object per line
 
-Without options, prints the bare stream of events. Exits with 0 when the daemon
-shuts down, or when the reader of the output closes it; with 6 when the stream
-breaks off, because the reader was too slow or the daemon was killed.
+Without options, prints the events from now on. Exits with 0 when the daemon
+shuts down, or when the reader closes the pipe. Exits with 6 when the stream
+ends early: the reader was too slow, the daemon has too many subscribers, or the
+daemon was killed.
 
-With any of the options from --type to --heartbeat, the daemon reads from its
-journal for a slow reader. Missing events are reported as a line of type
-"stream.gap". --reconnect waits indefinitely. If the cursor file exists, it
-takes precedence over --after and --since. Times without a zone are local.
+With any of the options from --type to --heartbeat, a slow reader is not
+disconnected: it gets older events from the journal. Missing events are reported
+as a line of type "stream.gap". --reconnect waits indefinitely. If the cursor
+file exists, it takes precedence over --after and --since. Times without a zone
+are local.
 
 Examples:
   apex events | jq -c .
@@ -73,11 +76,11 @@ Examples:
 
 export const HISTORY = `print events of the past, oldest first
 
---since and --until select events by the time of their publication
-("publishedAt"), which may be later than that of the event ("timestamp"). Times
-are 10m, "10m ago", 2025-01-31, "2025-01-31 12:00" or 2025-01-31T12:00:00Z;
-without a zone they are local, as in the table. By default, the daemon keeps the
-events of 7 days, up to 256 MiB.
+--since and --until select events by when the daemon published them
+("publishedAt"). The event itself ("timestamp") may be earlier. Times are 10m,
+"10m ago", 2025-01-31, "2025-01-31 12:00" or 2025-01-31T12:00:00Z; without a
+zone they are local, as in the table. By default, the daemon keeps the events of
+7 days, up to 256 MiB.
 
 Examples:
   apex history --since 1h
@@ -100,8 +103,8 @@ apex run waits 30 seconds for another one, starts one itself after 2 seconds
 (unless -D is given), and loses no output.
 
 Without -i, the command's standard input is empty, as with docker run. With -i,
-the input ends when this client or the daemon ends. The command has no terminal
-(-t is refused); for one, use apex attach.
+the input ends when this client or the daemon ends. For a terminal, use
+apex attach; -t is refused.
 
 The embedded engine refuses limits, users, networks, ports, volumes, and images
 other than busybox. With --mount, it runs the command in the current directory.
@@ -112,7 +115,7 @@ Exit status: that of the command, or
   124       stopped by --timeout
   125       failure of apex itself
   126, 127  the command cannot be executed, or was not found
-  130       cancelled, if the command exited with 0 or never ran
+  130       cancelled, and the command exited with 0 or never ran
   137       killed
 
 Examples:
@@ -144,17 +147,17 @@ Examples:
 export const WAIT = `wait until tasks or containers end, or meet a condition
 
 TARGET is the id of a task, one run of a task (build-7@1), or the name or id of
-a container, which need not have been created by apex.
+any container.
 
 The default condition, exit, is met when the container and its task have ended.
-A condition that is already met counts. If it can no longer be met (because the
-container has no health check, has ended, or was removed), apex wait fails at
-once. If the daemon goes away, it waits 30 seconds for another one. With several
-targets, it prints a line "TARGET STATUS" for each.
+If the condition is already met, apex wait returns at once. If it can no longer
+be met (because the container has no health check, has ended, or was removed),
+apex wait fails at once. If the daemon goes away, it waits 30 seconds for
+another one. With several targets, it prints a line "TARGET STATUS" for each.
 
-Exit status: that of the target, as apex run has it; 0 for conditions other
-than exit. Of several targets, the first status in their order that is not 0;
-with --any, that of the first target to meet the condition.
+Exit status: the status of the target, as apex run reports it; 0 for conditions
+other than exit. With several targets, the first status that is not 0, in the
+given order; with --any, that of the first target to meet the condition.
   124  --timeout has passed
   125  failure of apex itself
 
@@ -169,8 +172,8 @@ export const LOGS = `print the output of a task or container
 TARGET is the id of a task, one run of a task, or the name or id of a container:
 build-7 is the latest run of that task id, build-7@1 the first, and build-7@-1
 the one before the latest. If the container of a task was removed, prints the
-last part of the output, of which the daemon keeps 1 MiB by default. The
-container's standard error is printed on standard error.
+stored end of the output (1 MiB by default). The container's standard error is
+printed on standard error.
 
 If the daemon goes away, --follow waits 30 seconds for another one, and resumes.
 
@@ -187,7 +190,7 @@ name or id of a container. Each element of the JSON array has the fields
   engine     the container, as the engine reports it
   container  the container, as apex knows it
   task       the task, as apex knows it
-  output     how much output is kept of a task without a container
+  output     stored output of a task whose container was removed
   others     other runs and containers with the same task id
 
 Examples:
@@ -198,8 +201,8 @@ export const WORKSPACES = `list or remove the containers of tasks
 
 A workspace is a container that apex has created for a task. An orphan is a
 workspace of this apex instance whose task the daemon does not know; to remove
-orphans, use apex workspaces clean. An instance is a state directory with its
-daemons; apex status shows its id. Workspaces of other instances, such as those
+orphans, use apex workspaces clean. Each state directory is one apex instance;
+apex status shows its id. Workspaces of other instances, such as those
 of other users of the same engine, are listed only with --all.
 
 Examples:
@@ -214,8 +217,8 @@ confirmation; without a terminal, --yes is required. Prints the name of each
 removed container.
 
 With --instance, removes all workspaces of another apex instance, even if its
-daemon is still running. ID is the one that apex workspaces --all shows,
-including "-".
+daemon is still running. ID is a value of the column INSTANCE of
+apex workspaces --all; "-" selects containers without an instance.
 
 Examples:
   apex workspaces clean
@@ -225,19 +228,19 @@ Examples:
 export const ATTACH = `attach to a session, or create one
 
 A session that does not exist is created with the given options. To detach,
-press Ctrl-Space Ctrl-q. The session continues, as it does when this terminal is
+press Ctrl-Space Ctrl-q. The session also continues when this terminal is
 closed, the connection is lost, or the daemon is killed. Without a terminal,
 apex attach works as a pipe: the end of its input does not detach it, and
 earlier output is not shown unless --restore is given.
 
-Exit status: that of the session's command; 0 if the session continues; 125 for
-a failure of apex itself, such as another attached client.
+Exit status: the status of the session's command; 0 if the session continues;
+125 if apex itself fails, for example because another client is attached.
 
 Examples:
   apex attach dev
   apex attach dev --image debian --mount --ttl 8h -- bash -l
   apex attach -b build -e CI=1 --cmd 'sh -c "make; exec sh"'
-  apex attach -f dev                       from another terminal`;
+  apex attach -f dev                       # take over from another terminal`;
 
 export const LIST = `list sessions
 
@@ -245,7 +248,7 @@ Examples:
   apex list
   apex list --json | jq -r '.[] | select(.status == "detached") | .name'`;
 
-export const DETACH = `detach the clients of sessions, which continue
+export const DETACH = `detach the clients of sessions; the sessions continue
 
 Without a name, detaches the session in which apex runs ($APEX_SESSION_NAME). If
 some names are unknown, detaches the others, and exits with 4.
@@ -270,7 +273,7 @@ export const ENGINE = `run the embedded engine in the foreground
 
 Serves the Docker Engine API on a Unix socket, with local processes as
 containers. It isolates nothing: containers can do whatever you can. A daemon
-with --engine embedded starts it by itself.`;
+with --engine embedded starts it automatically.`;
 
 export const DEMO = `show how apex works; needs no container engine
 

@@ -94,34 +94,34 @@ Deno.test("a cursor file holds the last event that a paused reader has received 
   assertEquals(got.map((text) => cursorOf(text).seq), Array.from(got, (_, index) => index + 1));
 });
 
-Deno.test("a frozen extended subscriber catches up, a frozen bare one is dropped, and a third is not slowed down", async () => {
+Deno.test("a frozen resumable subscriber catches up, a frozen bare one is dropped, and a third is not slowed down", async () => {
   await using home = await ApexHome.create();
   await using load = new EngineLoad(`${home.dir}/load.sock`);
   await using _daemon = await home.startDaemon(["--engine", `unix://${home.dir}/load.sock`]);
-  await using extended = home.spawn(["events", "--seq", "--after", await beginning(home)]);
+  await using resumable = home.spawn(["events", "--seq", "--after", await beginning(home)]);
   await using bare = home.spawn(["events"]);
   using reader = await EventsReader.connect(home.eventsSocket);
   await eventually(
     async () => (await request(home.controlSocket, "status", {})).subscribers === 3,
     "all have subscribed",
   );
-  for (const frozen of [extended, bare]) frozen.kill("SIGSTOP");
+  for (const frozen of [resumable, bare]) frozen.kill("SIGSTOP");
   // The third subscriber receives each piece before the next one is published.
   await publish(load, { reader, containers: FROZEN_FOR_EVENTS / EVENTS_PER_CONTAINER });
   assert(
     (await request(home.controlSocket, "status", {})).log.oldest > 5_000,
     "memory no longer holds the first events",
   );
-  for (const frozen of [extended, bare]) frozen.kill("SIGCONT");
+  for (const frozen of [resumable, bare]) frozen.kill("SIGCONT");
 
   const dropped = await bare.finished();
   assertEquals(dropped.code, 6);
   const { log: { head, epoch } } = await request(home.controlSocket, "status", {});
   await eventually(
-    () => cursorsIn(extended.stdoutSoFar).at(-1) === `${epoch}:${head}`,
-    "the extended subscriber has caught up",
+    () => cursorsIn(resumable.stdoutSoFar).at(-1) === `${epoch}:${head}`,
+    "the resumable subscriber has caught up",
   );
-  const got = cursorsIn(extended.stdoutSoFar);
+  const got = cursorsIn(resumable.stdoutSoFar);
   assert(got.length === head, `${head} events, but ${got.length} arrived`);
   assert(got.every((cursor, index) => cursor === `${epoch}:${index + 1}`), "each once, in order");
   assert(lines(dropped.stdout).length < head, "the bare subscriber missed events");

@@ -20,9 +20,9 @@ const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 Deno.test("a session event has its fields on the resumable stream and in the journal, and none on the bare stream", async () => {
   await using dir = await TempDir.make();
   await using run = new JournaledLog(dir.join("a.db"));
-  const [bare, extended] = [new StreamTaker(), new StreamTaker()];
+  const [bare, resumable] = [new StreamTaker(), new StreamTaker()];
   run.log.subscribe({ connection: bare });
-  run.log.subscribeResumable({ connection: extended });
+  run.log.subscribeResumable({ connection: resumable });
   for (const event of [taskEvent("t1"), created, taskEvent("t2")]) run.log.append(event);
   await settled();
   assertEquals(bare.text, [
@@ -30,7 +30,7 @@ Deno.test("a session event has its fields on the resumable stream and in the jou
     '{"type":"session.created"}',
     JSON.stringify(taskEvent("t2")),
   ]);
-  assertEquals(extended.lines.slice(1), [
+  assertEquals(resumable.lines.slice(1), [
     { seq: 1, ...taskEvent("t1") },
     { seq: 2, ...created },
     { seq: 3, ...taskEvent("t2") },

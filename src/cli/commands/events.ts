@@ -6,8 +6,8 @@ import type { CliContext } from "../cli_context.ts";
 import { printWaitingNote, withDaemon } from "../connection/with_daemon.ts";
 
 /**
- * `apex events`. Without flags it copies the events socket to stdout, byte by byte and at once; with any flag it opens an
- * extended subscription. Starts a daemon if none runs.
+ * `apex events`. Without flags it copies the events socket to stdout, byte by byte and at once; with any flag it opens a
+ * resumable subscription. Starts a daemon if none runs.
  *
  * @returns the exit status: 0 on the daemon's shutdown or at the limit; 128 and the signal's number for a signal
  * @throws {ApexError} `stream_cut` if the stream breaks off; `timeout`; `no_daemon`; `usage`
@@ -32,7 +32,7 @@ export async function events(
   return 0;
 }
 
-/** Each of these flags requires an extended subscription. */
+/** Each of these flags requires a resumable subscription. */
 // deno-fmt-ignore
 const SUBSCRIPTION_FLAGS = [
   "type", "task", "container", "after", "since", "snapshot", "reconnect", "cursorFile", "limit", "timeout", "seq",

@@ -7,7 +7,7 @@ import { exitCodeOfSignal } from "../../platform/signals.ts";
 import { type EventFlags, eventOptions, warnOfUnknownTypes } from "../args/event_flags.ts";
 import type { CliContext } from "../cli_context.ts";
 import { printWaitingNote, withDaemon } from "../connection/with_daemon.ts";
-import { ExtendedEvents } from "./extended_events.ts";
+import { ResumableEvents } from "./resumable_events.ts";
 
 /**
  * `apex events` with flags. Starts a daemon if none runs; if that is forbidden, `--reconnect` waits for one.
@@ -27,7 +27,7 @@ export async function subscribedEvents(context: CliContext, flags: EventFlags): 
     parts.defer(runAt(dueMs, { clock: systemClock, callback: () => ending.abort(late) }));
   }
   const interrupted = Promise.withResolvers<number>();
-  const printer = parts.use(new ExtendedEvents(context, { ...options, abort: ending.signal }));
+  const printer = parts.use(new ResumableEvents(context, { ...options, abort: ending.signal }));
   if (options.cursorFile !== undefined) {
     for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
       parts.defer(context.onSignal(name, () => interrupted.resolve(exitCodeOfSignal(name))));

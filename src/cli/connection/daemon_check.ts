@@ -89,7 +89,7 @@ export class DaemonCheck {
     const accepted = kind === "embedded" ? kind : `unix://${socket}`;
     throw new ApexError(
       "conflict",
-      `${difference}; stop that daemon (apex stop), use another one (--socket PATH), or accept its engine ` +
+      `${difference}; stop that daemon (apex stop), start another one (--socket PATH, with an APEX_STATE_DIR of its own), or accept its engine ` +
         `(--engine ${accepted})`,
     );
   }

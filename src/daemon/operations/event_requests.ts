@@ -1,5 +1,5 @@
 /**
- * The operations `events.*`: extended subscriptions to the event log, and the journal's events of the past.
+ * The operations `events.*`: resumable subscriptions to the event log, and the journal's events of the past.
  *
  * A subscription is owned by the event log, which writes it, ends it as `stalled` when its client takes nothing for 30 s, and
  * reports its end to `onClose`. `EventRequests` keeps the set of open subscriptions, to finish them when the daemon ends.

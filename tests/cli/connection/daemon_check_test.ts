@@ -68,7 +68,7 @@ async function check(setting: Setting): Promise<Outcome> {
 }
 
 const REMEDIES =
-  "; stop that daemon (apex stop), use another one (--socket PATH), or accept its engine (--engine embedded)";
+  "; stop that daemon (apex stop), start another one (--socket PATH, with an APEX_STATE_DIR of its own), or accept its engine (--engine embedded)";
 
 const others: [name: string, setting: Setting, message: string][] = [
   ["--engine docker", { flags: { engine: "docker" } }, "--engine names docker"],

@@ -1,5 +1,5 @@
 /**
- * An extended subscription of `apex events`, printed to stdout. It knows the cursor of the last printed event, so it can
+ * A resumable subscription of `apex events`, printed to stdout. It knows the cursor of the last printed event, so it can
  * resume there on another connection, with another daemon, and, from its cursor file, in another process. Owns the cursor
  * file and the writes to stdout.
  */
@@ -26,7 +26,7 @@ import { printable } from "../output/table.ts";
 /** Requested even without `--heartbeat`: heartbeats advance the cursor when no event passes the filter. */
 const HEARTBEAT_MS = 15_000;
 
-export class ExtendedEvents implements Disposable {
+export class ResumableEvents implements Disposable {
   readonly #context: CliContext;
   readonly #options: EventOptions & { readonly abort: AbortSignal };
   readonly #file: CursorFile | undefined;
