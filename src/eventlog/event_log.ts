@@ -144,7 +144,7 @@ export class EventLog implements AsyncDisposable {
   }
 
   /**
-   * Adds a subscriber that gets numbered events and stream records (`event_messages.ts`), from the position that it asks for.
+   * Adds a subscriber that gets numbered events and stream records (`event_operations.ts`), from the position that it asks for.
    * When it is too slow for memory, it continues from the journal.
    */
   subscribeResumable(options: ResumableSubscribeOptions): Subscription {

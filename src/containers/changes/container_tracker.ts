@@ -193,7 +193,7 @@ export class ContainerTracker implements FollowHandlers, AsyncDisposable {
     this.#forgetAll();
   }
 
-  /** The one door for changes, from the stream, from reconciling, and from the health watch. */
+  /** Passes a change on to the name handover: from the stream, from reconciling, and from the health watch. */
   #submit(container: ContainerLifecycle, change: ContainerChange): void {
     if (this.#isStopped) return;
     const isTaken = this.#names.submit(container, this.ownActions.mark(change));

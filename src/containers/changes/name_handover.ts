@@ -1,5 +1,5 @@
 /**
- * The hand-over of names, and the one door for changes: every change of every container, from the stream or from
+ * The handover of names, and the one door for changes: every change of every container, from the stream or from
  * reconciling, is submitted here. A container that takes a name waits until the previous owner of that name has been
  * published as removed, or has been renamed. Until then its changes are kept in its lifecycle, in order.
  *
