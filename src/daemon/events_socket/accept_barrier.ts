@@ -42,7 +42,8 @@ export class AcceptBarrier implements Disposable {
     if (this.#running === undefined) return this.#run();
     this.#queued ??= this.#running.then(() => {
       this.#queued = undefined;
-      return this.#run();
+      // A call between the end of the last proof and this turn may have started the next one, which is late enough.
+      return this.#running ?? this.#run();
     });
     return this.#queued;
   }

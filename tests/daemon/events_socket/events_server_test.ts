@@ -201,6 +201,18 @@ Deno.test("EventsServer.barrier() is shared: a call during a barrier waits for t
   assertEquals(server.stats(), { subscribers: 0, halfClosed: 0, refused: 0 });
 });
 
+Deno.test("EventsServer.barrier() runs one proof at a time, whenever it is called", async () => {
+  await using fixture = await Fixture.start();
+  // Callers that return in every microtask after a proof: two proofs at once would share the token, and one would time out.
+  await Promise.all(Array.from({ length: 16 }, async (_, microtasks) => {
+    for (let round = 0; round < 20; round++) {
+      await fixture.server.barrier();
+      for (let count = 0; count < microtasks; count++) await undefined;
+    }
+  }));
+  assertEquals(fixture.warnings, []);
+});
+
 Deno.test("EventsServer.barrier() passes with a warning if the socket was unlinked", async () => {
   await using fixture = await Fixture.start();
   await Deno.remove(fixture.path);
