@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import { ApexError } from "../../platform/apex_error.ts";
 import type { EventFilter } from "./event_filter.ts";
 import type { EventJournal, SeqRange } from "./event_journal.ts";
@@ -103,6 +102,7 @@ function readable(events: StoredEvent[] | undefined): StoredEvent[] {
   throw new ApexError("failed", "the journal cannot be read (see: apex status)");
 }
 
+/** Not `setImmediate`: Deno does not poll connections in each turn while immediates are pending, so they would wait to the end. */
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
+  return new Promise((resolve) => void setTimeout(resolve, 0));
 }

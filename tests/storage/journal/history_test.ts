@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { ApexError } from "../../../src/platform/apex_error.ts";
 import { RETRY_MS } from "../../../src/storage/database.ts";
@@ -12,6 +12,7 @@ import {
   taskEvent,
 } from "../../support/daemons/journaled_log.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
+import { SocketPairs } from "../../support/socket_pairs.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 /** 2,000 events, one a second from 0 s on: of tasks `t0` to `t9`, and every hundredth of a container `web`. */
@@ -108,4 +109,32 @@ Deno.test("history() throws when the journal cannot be read, with a limit and wi
   for (const options of [{}, { limit: 1 }]) {
     await assertRejects(() => pastOf(run.journal, options), ApexError, "cannot be read");
   }
+});
+
+Deno.test("history() lets a connection be served between any two pieces", async () => {
+  await using dir = await TempDir.make();
+  await using run = new JournaledLog(dir.join("a.db"), { clock: new FakeClock(0) });
+  for (let n = 0; n < 20_000; n++) run.log.append(taskEvent(`t${n % 10}`));
+  await settled();
+  await using pairs = await SocketPairs.open();
+  const { server, client } = await pairs.pair();
+  let served = 0;
+  const serving = (async () => {
+    const byte = new Uint8Array(1);
+    while (await server.read(byte) !== null) await server.write(byte);
+  })();
+  let isRead = false;
+  const asking = (async () => {
+    const byte = new Uint8Array(1);
+    for (; !isRead; served++) {
+      await client.write(byte);
+      await client.read(byte);
+    }
+    client.close();
+  })();
+  let pieces = 0;
+  for await (const past of history(run.journal)) if (isEvent(past) && past.seq % 512 === 0) pieces++;
+  isRead = true;
+  await Promise.all([asking, serving]);
+  assertGreaterOrEqual(served, pieces);
 });
