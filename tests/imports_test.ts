@@ -50,7 +50,7 @@ const NO_LEAVES: Record<string, readonly string[]> = {
 /** For each package that is not for everyone, the rooms (or files) that may import it. */
 const PACKAGE_ROOMS: ReadonlyArray<readonly [name: RegExp, users: readonly string[]]> = [
   [/commander/, ["src/cli/command_tree.ts"]],
-  [/^valibot$/, ["protocol", "client", "daemon", "embedded_engine", "engine", "platform", "storage", "cli"]],
+  [/^valibot$/, ["protocol", "client", "daemon", "embedded_engine", "platform", "storage", "cli"]],
   [/xterm/, ["sessions"]],
   [/logtape/, ["platform"]],
   [/eventemitter3/, ["platform"]],
@@ -58,7 +58,7 @@ const PACKAGE_ROOMS: ReadonlyArray<readonly [name: RegExp, users: readonly strin
   [/fast-check/, []],
   [/^node:sqlite$/, ["storage"]],
   [/^node:timers$/, ["eventlog", "storage"]],
-  [/^node:/, ["eventlog", "storage"]],
+  [/^node:/, []],
 ];
 
 /** The room of a file: `src/engine/http/x.ts` is in `engine`, `main.ts` is a room of its own. */
@@ -146,6 +146,17 @@ Deno.test("packages are imported only by the rooms named for them", () => {
     return users !== undefined && !users.includes(roomOf(file)) && !users.includes(file);
   });
   assertEquals(wrong, []);
+});
+
+Deno.test("every permission for a package is used", () => {
+  const unused = PACKAGE_ROOMS.flatMap(([name, users]) => {
+    const importers = imports.filter(({ target }) =>
+      PACKAGE_ROOMS.find(([each]) => each.test(target))?.[0] === name
+    );
+    const used = new Set(importers.flatMap(({ file }) => [roomOf(file), file]));
+    return users.filter((user) => !used.has(user)).map((user) => `${user} → ${name.source}`);
+  });
+  assertEquals(unused, []);
 });
 
 Deno.test("tests import the product and their helpers, but no other test", () => {
